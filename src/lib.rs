@@ -1,0 +1,6 @@
+//! placeholder
+pub mod engine;
+pub mod model;
+pub mod proto;
+#[cfg(feature = "server")]
+pub mod rpc;

@@ -1,0 +1,127 @@
+//! What is wrong with a message, field by field: collected, never thrown at the first.
+
+use std::fmt;
+
+/// Where a field stands in a message: `mutations[3].create.claim.attribution[0].actors[1]`. Built on the stack while
+/// walking down; written out only when there is something to report.
+#[derive(Clone, Copy, Debug)]
+pub struct Path<'a> {
+    parent: Option<&'a Path<'a>>,
+    step: Step<'a>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Step<'a> {
+    Root,
+    Field(&'a str),
+    Index(usize),
+    Key(&'a str),
+}
+
+impl<'a> Path<'a> {
+    /// The message itself.
+    pub const ROOT: Path<'static> = Path { parent: None, step: Step::Root };
+
+    /// A field of the message at this path, by proto name. A dotted text stands for several steps.
+    #[must_use]
+    pub fn field(&'a self, name: &'a str) -> Self {
+        Self { parent: Some(self), step: Step::Field(name) }
+    }
+
+    /// An element of the repeated field at this path.
+    #[must_use]
+    pub fn index(&'a self, index: usize) -> Self {
+        Self { parent: Some(self), step: Step::Index(index) }
+    }
+
+    /// An entry of the map at this path.
+    #[must_use]
+    pub fn key(&'a self, key: &'a str) -> Self {
+        Self { parent: Some(self), step: Step::Key(key) }
+    }
+}
+
+impl fmt::Display for Path<'_> {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(parent) = self.parent else { return Ok(()) };
+        parent.fmt(to)?;
+        match self.step {
+            Step::Root => Ok(()),
+            Step::Field(name) if matches!(parent.step, Step::Root) => write!(to, "{name}"),
+            Step::Field(name) => write!(to, ".{name}"),
+            Step::Index(index) => write!(to, "[{index}]"),
+            Step::Key(key) => write!(to, "[{key:?}]"),
+        }
+    }
+}
+
+/// One thing that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// The field, as a path from the request.
+    pub field: String,
+    /// A sentence that says what is wrong and what to do.
+    pub description: String,
+    /// Which kind of wrong.
+    pub fault: Fault,
+}
+
+/// The two kinds of wrong that a message can be by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The value breaks a rule (`FIELD_INVALID`).
+    Invalid,
+    /// There is too much of it (`LIMIT_EXCEEDED`).
+    Limit {
+        /// The limit's name in `GetServerInfo.limits`.
+        limit: &'static str,
+        /// The most that is allowed.
+        maximum: u64,
+        /// What was sent.
+        actual: u64,
+    },
+}
+
+/// Everything found wrong so far, in the order found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Violations {
+    list: Vec<Violation>,
+}
+
+impl Violations {
+    /// Reports a value that breaks a rule.
+    pub fn invalid(&mut self, at: &Path<'_>, description: impl Into<String>) {
+        self.list.push(Violation { field: at.to_string(), description: description.into(), fault: Fault::Invalid });
+    }
+
+    /// Reports a value of which there is too much, if there is.
+    pub fn limit(&mut self, at: &Path<'_>, limit: &'static str, maximum: u64, actual: u64) {
+        if actual > maximum {
+            self.list.push(Violation {
+                field: at.to_string(),
+                description: format!("{limit} is limited to {maximum}, this has {actual}"),
+                fault: Fault::Limit { limit, maximum, actual },
+            });
+        }
+    }
+
+    /// Whether nothing was found.
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// Adds what another check found.
+    pub fn append(&mut self, mut other: Self) {
+        self.list.append(&mut other.list);
+    }
+
+    /// What was found.
+    pub fn into_vec(self) -> Vec<Violation> {
+        self.list
+    }
+
+    /// What was found.
+    pub fn as_slice(&self) -> &[Violation] {
+        &self.list
+    }
+}

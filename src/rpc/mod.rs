@@ -1,0 +1,2 @@
+//! x
+pub struct Encoded(pub bytes::Bytes);
