@@ -16,6 +16,7 @@ mod source;
 
 pub mod schema;
 pub mod wire;
+pub mod words;
 
 pub use kind::Kind;
 pub use name::{ID_CHARS_MAX, Name, NameError, is_id};
