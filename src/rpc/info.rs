@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use super::options::ServerOptions;
 use crate::{
-    proto,
+    model, proto,
     store::{self, Store},
 };
 
@@ -41,6 +41,7 @@ pub(super) fn server_info(store: &Store, options: &ServerOptions) -> Result<prot
 /// Every limit that a caller can meet. A part of the program that has limits of its own adds its line here.
 fn limits(store: &Store, options: &ServerOptions) -> BTreeMap<&'static str, u64> {
     let mut limits = store.limits().by_name();
+    limits.extend(model::LIMITS.map(|(name, limit)| (name, limit as u64)));
     limits.extend(options.by_name());
     limits
 }
