@@ -22,7 +22,6 @@ pub mod schema;
 mod shape;
 mod violation;
 pub mod wire;
-pub mod words;
 
 // Values that several types share.
 mod attribution;

@@ -66,7 +66,7 @@ pub struct Violation {
     pub fault: Fault,
 }
 
-/// The two kinds of wrong that a message can be by itself.
+/// The kinds of wrong that a message can be by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// The value breaks a rule (`FIELD_INVALID`).
@@ -79,6 +79,11 @@ pub enum Fault {
         maximum: u64,
         /// What was sent.
         actual: u64,
+    },
+    /// A reference to a label that no mutation of the request has (`LABEL_UNKNOWN`).
+    LabelUnknown {
+        /// The label, without "@".
+        label: String,
     },
 }
 
@@ -103,6 +108,15 @@ impl Violations {
                 fault: Fault::Limit { limit, maximum, actual },
             });
         }
+    }
+
+    /// Reports a reference to a label that is not there.
+    pub fn label_unknown(&mut self, field: String, label: &str) {
+        self.list.push(Violation {
+            description: format!("no mutation of this commit has the label \"{label}\": label one, or write a name"),
+            fault: Fault::LabelUnknown { label: label.to_owned() },
+            field,
+        });
     }
 
     /// Whether nothing was found.

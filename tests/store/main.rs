@@ -1,0 +1,7 @@
+//! The store through its public API, on the memory engine.
+#![allow(missing_docs)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod seed;

@@ -1,0 +1,58 @@
+//! What the tests of the store share: the seed, stores on several engines, requests in few words.
+#![allow(dead_code, missing_docs, clippy::missing_panics_doc)]
+
+use std::sync::Arc;
+
+use annals::{
+    engine::{Engine, memory::MemoryEngine},
+    proto::{self, CommitRequest, Mutation, Record, mutation::Op, record},
+    store::{Error, Options, Store},
+};
+use prost::Message;
+use prost_reflect::DynamicMessage;
+
+/// The seed as one request.
+pub fn seed() -> CommitRequest {
+    let json = include_str!("../data/seed/commit.json");
+    from_json("annals.v1.CommitRequest", json)
+}
+
+/// A message from proto3 JSON.
+pub fn from_json<T: Message + Default>(name: &str, json: &str) -> T {
+    let descriptor = proto::descriptors().get_message_by_name(name).expect("a message of the contract");
+    let mut deserializer = serde_json::Deserializer::from_str(json);
+    let message = DynamicMessage::deserialize(descriptor, &mut deserializer).expect("proto3 JSON of the message");
+    T::decode(message.encode_to_vec().as_slice()).expect("the same message")
+}
+
+/// A store on a new memory engine.
+pub fn store() -> Store {
+    store_on(Arc::new(MemoryEngine::new()))
+}
+
+/// A store on an engine, ready.
+pub fn store_on(engine: Arc<dyn Engine>) -> Store {
+    let store = Store::start(engine, Options::default()).expect("a store");
+    store.wait_until_serving().expect("a store that serves");
+    store
+}
+
+/// A request from mutations in proto3 JSON.
+pub fn request(request_id: &str, mutations: &str) -> CommitRequest {
+    from_json("annals.v1.CommitRequest", &format!(r#"{{"request_id": "{request_id}", "mutations": [{mutations}]}}"#))
+}
+
+/// The reason of the error that a call must give.
+pub fn reason<T: std::fmt::Debug>(outcome: Result<T, Error>) -> String {
+    outcome.expect_err("an error").reason.as_str_name().trim_start_matches("ERROR_REASON_").to_owned()
+}
+
+pub fn create(record: record::Record) -> Mutation {
+    Mutation { label: String::new(), op: Some(Op::Create(Record { record: Some(record) })) }
+}
+
+pub fn get<T: Message + Default>(store: &Store, name: &str) -> Result<T, Error> {
+    let kind = annals::model::Kind::from_collection(name.split('/').next().unwrap_or_default()).expect("a collection");
+    let request = proto::GetRecordRequest { name: name.to_owned(), ..Default::default() };
+    store.get_encoded(kind, &request).map(|bytes| T::decode(bytes).expect("an encoded record"))
+}
