@@ -85,7 +85,7 @@ impl Reference {
             }
             path.push_str(name);
             if *repeated {
-                path.push_str(&format!("[{position}]"));
+                path.extend(["[", &position.to_string(), "]"]);
             }
         }
         path

@@ -109,7 +109,7 @@ pub fn put_varint(mut value: u64, to: &mut Vec<u8>) {
         to.push((value & 0x7f) as u8 | 0x80);
         value >>= 7;
     }
-    to.push(value as u8);
+    to.push((value & 0x7f) as u8);
 }
 
 /// Appends a field of text, bytes or a message.
