@@ -37,7 +37,7 @@ pub trait Resource {
 pub struct Link<'a> {
     /// Links of one chain are followed together, of different chains never.
     pub chain: Chain,
-    /// The field that holds it, with "[]" where the index stands: `affiliations[].actor`, `inputs[]`, `part_of`.
+    /// The field that holds it, with `[]` where the index stands: `affiliations[].actor`, `inputs[]`, `part_of`.
     pub field: &'static str,
     /// Element of the repeated field, where it is one; else 0.
     pub index: usize,
@@ -48,7 +48,7 @@ pub struct Link<'a> {
 }
 
 impl Link<'_> {
-    /// Where the link stands in the record that holds it: "affiliations[2].actor".
+    /// Where the link stands in the record that holds it: `affiliations[2].actor`.
     pub fn path(&self) -> String {
         self.field.replace("[]", &format!("[{}]", self.index))
     }

@@ -150,7 +150,7 @@ fn check_message(shape: &Shape, message: &[u8], at: &Path<'_>, references: &mut 
         }
     }
     if seen != (1 << shape.required.len()) - 1 {
-        for (bit, name) in shape.required.iter().enumerate().filter(|(bit, _)| seen & (1 << bit) == 0) {
+        for (_, name) in shape.required.iter().enumerate().filter(|(bit, _)| seen & (1 << bit) == 0) {
             violations.invalid(&at.field(name), "is required");
         }
     }
