@@ -16,10 +16,16 @@ pub(super) const TYPE: ResourceType = ResourceType {
     decode: |bytes| proto::Relation::decode(bytes).map(Record::Relation),
 };
 
-/// The relations of a record, by kind too (4), are found through the reference keys of `subject` and `object`.
+/// The relations of a record (4, 6) are found through the reference keys of `subject` and `object`. Mentions are many and
+/// contradictions few: without an index of their kind one would read the former for the latter.
 const INDEXES: &[Index] = &[
     Index { number: 1, parts: &[Part::Exact("external_ids")], serves: "12: which record is this id" },
     Index { number: 2, parts: &[Part::Exact("labels")], serves: "5: which judgements have this tag" },
+    Index {
+        number: 3,
+        parts: &[Part::Exact("kind")],
+        serves: "5, 12: what is said to contradict what, and which records may be one",
+    },
 ];
 
 impl Resource for proto::Relation {
