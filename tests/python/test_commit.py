@@ -700,7 +700,7 @@ def test_a_deleted_record_is_read_only_on_request(client: Client) -> None:
     done = client.commit(delete(name))
     with fails("RECORD_DELETED", "NOT_FOUND") as failure:
         client.get(name)
-    assert failure.metadata == {"name": name, "revision": str(done.revision)} | failure.metadata
+    assert (failure.metadata["name"], failure.metadata["revision"]) == (name, str(done.revision))
     shown = client.get(name, show_deleted=True)
     assert shown.delete_time == done.commit_time
     assert shown.revision == done.revision
