@@ -4,3 +4,4 @@ pub mod model;
 pub mod proto;
 #[cfg(feature = "server")]
 pub mod rpc;
+pub mod store;

@@ -1,21 +1,24 @@
 //! What a type of record states about itself: its rules, what it computes, its links and its indexes.
 //!
 //! A type states facts and never acts. The store is compiled once, works on bytes, and reaches a type only through
-//! [`Resource`] and [`ResourceType`].
+//! [`Resource`], [`ResourceType`] and [`check`].
+//!
+//! Knows that there are six types. Must not know the fields of any.
 
 use prost::{DecodeError, Message};
 
-use super::{Kind, Path, Violations};
+use super::{Kind, Path, Violations, shape};
 use crate::proto::{self, record::Record};
 
 /// The rules of a record's type.
 pub trait Resource {
     /// Fills in what the server computes from the record alone: bounds of an EDTF text, the SHA-256 of a text, a quantity's
-    /// status, an estimand's series. What is broken is left as it is, for `check` to report.
+    /// status, an estimand's series. What is broken is left as it is, for `check` to report. Doing it twice is doing it once.
     fn complete(&mut self);
 
-    /// Reports every rule and limit that the record breaks by itself. References are looked at for their form only: whether
-    /// they exist is for the store, which knows. Called on a completed record whose references are names, never labels.
+    /// Reports the rules and limits of the type that the record breaks by itself, except what holds of every field by its
+    /// declared type: call [`check`](fn@check), which looks at both. Called on a completed record whose references are names,
+    /// never labels.
     fn check(&self, at: &Path<'_>, violations: &mut Violations);
 
     /// The citations, whose spans and quotes the store holds against the text of their source.
@@ -34,14 +37,21 @@ pub trait Resource {
 pub struct Link<'a> {
     /// Links of one chain are followed together, of different chains never.
     pub chain: Chain,
-    /// The field that holds it, with its index: "affiliations[0].actor".
+    /// The field that holds it, with "[]" where the index stands: "affiliations[].actor", "inputs[]", "part_of".
     pub field: &'static str,
-    /// Element of the repeated field, where it is one.
+    /// Element of the repeated field, where it is one; else 0.
     pub index: usize,
     /// Name of the record linked from; empty where it is the record that holds the link.
     pub from: &'a str,
     /// Name of the record linked to.
     pub to: &'a str,
+}
+
+impl Link<'_> {
+    /// Where the link stands in the record that holds it: "affiliations[2].actor".
+    pub fn path(&self) -> String {
+        self.field.replace("[]", &format!("[{}]", self.index))
+    }
 }
 
 /// The chains that must not close to a circle.
@@ -119,6 +129,15 @@ pub fn resource_mut(record: &mut Record) -> &mut dyn Resource {
         Record::Estimate(estimate) => estimate,
         Record::Relation(relation) => relation,
     }
+}
+
+/// Reports every rule and limit that a record breaks by itself: first what holds of every field by its declared type, then
+/// the rules of the record's own. `encoded` is what [`encode`] makes of it. References are looked at for their form, and for
+/// the kinds that a rule names; whether they exist, and are of the kind that their annotation names, is for the store, which
+/// knows.
+pub fn check(record: &Record, encoded: &[u8], at: &Path<'_>, violations: &mut Violations) {
+    shape::check(kind_of(record), encoded, at, violations);
+    resource(record).check(at, violations);
 }
 
 /// The kind of the record inside the `oneof`.

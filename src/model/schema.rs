@@ -152,7 +152,7 @@ fn find_references(message: &MessageDescriptor, above: &mut Vec<FieldDescriptor>
     }
 }
 
-fn reference_target(field: &FieldDescriptor) -> Option<String> {
+pub(super) fn reference_target(field: &FieldDescriptor) -> Option<String> {
     let extension = proto::descriptors().get_extension_by_name("google.api.resource_reference")?;
     let options = field.options();
     if !options.has_extension(&extension) {
@@ -162,7 +162,7 @@ fn reference_target(field: &FieldDescriptor) -> Option<String> {
     Some(reference.as_message()?.get_field_by_name("type")?.as_str()?.to_owned())
 }
 
-fn has_behavior(field: &FieldDescriptor, behavior: &str) -> bool {
+pub(super) fn has_behavior(field: &FieldDescriptor, behavior: &str) -> bool {
     let Some(extension) = proto::descriptors().get_extension_by_name("google.api.field_behavior") else { return false };
     let prost_reflect::Kind::Enum(values) = extension.kind() else { return false };
     let Some(number) = values.get_value_by_name(behavior).map(|value| value.number()) else { return false };

@@ -125,3 +125,33 @@ impl Violations {
         &self.list
     }
 }
+
+/// A text in quotes for a description, cut where it is long: descriptions travel in headers, which are small.
+pub(super) fn quoted(text: &str) -> String {
+    const SHOWN_CHARS_MAX: usize = 80;
+    match text.char_indices().nth(SHOWN_CHARS_MAX) {
+        Some((end, _)) => format!("{:?}...", text.get(..end).unwrap_or_default()),
+        None => format!("{text:?}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_written_as_fields_indexes_and_keys() {
+        let mutations = Path::ROOT.field("mutations");
+        let mutation = mutations.index(3);
+        assert_eq!(mutation.field("create.event").field("places").to_string(), "mutations[3].create.event.places");
+        assert_eq!(mutation.field("metrics").key("a.b").to_string(), "mutations[3].metrics[\"a.b\"]");
+        assert_eq!(Path::ROOT.to_string(), "");
+    }
+
+    #[test]
+    fn a_long_text_is_cut_between_characters() {
+        assert_eq!(quoted("폭풍\n"), "\"폭풍\\n\"");
+        assert_eq!(quoted(&"폭".repeat(80)), format!("\"{}\"", "폭".repeat(80)));
+        assert_eq!(quoted(&"폭".repeat(81)), format!("\"{}\"...", "폭".repeat(80)));
+    }
+}

@@ -46,6 +46,17 @@ impl<'a> Value<'a> {
     }
 }
 
+impl Value<'_> {
+    /// Seconds and nanoseconds of a `google.protobuf.Timestamp`.
+    pub fn timestamp(self) -> (i64, i32) {
+        let number = |number| match first(self.bytes(), number) {
+            Some(Value::Varint(value)) => value.cast_signed(),
+            _ => 0,
+        };
+        (number(1), i32::try_from(number(2)).unwrap_or_default())
+    }
+}
+
 /// The fields of a message in the order in which they stand.
 ///
 /// Reads what this program has encoded or decoded before. Bytes that are no message end the iteration, they do not panic.
@@ -92,7 +103,8 @@ impl<'a> Iterator for Fields<'a> {
     }
 }
 
-fn varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
+/// Reads a varint; gives it and what follows it.
+pub fn varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
     let mut value = 0u64;
     for (at, byte) in bytes.iter().enumerate().take(10) {
         value |= u64::from(byte & 0x7f) << (7 * at);
@@ -109,7 +121,7 @@ pub fn put_varint(mut value: u64, to: &mut Vec<u8>) {
         to.push((value & 0x7f) as u8 | 0x80);
         value >>= 7;
     }
-    to.push(value as u8);
+    to.push((value & 0x7f) as u8);
 }
 
 /// Appends a field of text, bytes or a message.
@@ -183,6 +195,18 @@ impl Parts {
     /// The message, fields by number.
     pub fn encode(&self) -> Vec<u8> {
         self.fields.values().flatten().copied().collect()
+    }
+}
+
+/// Visits every value that stands at a path of field numbers, through messages and repeated fields alike.
+pub fn visit_values<'a>(message: &'a [u8], path: &[u32], visit: &mut dyn FnMut(Value<'a>)) {
+    let Some((number, rest)) = path.split_first() else { return };
+    for field in fields(message).filter(|field| field.number == *number) {
+        if rest.is_empty() {
+            visit(field.value);
+        } else {
+            visit_values(field.value.bytes(), rest, visit);
+        }
     }
 }
 

@@ -1,0 +1,322 @@
+//! The whole key layout on one page. Every part preserves order; no key holds four bytes 0xff in a row, which sled 0.34
+//! cannot iterate backwards over: text is UTF-8, numbers are written in groups of seven bits.
+//!
+//! | key | value | serves |
+//! |--|--|--|
+//! | meta | [`Meta`](super::replay::Meta): format, store id, what is applied, counters | open, rebuild, `GetServerInfo` |
+//! | history: kind, id, revision | an older [`Version`](super::version::Version) | reading at a revision |
+//! | rest: kind, id, revision, number | a further piece of a version too long for one value | the same |
+//! | current: kind, id | the newest version, tombstone or redirect | get and list at head |
+//! | index: kind, index, values, id | empty: a hint | lists by filter and order |
+//! | reference: target kind and id, referrer's kind, field, origin, referrer's id | empty: a hint | `REFERENCED`, filters on references |
+//! | receipt: caller, request id | [`Receipt`](super::replay::Receipt): content hash and log position | idempotency |
+//!
+//! A hint says that some version of the record had this value. It is written when a version first has it and never taken
+//! back, so a reader fetches the record at its revision and looks; a hint too many costs a fetch, and a list at any revision
+//! is the same code.
+//!
+//! Knows kinds and ids. Must not know what a filter or a mutation is.
+
+use std::ops::Bound;
+
+use crate::{
+    engine::KeyRange,
+    model::{Kind, Name},
+};
+
+const META: u8 = 0x01;
+const HISTORY: u8 = 0x10;
+const REST: u8 = 0x11;
+const CURRENT: u8 = 0x20;
+const INDEX: u8 = 0x30;
+const REFERENCE: u8 = 0x40;
+const RECEIPT: u8 = 0x50;
+
+/// Ends a text inside a key. Less than any byte that a text of a record may hold.
+const END: u8 = 0x00;
+/// Before a value of an index.
+const SET: u8 = 0x01;
+/// Instead of a value: unset. Greater than `SET`, so that unset comes last.
+const UNSET: u8 = 0x02;
+
+/// Longest text in an index key, in bytes. A longer one is cut: the index then serves equality and prefix with a recheck.
+pub(crate) const INDEX_TEXT_BYTES_MAX: usize = 128;
+
+/// The key of the one meta value.
+pub(crate) fn meta() -> Vec<u8> {
+    vec![META]
+}
+
+/// The newest version of a record.
+pub(crate) fn current(kind: Kind, id: &str) -> Vec<u8> {
+    let mut key = vec![CURRENT, kind as u8];
+    key.extend_from_slice(id.as_bytes());
+    key
+}
+
+/// The newest versions of all records of a kind, by name.
+pub(crate) fn current_of(kind: Kind) -> KeyRange {
+    prefix(vec![CURRENT, kind as u8])
+}
+
+/// The id at the end of a `current` key.
+pub(crate) fn current_id(key: &[u8]) -> &str {
+    text(key.get(2..))
+}
+
+/// An older version of a record.
+pub(crate) fn history(kind: Kind, id: &str, revision: u64) -> Vec<u8> {
+    let mut key = history_of(kind, id);
+    put_number(revision, &mut key);
+    key
+}
+
+/// The older versions of a record up to a revision.
+pub(crate) fn history_until(kind: Kind, id: &str, revision: u64) -> KeyRange {
+    (Bound::Included(history_of(kind, id)), Bound::Included(history(kind, id, revision)))
+}
+
+fn history_of(kind: Kind, id: &str) -> Vec<u8> {
+    let mut key = vec![HISTORY, kind as u8];
+    put_text(id, &mut key);
+    key
+}
+
+/// A further piece of a version, from 1.
+pub(crate) fn rest(kind: Kind, id: &str, revision: u64, number: u64) -> Vec<u8> {
+    let mut key = vec![REST, kind as u8];
+    put_text(id, &mut key);
+    put_number(revision, &mut key);
+    put_number(number, &mut key);
+    key
+}
+
+/// All keys of an index that begin with these parts; add values with [`IndexKey`]'s methods.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct IndexKey(Vec<u8>);
+
+impl IndexKey {
+    pub(crate) fn new(kind: Kind, index: u8) -> Self {
+        Self(vec![INDEX, kind as u8, index])
+    }
+
+    /// A whole text (or the part of it that an index keeps).
+    #[must_use]
+    pub(crate) fn text(mut self, value: &str) -> Self {
+        self.0.push(SET);
+        put_text(cut(value), &mut self.0);
+        self
+    }
+
+    /// The beginning of a text: nothing can follow.
+    #[must_use]
+    pub(crate) fn text_prefix(mut self, value: &str) -> Self {
+        self.0.push(SET);
+        self.0.extend_from_slice(cut(value).as_bytes());
+        self
+    }
+
+    /// A number, such as that of an enum's value.
+    #[must_use]
+    pub(crate) fn number(mut self, value: u64) -> Self {
+        self.0.push(SET);
+        put_number(value, &mut self.0);
+        self
+    }
+
+    /// An instant.
+    #[must_use]
+    pub(crate) fn time(mut self, seconds: i64, nanos: i32) -> Self {
+        self.0.push(SET);
+        put_time(seconds, nanos, &mut self.0);
+        self
+    }
+
+    /// That there is no value. Sorts behind every value.
+    #[must_use]
+    pub(crate) fn unset(mut self) -> Self {
+        self.0.push(UNSET);
+        self
+    }
+
+    /// Behind every value and before the entry for unset, of the part that follows.
+    #[must_use]
+    pub(crate) fn end_of_values(mut self) -> Self {
+        self.0.push(UNSET);
+        self
+    }
+
+    /// The entry of one record.
+    pub(crate) fn entry(mut self, id: &str) -> Vec<u8> {
+        put_last_id(id, &mut self.0);
+        self.0
+    }
+
+    /// The bytes so far, as one end of a range.
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        self.0.clone()
+    }
+
+    /// Every entry that begins with these parts.
+    pub(crate) fn range(self) -> KeyRange {
+        prefix(self.0)
+    }
+}
+
+/// The id at the end of an `index` or `reference` key.
+pub(crate) fn last_id(key: &[u8]) -> &str {
+    let Some((length, before)) = key.split_last() else { return "" };
+    text(before.len().checked_sub(usize::from(*length)).and_then(|start| before.get(start..)))
+}
+
+/// One record's reference to another. `origin`: it stands in the first hop of an attribution, or in one with the role ORIGIN.
+pub(crate) fn reference(target: &Name, from: Kind, path: &[u32], origin: bool, id: &str) -> Vec<u8> {
+    let mut key = reference_field(target, from, path, origin);
+    put_last_id(id, &mut key);
+    key
+}
+
+/// All references to a record from one field of one kind, by the referrer's id.
+pub(crate) fn references_from(target: &Name, from: Kind, path: &[u32], origin: bool) -> KeyRange {
+    prefix(reference_field(target, from, path, origin))
+}
+
+/// All references to a record.
+pub(crate) fn references_to(target: &Name) -> KeyRange {
+    prefix(reference_target(target))
+}
+
+/// What a `reference` key below [`references_to`] says: the referrer's kind and id.
+pub(crate) fn referrer<'k>(target: &Name, key: &'k [u8]) -> Option<(Kind, &'k str)> {
+    let kind = key.get(reference_target(target).len())?;
+    Some((Kind::from_number(*kind)?, last_id(key)))
+}
+
+fn reference_target(target: &Name) -> Vec<u8> {
+    let mut key = vec![REFERENCE, target.kind() as u8];
+    put_text(target.id(), &mut key);
+    key
+}
+
+fn reference_field(target: &Name, from: Kind, path: &[u32], origin: bool) -> Vec<u8> {
+    let mut key = reference_target(target);
+    key.push(from as u8);
+    key.push(u8::try_from(path.len()).expect("messages of the contract are a few levels deep"));
+    key.extend(path.iter().map(|number| u8::try_from(*number).expect("field numbers of references are below 256")));
+    key.push(u8::from(origin));
+    key
+}
+
+/// What is remembered of a request.
+pub(crate) fn receipt(caller: &str, request_id: &str) -> Vec<u8> {
+    let mut key = vec![RECEIPT];
+    put_text(caller, &mut key);
+    key.extend_from_slice(request_id.as_bytes());
+    key
+}
+
+/// Every key there can be.
+pub(crate) fn all() -> KeyRange {
+    (Bound::Unbounded, Bound::Unbounded)
+}
+
+/// Every key that begins with these bytes.
+pub(crate) fn prefix(start: Vec<u8>) -> KeyRange {
+    let mut end = start.clone();
+    while let Some(last) = end.pop() {
+        if last < u8::MAX {
+            end.push(last + 1);
+            return (Bound::Included(start), Bound::Excluded(end));
+        }
+    }
+    (Bound::Included(start), Bound::Unbounded)
+}
+
+/// Texts of records hold no U+0000, and a byte of UTF-8 is never 0xff.
+fn put_text(text: &str, to: &mut Vec<u8>) {
+    debug_assert!(!text.as_bytes().contains(&END), "a text in a key holds U+0000");
+    to.extend_from_slice(text.as_bytes());
+    to.push(END);
+}
+
+/// The id, then its length, so that it can be read from the end; no id holds a byte so small, so ids sort as they are.
+fn put_last_id(id: &str, to: &mut Vec<u8>) {
+    to.extend_from_slice(id.as_bytes());
+    to.push(u8::try_from(id.len()).expect("an id has at most 63 characters"));
+}
+
+/// The count of groups, then seven bits a byte, most significant first: order-preserving, short for small numbers.
+fn put_number(number: u64, to: &mut Vec<u8>) {
+    let groups = (64 - number.leading_zeros()).div_ceil(7).max(1);
+    to.push(u8::try_from(groups).expect("64 bits make ten groups"));
+    for group in (0..groups).rev() {
+        to.push((number >> (7 * group) & 0x7f) as u8);
+    }
+}
+
+/// Bytes of a time in a key.
+pub(crate) const TIME_BYTES: usize = 11;
+
+fn put_time(seconds: i64, nanos: i32, to: &mut Vec<u8>) {
+    // From year -34844 on: whatever a Timestamp of the contract may hold is positive and below 2^42.
+    let seconds = seconds.saturating_add(1 << 40).clamp(0, (1 << 42) - 1).cast_unsigned();
+    let nanos = nanos.max(0).cast_unsigned();
+    for group in (0..6).rev() {
+        to.push((seconds >> (7 * group) & 0x7f) as u8);
+    }
+    for group in (0..5).rev() {
+        to.push((nanos >> (7 * group) & 0x7f) as u8);
+    }
+}
+
+fn cut(text: &str) -> &str {
+    text.get(..text.floor_char_boundary(INDEX_TEXT_BYTES_MAX)).unwrap_or(text)
+}
+
+fn text(bytes: Option<&[u8]>) -> &str {
+    bytes.and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_and_times_sort_as_their_keys_do_and_hold_no_0xff() {
+        let numbers = [0, 1, 127, 128, 16_383, 16_384, u64::from(u32::MAX), 1 << 56, u64::MAX];
+        let keys: Vec<_> = numbers.iter().map(|number| history(Kind::Event, "e", *number)).collect();
+        assert!(keys.is_sorted(), "{keys:?}");
+        let times = [(-62_135_596_800, 0), (-1, 999_999_999), (0, 0), (0, 1), (1, 0), (253_402_300_799, 999_999_999)];
+        let keys: Vec<_> = times.iter().map(|(s, n)| IndexKey::new(Kind::Event, 1).time(*s, *n).entry("e")).collect();
+        assert!(keys.is_sorted(), "{keys:?}");
+        assert!(keys.iter().flatten().all(|byte| *byte != 0xff));
+    }
+
+    #[test]
+    fn one_record_s_history_does_not_reach_into_the_next() {
+        let (_, end) = history_until(Kind::Event, "a", u64::MAX);
+        let Bound::Included(end) = end else { panic!("{end:?}") };
+        assert!(end < history(Kind::Event, "a-b", 0));
+        assert!(end < history(Kind::Event, "ab", 0));
+        assert!(end >= history(Kind::Event, "a", 7));
+    }
+
+    #[test]
+    fn unset_sorts_behind_every_value() {
+        let set = IndexKey::new(Kind::Event, 3).time(253_402_300_799, 0).entry("zzz");
+        assert!(set < IndexKey::new(Kind::Event, 3).end_of_values().bytes());
+        assert!(set < IndexKey::new(Kind::Event, 3).unset().entry("a"));
+    }
+
+    #[test]
+    fn a_reference_key_gives_its_referrer_back() {
+        let target: Name = "actors/nis".parse().unwrap();
+        let key = reference(&target, Kind::Claim, &[22, 1], true, "c1");
+        assert_eq!(referrer(&target, &key), Some((Kind::Claim, "c1")));
+        let range = references_from(&target, Kind::Claim, &[22, 1], true);
+        assert_eq!(last_id(&key), "c1");
+        assert!(std::ops::RangeBounds::contains(&range, &key));
+        let other: Name = "actors/nis-2".parse().unwrap();
+        assert!(!std::ops::RangeBounds::contains(&references_to(&target), &reference(&other, Kind::Claim, &[24], false, "c1")));
+    }
+}

@@ -1,0 +1,1 @@
+//! Lists: filter, order, plan, pages.

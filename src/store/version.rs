@@ -1,0 +1,137 @@
+//! One version of one record as the state keeps it: a record, a tombstone or a redirect.
+//!
+//! A long version is cut: its value holds the first piece, and the keys `rest` hold the others. They are written before the
+//! value that needs them and never changed, so the piece count in a value always finds its pieces.
+
+use bytes::Bytes;
+
+use super::keys;
+use crate::{
+    model::{Kind, wire},
+    proto::ChangeKind,
+};
+
+/// Bytes of a record in one value of the state. sled splits a leaf when it holds more than some 17 items; values of this size
+/// keep a leaf below the 128 KiB from which it goes to a file that sled never syncs.
+pub(crate) const PIECE_BYTES_MAX: usize = 6 * 1024;
+
+/// A version of a record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Version {
+    /// The commit that made it.
+    pub(crate) revision: u64,
+    /// What that commit did.
+    pub(crate) change: ChangeKind,
+    /// Where it was merged into: set exactly if `change` is `Merged`.
+    pub(crate) redirect: Option<String>,
+    /// The record, as a Get answers it; of a tombstone or redirect, its last state. Empty if erased.
+    pub(crate) record: Bytes,
+}
+
+impl Version {
+    /// Whether the record exists: it is no tombstone, no redirect and not erased.
+    pub(crate) fn is_live(&self) -> bool {
+        matches!(self.change, ChangeKind::Created | ChangeKind::Updated | ChangeKind::Undeleted | ChangeKind::Unmerged)
+    }
+
+    /// The value, and the values of the keys `rest` that belong to it.
+    pub(crate) fn encode(&self, kind: Kind, id: &str) -> (Bytes, Vec<(Vec<u8>, Bytes)>) {
+        let inline = self.record.len().min(PIECE_BYTES_MAX);
+        let rest: Vec<_> = self
+            .record
+            .slice(inline..)
+            .chunks(PIECE_BYTES_MAX)
+            .zip(1..)
+            .map(|(piece, number)| (keys::rest(kind, id, self.revision, number), self.record.slice_ref(piece)))
+            .collect();
+        let mut value = Vec::with_capacity(inline + 16);
+        value.push(u8::try_from(i32::from(self.change)).expect("change kinds are a handful"));
+        wire::put_varint(self.revision, &mut value);
+        wire::put_varint(rest.len() as u64, &mut value);
+        let redirect = self.redirect.as_deref().unwrap_or_default();
+        wire::put_varint(redirect.len() as u64, &mut value);
+        value.extend_from_slice(redirect.as_bytes());
+        value.extend_from_slice(&self.record[..inline]);
+        (value.into(), rest)
+    }
+}
+
+/// A value of the state, read up to the record's bytes.
+#[derive(Clone, Debug)]
+pub(crate) struct Head {
+    /// The commit that made it.
+    pub(crate) revision: u64,
+    change: ChangeKind,
+    rest: u64,
+    redirect: Option<String>,
+    inline: Bytes,
+}
+
+impl Head {
+    /// Reads a value. `None`: it is damaged.
+    pub(crate) fn decode(value: &Bytes) -> Option<Self> {
+        let (change, bytes) = value.split_first()?;
+        let change = ChangeKind::try_from(i32::from(*change)).ok()?;
+        let (revision, bytes) = wire::varint(bytes)?;
+        let (rest, bytes) = wire::varint(bytes)?;
+        let (length, bytes) = wire::varint(bytes)?;
+        let (redirect, bytes) = bytes.split_at_checked(usize::try_from(length).ok()?)?;
+        let redirect = match redirect {
+            [] => None,
+            name => Some(std::str::from_utf8(name).ok()?.to_owned()),
+        };
+        Some(Self { revision, change, rest, redirect, inline: value.slice_ref(bytes) })
+    }
+
+    /// The keys of the further pieces, in order. Most versions have none.
+    pub(crate) fn rest_keys(&self, kind: Kind, id: &str) -> Vec<Vec<u8>> {
+        (1..=self.rest).map(|number| keys::rest(kind, id, self.revision, number)).collect()
+    }
+
+    /// The version, given the pieces of [`Self::rest_keys`].
+    pub(crate) fn join(self, pieces: &[Bytes]) -> Version {
+        let record = if pieces.is_empty() {
+            self.inline
+        } else {
+            let mut whole = self.inline.to_vec();
+            pieces.iter().for_each(|piece| whole.extend_from_slice(piece));
+            whole.into()
+        };
+        Version { revision: self.revision, change: self.change, redirect: self.redirect, record }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(bytes: usize, redirect: Option<&str>) {
+        let version = Version {
+            revision: 300,
+            change: ChangeKind::Merged,
+            redirect: redirect.map(str::to_owned),
+            record: (0..bytes).map(|at| (at % 251) as u8).collect::<Vec<_>>().into(),
+        };
+        let (value, rest) = version.encode(Kind::Event, "e");
+        assert!(rest.iter().all(|(_, piece)| piece.len() <= PIECE_BYTES_MAX));
+        let head = Head::decode(&value).unwrap();
+        assert_eq!(head.rest_keys(Kind::Event, "e"), rest.iter().map(|(key, _)| key.clone()).collect::<Vec<_>>());
+        let pieces: Vec<_> = rest.into_iter().map(|(_, piece)| piece).collect();
+        assert_eq!(head.join(&pieces), version);
+    }
+
+    #[test]
+    fn a_version_of_any_length_is_read_as_it_was_written() {
+        for bytes in [0, 1, PIECE_BYTES_MAX - 1, PIECE_BYTES_MAX, PIECE_BYTES_MAX + 1, 3 * PIECE_BYTES_MAX, 256 * 1024] {
+            check(bytes, None);
+            check(bytes, Some("events/other"));
+        }
+    }
+
+    #[test]
+    fn a_damaged_value_is_noticed_and_never_a_panic() {
+        for value in [&[][..], &[99], &[2], &[2, 0x80], &[2, 1, 0, 9, b'a']] {
+            assert!(Head::decode(&Bytes::copy_from_slice(value)).is_none(), "{value:?}");
+        }
+    }
+}

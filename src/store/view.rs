@@ -1,0 +1,185 @@
+//! The records as they were at one revision.
+//!
+//! Knows keys and versions. Must not know filters, requests or what is being written.
+
+use std::ops::Bound;
+
+use bytes::Bytes;
+
+use super::{
+    error::{Error, Result},
+    keys,
+    version::{Head, Version},
+};
+use crate::{
+    engine::{self, Direction, Engine, KeyRange},
+    model::{Kind, Name, schema, wire},
+    proto::ErrorReason,
+    store::error::ErrorKind,
+};
+
+/// Longest chain of redirects that is followed. Each merge makes one step, and merging into a redirect merges into its target.
+const REDIRECTS_MAX: usize = 1000;
+
+/// Keys and values in order: the engine's state, or that state with commits on top that are not yet applied.
+pub(crate) trait State: Send + Sync {
+    /// The value of a key.
+    fn get(&self, key: &[u8]) -> engine::Result<Option<Bytes>>;
+    /// The values of several keys, in their order.
+    fn get_many(&self, keys: &[Vec<u8>]) -> engine::Result<Vec<Option<Bytes>>>;
+    /// Up to `limit` keys and values of a range.
+    fn scan(&self, range: KeyRange, direction: Direction, limit: usize) -> engine::Result<Vec<(Bytes, Bytes)>>;
+}
+
+impl State for dyn Engine {
+    fn get(&self, key: &[u8]) -> engine::Result<Option<Bytes>> {
+        Engine::get(self, key)
+    }
+
+    fn get_many(&self, keys: &[Vec<u8>]) -> engine::Result<Vec<Option<Bytes>>> {
+        Engine::get_many(self, keys)
+    }
+
+    fn scan(&self, range: KeyRange, direction: Direction, limit: usize) -> engine::Result<Vec<(Bytes, Bytes)>> {
+        Engine::scan(self, range, direction, limit)
+    }
+}
+
+/// A state read as of a revision.
+#[derive(Clone, Copy)]
+pub(crate) struct View<'a> {
+    /// Where the keys are. May hold newer versions, which are passed over.
+    pub(crate) state: &'a dyn State,
+    /// What is read as of.
+    pub(crate) revision: u64,
+}
+
+/// What a name leads to.
+#[derive(Clone, Debug)]
+pub(crate) struct Resolved {
+    /// The name after all redirects.
+    pub(crate) name: Name,
+    /// The version there: live, or deleted, never a redirect.
+    pub(crate) version: Version,
+    /// Whether a redirect was followed.
+    pub(crate) redirected: bool,
+}
+
+impl View<'_> {
+    /// The version of a record, if there was one by then; a tombstone and a redirect are versions, too.
+    pub(crate) fn version(&self, kind: Kind, id: &str) -> Result<Option<Version>> {
+        let Some(value) = self.state.get(&keys::current(kind, id))? else { return Ok(None) };
+        let head = decode(kind, id, &value)?;
+        if head.revision <= self.revision {
+            return self.whole(kind, id, head).map(Some);
+        }
+        match self.state.scan(keys::history_until(kind, id, self.revision), Direction::Backward, 1)?.first() {
+            Some((_, value)) => self.whole(kind, id, decode(kind, id, value)?).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The newest version before a revision, read as of the view's.
+    pub(crate) fn version_before(&self, kind: Kind, id: &str, revision: u64) -> Result<Option<Version>> {
+        Self { revision: revision.saturating_sub(1).min(self.revision), ..*self }.version(kind, id)
+    }
+
+    /// The version that a value of a `current` key holds, or the older one that the view is of.
+    pub(crate) fn version_in(&self, kind: Kind, id: &str, value: &Bytes) -> Result<Option<Version>> {
+        let head = decode(kind, id, value)?;
+        if head.revision <= self.revision { self.whole(kind, id, head).map(Some) } else { self.version(kind, id) }
+    }
+
+    fn whole(&self, kind: Kind, id: &str, head: Head) -> Result<Version> {
+        let keys = head.rest_keys(kind, id);
+        if keys.is_empty() {
+            return Ok(head.join(&[]));
+        }
+        let pieces: Option<Vec<Bytes>> = self.state.get_many(&keys)?.into_iter().collect();
+        match pieces {
+            Some(pieces) => Ok(head.join(&pieces)),
+            None => Err(damaged(kind, id)),
+        }
+    }
+
+    /// The version that a name leads to, redirects followed.
+    pub(crate) fn resolve(&self, name: &Name) -> Result<Option<Resolved>> {
+        let mut at = name.clone();
+        for step in 0..REDIRECTS_MAX {
+            let Some(version) = self.version(at.kind(), at.id())? else { return Ok(None) };
+            match version.redirect.as_deref() {
+                Some(target) => at = target.parse().map_err(|_| damaged(at.kind(), at.id()))?,
+                None => return Ok(Some(Resolved { name: at, version, redirected: step > 0 })),
+            }
+        }
+        Err(Error::internal(format!("{name} starts more than {REDIRECTS_MAX} redirects")))
+    }
+
+    /// A name's target and every name that redirects to it: what a reference may be stored as. The name itself where it leads
+    /// nowhere.
+    pub(crate) fn names_of(&self, name: &Name) -> Result<Vec<Name>> {
+        let Some(resolved) = self.resolve(name)? else { return Ok(vec![name.clone()]) };
+        let merged = wire::texts(&resolved.version.record, schema::MERGED_NAMES).filter_map(|name| name.parse().ok());
+        Ok(std::iter::once(resolved.name.clone()).chain(merged).collect())
+    }
+
+    /// Whether a record exists: there, not deleted, no redirect.
+    pub(crate) fn is_live(&self, kind: Kind, id: &str) -> Result<bool> {
+        Ok(self.version(kind, id)?.is_some_and(|version| version.is_live()))
+    }
+
+    /// Keys and values of a range, in pieces of `limit`, each from where the last ended.
+    pub(crate) fn scan(&self, range: KeyRange, direction: Direction, limit: usize) -> Scan<'_> {
+        Scan { state: self.state, range: Some(range), direction, limit, batch: Vec::new().into_iter() }
+    }
+}
+
+/// Keys and values of a range, read in pieces as they are asked for.
+pub(crate) struct Scan<'a> {
+    state: &'a dyn State,
+    range: Option<KeyRange>,
+    direction: Direction,
+    limit: usize,
+    batch: std::vec::IntoIter<(Bytes, Bytes)>,
+}
+
+impl Iterator for Scan<'_> {
+    type Item = Result<(Bytes, Bytes)>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if let Some(entry) = self.batch.next() {
+            return Some(Ok(entry));
+        }
+        let range = self.range.take()?;
+        let batch = match self.state.scan(range.clone(), self.direction, self.limit) {
+            Ok(batch) => batch,
+            Err(error) => return Some(Err(error.into())),
+        };
+        if batch.len() == self.limit
+            && let Some((last, _)) = batch.last()
+        {
+            let last = Bound::Excluded(last.to_vec());
+            self.range = Some(match self.direction {
+                Direction::Forward => (last, range.1),
+                Direction::Backward => (range.0, last),
+            });
+        }
+        self.batch = batch.into_iter();
+        self.batch.next().map(Ok)
+    }
+}
+
+fn decode(kind: Kind, id: &str, value: &Bytes) -> Result<Head> {
+    Head::decode(value).ok_or_else(|| damaged(kind, id))
+}
+
+fn damaged(kind: Kind, id: &str) -> Error {
+    let name = format!("{}/{id}", kind.collection());
+    tracing::error!(name, "the state holds a value that cannot be read");
+    Error::new(
+        ErrorKind::DataLoss,
+        ErrorReason::StoreCorrupt,
+        format!("the stored state of {name} is damaged: an operator can rebuild it from the log by starting the server again"),
+    )
+    .with("name", name)
+}
