@@ -44,6 +44,8 @@ class Reason:
 
     codes: frozenset[str]
     keys: frozenset[str]
+    # Sent with RetryInfo: it passes by itself.
+    retry: bool
 
 
 def _read_reasons() -> dict[str, Reason]:
@@ -61,6 +63,7 @@ def _read_reasons() -> dict[str, Reason]:
         reasons[match[2]] = Reason(
             codes=frozenset(word for word in re.findall(r"[A-Z_]{4,}", comment) if word in known_codes),
             keys=frozenset(name.strip() for name in names),
+            retry="RetryInfo" in comment,
         )
     return reasons
 
@@ -142,8 +145,7 @@ class Failure:
         if self.reason in ("REFERENCE_NOT_FOUND", "REVISION_MISMATCH"):
             assert self.preconditions, f"no precondition violations: {self.message}"
             assert all(kind == self.reason for kind, _, _ in self.preconditions), self.preconditions
-        if self.reason in ("TOO_MANY_WATCHES", "TOO_MANY_REQUESTS", "SHUTTING_DOWN", "STORAGE_FULL"):
-            assert self.retry_after is not None, f"{self.reason} without RetryInfo"
+        assert not documented.retry or self.retry_after is not None, f"{self.reason} without RetryInfo"
 
 
 @contextmanager

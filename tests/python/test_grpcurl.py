@@ -42,6 +42,7 @@ NOT_HERE = {
     "SHUTTING_DOWN": "needs a server that is stopping",
     "STORAGE_FULL": "needs a full disk",
     "STORE_POISONED": "needs a failing disk",
+    "STORE_REBUILDING": "needs a store that is being rebuilt",
     "INTERNAL": "needs a bug",
 }
 
