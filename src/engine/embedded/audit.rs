@@ -21,6 +21,8 @@ use std::{
 
 /// sled's default, which it is opened with.
 const SEGMENT_BYTES: usize = 512 * 1024;
+/// The same as an LSN.
+const SEGMENT_LSN: i64 = 512 * 1024;
 const SEGMENT_HEADER_BYTES: usize = 20;
 /// No message starts in the last bytes of a segment.
 const RED_ZONE_BYTES: usize = 32;
@@ -116,7 +118,7 @@ pub(super) fn audit(folder: &Path, left: Left<'_>) -> Result<(), String> {
         };
         let may_be_cut = match left {
             Left::Closed(_) => header.lsn == tip,
-            Left::Killed { .. } => header.lsn + (SEGMENT_BYTES as i64) > stable,
+            Left::Killed { .. } => header.lsn + SEGMENT_LSN > stable,
         };
         if !segment.walked.complete && (!may_be_cut || segment.walked.continues) {
             return Err(format!("its file has a bad message at byte {}", position + segment.walked.end));
@@ -159,7 +161,7 @@ impl SegmentHeader {
             stable: i64::from_le_bytes(*stable.first_chunk::<8>()?) ^ i64::MAX,
         };
         let right = u32::from_le_bytes(*sum) ^ u32::MAX == crc32fast::hash(fields);
-        (right && found.lsn >= 0 && found.lsn % (SEGMENT_BYTES as i64) == 0).then_some(found)
+        (right && found.lsn >= 0 && found.lsn % SEGMENT_LSN == 0).then_some(found)
     }
 }
 

@@ -153,7 +153,7 @@ mod tests {
             let (bounds, landmarks) = filled(segment_bytes, frame_bytes);
             let mut footer = encode_footer(&bounds, &landmarks, SALT);
             assert!(footer.len() as u64 <= footer_room(segment_bytes), "{segment_bytes} {frame_bytes}");
-            footer.resize(footer_room(segment_bytes) as usize, 0);
+            footer.resize(usize::try_from(footer_room(segment_bytes)).unwrap(), 0);
             assert_eq!(decode_footer(&footer, SALT), Some((bounds, landmarks)));
         }
     }

@@ -207,12 +207,11 @@ impl Log {
             remove_if_there(disk, &unused)?;
         }
 
-        let mut segments = writer.segments(&self.shown);
+        let mut shown = self.shown.write().unwrap_or_else(PoisonError::into_inner);
         if sealed.span.is_none() {
-            segments.pop();
+            shown.segments.pop();
         }
-        segments.push(Arc::clone(&active));
-        self.shown.write().unwrap_or_else(PoisonError::into_inner).segments = segments;
+        shown.segments.push(Arc::clone(&active));
         (writer.manifest, writer.active, writer.file) = (manifest, active, file);
         Ok(())
     }
@@ -350,10 +349,6 @@ impl Writer {
             Err(Error::Full { .. }) if asked_before => self.take_segment(),
             outcome => outcome,
         }
-    }
-
-    fn segments(&self, shown: &RwLock<Shown>) -> Vec<Arc<Segment>> {
-        shown.read().unwrap_or_else(PoisonError::into_inner).segments.clone()
     }
 }
 

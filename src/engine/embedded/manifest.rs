@@ -28,6 +28,7 @@ pub(super) const NAME: &str = "MANIFEST";
 /// The newest data format this program reads, and the one it writes. Raised when an older program would misread the folder.
 const FORMAT: u32 = 1;
 const FIRST_LINE: &str = "annals data";
+const INTO_STRING: &str = "writing into a String does not fail";
 
 /// The segments of a log, oldest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -77,13 +78,12 @@ pub(super) fn write(disk: &dyn Disk, folder: &Path, manifest: &Manifest) -> Resu
     let mut text = format!("{FIRST_LINE}\nformat {FORMAT}\n");
     for segment in &manifest.segments {
         let Identity { number, first, bytes, salt } = segment.identity;
-        text.push_str(&format!("segment {number} bytes {bytes} salt {salt:016x} first {}", first.0));
+        write!(text, "segment {number} bytes {bytes} salt {salt:016x} first {}", first.0).expect(INTO_STRING);
         if let Some(Bounds { end, link, span }) = segment.sealed {
             let (first, last) = span.expect("a sealed segment holds entries");
-            text.push_str(&format!(
-                " end {end} link {link:08x} revisions {} {} times {} {} last {}",
-                first.revision, last.revision, first.time_us, last.time_us, last.sequence.0
-            ));
+            let (revisions, times) = ((first.revision, last.revision), (first.time_us, last.time_us));
+            write!(text, " end {end} link {link:08x} revisions {} {}", revisions.0, revisions.1).expect(INTO_STRING);
+            write!(text, " times {} {} last {}", times.0, times.1, last.sequence.0).expect(INTO_STRING);
         }
         text.push('\n');
     }
@@ -93,7 +93,7 @@ pub(super) fn write(disk: &dyn Disk, folder: &Path, manifest: &Manifest) -> Resu
 /// A text with its checksum as the last line.
 pub(super) fn sum_text(mut text: String) -> Vec<u8> {
     let sum = checksum(0, text.as_bytes());
-    writeln!(text, "checksum {sum:08x}").expect("writing to a String cannot fail");
+    writeln!(text, "checksum {sum:08x}").expect(INTO_STRING);
     text.into_bytes()
 }
 
@@ -107,23 +107,26 @@ pub(super) fn summed_text(contents: &[u8]) -> Option<&str> {
 
 fn parse_segment(line: &str) -> Option<Listed> {
     let mut words = line.split(' ');
-    let number = field(&mut words, "segment")?.parse().ok()?;
-    let bytes = field(&mut words, "bytes")?.parse().ok()?;
-    let salt = u64::from_str_radix(field(&mut words, "salt")?, 16).ok()?;
-    let first = Sequence(field(&mut words, "first")?.parse().ok()?);
-    let identity = Identity { number, first, bytes, salt };
-    let mut rest = words.peekable();
-    if rest.peek().is_none() {
-        return Some(Listed { identity, sealed: None });
-    }
-    let end = field(&mut rest, "end")?.parse().ok()?;
-    let link = u32::from_str_radix(field(&mut rest, "link")?, 16).ok()?;
-    let revisions: [u64; 2] = [field(&mut rest, "revisions")?.parse().ok()?, rest.next()?.parse().ok()?];
-    let times: [i64; 2] = [field(&mut rest, "times")?.parse().ok()?, rest.next()?.parse().ok()?];
-    let last = Sequence(field(&mut rest, "last")?.parse().ok()?);
-    let first = Stamp { sequence: first, revision: revisions[0], time_us: times[0] };
-    let last = Stamp { sequence: last, revision: revisions[1], time_us: times[1] };
-    rest.next().is_none().then_some(Listed { identity, sealed: Some(Bounds { end, link, span: Some((first, last)) }) })
+    let identity = Identity {
+        number: field(&mut words, "segment")?.parse().ok()?,
+        bytes: field(&mut words, "bytes")?.parse().ok()?,
+        salt: u64::from_str_radix(field(&mut words, "salt")?, 16).ok()?,
+        first: Sequence(field(&mut words, "first")?.parse().ok()?),
+    };
+    let mut words = words.peekable();
+    let sealed = if words.peek().is_some() { Some(parse_bounds(&mut words, identity.first)?) } else { None };
+    words.next().is_none().then_some(Listed { identity, sealed })
+}
+
+fn parse_bounds<'a>(words: &mut impl Iterator<Item = &'a str>, first: Sequence) -> Option<Bounds> {
+    let end = field(words, "end")?.parse().ok()?;
+    let link = u32::from_str_radix(field(words, "link")?, 16).ok()?;
+    let revisions: (u64, u64) = (field(words, "revisions")?.parse().ok()?, words.next()?.parse().ok()?);
+    let times: (i64, i64) = (field(words, "times")?.parse().ok()?, words.next()?.parse().ok()?);
+    let last = Sequence(field(words, "last")?.parse().ok()?);
+    let first = Stamp { sequence: first, revision: revisions.0, time_us: times.0 };
+    let last = Stamp { sequence: last, revision: revisions.1, time_us: times.1 };
+    Some(Bounds { end, link, span: Some((first, last)) })
 }
 
 /// The word after `name`, which must come next.

@@ -289,10 +289,10 @@ impl<'a> FrameReader<'a> {
         if self.offset == self.bounds.end {
             let last_is_right = self.bounds.last().is_none_or(|last| last.sequence.0 + 1 == self.next.0);
             let link_is_right = matches!(self.expected, Link::Before(link) if link == self.bounds.link);
-            return match last_is_right && link_is_right {
-                true => Ok(None),
-                false => Err(self.damaged("the last frame is not the one that was written last")),
-            };
+            if last_is_right && link_is_right {
+                return Ok(None);
+            }
+            return Err(self.damaged("the last frame is not the one that was written last"));
         }
         self.fill(frame::HEADER_BYTES as u64)?;
         let header = FrameHeader::decode(&self.buffer, self.segment.identity.salt)

@@ -33,9 +33,9 @@ const SET_ASIDE: &str = "state.set-aside-";
 /// sled's own flush: it also gives back the space of what was overwritten, which nothing else does.
 const FLUSH_EVERY_MS: u64 = 500;
 /// Longer than sled needs to open some ten million records without a snapshot.
-const OPEN_WAIT_MAX: Duration = Duration::from_secs(600);
+const OPEN_WAIT_MAX: Duration = Duration::from_mins(10);
 /// Longer than sled needs to write what it holds in memory.
-const CLOSE_WAIT_MAX: Duration = Duration::from_secs(60);
+const CLOSE_WAIT_MAX: Duration = Duration::from_mins(1);
 
 /// How sled is set up.
 #[derive(Clone, Debug)]
