@@ -82,7 +82,7 @@ pub(super) fn refused<T: Recorded>(record: T) -> Vec<String> {
         .into_vec()
         .into_iter()
         .map(|violation| match violation.fault {
-            Fault::Invalid => violation.field,
+            Fault::Invalid | Fault::LabelUnknown { .. } => violation.field,
             Fault::Limit { limit, actual, .. } => format!("{}: {limit} {actual}", violation.field),
         })
         .collect()
