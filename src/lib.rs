@@ -1,5 +1,6 @@
 //! placeholder
 pub mod engine;
+pub mod exchange;
 pub mod model;
 pub mod proto;
 #[cfg(feature = "server")]
