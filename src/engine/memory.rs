@@ -83,17 +83,17 @@ impl Engine for MemoryEngine {
     }
 
     fn append(&self, expected_head: Sequence, entries: &[Entry]) -> Result<()> {
-        let mut held = self.write();
+        let mut writer = self.write();
         if self.closed.load(Ordering::Acquire) {
             return Err(Error::Poisoned("the engine was closed".into()));
         }
-        let head = held.head();
+        let head = writer.head();
         if head != expected_head {
             return Err(Error::Superseded { head });
         }
-        let (revision, time_us) = held.log.last().map_or((0, i64::MIN), |last| (last.revision, last.time_us));
+        let (revision, time_us) = writer.log.last().map_or((0, i64::MIN), |last| (last.revision, last.time_us));
         assert_follow(head, revision, time_us, entries);
-        held.log.extend_from_slice(entries);
+        writer.log.extend_from_slice(entries);
         Ok(())
     }
 

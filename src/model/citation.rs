@@ -74,6 +74,7 @@ mod tests {
     fn spans_count_code_points_with_the_end_exclusive() {
         const TEXT: &str = "“폭풍” and 🚀 e\u{301}.";
         check(&citation(0, 4, "“폭풍”"), TEXT, &[]);
+        check(&citation(0, 14, TEXT), TEXT, &[]);
         check(&citation(1, 3, "폭풍"), TEXT, &[]);
         check(&citation(9, 10, "🚀"), TEXT, &[]);
         check(&citation(11, 13, "e\u{301}"), TEXT, &[]);

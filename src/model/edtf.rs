@@ -225,11 +225,10 @@ impl Written {
             return Err(Error::Years);
         }
         let (begin, end) = match (self.month, self.day) {
-            (None, _) | (Some(Digits::Open), None | Some(Digits::Open)) if first == last || self.month.is_none() => {
-                (month_begins(first, 1)?, month_begins(last + 1, 1)?)
-            }
-            (Some(_), _) if first != last => return Err(Error::Unspecified),
-            (Some(Digits::Open), _) => return Err(Error::Unspecified),
+            (None, _) => (month_begins(first, 1)?, month_begins(last + 1, 1)?),
+            _ if first != last => return Err(Error::Unspecified),
+            (Some(Digits::Open), None | Some(Digits::Open)) => (month_begins(first, 1)?, month_begins(first + 1, 1)?),
+            (Some(Digits::Open), Some(Digits::Given(_))) => return Err(Error::Unspecified),
             (Some(Digits::Given(month @ 1..=12)), None | Some(Digits::Open)) => {
                 (month_begins(first, month)?, month_begins(first, month + 1)?)
             }
@@ -249,26 +248,15 @@ impl Written {
 
 impl Moment {
     fn bounds(self) -> Result<Bounds, Error> {
-        let Written { year: Year::Between(first, last), month: Some(Digits::Given(month)), day: Some(Digits::Given(day)) } =
-            self.date
-        else {
+        let Written { month: Some(Digits::Given(_)), day: Some(Digits::Given(_)), .. } = self.date else {
             return Err(Error::Form);
         };
-        if first != last {
-            return Err(Error::Unspecified);
-        }
-        if first < 1 || first > 9998 {
-            return Err(Error::Years);
-        }
-        if !(1..=12).contains(&month) {
-            return Err(Error::Month);
-        }
+        let midnight = self.date.bounds()?.earliest.ok_or(Error::Form)?;
         if self.hour > 23 || self.minute > 59 || self.second > 59 || !self.offset_exists {
             return Err(Error::Time);
         }
-        let day = Date::new(first, month, day).map_err(|_| Error::Day)?;
         let second = i64::from(self.hour) * 3600 + i64::from(self.minute) * 60 + i64::from(self.second);
-        let second = second_of(day) + second - i64::from(self.offset_minutes) * 60;
+        let second = midnight + second - i64::from(self.offset_minutes) * 60;
         Ok(Bounds { earliest: Some(second), latest: Some(second + 1) })
     }
 }
@@ -420,6 +408,7 @@ mod tests {
             "0001-01-01T00:00:00+01",
             "9999-01-01T00:00:00Z",
             "../0000",
+            "9999-01-01/..",
         ] {
             check_refused(years, Error::Years);
         }

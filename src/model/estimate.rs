@@ -118,7 +118,7 @@ fn check_inputs(estimate: &proto::Estimate, at: &Path<'_>, violations: &mut Viol
     match (estimate.origin(), estimate.inputs.is_empty()) {
         (EstimateOrigin::Computed, true) => violations.invalid(&at, "is missing: a COMPUTED number comes from others"),
         (EstimateOrigin::Apportioned, true) => {
-            violations.invalid(&at, "is missing: an APPORTIONED number is a share of another")
+            violations.invalid(&at, "is missing: an APPORTIONED number is a share of another");
         }
         (EstimateOrigin::AsReported, false) => {
             violations

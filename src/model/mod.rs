@@ -39,7 +39,7 @@ mod rating;
 mod reference;
 mod text;
 mod time;
-mod words;
+pub mod words;
 
 #[cfg(test)]
 mod testing;
@@ -52,7 +52,6 @@ pub use limit::LIMITS;
 pub use name::{ID_CHARS_MAX, Name, NameError, is_id};
 pub use resource::{Chain, Index, Link, Part, Resource, ResourceType, check, encode, kind_of, resource, resource_mut};
 pub use violation::{Fault, Path, Violation, Violations};
-pub use words::words;
 
 /// The list of six: a new type is its messages, its file and its line here.
 pub const RESOURCES: [ResourceType; 6] = [source::TYPE, actor::TYPE, event::TYPE, claim::TYPE, estimate::TYPE, relation::TYPE];

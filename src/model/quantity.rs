@@ -72,7 +72,8 @@ fn check_order(quantity: &Quantity, at: &Path<'_>, violations: &mut Violations) 
         return;
     }
     let rising = |low: Option<f64>, high: Option<f64>, strictly: bool| match (low, high) {
-        (Some(low), Some(high)) => low < high || (low == high && !strictly),
+        (Some(low), Some(high)) if strictly => low < high,
+        (Some(low), Some(high)) => low <= high,
         _ => true,
     };
     let broken = [

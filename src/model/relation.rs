@@ -16,10 +16,16 @@ pub(super) const TYPE: ResourceType = ResourceType {
     decode: |bytes| proto::Relation::decode(bytes).map(Record::Relation),
 };
 
-/// The relations of a record, by kind too (4), are found through the reference keys of `subject` and `object`.
+/// The relations of a record (4, 6) are found through the reference keys of `subject` and `object`. Mentions are many and
+/// contradictions few: without an index of their kind one would read the former for the latter.
 const INDEXES: &[Index] = &[
     Index { number: 1, parts: &[Part::Exact("external_ids")], serves: "12: which record is this id" },
     Index { number: 2, parts: &[Part::Exact("labels")], serves: "5: which judgements have this tag" },
+    Index {
+        number: 3,
+        parts: &[Part::Exact("kind")],
+        serves: "5, 12: what is said to contradict what, and which records may be one",
+    },
 ];
 
 impl Resource for proto::Relation {
@@ -58,11 +64,12 @@ fn check_ends(relation: &proto::Relation, at: &Path<'_>, violations: &mut Violat
     if relation.subject.is_empty() {
         if kind != RelationKind::Rates {
             violations.invalid(&at_subject, "is required: only RATES with a rating may lack it");
-        } else if relation.rating.is_none() {
-            violations.invalid(&at_subject, "is required without a rating: the claim that rates in words");
         }
     } else if relation.subject == relation.object {
         violations.invalid(&at_object, "is the subject itself: a relation links two records");
+    }
+    if kind == RelationKind::Rates && relation.rating.is_none() && subject != Some(Kind::Claim) {
+        violations.invalid(&at.field("rating"), "is required, unless subject is the claim that rates in words");
     }
     let mut check_end = |reference: &str, allowed: &[Kind], at: &Path<'_>| {
         reference::check_kind(reference, allowed, at, violations);
@@ -89,7 +96,6 @@ fn check_ends(relation: &proto::Relation, at: &Path<'_>, violations: &mut Violat
                 check_end(&relation.object, &[subject], &at_object);
             }
         }
-        RelationKind::Rates if relation.rating.is_none() => check_end(&relation.subject, &[Kind::Claim], &at_subject),
         RelationKind::Unspecified
         | RelationKind::Repeats
         | RelationKind::Supports
@@ -179,8 +185,8 @@ mod tests {
         testing::check(rated(Rates, "claims/b", "claims/a"), &[]);
         testing::check(rated(Rates, "sources/b", "claims/a"), &[]);
         testing::check(relation(Rates, "claims/b", "claims/a"), &[]);
-        testing::check(relation(Rates, "sources/b", "claims/a"), &["subject"]);
-        testing::check(relation(Rates, "", "claims/a"), &["subject"]);
+        testing::check(relation(Rates, "sources/b", "claims/a"), &["rating"]);
+        testing::check(relation(Rates, "", "claims/a"), &["rating"]);
     }
 
     #[test]

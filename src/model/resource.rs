@@ -37,7 +37,7 @@ pub trait Resource {
 pub struct Link<'a> {
     /// Links of one chain are followed together, of different chains never.
     pub chain: Chain,
-    /// The field that holds it, with "[]" where the index stands: "affiliations[].actor", "inputs[]", "part_of".
+    /// The field that holds it, with `[]` where the index stands: `affiliations[].actor`, `inputs[]`, `part_of`.
     pub field: &'static str,
     /// Element of the repeated field, where it is one; else 0.
     pub index: usize,
@@ -48,7 +48,7 @@ pub struct Link<'a> {
 }
 
 impl Link<'_> {
-    /// Where the link stands in the record that holds it: "affiliations[2].actor".
+    /// Where the link stands in the record that holds it: `affiliations[2].actor`.
     pub fn path(&self) -> String {
         self.field.replace("[]", &format!("[{}]", self.index))
     }
@@ -161,5 +161,199 @@ pub fn encode(record: &Record) -> Vec<u8> {
         Record::Claim(claim) => claim.encode_to_vec(),
         Record::Estimate(estimate) => estimate.encode_to_vec(),
         Record::Relation(relation) => relation.encode_to_vec(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use prost_reflect::{Cardinality, MessageDescriptor, Value};
+
+    use super::super::{RESOURCES, check_against_text, schema, testing};
+    use super::*;
+
+    #[test]
+    fn every_kind_has_one_resource() {
+        assert_eq!(RESOURCES.map(|resource| resource.kind), Kind::ALL);
+    }
+
+    #[test]
+    fn every_record_of_the_founding_text_passes_and_every_quote_equals_its_span() {
+        let seed = testing::seed();
+        assert_eq!(seed.len(), 96);
+        let text = include_str!("../../tests/data/seed/article.txt");
+        let mut quotes = 0;
+        for mut record in seed {
+            resource_mut(&mut record).complete();
+            let mut violations = testing::violations(&record);
+            for citation in resource(&record).citations() {
+                quotes += usize::from(citation.span.is_some());
+                check_against_text(citation, text, &Path::ROOT, &mut violations);
+            }
+            assert_eq!(violations.as_slice(), [], "{record:?}");
+            if let Record::Source(source) = record {
+                assert_eq!(source.text, text);
+                assert_eq!(source.sha256.len(), 64);
+            }
+        }
+        assert_eq!(quotes, 30);
+    }
+
+    /// The ways to every field that holds this message, with values for some of its fields.
+    fn each_place_of(message: &str, check: impl Fn(Kind, &[prost_reflect::FieldDescriptor], &MessageDescriptor)) -> usize {
+        let mut places = 0;
+        for kind in Kind::ALL {
+            for way in testing::fields(kind) {
+                if let Some(prost_reflect::Kind::Message(inner)) = way.last().map(prost_reflect::FieldDescriptor::kind)
+                    && inner.name() == message
+                {
+                    check(kind, &way, &inner);
+                    places += 1;
+                }
+            }
+        }
+        places
+    }
+
+    fn message(descriptor: &MessageDescriptor, fields: &[(&str, Value)]) -> Value {
+        let mut message = prost_reflect::DynamicMessage::new(descriptor.clone());
+        for (name, value) in fields {
+            message.set_field_by_name(name, value.clone());
+        }
+        Value::Message(message)
+    }
+
+    /// A value of this message that breaks a rule is reported wherever the contract has the message.
+    fn check_everywhere(name: &str, fields: &[(&str, Value)], below: &str) {
+        let places = each_place_of(name, |kind, way, descriptor| {
+            let mut record = testing::with(kind, way, message(descriptor, fields));
+            resource_mut(&mut record).complete();
+            let expect = testing::path(way) + below;
+            let violations = testing::violations(&record);
+            assert!(violations.as_slice().iter().any(|violation| violation.field == expect), "{expect}: {violations:?}");
+        });
+        assert!(places > 0, "{name}");
+    }
+
+    #[test]
+    fn values_are_checked_wherever_the_contract_has_them() {
+        let text = |text: &str| Value::String(text.to_owned());
+        check_everywhere("TimeSpec", &[("edtf", text("soon"))], ".edtf");
+        check_everywhere("TimeSpec", &[("precision_code", text("soon"))], ".precision_code");
+        check_everywhere("Place", &[("country", text("XXX"))], ".country");
+        check_everywhere("Rating", &[("code", text("admiralty.credibility:7"))], ".code");
+        check_everywhere("Attribution", &[("cue", text("said"))], "");
+        check_everywhere("Participant", &[("side", text("a"))], "");
+        check_everywhere("Quantity", &[("best", Value::F64(-1.0)), ("unit", text("1"))], ".best");
+        let span = proto::descriptors().get_message_by_name("annals.v1.TextSpan").unwrap();
+        check_everywhere("Citation", &[("span", message(&span, &[("start", Value::U32(1))]))], ".span");
+    }
+
+    #[test]
+    fn every_time_is_completed_wherever_the_contract_has_one() {
+        let places = each_place_of("TimeSpec", |kind, way, descriptor| {
+            let edtf = Value::String("2024-10-23/..".into());
+            let mut record = testing::with(kind, way, message(descriptor, &[("edtf", edtf)]));
+            resource_mut(&mut record).complete();
+            let (path, bytes) = (testing::path(way), encode(&record));
+            let mut found = vec![bytes.as_slice()];
+            for step in way {
+                let fields = found.iter().flat_map(|message| super::super::wire::fields(message));
+                found = fields.filter(|field| field.number == step.number()).map(|field| field.value.bytes()).collect();
+            }
+            assert!(!found.is_empty());
+            for time in found {
+                let time = proto::TimeSpec::decode(time).unwrap();
+                let seconds = time.earliest.map(|earliest| (earliest.seconds, time.latest));
+                assert_eq!(seconds, Some((1_729_641_600, None)), "{path}");
+            }
+        });
+        assert_eq!(places, 18);
+    }
+
+    /// The message of a type and the declaration at a path of it, with whether the way passes a repeated field.
+    fn declared(kind: Kind, path: &str) -> (prost_reflect::Kind, bool) {
+        let mut message = kind.schema().message.clone();
+        let mut many = false;
+        let mut steps = path.split('.').peekable();
+        while let Some(step) = steps.next() {
+            let field = message.get_field_by_name(step).unwrap_or_else(|| panic!("{path} is no path of {kind:?}"));
+            many |= field.cardinality() == Cardinality::Repeated;
+            match field.kind() {
+                prost_reflect::Kind::Message(inner) if steps.peek().is_some() => message = inner,
+                leaf => return (leaf, many),
+            }
+        }
+        unreachable!("a path has steps")
+    }
+
+    #[test]
+    fn indexes_have_numbers_of_their_own_and_paths_of_the_right_type_with_at_most_the_last_many_valued() {
+        for ResourceType { kind, indexes, .. } in RESOURCES {
+            let mut numbers: Vec<_> = indexes.iter().map(|index| index.number).collect();
+            numbers.dedup();
+            assert_eq!(numbers.len(), indexes.len(), "{kind:?}");
+            for Index { parts, .. } in indexes {
+                for (position, part) in parts.iter().enumerate() {
+                    let last = position + 1 == parts.len();
+                    match part {
+                        Part::Exact(path) => {
+                            let (leaf, many) = declared(kind, path);
+                            assert!(matches!(leaf, prost_reflect::Kind::String | prost_reflect::Kind::Enum(_)), "{path}");
+                            assert!(last || !many, "{path}");
+                        }
+                        Part::Time(path) => {
+                            let (leaf, many) = declared(kind, path);
+                            let timestamp = leaf.as_message().is_some_and(|message| message.name() == "Timestamp");
+                            assert!(timestamp, "{path}");
+                            assert!(last || !many, "{path}");
+                        }
+                        Part::Words(name, paths) => {
+                            assert!(kind.schema().field(name).is_none(), "{name} would hide a field");
+                            for path in *paths {
+                                assert!(matches!(declared(kind, path).0, prost_reflect::Kind::String), "{path}");
+                            }
+                            assert!(last);
+                        }
+                    }
+                }
+            }
+            assert_eq!(indexes.first().map(|index| index.parts), Some([Part::Exact("external_ids")].as_slice()));
+            assert_eq!(kind.schema().field_name(schema::EXTERNAL_IDS), "external_ids");
+        }
+    }
+
+    fn exercise(mut record: Record) {
+        resource_mut(&mut record).complete();
+        let once = encode(&record);
+        resource_mut(&mut record).complete();
+        assert_eq!(encode(&record), once);
+        let mut violations = testing::violations(&record);
+        for citation in resource(&record).citations() {
+            check_against_text(citation, "폭풍 abc", &Path::ROOT, &mut violations);
+        }
+        for violation in violations.as_slice() {
+            assert!(!violation.description.is_empty());
+        }
+        for link in resource(&record).links() {
+            assert!(!link.path().contains("[]"), "{link:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_record_panics_and_completing_twice_is_completing_once(number in 1u8..=6, seed: u64) {
+            exercise(testing::any(Kind::from_number(number).unwrap(), seed));
+        }
+
+        #[test]
+        fn no_bytes_panic(number in 1u8..=6, bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
+            let kind = Kind::from_number(number).unwrap();
+            let mut violations = Violations::default();
+            shape::check(kind, &bytes, &Path::ROOT, &mut violations);
+            if let Ok(record) = (kind.resource_type().decode)(&bytes) {
+                exercise(record);
+            }
+        }
     }
 }

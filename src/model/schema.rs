@@ -76,7 +76,7 @@ impl Reference {
         self.names.join(".")
     }
 
-    /// The path of one value, given the positions that [`super::wire::visit_texts`] reports: "attribution[0].actors[1]".
+    /// The path of one value, given the positions that [`super::wire::visit_texts`] reports: `attribution[0].actors[1]`.
     pub fn at(&self, positions: &[usize]) -> String {
         let mut path = String::new();
         for ((name, repeated), position) in self.names.iter().zip(&self.repeated).zip(positions) {
@@ -85,7 +85,7 @@ impl Reference {
             }
             path.push_str(name);
             if *repeated {
-                path.push_str(&format!("[{position}]"));
+                path.extend(["[", &position.to_string(), "]"]);
             }
         }
         path

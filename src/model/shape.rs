@@ -79,6 +79,7 @@ fn shape_of(message: &MessageDescriptor, known: &mut HashMap<String, usize>, lis
     for field in message.fields() {
         let required = if has_behavior(&field, "REQUIRED") {
             shape.required.push(field.name().to_owned());
+            assert!(shape.required.len() < 64, "the walk's set has a bit for each required field");
             1 << (shape.required.len() - 1)
         } else {
             0
@@ -149,8 +150,7 @@ fn check_message(shape: &Shape, message: &[u8], at: &Path<'_>, references: &mut 
         }
     }
     if seen != (1 << shape.required.len()) - 1 {
-        for (bit, name) in shape.required.iter().enumerate().filter(|(bit, _)| seen & (1 << bit) == 0) {
-            debug_assert!(bit < 64, "no message requires more fields than the set has bits");
+        for (_, name) in shape.required.iter().enumerate().filter(|(bit, _)| seen & (1 << bit) == 0) {
             violations.invalid(&at.field(name), "is required");
         }
     }
@@ -200,5 +200,145 @@ fn check_timestamp(timestamp: &[u8], at: &Path<'_>, violations: &mut Violations)
     }
     if !(edtf::FIRST_SECOND..END_SECOND).contains(&seconds) || !(0..=NANOS_MAX).contains(&nanos) {
         violations.invalid(at, "is not a timestamp of the years 0001 to 9999 with nanos from 0 to 999999999");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use prost_reflect::Value;
+
+    use super::super::testing;
+    use super::*;
+    use crate::{
+        model::encode,
+        proto::{Attribution, Claim, Event, Source, record::Record},
+    };
+
+    /// Sets each field of a type in turn to what `wrong` makes of it and checks that exactly its path is reported, beside
+    /// fields that are missing. Returns how many fields it was that `wrong` made something of.
+    fn check_each(wrong: impl Fn(&FieldDescriptor) -> Option<Value>) -> usize {
+        let mut fields = 0;
+        for kind in Kind::ALL {
+            for way in testing::fields(kind) {
+                let Some(value) = wrong(way.last().unwrap()) else { continue };
+                fields += 1;
+                let record = testing::with(kind, &way, value);
+                let mut violations = Violations::default();
+                check(kind, &encode(&record), &Path::ROOT, &mut violations);
+                let reported: Vec<_> = violations
+                    .into_vec()
+                    .into_iter()
+                    .filter(|violation| violation.description != "is required")
+                    .map(|violation| violation.field)
+                    .collect();
+                let path = testing::path(&way);
+                assert!(reported.contains(&path), "{path}: {reported:?}");
+                let element = |field: &String| field.replace("[0]", "[1]") == path;
+                assert!(reported.iter().all(element), "{path}: {reported:?}");
+            }
+        }
+        fields
+    }
+
+    #[test]
+    fn no_text_has_a_control_character() {
+        let fields = check_each(|field| (field.kind() == prost_reflect::Kind::String).then(|| Value::String("a\u{0}b".into())));
+        assert!(fields > 150, "{fields}");
+    }
+
+    #[test]
+    fn every_reference_is_a_name() {
+        let references: usize = Kind::ALL.iter().map(|kind| kind.schema().references.len()).sum();
+        let fields = check_each(|field| reference_target(field).map(|_| Value::String("@label".into())));
+        assert_eq!(fields, references);
+    }
+
+    #[test]
+    fn every_number_is_finite() {
+        for wrong in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            let fields = check_each(|field| (field.kind() == prost_reflect::Kind::Double).then_some(Value::F64(wrong)));
+            assert!(fields > 30, "{fields}");
+        }
+    }
+
+    #[test]
+    fn every_enum_has_a_value_of_the_contract() {
+        for wrong in [-1, 99, i32::MAX, i32::MIN] {
+            let fields = check_each(|field| field.kind().as_enum().is_some().then_some(Value::EnumNumber(wrong)));
+            assert!(fields > 40, "{fields}");
+        }
+        let mut known = 0;
+        for way in Kind::ALL.into_iter().flat_map(testing::fields) {
+            let field = way.last().unwrap();
+            assert!(!(field.is_list() && field.kind().as_enum().is_some()), "packed enums would not be seen");
+            known += usize::from(field.kind().as_enum().is_some());
+        }
+        assert!(known > 40);
+    }
+
+    #[test]
+    fn every_timestamp_lies_in_the_years_0001_to_9999() {
+        let timestamp = |seconds: i64, nanos: i32| {
+            move |field: &FieldDescriptor| {
+                let descriptor = field.kind().as_message().filter(|message| message.name() == "Timestamp")?.clone();
+                let mut timestamp = prost_reflect::DynamicMessage::new(descriptor);
+                timestamp.set_field_by_name("seconds", Value::I64(seconds));
+                timestamp.set_field_by_name("nanos", Value::I32(nanos));
+                Some(Value::Message(timestamp))
+            }
+        };
+        for (seconds, nanos) in
+            [(edtf::FIRST_SECOND - 1, 0), (END_SECOND, 0), (0, -1), (0, 1_000_000_000), (i64::MIN, 0), (i64::MAX, 0)]
+        {
+            assert!(check_each(timestamp(seconds, nanos)) > 30);
+        }
+        for (seconds, nanos) in [(edtf::FIRST_SECOND, 0), (END_SECOND - 1, 999_999_999), (0, 0)] {
+            let source = Source { retrieve_time: Some(prost_types::Timestamp { seconds, nanos }), ..Default::default() };
+            testing::check(source, &[]);
+        }
+    }
+
+    #[test]
+    fn what_the_contract_calls_required_is_required() {
+        let mut required: Vec<_> = SHAPES.list.iter().flat_map(|shape| shape.required.clone()).collect();
+        required.sort();
+        assert_eq!(
+            required.join(" "),
+            "actor aspect attribution citations code display_name estimand event kind kind measure mode object origin polarity \
+             quantity source statement text title unit"
+        );
+        testing::check(Event::default(), &["title"]);
+        testing::check(Claim::default(), &["statement", "kind", "polarity", "attribution", "citations"]);
+    }
+
+    #[test]
+    fn a_record_has_at_most_500_references_in_all_fields_together() {
+        let claim = |about: usize| Claim {
+            about: vec!["events/e".into(); about],
+            attribution: vec![Attribution { actors: vec!["actors/a".into(); 10], ..Default::default() }],
+            ..testing::claim()
+        };
+        // Ten actors and the source of the citation.
+        testing::check(claim(489), &[]);
+        testing::check(claim(490), &[": references.count 501"]);
+    }
+
+    #[test]
+    fn texts_keys_and_values_are_named_by_their_path() {
+        testing::check(
+            Event { annotations: [("a".to_owned(), "\u{1}".to_owned())].into(), ..testing::event() },
+            &["annotations[\"a\"]"],
+        );
+        testing::check(Event { title: "\tTroops\r\nsent".into(), ..testing::event() }, &[]);
+        testing::check(Event { title: "Troops\u{7f}sent".into(), ..testing::event() }, &["title"]);
+    }
+
+    #[test]
+    fn the_path_continues_the_one_given() {
+        let record = Record::Event(Event { types: vec!["a:b\u{0}".into()], ..testing::event() });
+        let mut violations = Violations::default();
+        let mutations = Path::ROOT.field("mutations");
+        check(Kind::Event, &encode(&record), &mutations.index(3).field("create.event"), &mut violations);
+        assert_eq!(violations.as_slice()[0].field, "mutations[3].create.event.types[0]");
     }
 }

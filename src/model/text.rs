@@ -18,7 +18,7 @@ pub(super) fn first_control(text: &str) -> Option<(usize, char)> {
 }
 
 fn is_control(byte: u8) -> bool {
-    (byte < 0x20) & (byte != b'\t') & (byte != b'\n') & (byte != b'\r') | (byte == 0x7f)
+    matches!(byte, 0..=0x08 | 0x0b | 0x0c | 0x0e..=0x1f | 0x7f)
 }
 
 /// Reports a text with a character that no text may hold.

@@ -115,9 +115,10 @@ pub(crate) struct Resulted {
     /// Which of the commit's changes, from 1; 0 where the mutation changed nothing.
     #[prost(uint32, tag = "1")]
     pub(crate) change: u32,
-    /// Only where it changed nothing: the record's name and revision.
+    /// The name to answer, where it is not that of the change: the record's where nothing changed, of a merge the target's.
     #[prost(string, tag = "2")]
     pub(crate) name: String,
+    /// Only where it changed nothing: the record's revision.
     #[prost(uint64, tag = "3")]
     pub(crate) revision: u64,
 }
@@ -233,7 +234,8 @@ impl Committed {
                 let Some(change) = (result.change as usize).checked_sub(1).and_then(|at| self.changes.get(at)) else {
                     return Ok(unchanged(result));
                 };
-                Ok(proto::MutationResult { name: change.name()?, revision: self.revision.cast_signed(), kind: change.change })
+                let name = if result.name.is_empty() { change.name()? } else { result.name.clone() };
+                Ok(proto::MutationResult { name, revision: self.revision.cast_signed(), kind: change.change })
             })
             .collect::<Result<_>>()?;
         Ok(proto::CommitResponse {

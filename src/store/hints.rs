@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use prost_reflect::{Kind as FieldKind, MessageDescriptor};
 
 use super::keys::{self, IndexKey};
-use crate::model::{Index, Kind, Name, Part, schema::Schema, wire, words};
+use crate::model::{Index, Kind, Name, Part, schema::Schema, wire, words::words};
 
 /// Field number of `Attribution.role`.
 const ATTRIBUTION_ROLE: u32 = 3;

@@ -182,7 +182,8 @@ impl Store {
             };
             let plan = mutate::plan(view(inner, inner.head()), request.work?, &inner.options.limits, &mut id)?;
             let name_of = |index: usize| {
-                let name = plan.changes.get(index).map(|planned| &planned.name);
+                let planned = plan.changes.get(index);
+                let name = planned.map(|planned| planned.redirect.as_ref().unwrap_or(&planned.name));
                 name.filter(|name| !made_up.iter().any(|id| id == name.id())).map(Name::to_string).unwrap_or_default()
             };
             let results = plan

@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     engine::{self, Engine, Sequence, State, StateCondition},
-    model::{schema, wire},
+    model::{Name, schema, wire},
     proto::{ChangeKind, CommitResponse, ErrorReason},
 };
 
@@ -311,7 +311,10 @@ fn results(outcomes: &[Outcome], revision: u64, changes: &[Planned]) -> Result<V
     outcomes
         .iter()
         .map(|outcome| match outcome {
-            Outcome::Changed(index) => Ok(Resulted { change: number(*index)?, ..Default::default() }),
+            Outcome::Changed(index) => {
+                let into = changes.get(*index).and_then(|planned| planned.redirect.as_ref());
+                Ok(Resulted { change: number(*index)?, name: into.map(Name::to_string).unwrap_or_default(), revision: 0 })
+            }
             Outcome::Unchanged { name, revision } => Ok(Resulted { change: 0, name: name.clone(), revision: *revision }),
             Outcome::MadeBefore(index) => {
                 let name = changes.get(*index).map(|planned| planned.name.to_string()).unwrap_or_default();

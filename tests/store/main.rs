@@ -4,4 +4,11 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod circles;
+mod identity;
+mod merges;
+mod references;
+mod requests;
 mod seed;
+mod times;
+mod updates;

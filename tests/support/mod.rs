@@ -56,3 +56,32 @@ pub fn get<T: Message + Default>(store: &Store, name: &str) -> Result<T, Error> 
     let request = proto::GetRecordRequest { name: name.to_owned(), ..Default::default() };
     store.get_encoded(kind, &request).map(|bytes| T::decode(bytes).expect("an encoded record"))
 }
+
+/// Commits mutations in proto3 JSON under a request id of their own.
+pub fn commit(store: &Store, mutations: &str) -> Result<proto::CommitResponse, Error> {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    store.commit(request(&format!("r{}", NEXT.fetch_add(1, Ordering::Relaxed)), mutations))
+}
+
+/// What became of each mutation: "CREATED events/e1".
+pub fn kinds(response: &proto::CommitResponse) -> Vec<String> {
+    let word = |result: &proto::MutationResult| result.kind().as_str_name().trim_start_matches("CHANGE_KIND_").to_owned();
+    response.results.iter().map(|result| format!("{} {}", word(result), result.name)).collect()
+}
+
+/// The fields that an error names.
+pub fn fields(error: &Error) -> Vec<String> {
+    match &error.details {
+        annals::store::Details::Fields(violations) => violations.iter().map(|violation| violation.field.clone()).collect(),
+        _ => Vec::new(),
+    }
+}
+
+pub fn actor(id: &str) -> String {
+    format!(r#"{{"create": {{"actor": {{"name": "actors/{id}", "display_name": "{id}"}}}}}}"#)
+}
+
+pub fn event(id: &str, more: &str) -> String {
+    format!(r#"{{"create": {{"event": {{"name": "events/{id}", "title": "{id}"{more}}}}}}}"#)
+}

@@ -89,19 +89,22 @@ impl Update {
         joined.encode()
     }
 
-    /// Reports immutable fields that would change. One that is empty may be set.
-    fn check_immutable(&self, before: &[u8], at: &Path<'_>, violations: &mut Violations) {
+    /// Reports immutable fields that would change, and gives whether there are none. One that is empty may be set.
+    fn check_immutable(&self, before: &[u8], at: &Path<'_>, violations: &mut Violations) -> bool {
+        let mut kept = true;
         let (before, sent) = (wire::Parts::of(before), wire::Parts::of(&self.sent));
         for number in self.numbers() {
             let immutable = self.kind.schema().fields.iter().find(|field| field.number == number && field.immutable);
             let Some(field) = immutable else { continue };
             if !before.get(number).is_empty() && before.get(number) != sent.get(number) {
+                kept = false;
                 violations.invalid(
                     &at.field(&field.name),
                     "was set when it was first written and never changes: make a new record, and link the two",
                 );
             }
         }
+        kept
     }
 }
 
@@ -115,7 +118,9 @@ impl Changes<'_> {
             let at = root.field(&planned.at);
             if let Some(update) = planned.sent.take() {
                 let before = planned.before.as_ref().map(|before| body(&before.record)).unwrap_or_default();
-                update.check_immutable(before, &at, &mut violations);
+                if !update.check_immutable(before, &at, &mut violations) {
+                    continue;
+                }
                 planned.body = update.join(before);
                 let mut checked = check_record(decode(planned.name.kind(), &planned.body)?, &at);
                 violations.append(std::mem::take(&mut checked.violations));
