@@ -40,6 +40,10 @@ async fn compression_is_understood_both_ways_and_its_limit_is_that_of_what_comes
         let answer = client.get_server_info(GetServerInfoRequest {}).await.expect("understood");
         assert!(answer.metadata().contains_key("grpc-encoding"), "{encoding:?}");
         assert!(!answer.into_inner().limits.is_empty());
+        // To be able to read it is no wish for it.
+        let mut reader = server.client().await.accept_compressed(encoding);
+        let answer = reader.get_server_info(GetServerInfoRequest {}).await.expect("understood");
+        assert!(!answer.metadata().contains_key("grpc-encoding"), "{encoding:?}");
         // 64 MiB that are a few KiB on the wire.
         let status = client.batch_get_records(names(64 << 20)).await.expect_err("a bomb");
         assert_eq!((status.code(), reason(&status).as_str()), (Code::InvalidArgument, "LIMIT_EXCEEDED"), "{status:?}");
@@ -101,8 +105,8 @@ async fn connections_over_the_limit_are_closed_and_taken_again_when_there_is_roo
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_calls_at_once_are_all_answered_or_refused_with_a_reason_and_none_leaks_its_place() {
     let server = Server::start_with(ServerOptions { calls_max: 8, ..ServerOptions::default() }).await;
-    support::commit(&server.store, &support::event("e1", "")).expect("committed");
-    let client = server.client().await;
+    let mut client = server.client().await;
+    client.commit(support::request("r1", &support::event("e1", ""))).await.expect("committed");
     let calls = (0..400).map(|_| {
         let mut client = client.clone();
         tokio::spawn(async move { client.get_event(GetRecordRequest { name: "events/e1".into(), ..Default::default() }).await })
@@ -122,7 +126,6 @@ async fn many_calls_at_once_are_all_answered_or_refused_with_a_reason_and_none_l
         }
     }
     assert!(answered > 0);
-    let mut client = client;
     for _ in 0..20 {
         client
             .get_event(GetRecordRequest { name: "events/e1".into(), ..Default::default() })

@@ -6,6 +6,7 @@ mod support;
 mod abuse;
 mod commands;
 mod errors;
+mod frames;
 mod health;
 mod in_process;
 mod limits;

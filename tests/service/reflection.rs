@@ -23,7 +23,8 @@ macro_rules! ask {
             server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
         };
         let ask: fn(String) -> MessageRequest = $request;
-        let request = move |text: &str| ServerReflectionRequest { host: String::new(), message_request: Some(ask(text.to_owned())) };
+        let request =
+            move |text: &str| ServerReflectionRequest { host: String::new(), message_request: Some(ask(text.to_owned())) };
         let client = ServerReflectionClient::new($server.channel().await);
         move |text: &'static str| {
             let requests = tokio_stream::once(request(text));

@@ -63,7 +63,9 @@ impl Server {
 
     /// Tells it to stop, and does not wait.
     pub(crate) fn tell_to_stop(&mut self) {
-        drop(self.stop.take().map(|stop| stop.send(())));
+        if let Some(stop) = self.stop.take() {
+            stop.send(()).expect("it runs");
+        }
     }
 
     /// Tells it to stop and waits until it has.
