@@ -8,7 +8,7 @@ use super::{
     Index, Kind, Part, Path, Resource, ResourceType, Violations, attribution, citation, header::Header, language, limit,
     rating, reference, text, time,
 };
-use crate::proto::{self, Citation, record::Record};
+use crate::proto::{self, record::Record};
 
 /// The type as the store sees it.
 pub(super) const TYPE: ResourceType =
@@ -44,10 +44,6 @@ impl Resource for proto::Claim {
         time::check_field(self.as_of.as_ref(), "as_of", at, violations);
         time::check_field(self.reference_time.as_ref(), "reference_time", at, violations);
         rating::check_all(&self.ratings, at, violations);
-    }
-
-    fn citations(&self) -> &[Citation] {
-        &self.citations
     }
 }
 

@@ -8,7 +8,7 @@ use super::{
     Chain, Index, Kind, Link, Part, Path, Resource, ResourceType, Violations, attribution, citation, code, header::Header,
     participant, place, rating, text, time,
 };
-use crate::proto::{self, Citation, EventLinkKind, record::Record};
+use crate::proto::{self, EventLinkKind, record::Record};
 
 /// The type as the store sees it.
 pub(super) const TYPE: ResourceType =
@@ -42,10 +42,6 @@ impl Resource for proto::Event {
         citation::check_all(&self.citations, at, violations);
         attribution::check_all(&self.attribution, at, violations);
         rating::check_all(&self.ratings, at, violations);
-    }
-
-    fn citations(&self) -> &[Citation] {
-        &self.citations
     }
 
     fn links(&self) -> Vec<Link<'_>> {

@@ -8,7 +8,7 @@
 use prost::{DecodeError, Message};
 
 use super::{Kind, Path, Violations, shape};
-use crate::proto::{self, record::Record};
+use crate::proto::record::Record;
 
 /// The rules of a record's type.
 pub trait Resource {
@@ -20,11 +20,6 @@ pub trait Resource {
     /// declared type: call [`check`](fn@check), which looks at both. Called on a completed record whose references are names,
     /// never labels.
     fn check(&self, at: &Path<'_>, violations: &mut Violations);
-
-    /// The citations, whose spans and quotes the store holds against the text of their source.
-    fn citations(&self) -> &[proto::Citation] {
-        &[]
-    }
 
     /// The links to other records along which nothing may come back to itself.
     fn links(&self) -> Vec<Link<'_>> {

@@ -11,31 +11,6 @@ use crate::proto::{
     Quantity, Record as Envelope, record::Record,
 };
 
-/// A type of record on its way into and out of the `oneof`.
-pub(super) trait Recorded: Sized {
-    fn into_record(self) -> Record;
-    fn from_record(record: Record) -> Option<Self>;
-}
-
-macro_rules! recorded {
-    ($($name:ident),*) => {$(
-        impl Recorded for crate::proto::$name {
-            fn into_record(self) -> Record {
-                Record::$name(self)
-            }
-
-            fn from_record(record: Record) -> Option<Self> {
-                match record {
-                    Record::$name(inner) => Some(inner),
-                    _ => None,
-                }
-            }
-        }
-    )*};
-}
-
-recorded!(Source, Actor, Event, Claim, Estimate, Relation);
-
 /// The least event that passes.
 pub(super) fn event() -> Event {
     Event { title: "Troops sent".into(), ..Default::default() }
@@ -67,7 +42,7 @@ pub(super) fn estimate() -> Estimate {
 }
 
 /// A record as the server completes it. Completing it again changes nothing.
-pub(super) fn completed<T: Recorded>(record: T) -> T {
+pub(super) fn completed<T: TypedRecord>(record: T) -> T {
     let mut record = record.into_record();
     resource_mut(&mut record).complete();
     let mut again = record.clone();
@@ -77,7 +52,7 @@ pub(super) fn completed<T: Recorded>(record: T) -> T {
 }
 
 /// What is wrong with a record once it is completed: the fields, and with limits their name and the number sent.
-pub(super) fn refused<T: Recorded>(record: T) -> Vec<String> {
+pub(super) fn refused<T: TypedRecord>(record: T) -> Vec<String> {
     violations(&completed(record).into_record())
         .into_vec()
         .into_iter()
@@ -96,7 +71,7 @@ pub(super) fn violations(record: &Record) -> Violations {
 }
 
 /// Checks a record against what is wrong with it, in order.
-pub(super) fn check<T: Recorded + std::fmt::Debug>(record: T, expect: &[&str]) {
+pub(super) fn check<T: TypedRecord + std::fmt::Debug>(record: T, expect: &[&str]) {
     let shown = format!("{record:?}");
     assert_eq!(refused(record), expect, "{shown}");
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use annals::{
     engine::{Engine, memory::MemoryEngine},
-    proto::{self, CommitRequest, Mutation, Record, mutation::Op, record},
+    proto::{self, CommitRequest},
     store::{Error, Options, Store},
 };
 use prost::Message;
@@ -45,10 +45,6 @@ pub fn request(request_id: &str, mutations: &str) -> CommitRequest {
 /// The reason of the error that a call must give.
 pub fn reason<T: std::fmt::Debug>(outcome: Result<T, Error>) -> String {
     outcome.expect_err("an error").reason.as_str_name().trim_start_matches("ERROR_REASON_").to_owned()
-}
-
-pub fn create(record: record::Record) -> Mutation {
-    Mutation { label: String::new(), op: Some(Op::Create(Record { record: Some(record) })) }
 }
 
 pub fn get<T: Message + Default>(store: &Store, name: &str) -> Result<T, Error> {
