@@ -59,6 +59,5 @@ impl Store {
 }
 
 fn decode<T: TypedRecord>(encoded: &[u8]) -> Result<T> {
-    T::decode(encoded)
-        .map_err(|error| Error::internal(format!("a stored {} cannot be decoded: {error}", T::KIND.singular())))
+    T::decode(encoded).map_err(|error| Error::internal(format!("a stored {} cannot be decoded: {error}", T::KIND.singular())))
 }
