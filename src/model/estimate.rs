@@ -12,7 +12,15 @@ pub(super) const TYPE: ResourceType = ResourceType {
     decode: |bytes| proto::Estimate::decode(bytes).map(Record::Estimate),
 };
 
-const INDEXES: &[Index] = &[Index { number: 1, parts: &[Part::Exact("external_ids")], serves: "which record is this id" }];
+const INDEXES: &[Index] = &[
+    Index { number: 1, parts: &[Part::Exact("external_ids")], serves: "which record is this id" },
+    Index { number: 2, parts: &[Part::Exact("labels")], serves: "records by tag" },
+    Index {
+        number: 3,
+        parts: &[Part::Exact("estimand.series"), Part::Exact("aspect"), Part::Time("as_of.earliest")],
+        serves: "how did the estimate evolve",
+    },
+];
 
 impl Resource for proto::Estimate {
     fn complete(&mut self) {}

@@ -12,7 +12,11 @@ pub(super) const TYPE: ResourceType = ResourceType {
     decode: |bytes| proto::Relation::decode(bytes).map(Record::Relation),
 };
 
-const INDEXES: &[Index] = &[Index { number: 1, parts: &[Part::Exact("external_ids")], serves: "which record is this id" }];
+const INDEXES: &[Index] = &[
+    Index { number: 1, parts: &[Part::Exact("external_ids")], serves: "which record is this id" },
+    Index { number: 2, parts: &[Part::Exact("labels")], serves: "records by tag" },
+    Index { number: 3, parts: &[Part::Exact("kind")], serves: "relations of a kind" },
+];
 
 impl Resource for proto::Relation {
     fn complete(&mut self) {}
