@@ -96,7 +96,10 @@ pub(crate) fn hints(kind: Kind, id: &str, record: &[u8]) -> Vec<Vec<u8>> {
         let mut prefixes = vec![IndexKey::new(kind, index.index.number)];
         for (at, part) in index.parts.iter().enumerate() {
             let last = at + 1 == index.parts.len();
-            prefixes = prefixes.into_iter().flat_map(|prefix| with_part(&prefix, part, record, last)).collect();
+            prefixes = prefixes
+                .into_iter()
+                .flat_map(|prefix| with_part(&prefix, part, record, Place { first: at == 0, last }))
+                .collect();
         }
         hints.extend(prefixes.into_iter().map(|prefix| prefix.entry(id)));
     }
@@ -108,8 +111,18 @@ pub(crate) fn hints(kind: Kind, id: &str, record: &[u8]) -> Vec<Vec<u8>> {
     hints
 }
 
+/// Where a part stands in its index.
+#[derive(Clone, Copy)]
+struct Place {
+    first: bool,
+    last: bool,
+}
+
 /// The key so far, continued with every value of a part.
-fn with_part(prefix: &IndexKey, part: &HintPart, record: &[u8], last: bool) -> Vec<IndexKey> {
+///
+/// A part that is not the first has an entry for unset, so that the parts before it find every record that has them; so has
+/// a single time at the end, which serves an order.
+fn with_part(prefix: &IndexKey, part: &HintPart, record: &[u8], place: Place) -> Vec<IndexKey> {
     let mut keys = Vec::new();
     match part {
         HintPart::Text(path) => wire::visit_values(record, &path.numbers, &mut |value| {
@@ -129,7 +142,7 @@ fn with_part(prefix: &IndexKey, part: &HintPart, record: &[u8], last: bool) -> V
                 let (seconds, nanos) = value.timestamp();
                 keys.push(prefix.clone().time(seconds, nanos));
             });
-            if keys.is_empty() && last && !path.many {
+            if keys.is_empty() && place.last && !path.many {
                 keys.push(prefix.clone().unset());
             }
         }
@@ -140,6 +153,9 @@ fn with_part(prefix: &IndexKey, part: &HintPart, record: &[u8], last: bool) -> V
                 });
             }
         }
+    }
+    if keys.is_empty() && !place.first {
+        keys.push(prefix.clone().unset());
     }
     keys
 }
