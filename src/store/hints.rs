@@ -8,12 +8,12 @@ use std::sync::LazyLock;
 use prost_reflect::{Kind as FieldKind, MessageDescriptor};
 
 use super::keys::{self, IndexKey};
-use crate::model::{Index, Kind, Name, Part, schema::Schema, wire, words::words};
+use crate::model::{Index, Kind, Name, Part, schema::{Reference, Schema}, wire, words::words};
 
 /// Field number of `Attribution.role`.
-const ATTRIBUTION_ROLE: u32 = 3;
+pub(crate) const ATTRIBUTION_ROLE: u32 = 3;
 /// Number of `ATTRIBUTION_ROLE_ORIGIN`.
-const ORIGIN: u64 = 1;
+pub(crate) const ORIGIN: u64 = 1;
 
 /// An index with its paths resolved to field numbers.
 #[derive(Debug)]
@@ -163,8 +163,7 @@ fn with_part(prefix: &IndexKey, part: &HintPart, record: &[u8], place: Place) ->
 /// Every reference that a record holds: the field's path, whether it stands at the origin of an attribution, the name.
 pub(crate) fn for_each_reference(schema: &Schema, record: &[u8], visit: &mut dyn FnMut(&[u32], bool, Name)) {
     for reference in &schema.references {
-        let in_attribution =
-            matches!(reference.names.as_slice(), [.., hop, field] if hop == "attribution" && field == "actors");
+        let in_attribution = tells_origin(reference);
         wire::visit_texts(record, &reference.path, &mut |positions, text| {
             if let Ok(target) = text.parse() {
                 let origin = in_attribution && is_origin(record, &reference.path, positions);
@@ -172,6 +171,11 @@ pub(crate) fn for_each_reference(schema: &Schema, record: &[u8], visit: &mut dyn
             }
         });
     }
+}
+
+/// Whether the keys of a reference tell who stands at the origin of an attribution.
+pub(crate) fn tells_origin(reference: &Reference) -> bool {
+    matches!(reference.names.as_slice(), [.., hop, field] if hop == "attribution" && field == "actors")
 }
 
 /// Whether the hop that holds a reference is the first, or says that it is the origin.

@@ -10,18 +10,18 @@ mod evaluate;
 mod field;
 mod filter;
 mod lexer;
-//mod list;
+mod list;
 mod mistake;
 mod order;
 mod parse;
-//mod plan;
-//mod served;
-//mod stream;
-//pub(crate) mod token;
+mod plan;
+mod served;
+mod stream;
+pub(crate) mod token;
 
-//#[cfg(test)]
-//mod tests;
+#[cfg(test)]
+mod tests;
 
 pub use filter::Filter;
-//pub(crate) use list::{explain, list};
-//pub use served::{ServedField, ServedIndex, served};
+pub(crate) use list::{explain, list};
+pub use served::{ServedField, ServedIndex, served};
