@@ -40,6 +40,7 @@ mod mutate;
 pub mod query;
 mod read;
 mod replay;
+mod typed;
 mod verify;
 mod version;
 mod view;
@@ -48,6 +49,7 @@ mod writer;
 pub use clock::{Clock, SystemClock};
 pub use error::{Details, Error, ErrorKind, FailedPrecondition, Result};
 pub use limits::Limits;
+pub use typed::TypedPage;
 pub use verify::{Finding, Problem, Verified, verify};
 
 /// How a store is run.

@@ -115,14 +115,14 @@ impl Writer {
                         group.answers.push(Answer::Commit(answer, outcome));
                     }
                     Job::BoundTime { time_us, answer } => {
-                        self.bound_time(&mut group, time_us)?;
+                        group.bound_time(time_us)?;
                         group.answers.push(Answer::Bound(answer));
                     }
                     Job::Rebuild => rebuild = true,
                     Job::Close => close = true,
                 }
             }
-            rebuild |= self.finish(group)?;
+            rebuild |= self.finish(group);
         }
         if rebuild {
             self.rebuild()?;
@@ -190,20 +190,12 @@ impl Writer {
         Ok(Some(CommitResponse { replayed: true, ..response }))
     }
 
-    fn bound_time(&self, group: &mut Group<'_>, time_us: i64) -> Result<()> {
-        if group.overlay.meta.time_bound_us >= time_us {
-            return Ok(());
-        }
-        let sequence = Sequence(group.overlay.meta.sequence + 1);
-        group.add(sequence, Entry::TimeBound(TimeBound { time_us: time_us + TIME_BOUND_AHEAD_US }), None)
-    }
-
     /// Logs and applies a group, then gives its answers. Gives whether the state failed and must be rebuilt.
-    fn finish(&mut self, group: Group<'_>) -> Result<bool> {
+    fn finish(&mut self, group: Group<'_>) -> bool {
         let Group { overlay, entries, answers, .. } = group;
         if entries.is_empty() {
             answers.into_iter().for_each(Answer::give);
-            return Ok(false);
+            return false;
         }
         let engine = self.inner.engine.as_ref();
         if let Err(error) = engine.append(Sequence(self.meta.sequence), &entries) {
@@ -214,8 +206,10 @@ impl Writer {
             }
             // What was numbered never was.
             self.inner.publish(&self.meta);
-            answers.into_iter().for_each(|answer| answer.fail(&error));
-            return Ok(false);
+            for answer in answers {
+                answer.fail(&error);
+            }
+            return false;
         }
         let (batch, meta) = overlay.into_batch();
         self.meta = meta;
@@ -227,7 +221,7 @@ impl Writer {
         }
         self.inner.publish(&self.meta);
         answers.into_iter().for_each(Answer::give);
-        Ok(applied.is_err())
+        applied.is_err()
     }
 
     fn rebuild(&mut self) -> Result<()> {
@@ -253,6 +247,15 @@ impl Writer {
 impl<'a> Group<'a> {
     fn new(overlay: Overlay<'a>) -> Self {
         Self { overlay, entries: Vec::new(), answers: Vec::new(), responses: HashMap::new(), bytes: 0 }
+    }
+
+    /// Makes it durable that no later commit gets a time up to this one.
+    fn bound_time(&mut self, time_us: i64) -> Result<()> {
+        if self.overlay.meta.time_bound_us >= time_us {
+            return Ok(());
+        }
+        let sequence = Sequence(self.overlay.meta.sequence + 1);
+        self.add(sequence, Entry::TimeBound(TimeBound { time_us: time_us + TIME_BOUND_AHEAD_US }), None)
     }
 
     fn add(&mut self, sequence: Sequence, entry: Entry, response: Option<&CommitResponse>) -> Result<()> {
@@ -331,7 +334,7 @@ fn change(planned: Planned, revision: u64, commit_time_us: i64) -> Changed {
         id: planned.name.id().to_owned(),
         change: planned.change.into(),
         previous_revision: planned.before.as_ref().map_or(0, |before| before.revision),
-        changed_fields: planned.changed_fields(),
+        fields: planned.changed_fields(),
         record: stamp(&planned, revision, commit_time_us),
         redirect_target: planned.redirect.map(|target| target.to_string()),
     }
