@@ -8,7 +8,12 @@ use std::sync::LazyLock;
 use prost_reflect::{Kind as FieldKind, MessageDescriptor};
 
 use super::keys::{self, IndexKey};
-use crate::model::{Index, Kind, Name, Part, schema::{Reference, Schema}, wire, words::words};
+use crate::model::{
+    Index, Kind, Name, Part,
+    schema::{Reference, Schema},
+    wire,
+    words::words,
+};
 
 /// Field number of `Attribution.role`.
 pub(crate) const ATTRIBUTION_ROLE: u32 = 3;

@@ -487,7 +487,11 @@ impl Times {
             (Bound::Included(x), Bound::Included(y)) => Bound::Included(x.max(y)),
             (Bound::Excluded(x), Bound::Excluded(y)) => Bound::Excluded(x.max(y)),
             (Bound::Included(x), Bound::Excluded(y)) | (Bound::Excluded(y), Bound::Included(x)) => {
-                if x > y { Bound::Included(x) } else { Bound::Excluded(y) }
+                if x > y {
+                    Bound::Included(x)
+                } else {
+                    Bound::Excluded(y)
+                }
             }
         };
         let earlier = |a: Bound<(i64, i32)>, b: Bound<(i64, i32)>| match (a, b) {
@@ -495,7 +499,11 @@ impl Times {
             (Bound::Included(x), Bound::Included(y)) => Bound::Included(x.min(y)),
             (Bound::Excluded(x), Bound::Excluded(y)) => Bound::Excluded(x.min(y)),
             (Bound::Included(x), Bound::Excluded(y)) | (Bound::Excluded(y), Bound::Included(x)) => {
-                if x < y { Bound::Included(x) } else { Bound::Excluded(y) }
+                if x < y {
+                    Bound::Included(x)
+                } else {
+                    Bound::Excluded(y)
+                }
             }
         };
         Self { from: later(self.from, other.from), to: earlier(self.to, other.to) }

@@ -72,7 +72,11 @@ fn of_index(index: &HintIndex) -> ServedIndex {
     let order = match index.parts.last() {
         Some(HintPart::Time(path)) if !path.many => fields.split_last().map(|(last, before)| {
             let fixed: Vec<_> = before.iter().map(|field| format!("{} =", field.path)).collect();
-            if fixed.is_empty() { last.path.clone() } else { format!("{} (with {} in the filter)", last.path, fixed.join(" and ")) }
+            if fixed.is_empty() {
+                last.path.clone()
+            } else {
+                format!("{} (with {} in the filter)", last.path, fixed.join(" and "))
+            }
         }),
         _ => None,
     };
