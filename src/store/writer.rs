@@ -4,6 +4,7 @@
 
 use std::{
     collections::HashMap,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, mpsc},
     time::Duration,
 };
@@ -112,6 +113,7 @@ impl Writer {
                 match job {
                     Job::Commit { request, answer } => {
                         let outcome = self.decide(&mut group, *request);
+                        rebuild |= outcome.as_ref().is_err_and(|error| error.reason == ErrorReason::StoreRebuilding);
                         group.answers.push(Answer::Commit(answer, outcome));
                     }
                     Job::BoundTime { time_us, answer } => {
@@ -124,7 +126,7 @@ impl Writer {
             }
             rebuild |= self.finish(group);
         }
-        if rebuild {
+        if rebuild || self.inner.wants_rebuild() {
             self.rebuild()?;
         }
         Ok(!close)
@@ -138,7 +140,11 @@ impl Writer {
         let Self { ids, inner, .. } = self;
         let now_ms = u64::try_from(inner.options.clock.now_us() / 1000).unwrap_or_default();
         let mut new_id = || new_id(ids, now_ms);
-        let plan = mutate::plan(group.overlay.view(), request.work?, &inner.options.limits, &mut new_id)?;
+        // A panic here is a bug that this one request found. Planning changes nothing, so the others are not harmed.
+        let work = request.work?;
+        let plan =
+            catch_unwind(AssertUnwindSafe(|| mutate::plan(group.overlay.view(), work, &inner.options.limits, &mut new_id)))
+                .unwrap_or_else(|_| Err(Error::internal(format!("planning request {} panicked", request.asked.request_id))))?;
         let sequence = Sequence(group.overlay.meta.sequence + 1);
         if plan.changes.is_empty() {
             let unchanged = Unchanged {
@@ -215,11 +221,12 @@ impl Writer {
         self.meta = meta;
         let applied = engine.apply(batch);
         if let Err(error) = &applied {
-            // The commits stand: they are in the log. Nobody reads until the state holds them again.
+            // The commits stand: they are in the log. Nobody reads until the state holds them again, and head moves then.
             self.inner.rebuilding(0, self.meta.sequence);
             tracing::error!("{error}");
+        } else {
+            self.inner.publish(&self.meta);
         }
-        self.inner.publish(&self.meta);
         answers.into_iter().for_each(Answer::give);
         applied.is_err()
     }
@@ -280,11 +287,10 @@ impl Answer {
         }
     }
 
-    /// The group could not be logged. What was refused for its own sake is told so.
+    /// The group could not be logged. What was refused is told the same: the refusal may rest on a commit of the group.
     fn fail(self, error: &Error) {
         match self {
-            Self::Commit(to, Err(own)) => drop(to.send(Err(own))),
-            Self::Commit(to, Ok(_)) => drop(to.send(Err(error.clone()))),
+            Self::Commit(to, _) => drop(to.send(Err(error.clone()))),
             Self::Bound(to) => drop(to.send(Err(error.clone()))),
         }
     }
