@@ -183,3 +183,23 @@ fn damage_to_the_state_is_found_or_harmless() {
         }
     }
 }
+
+#[test]
+fn experiment_segments() {
+    let (_closed, folder) = left_folders();
+    let db = std::fs::read(folder.path().join("state/db")).unwrap();
+    let check = |what: String, damage: &dyn Fn(&Path)| {
+        let copy = tempfile::tempdir().unwrap();
+        workload::copy(folder.path(), copy.path());
+        damage(&copy.path().join("state"));
+        let found = outcome(copy.path());
+        eprintln!("{what}: {found:?}");
+    };
+    for at in (0..db.len()).step_by(512 * 1024) {
+        check(format!("cut to {at}"), &|state| std::fs::write(state.join("db"), &db[..at]).unwrap());
+        let mut zeroed = db.clone();
+        let end = (at + 512 * 1024).min(db.len());
+        zeroed[at..end].fill(0);
+        check(format!("zeros from {at} to {end}"), &|state| std::fs::write(state.join("db"), &zeroed).unwrap());
+    }
+}
