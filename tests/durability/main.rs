@@ -6,4 +6,5 @@
 
 mod workload;
 
+mod faults;
 mod state;

@@ -14,6 +14,8 @@ use crate::workload::{self, catch_up, commit, contents, entries, model, read_all
 
 const FOLDER: &str = "ANNALS_CHILD_FOLDER";
 const SEED: u64 = 11;
+/// Bytes of a segment of sled's file.
+const SEGMENT: usize = 512 * 1024;
 const BOOT: &str = "this-boot";
 
 /// The child of `a_killed_process_loses_nothing`: commits until it is killed, and says what was acknowledged.
@@ -147,7 +149,7 @@ fn damage_to_the_state_is_found_or_harmless() {
     for (left, folder) in [("closed", closed), ("killed", killed)] {
         let db = std::fs::read(folder.path().join("state/db")).unwrap();
         eprintln!("{left}: db has {} bytes", db.len());
-        let mut check = |what: String, damage: &dyn Fn(&Path)| {
+        let check = |what: String, damage: &dyn Fn(&Path)| {
             let copy = tempfile::tempdir().unwrap();
             workload::copy(folder.path(), copy.path());
             damage(&copy.path().join("state"));
@@ -166,7 +168,9 @@ fn damage_to_the_state_is_found_or_harmless() {
         }
         for _ in 0..10 {
             let length = rng.usize(..db.len());
-            check(format!("cut to {length}"), &|state| std::fs::write(state.join("db"), &db[..length]).unwrap());
+            for length in [length, length / SEGMENT * SEGMENT] {
+                check(format!("cut to {length}"), &|state| std::fs::write(state.join("db"), &db[..length]).unwrap());
+            }
         }
         for _ in 0..50 {
             let (at, bit) = (rng.usize(..db.len()), rng.u8(..8));
@@ -181,25 +185,5 @@ fn damage_to_the_state_is_found_or_harmless() {
             zeroed[at..end].fill(0);
             check(format!("zeros from {at} to {end}"), &|state| std::fs::write(state.join("db"), &zeroed).unwrap());
         }
-    }
-}
-
-#[test]
-fn experiment_segments() {
-    let (_closed, folder) = left_folders();
-    let db = std::fs::read(folder.path().join("state/db")).unwrap();
-    let check = |what: String, damage: &dyn Fn(&Path)| {
-        let copy = tempfile::tempdir().unwrap();
-        workload::copy(folder.path(), copy.path());
-        damage(&copy.path().join("state"));
-        let found = outcome(copy.path());
-        eprintln!("{what}: {found:?}");
-    };
-    for at in (0..db.len()).step_by(512 * 1024) {
-        check(format!("cut to {at}"), &|state| std::fs::write(state.join("db"), &db[..at]).unwrap());
-        let mut zeroed = db.clone();
-        let end = (at + 512 * 1024).min(db.len());
-        zeroed[at..end].fill(0);
-        check(format!("zeros from {at} to {end}"), &|state| std::fs::write(state.join("db"), &zeroed).unwrap());
     }
 }
