@@ -6,5 +6,7 @@
 
 mod workload;
 
+mod crash;
+mod damage;
 mod faults;
 mod state;
