@@ -128,8 +128,7 @@ fn the_size_of_a_filter_has_bounds() {
     fn check(text: &str, limit: &str, maximum: u64, actual: u64) {
         let error = error(Kind::Event, text);
         assert_eq!(error.reason, ErrorReason::LimitExceeded, "{error}");
-        let expected =
-            [("limit", limit.to_owned()), ("maximum", maximum.to_string()), ("actual", actual.to_string())];
+        let expected = [("limit", limit.to_owned()), ("maximum", maximum.to_string()), ("actual", actual.to_string())];
         assert_eq!(error.metadata, expected);
         assert!(matches!(&error.details, Details::Fields(fields) if fields[0].field == "filter"), "{error:?}");
     }
@@ -159,8 +158,16 @@ fn event() -> proto::Event {
             proto::Place { country: "UKR".into(), multiple: true, ..Default::default() },
         ],
         participants: vec![
-            proto::Participant { actor: "actors/a1".into(), role: proto::ParticipantRole::Initiator.into(), ..Default::default() },
-            proto::Participant { actor: "actors/a2".into(), role: proto::ParticipantRole::Recipient.into(), ..Default::default() },
+            proto::Participant {
+                actor: "actors/a1".into(),
+                role: proto::ParticipantRole::Initiator.into(),
+                ..Default::default()
+            },
+            proto::Participant {
+                actor: "actors/a2".into(),
+                role: proto::ParticipantRole::Recipient.into(),
+                ..Default::default()
+            },
         ],
         metrics: [("zero".to_owned(), 0.0), ("a.b".to_owned(), -5.5)].into(),
         annotations: [("empty".to_owned(), String::new())].into(),

@@ -31,7 +31,13 @@ fn page(state: &MemoryState, kind: Kind, revision: u64, request: &ListRecordsReq
 }
 
 /// All pages; whether the last alone has no token, and each comes further.
-fn pages(state: &MemoryState, kind: Kind, revision: u64, request: &ListRecordsRequest, limits: &Limits) -> Result<Vec<Vec<Bytes>>> {
+fn pages(
+    state: &MemoryState,
+    kind: Kind,
+    revision: u64,
+    request: &ListRecordsRequest,
+    limits: &Limits,
+) -> Result<Vec<Vec<Bytes>>> {
     let mut request = request.clone();
     let mut pages = Vec::new();
     loop {
@@ -117,10 +123,16 @@ fn names(target: &str) -> Vec<String> {
 }
 
 fn favourites(kind: Kind) -> Vec<&'static str> {
-    let mut paths: Vec<&str> = kind.resource_type().indexes.iter().flat_map(|index| index.parts).filter_map(|part| match part {
-        crate::model::Part::Exact(path) | crate::model::Part::Time(path) => Some(*path),
-        crate::model::Part::Words(..) => None,
-    }).collect();
+    let mut paths: Vec<&str> = kind
+        .resource_type()
+        .indexes
+        .iter()
+        .flat_map(|index| index.parts)
+        .filter_map(|part| match part {
+            crate::model::Part::Exact(path) | crate::model::Part::Time(path) => Some(*path),
+            crate::model::Part::Words(..) => None,
+        })
+        .collect();
     paths.push("name");
     paths.extend(match kind {
         Kind::Event => ["participants.actor", "attribution.actors", "participants"].as_slice(),
@@ -156,7 +168,8 @@ fn history(rng: &mut Rng, kinds: &[Kind], commits: usize) -> History {
                 record
             };
             let fresh = random::message(rng, &kind.schema().message, &world(kind));
-            let last = |version: &Version| DynamicMessage::decode(kind.schema().message.clone(), version.record.clone()).unwrap();
+            let last =
+                |version: &Version| DynamicMessage::decode(kind.schema().message.clone(), version.record.clone()).unwrap();
             let merged: Vec<String> = before.as_ref().map_or_else(Vec::new, |version| {
                 crate::model::wire::texts(&version.record, crate::model::schema::MERGED_NAMES).map(str::to_owned).collect()
             });
@@ -216,8 +229,19 @@ fn order(rng: &mut Rng, kind: Kind) -> (String, Vec<(Path, bool)>) {
         Kind::Estimate => &["as_of.earliest"],
         _ => &["name"],
     };
-    let others =
-        ["name", "revision", "create_time", "metrics.k", "annotations.k", "title", "time.latest", "kind", "actuality", "revoked", "topic"];
+    let others = [
+        "name",
+        "revision",
+        "create_time",
+        "metrics.k",
+        "annotations.k",
+        "title",
+        "time.latest",
+        "kind",
+        "actuality",
+        "revoked",
+        "topic",
+    ];
     for _field in 0..*[0, 1, 1, 1, 2, 3].get(rng.usize(..6)).unwrap() {
         let text = if rng.bool() { served[0] } else { others[rng.usize(..others.len())] };
         let (mut at, mut path) = (kind.schema().message.clone(), Path { fields: Vec::new(), key: None });
@@ -258,15 +282,20 @@ fn a_list_gives_what_sorting_and_filtering_everything_gives() {
         for _list in 0..40 {
             let revision = if rng.bool() { history.head } else { rng.u64(0..=history.head) };
             let depth = rng.u32(..3);
-            let tree = if rng.u32(..8) == 0 { Tree::All(Vec::new()) } else { random::tree(&mut rng, &kind.schema().message, &world(kind), depth, true) };
-            let tree = with_series(&mut rng, kind, tree);
-            let filter = if matches!(&tree, Tree::All(parts) if parts.is_empty()) { String::new() } else { random::spell(&mut rng, &tree) };
-            let (order_by, fields) = order(&mut rng, kind);
-            let request = ListRecordsRequest {
-                page_size: rng.i32(1..=7),
-                show_deleted: rng.u32(..3) == 0,
-                ..ask(&filter, &order_by)
+            let tree = if rng.u32(..8) == 0 {
+                Tree::All(Vec::new())
+            } else {
+                random::tree(&mut rng, &kind.schema().message, &world(kind), depth, true)
             };
+            let tree = with_series(&mut rng, kind, tree);
+            let filter = if matches!(&tree, Tree::All(parts) if parts.is_empty()) {
+                String::new()
+            } else {
+                random::spell(&mut rng, &tree)
+            };
+            let (order_by, fields) = order(&mut rng, kind);
+            let request =
+                ListRecordsRequest { page_size: rng.i32(1..=7), show_deleted: rng.u32(..3) == 0, ..ask(&filter, &order_by) };
             let limits = Limits {
                 scan_rows: *[1, 2, 5, 50_000, 50_000, 50_000].get(rng.usize(..6)).unwrap(),
                 sort_rows: 50_000,
@@ -274,16 +303,30 @@ fn a_list_gives_what_sorting_and_filtering_everything_gives() {
                 filter_terms: 1000,
                 ..Limits::default()
             };
-            let found = pages(&history.state, kind, revision, &request, &limits).unwrap_or_else(|error| panic!("{request:?}\n{error}"));
+            let found =
+                pages(&history.state, kind, revision, &request, &limits).unwrap_or_else(|error| panic!("{request:?}\n{error}"));
             let plan = explain(kind, &request, &limits).unwrap();
-            for word in ["every record", "index", " or ", " and ", "then sort", "in its order", "in a span", "*\"", "at the origin", "nothing"] {
+            for word in [
+                "every record",
+                "index",
+                " or ",
+                " and ",
+                "then sort",
+                "in its order",
+                "in a span",
+                "*\"",
+                "at the origin",
+                "nothing",
+            ] {
                 *plans.entry(word).or_default() += u32::from(plan.contains(word));
             }
             let context = || format!("SEED={seed} {kind:?} at {revision} of {}\n{request:?}\n{limits:?}\n{plan}", history.head);
             assert!(found.iter().all(|page| page.len() <= usize::try_from(request.page_size).unwrap()), "{}", context());
             let found: Vec<Bytes> = found.into_iter().flatten().collect();
             let expected = expected(&history, kind, revision, &request, &tree, &fields);
-            let shown = |records: &[Bytes]| records.iter().map(|record| crate::model::wire::texts(record, 1).collect::<String>()).collect::<Vec<_>>();
+            let shown = |records: &[Bytes]| {
+                records.iter().map(|record| crate::model::wire::texts(record, 1).collect::<String>()).collect::<Vec<_>>()
+            };
             assert_eq!(shown(&found), shown(&expected), "{}", context());
             assert_eq!(found, expected, "{}", context());
             listed += found.len();
@@ -438,7 +481,8 @@ fn a_page_closes_when_its_time_is_up_and_still_comes_further() {
             asked.get() > 9
         };
         let page =
-            list(&state.view(1), Kind::Event, &request, token.as_ref().map(|token| &token.position), &Limits::default(), &late).unwrap();
+            list(&state.view(1), Kind::Event, &request, token.as_ref().map(|token| &token.position), &Limits::default(), &late)
+                .unwrap();
         assert!(page.records.is_empty());
         rounds += 1;
         if page.next_page_token.is_empty() {
@@ -455,7 +499,8 @@ fn a_page_closes_when_its_time_is_up_and_still_comes_further() {
 fn pages_stay_at_the_revision_of_the_first() {
     let mut state = events(6, |at, event| event.time = super::lists::at(i64::try_from(at).unwrap()));
     for order_by in ["", "time.earliest desc", "title"] {
-        let first = page(&state, Kind::Event, 1, &ListRecordsRequest { page_size: 3, ..ask("", order_by) }, &Limits::default()).unwrap();
+        let first = page(&state, Kind::Event, 1, &ListRecordsRequest { page_size: 3, ..ask("", order_by) }, &Limits::default())
+            .unwrap();
         let changed = proto::Event { name: "events/e00004".into(), title: "a".into(), time: at(99), ..Default::default() };
         put(&mut state, 2, &changed);
         put(&mut state, 3, &proto::Event { name: "events/e00004x".into(), title: "a".into(), ..Default::default() });
@@ -470,7 +515,8 @@ fn pages_stay_at_the_revision_of_the_first() {
 
 #[test]
 fn an_order_by_index_has_the_unset_last_both_ways() {
-    let state = events(6, |at, event| event.time = (at % 2 == 0).then(|| super::lists::at(-i64::try_from(at).unwrap()).unwrap()));
+    let state =
+        events(6, |at, event| event.time = (at % 2 == 0).then(|| super::lists::at(-i64::try_from(at).unwrap()).unwrap()));
     let check = |order_by: &str, expected: [&str; 6]| {
         for page_size in 1..=7 {
             let request = ListRecordsRequest { page_size, ..ask("", order_by) };
@@ -505,8 +551,7 @@ fn an_index_is_read_instead_of_all_records() {
         event.types = vec![format!("t:{}", at % 500), "t:all".into()];
         event.labels = vec![format!("l:{}", at % 3)];
         event.time = super::lists::at(i64::try_from(at).unwrap());
-        event.participants =
-            vec![proto::Participant { actor: format!("actors/a{}", at % 1000), ..Default::default() }];
+        event.participants = vec![proto::Participant { actor: format!("actors/a{}", at % 1000), ..Default::default() }];
     });
     let check = |filter: &str, order_by: &str, matches: usize, reads_max: u64, plan: &str| {
         state.reads.store(0, Relaxed);
@@ -525,8 +570,20 @@ fn an_index_is_read_instead_of_all_records() {
     check("types:\"t:7\" OR types:\"t:8\"", "", 20, 120, "(index types = \"t:7\" or index types = \"t:8\")");
     check("participants.actor = \"actors/a5\"", "time.earliest desc", 5, 60, "index participants.actor = \"actors/a5\"");
     check("participants:(actor = \"actors/a5\" AND role = PARTY)", "", 0, 60, "index participants.actor = \"actors/a5\"");
-    check("time:(earliest >= \"1970-01-01\" AND earliest < \"1970-01-01T00:00:05Z\")", "", 5, 40, "index time.earliest in a span");
-    check("types:\"t:all\" AND time.earliest < \"1970-01-01T00:00:05Z\"", "time.earliest", 5, 2100, "index types = \"t:all\", then sort");
+    check(
+        "time:(earliest >= \"1970-01-01\" AND earliest < \"1970-01-01T00:00:05Z\")",
+        "",
+        5,
+        40,
+        "index time.earliest in a span",
+    );
+    check(
+        "types:\"t:all\" AND time.earliest < \"1970-01-01T00:00:05Z\"",
+        "time.earliest",
+        5,
+        2100,
+        "index types = \"t:all\", then sort",
+    );
     check("external_ids = \"x:77*\"", "", 11, 80, "index external_ids = \"x:77*\"");
     check("name = \"events/e00007\"", "", 1, 10, "name = \"events/e00007\"");
     check("name = \"events/e0000*\"", "", 10, 40, "name = \"events/e0000*\"");
@@ -542,7 +599,9 @@ fn keys_of_origins_alone_are_read_where_the_filter_asks_for_them() {
     assert!(plan.starts_with("index attribution.actors = \"actors/nis\" at the origin, by name"), "{plan}");
     let plan = explain(Kind::Claim, &ask("attribution.actors:\"actors/nis\"", ""), &Limits::default()).unwrap();
     assert!(plan.starts_with("(index attribution.actors = \"actors/nis\" or index"), "{plan}");
-    let plan = explain(Kind::Claim, &ask("attribution.role = ORIGIN AND attribution.actors:\"actors/nis\"", ""), &Limits::default()).unwrap();
+    let plan =
+        explain(Kind::Claim, &ask("attribution.role = ORIGIN AND attribution.actors:\"actors/nis\"", ""), &Limits::default())
+            .unwrap();
     assert!(plan.starts_with("(index attribution.actors"), "two hops may be meant: {plan}");
 }
 
