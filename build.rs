@@ -30,7 +30,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let mut messages = prost_build::Config::new();
     // Ordered maps: a record has one encoding, which content hashes and byte comparisons rely on.
-    messages.btree_map(["."]).bytes([".annals.v1.BackupResponse.chunk"]);
+    messages.btree_map(["."]).bytes([".annals.v1.BackupResponse.chunk"]).enable_type_names();
     if server {
         tonic_prost_build::configure().build_server(false).compile_fds_with_config(files, messages)?;
         let pool = DescriptorPool::decode(encoded.as_slice())?;
@@ -44,8 +44,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The server side of one service, generated apart from the client's: what it answers with records is bytes that were
-/// encoded when they were committed, so its trait returns `Encoded` there and nothing is decoded on the way out.
+/// The server side of one service, generated apart from the client's. What it answers with records is bytes that were encoded
+/// when they were committed, so its trait returns `Encoded` there and nothing is decoded on the way out. What it is asked
+/// arrives as `Received`, so that size and form are checked by our own rules and refused with our own errors.
 fn server_of(service: &ServiceDescriptor) -> manual::Service {
     service
         .methods()
@@ -53,13 +54,13 @@ fn server_of(service: &ServiceDescriptor) -> manual::Service {
             let mut generated = manual::Method::builder()
                 .name(snake_case(method.name()))
                 .route_name(method.name())
-                .input_type(rust_path(&method.input()))
+                .input_type(format!("crate::rpc::Received<{}>", rust_path(&method.input())))
                 .output_type(if carries_records(&method.output()) {
                     "crate::rpc::Encoded".to_owned()
                 } else {
                     rust_path(&method.output())
                 })
-                .codec_path("tonic_prost::ProstCodec");
+                .codec_path("crate::rpc::Codec");
             if method.is_client_streaming() {
                 generated = generated.client_streaming();
             }

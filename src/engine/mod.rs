@@ -13,6 +13,20 @@ use bytes::Bytes;
 pub mod embedded;
 pub mod memory;
 
+/// The longest key of the state. An inner page of the embedded engine holds up to 256 keys and must stay below the size at
+/// which it would be moved to a file of its own (see [`VALUE_BYTES_MAX`]).
+pub const KEY_BYTES_MAX: usize = 480;
+
+/// The longest value of the state; the store cuts longer ones into parts.
+///
+/// The embedded engine's leaves hold up to 17 items, and one more while two threads write. A leaf that passes 128 KiB is
+/// moved to a file of its own, which is neither synced nor recovered with the rest: so 18 of the longest keys and values
+/// must stay below that.
+pub const VALUE_BYTES_MAX: usize = 6 * 1024;
+
+const _: () = assert!(18 * (KEY_BYTES_MAX + VALUE_BYTES_MAX + 32) < 128 * 1024);
+const _: () = assert!(258 * (KEY_BYTES_MAX + 16) < 128 * 1024);
+
 /// Position of an entry in the log: 1, 2, 3, ... without gaps. 0 is "before the first".
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Sequence(pub u64);
@@ -56,6 +70,42 @@ pub struct Batch {
     pub stages: Vec<Vec<Write>>,
 }
 
+impl Batch {
+    /// Asserts what every engine relies on. Lengths are checked in release too: a value that is too long would be stored
+    /// where it can be lost.
+    fn assert_sound(&self) {
+        for stage in &self.stages {
+            debug_assert!(stage.is_sorted_by(|a, b| a.key() < b.key()), "a stage is sorted by key and names a key once");
+            for write in stage {
+                let key = write.key();
+                assert!(key.len() <= KEY_BYTES_MAX, "a key of {} bytes is longer than {KEY_BYTES_MAX}", key.len());
+                debug_assert!(
+                    !key.windows(4).any(|bytes| bytes == [0xff; 4]),
+                    "a key holds four bytes 0xff in a row, which the embedded engine cannot scan backwards"
+                );
+                if let Write::Put(_, value) = write {
+                    assert!(
+                        value.len() <= VALUE_BYTES_MAX,
+                        "a value of {} bytes is longer than {VALUE_BYTES_MAX}",
+                        value.len()
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// Asserts that entries may follow an entry with these numbers: without a gap, revision and time never falling.
+fn assert_follow(head: Sequence, revision: u64, time_us: i64, entries: &[Entry]) {
+    let mut last = (head.0, revision, time_us);
+    for entry in entries {
+        assert_eq!(entry.sequence.0, last.0 + 1, "entries are contiguous");
+        assert!(entry.revision >= last.1, "the revision of entry {} is below the one before", entry.sequence.0);
+        assert!(entry.time_us >= last.2, "the time of entry {} is below the one before", entry.sequence.0);
+        last = (entry.sequence.0, entry.revision, entry.time_us);
+    }
+}
+
 /// Which end of a range a scan starts from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
@@ -75,6 +125,26 @@ pub enum Seek {
     BeforeRevision(u64),
     /// The last entry whose `time_us` is not greater than this one.
     AtTime(i64),
+}
+
+impl Seek {
+    /// Whether an entry with these numbers is the one described or lies before it. True up to some entry, false from there.
+    fn is_at_or_behind(self, revision: u64, time_us: i64) -> bool {
+        match self {
+            Self::BeforeRevision(sought) => revision < sought,
+            Self::AtTime(sought) => time_us <= sought,
+        }
+    }
+}
+
+/// Whether no key can lie in a range. Ordered maps panic on such ranges; an engine answers that nothing is there.
+pub(crate) fn range_is_empty((low, high): &KeyRange) -> bool {
+    match (low, high) {
+        (Bound::Included(low), Bound::Included(high)) => low > high,
+        (Bound::Included(low) | Bound::Excluded(low), Bound::Excluded(high))
+        | (Bound::Excluded(low), Bound::Included(high)) => low >= high,
+        (Bound::Unbounded, _) | (_, Bound::Unbounded) => false,
+    }
 }
 
 /// Whether what the state holds can be used as it is.
@@ -99,7 +169,7 @@ pub struct DiskUsage {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The system refused a call. Nothing was written by the call that failed.
+    /// The system refused a call.
     #[error("{context}: {source}")]
     Io {
         /// What was being done, with the path.
@@ -156,20 +226,39 @@ pub enum Error {
 /// The outcome of an engine's call.
 pub type Result<T> = std::result::Result<T, Error>;
 
+/// Keys and values in order, as they can be read.
+pub trait State: Send + Sync {
+    /// The value of a key.
+    fn get(&self, key: &[u8]) -> Result<Option<Bytes>>;
+
+    /// The values of several keys, in their order.
+    fn get_many(&self, keys: &[Vec<u8>]) -> Result<Vec<Option<Bytes>>> {
+        keys.iter().map(|key| self.get(key)).collect()
+    }
+
+    /// Up to `limit` keys and values of a range.
+    fn scan(&self, range: KeyRange, direction: Direction, limit: usize) -> Result<Vec<(Bytes, Bytes)>>;
+}
+
 /// A log and a state, shared by one writer and any number of readers.
 ///
 /// The writer calls `append`, then `apply`, and never `append` again before `apply` returned. Readers may call the reading
 /// methods at any time from any thread.
-pub trait Engine: Send + Sync {
+pub trait Engine: State {
     /// The newest durable entry. 0 where there is none.
     fn head(&self) -> Result<Sequence>;
 
     /// Makes entries durable, all or none, after `expected_head`; their sequences follow on it without a gap.
-    /// `Full`: nothing happened, try later. `Superseded`: read on and try again. Any other error: whether they are durable is
-    /// unknown, and the log is poisoned.
+    /// `Full`: nothing happened, try later. `Superseded`: read on and try again. `Poisoned`: nothing happened. Any other
+    /// error: whether they are durable is unknown, and the log is poisoned.
+    ///
+    /// # Panics
+    /// Where the entries are not contiguous after `expected_head`, or a revision or time falls: writing them would make a
+    /// log that cannot be read.
     fn append(&self, expected_head: Sequence, entries: &[Entry]) -> Result<()>;
 
-    /// The newest entries after `after`: as many as fit into `bytes_max`, at least one where there is one. Empty at the head.
+    /// The entries that follow `after`, oldest first: as many as fit into `bytes_max`, at least one where there is one. Empty
+    /// at the head.
     fn read_log(&self, after: Sequence, bytes_max: usize) -> Result<Vec<Entry>>;
 
     /// The sequence of the entry that `seek` describes; 0 where there is none.
@@ -182,18 +271,10 @@ pub trait Engine: Send + Sync {
     fn reset_state(&self) -> Result<()>;
 
     /// Writes a batch into the state. An error is always `State`; what landed is a part of the batch.
+    ///
+    /// # Panics
+    /// Where a key or value is longer than [`KEY_BYTES_MAX`] or [`VALUE_BYTES_MAX`].
     fn apply(&self, batch: Batch) -> Result<()>;
-
-    /// The value of a key.
-    fn get(&self, key: &[u8]) -> Result<Option<Bytes>>;
-
-    /// The values of several keys, in their order.
-    fn get_many(&self, keys: &[Vec<u8>]) -> Result<Vec<Option<Bytes>>> {
-        keys.iter().map(|key| self.get(key)).collect()
-    }
-
-    /// Up to `limit` keys and values of a range.
-    fn scan(&self, range: KeyRange, direction: Direction, limit: usize) -> Result<Vec<(Bytes, Bytes)>>;
 
     /// Whether a point read may wait for more than memory and one page of a local disk.
     fn reads_may_block(&self) -> bool;
@@ -201,6 +282,7 @@ pub trait Engine: Send + Sync {
     /// What the engine uses of the disk.
     fn disk_usage(&self) -> Result<DiskUsage>;
 
-    /// A clean stop: what the state holds is made durable, and a later open trusts it. Writes fail afterwards.
+    /// A clean stop: what the state holds is made durable, and a later open trusts it. Afterwards `append` fails with
+    /// `Poisoned`, and whatever touches the state with `State`; the log can still be read. Closing twice is allowed.
     fn close(&self) -> Result<()>;
 }

@@ -1,8 +1,13 @@
-//! Claim: rules, links, indexes.
+//! Claim: one proposition, by one origin, through one chain of relays, in its own words.
+//!
+//! Knows `Claim`: its rules and indexes. Must not know whether it is true, nor which claims contradict it.
 
 use prost::Message as _;
 
-use super::{Index, Kind, Part, Path, Resource, ResourceType, Violations};
+use super::{
+    Index, Kind, Part, Path, Resource, ResourceType, Violations, attribution, citation, header::Header, language, limit,
+    rating, reference, text, time,
+};
 use crate::proto::{self, record::Record};
 
 /// The type as the store sees it.
@@ -10,14 +15,104 @@ pub(super) const TYPE: ResourceType =
     ResourceType { kind: Kind::Claim, indexes: INDEXES, decode: |bytes| proto::Claim::decode(bytes).map(Record::Claim) };
 
 const INDEXES: &[Index] = &[
-    Index { number: 1, parts: &[Part::Exact("external_ids")], serves: "which record is this id" },
-    Index { number: 2, parts: &[Part::Exact("labels")], serves: "records by tag" },
-    Index { number: 3, parts: &[Part::Exact("topic")], serves: "what contradicts what" },
-    Index { number: 4, parts: &[Part::Time("attribution.said_at.earliest")], serves: "claims by time" },
+    Index { number: 1, parts: &[Part::Exact("external_ids")], serves: "12: which record is this id" },
+    Index { number: 2, parts: &[Part::Exact("labels")], serves: "7: what was said under this tag" },
+    Index { number: 3, parts: &[Part::Exact("topic")], serves: "5: what contradicts what within a topic" },
+    Index { number: 4, parts: &[Part::Time("attribution.said_at.earliest")], serves: "7: what was said when" },
 ];
 
 impl Resource for proto::Claim {
-    fn complete(&mut self) {}
+    fn complete(&mut self) {
+        attribution::complete(&mut self.attribution);
+        self.as_of.iter_mut().for_each(time::complete);
+        self.reference_time.iter_mut().for_each(time::complete);
+        rating::complete(&mut self.ratings);
+    }
 
-    fn check(&self, _at: &Path<'_>, _violations: &mut Violations) {}
+    fn check(&self, at: &Path<'_>, violations: &mut Violations) {
+        let Self { external_ids, labels, metrics, annotations, .. } = self;
+        Header { external_ids, labels, metrics, annotations }.check(at, violations);
+        text::check_chars(&self.statement, limit::STATEMENT_CHARS_MAX, &at.field("statement"), violations);
+        language::check(&self.language, &at.field("language"), violations);
+        attribution::check_all(&self.attribution, at, violations);
+        citation::check_all(&self.citations, at, violations);
+        for (index, about) in self.about.iter().enumerate() {
+            let allowed = [Kind::Event, Kind::Actor, Kind::Claim, Kind::Estimate];
+            reference::check_kind(about, &allowed, &at.field("about").index(index), violations);
+        }
+        reference::check_kind(&self.condition, &[Kind::Event, Kind::Claim], &at.field("condition"), violations);
+        time::check_field(self.as_of.as_ref(), "as_of", at, violations);
+        time::check_field(self.reference_time.as_ref(), "reference_time", at, violations);
+        rating::check_all(&self.ratings, at, violations);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing;
+    use crate::proto::{Attribution, Citation, Claim, Rating, TextSpan, TimeSpec};
+
+    fn check(change: impl FnOnce(&mut Claim), expect: &[&str]) {
+        let mut claim = testing::claim();
+        change(&mut claim);
+        testing::check(claim, expect);
+    }
+
+    #[test]
+    fn a_statement_is_1_to_4096_characters() {
+        check(|_| {}, &[]);
+        check(|claim| claim.statement.clear(), &["statement"]);
+        check(|claim| claim.statement = "폭".repeat(4096), &[]);
+        check(|claim| claim.statement = "폭".repeat(4097), &["statement"]);
+    }
+
+    #[test]
+    fn v4_a_claim_has_a_hop_and_a_citation() {
+        check(|claim| claim.attribution.clear(), &["attribution"]);
+        check(|claim| claim.citations.clear(), &["citations"]);
+        check(|claim| claim.attribution.push(Attribution::default()), &["attribution[1]"]);
+        check(|claim| claim.citations.push(Citation::default()), &["citations[1].source"]);
+        check(|claim| claim.citations[0].span = Some(TextSpan { start: 2, end: 2 }), &["citations[0].span"]);
+    }
+
+    #[test]
+    fn v12_kind_and_polarity_are_specified_and_known() {
+        check(|claim| claim.kind = 0, &["kind"]);
+        check(|claim| claim.kind = 99, &["kind"]);
+        check(|claim| claim.polarity = 0, &["polarity"]);
+        check(|claim| claim.polarity = 4, &["polarity"]);
+        check(|claim| claim.basis = 0, &[]);
+        check(|claim| claim.basis = 10, &["basis"]);
+        check(|claim| claim.attribution[0].role = 5, &["attribution[0].role"]);
+    }
+
+    #[test]
+    fn it_is_about_events_actors_claims_or_estimates_on_condition_of_an_event_or_claim() {
+        let about = ["events/a", "actors/a", "claims/a", "estimates/a"];
+        check(|claim| claim.about = about.map(str::to_owned).into(), &[]);
+        check(|claim| claim.about = vec!["events/a".into(), "sources/a".into()], &["about[1]"]);
+        check(|claim| claim.about = vec!["relations/a".into()], &["about[0]"]);
+        check(|claim| claim.about = vec!["@label".into()], &["about[0]"]);
+        check(|claim| claim.about = vec![String::new()], &["about[0]"]);
+        check(|claim| claim.condition = "events/a".into(), &[]);
+        check(|claim| claim.condition = "claims/a".into(), &[]);
+        check(|claim| claim.condition = "actors/a".into(), &["condition"]);
+        check(|claim| claim.condition = "events/A".into(), &["condition"]);
+    }
+
+    #[test]
+    fn language_times_and_ratings_are_checked() {
+        let soon = || Some(TimeSpec { edtf: "soon".into(), ..Default::default() });
+        check(|claim| claim.language = "english language".into(), &["language"]);
+        check(|claim| claim.as_of = soon(), &["as_of.edtf"]);
+        check(|claim| claim.reference_time = soon(), &["reference_time.edtf"]);
+        check(|claim| claim.attribution[0].said_at = soon(), &["attribution[0].said_at.edtf"]);
+        check(
+            |claim| {
+                claim.ratings =
+                    vec![Rating { code: "icd203.likelihood:likely".into(), assessed_at: soon(), ..Default::default() }];
+            },
+            &["ratings[0].assessed_at.edtf"],
+        );
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use super::Kind;
+use super::{Kind, violation::quoted};
 
 /// Longest id of a record, in characters.
 pub const ID_CHARS_MAX: usize = 63;
@@ -26,7 +26,8 @@ impl Name {
             Ok(Self { kind, id: id.into() })
         } else {
             Err(NameError(format!(
-                "\"{id}\" is not an id: use 1-63 of a-z, 0-9 and -, beginning and ending with a letter or digit"
+                "{} is not an id: use 1-63 of a-z, 0-9 and -, beginning and ending with a letter or digit",
+                quoted(id)
             )))
         }
     }
@@ -58,11 +59,12 @@ impl FromStr for Name {
 
     fn from_str(text: &str) -> Result<Self, NameError> {
         let Some((collection, id)) = text.split_once('/') else {
-            return Err(NameError(format!("\"{text}\" is not a name: write collection/id, such as events/e1")));
+            return Err(NameError(format!("{} is not a name: write collection/id, such as events/e1", quoted(text))));
         };
         let Some(kind) = Kind::from_collection(collection) else {
             return Err(NameError(format!(
-                "\"{collection}\" is not a collection: there are sources, actors, events, claims, estimates and relations"
+                "{} is not a collection: there are sources, actors, events, claims, estimates and relations",
+                quoted(collection)
             )));
         };
         Self::new(kind, id)

@@ -1,9 +1,13 @@
-//! Relation: rules, links, indexes.
+//! Relation: somebody's judgement that links two records.
+//!
+//! Knows `Relation`: its rules, links and indexes. Must not know the records that it links.
 
 use prost::Message as _;
 
-use super::{Index, Kind, Part, Path, Resource, ResourceType, Violations};
-use crate::proto::{self, record::Record};
+use super::{
+    Chain, Index, Kind, Link, Part, Path, Resource, ResourceType, Violations, citation, header::Header, rating, reference, time,
+};
+use crate::proto::{self, RelationKind, record::Record};
 
 /// The type as the store sees it.
 pub(super) const TYPE: ResourceType = ResourceType {
@@ -12,14 +16,199 @@ pub(super) const TYPE: ResourceType = ResourceType {
     decode: |bytes| proto::Relation::decode(bytes).map(Record::Relation),
 };
 
+/// The relations of a record (4, 6) are found through the reference keys of `subject` and `object`. Mentions are many and
+/// contradictions few: without an index of their kind one would read the former for the latter.
 const INDEXES: &[Index] = &[
-    Index { number: 1, parts: &[Part::Exact("external_ids")], serves: "which record is this id" },
-    Index { number: 2, parts: &[Part::Exact("labels")], serves: "records by tag" },
-    Index { number: 3, parts: &[Part::Exact("kind")], serves: "relations of a kind" },
+    Index { number: 1, parts: &[Part::Exact("external_ids")], serves: "12: which record is this id" },
+    Index { number: 2, parts: &[Part::Exact("labels")], serves: "5: which judgements have this tag" },
+    Index {
+        number: 3,
+        parts: &[Part::Exact("kind")],
+        serves: "5, 12: what is said to contradict what, and which records may be one",
+    },
 ];
 
 impl Resource for proto::Relation {
-    fn complete(&mut self) {}
+    fn complete(&mut self) {
+        self.effective.iter_mut().for_each(time::complete);
+        rating::complete(self.rating.as_mut_slice());
+    }
 
-    fn check(&self, _at: &Path<'_>, _violations: &mut Violations) {}
+    fn check(&self, at: &Path<'_>, violations: &mut Violations) {
+        let Self { external_ids, labels, metrics, annotations, .. } = self;
+        Header { external_ids, labels, metrics, annotations }.check(at, violations);
+        check_ends(self, at, violations);
+        if let Some(rating) = &self.rating {
+            rating::check(rating, &at.field("rating"), violations);
+        }
+        citation::check_all(&self.citations, at, violations);
+        time::check_field(self.effective.as_ref(), "effective", at, violations);
+    }
+
+    fn links(&self) -> Vec<Link<'_>> {
+        let supersedes = self.kind() == RelationKind::Supersedes && !self.revoked;
+        let link = Link { chain: Chain::Supersedes, field: "object", index: 0, from: &self.subject, to: &self.object };
+        supersedes.then_some(link).into_iter().collect()
+    }
+}
+
+/// V11. Ends that are missing or no names are reported as such, and have no kind here.
+fn check_ends(relation: &proto::Relation, at: &Path<'_>, violations: &mut Violations) {
+    let (at_subject, at_object) = (at.field("subject"), at.field("object"));
+    let (subject, object) = (reference::kind(&relation.subject), reference::kind(&relation.object));
+    let kind = relation.kind();
+    if relation.subject.is_empty() {
+        if kind != RelationKind::Rates {
+            violations.invalid(&at_subject, "is required: only RATES with a rating may lack it");
+        }
+    } else if relation.subject == relation.object {
+        violations.invalid(&at_object, "is the subject itself: a relation links two records");
+    }
+    if kind == RelationKind::Rates && relation.rating.is_none() && subject != Some(Kind::Claim) {
+        violations.invalid(&at.field("rating"), "is required, unless subject is the claim that rates in words");
+    }
+    let mut check_end = |reference: &str, allowed: &[Kind], at: &Path<'_>| {
+        reference::check_kind(reference, allowed, at, violations);
+    };
+    match kind {
+        RelationKind::Supersedes | RelationKind::Corrects | RelationKind::Retracts => {
+            let allowed = [Kind::Claim, Kind::Estimate, Kind::Source];
+            check_end(&relation.subject, &allowed, &at_subject);
+            match subject {
+                Some(subject) if allowed.contains(&subject) => check_end(&relation.object, &[subject], &at_object),
+                _ => check_end(&relation.object, &allowed, &at_object),
+            }
+        }
+        RelationKind::Mentions => {
+            check_end(&relation.subject, &[Kind::Source], &at_subject);
+            check_end(&relation.object, &[Kind::Event], &at_object);
+        }
+        RelationKind::Causes | RelationKind::Enables | RelationKind::RespondsTo => {
+            check_end(&relation.subject, &[Kind::Event], &at_subject);
+            check_end(&relation.object, &[Kind::Event], &at_object);
+        }
+        RelationKind::MaybeSameAs | RelationKind::NotSameAs => {
+            if let (Some(subject), Some(_)) = (subject, object) {
+                check_end(&relation.object, &[subject], &at_object);
+            }
+        }
+        RelationKind::Unspecified
+        | RelationKind::Repeats
+        | RelationKind::Supports
+        | RelationKind::Contradicts
+        | RelationKind::Qualifies
+        | RelationKind::AlternativeReadingOf
+        | RelationKind::ContentOf
+        | RelationKind::Disputes
+        | RelationKind::Rates
+        | RelationKind::ComponentOf => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use RelationKind::{
+        AlternativeReadingOf, Causes, ComponentOf, ContentOf, Contradicts, Corrects, Disputes, Enables, MaybeSameAs, Mentions,
+        NotSameAs, Qualifies, Rates, Repeats, RespondsTo, Retracts, Supersedes, Supports,
+    };
+
+    use super::super::testing;
+    use super::*;
+    use crate::proto::{Citation, Rating, Relation, TextSpan, TimeSpec};
+
+    fn relation(kind: RelationKind, subject: &str, object: &str) -> Relation {
+        Relation { kind: kind.into(), subject: subject.into(), object: object.into(), ..Default::default() }
+    }
+
+    fn rated(kind: RelationKind, subject: &str, object: &str) -> Relation {
+        Relation {
+            rating: Some(Rating { code: "stix.confidence:70".into(), ..Default::default() }),
+            ..relation(kind, subject, object)
+        }
+    }
+
+    /// The pairs of kinds of records that a kind of relation may link, against all 36.
+    fn check_pairs(kind: RelationKind, allowed: impl Fn(Kind, Kind) -> bool) {
+        for subject in Kind::ALL {
+            for object in Kind::ALL {
+                let sent = relation(kind, &format!("{}/s", subject.collection()), &format!("{}/o", object.collection()));
+                assert_eq!(testing::refused(sent).is_empty(), allowed(subject, object), "{kind:?} {subject:?} {object:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn v11_the_types_of_the_ends_fit_the_kind() {
+        for kind in [Supersedes, Corrects, Retracts] {
+            check_pairs(kind, |subject, object| {
+                subject == object && matches!(subject, Kind::Claim | Kind::Estimate | Kind::Source)
+            });
+        }
+        check_pairs(Mentions, |subject, object| (subject, object) == (Kind::Source, Kind::Event));
+        for kind in [Causes, Enables, RespondsTo] {
+            check_pairs(kind, |subject, object| (subject, object) == (Kind::Event, Kind::Event));
+        }
+        for kind in [MaybeSameAs, NotSameAs] {
+            check_pairs(kind, |subject, object| subject == object);
+        }
+        check_pairs(Rates, |subject, _| subject == Kind::Claim);
+        for kind in [Repeats, Supports, Contradicts, Qualifies, AlternativeReadingOf, ContentOf, Disputes, ComponentOf] {
+            check_pairs(kind, |_, _| true);
+        }
+    }
+
+    #[test]
+    fn v11_the_end_that_does_not_fit_is_named() {
+        testing::check(relation(Mentions, "events/a", "sources/b"), &["subject", "object"]);
+        testing::check(relation(Supersedes, "claims/a", "estimates/b"), &["object"]);
+        testing::check(relation(Supersedes, "actors/a", "estimates/b"), &["subject"]);
+        testing::check(relation(MaybeSameAs, "actors/a", "events/b"), &["object"]);
+        testing::check(relation(Supports, "claims/a", "nothing"), &["object"]);
+    }
+
+    #[test]
+    fn v11_the_ends_differ() {
+        testing::check(relation(Supports, "claims/a", "claims/b"), &[]);
+        testing::check(relation(Supports, "claims/a", "claims/a"), &["object"]);
+        testing::check(relation(Supports, "claims/a", ""), &["object"]);
+        testing::check(relation(Supports, "", "claims/a"), &["subject"]);
+        testing::check(rated(Supports, "", "claims/a"), &["subject"]);
+    }
+
+    #[test]
+    fn v11_rates_has_a_rating_or_a_claim_that_says_it_in_words() {
+        testing::check(rated(Rates, "", "claims/a"), &[]);
+        testing::check(rated(Rates, "claims/b", "claims/a"), &[]);
+        testing::check(rated(Rates, "sources/b", "claims/a"), &[]);
+        testing::check(relation(Rates, "claims/b", "claims/a"), &[]);
+        testing::check(relation(Rates, "sources/b", "claims/a"), &["rating"]);
+        testing::check(relation(Rates, "", "claims/a"), &["rating"]);
+    }
+
+    #[test]
+    fn v12_the_kind_is_specified_and_known() {
+        testing::check(Relation { kind: 0, ..relation(Supports, "claims/a", "claims/b") }, &["kind"]);
+        testing::check(Relation { kind: 3, ..relation(Supports, "claims/a", "claims/b") }, &["kind"]);
+        testing::check(Relation { kind: i32::MIN, ..relation(Supports, "claims/a", "claims/b") }, &["kind"]);
+    }
+
+    #[test]
+    fn rating_citations_and_time_are_checked() {
+        let soon = Some(TimeSpec { edtf: "soon".into(), ..Default::default() });
+        let base = || relation(Mentions, "sources/a", "events/b");
+        testing::check(Relation { effective: soon.clone(), ..base() }, &["effective.edtf"]);
+        let rating = Rating { code: "stix.confidence:101".into(), assessed_at: soon, ..Default::default() };
+        testing::check(Relation { rating: Some(rating), ..base() }, &["rating.code", "rating.assessed_at.edtf"]);
+        let citation = Citation { source: "sources/a".into(), span: Some(TextSpan::default()), ..Default::default() };
+        testing::check(Relation { citations: vec![citation], ..base() }, &["citations[0].span"]);
+    }
+
+    #[test]
+    fn supersedes_is_a_link_from_subject_to_object_until_it_is_revoked() {
+        let supersedes = relation(Supersedes, "claims/new", "claims/old");
+        let link = Link { chain: Chain::Supersedes, field: "object", index: 0, from: "claims/new", to: "claims/old" };
+        assert_eq!(supersedes.links(), [link]);
+        assert!(Relation { revoked: true, ..supersedes.clone() }.links().is_empty());
+        assert!(Relation { kind: Corrects.into(), ..supersedes }.links().is_empty());
+    }
 }

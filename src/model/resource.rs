@@ -1,27 +1,25 @@
 //! What a type of record states about itself: its rules, what it computes, its links and its indexes.
 //!
 //! A type states facts and never acts. The store is compiled once, works on bytes, and reaches a type only through
-//! [`Resource`] and [`ResourceType`].
+//! [`Resource`], [`ResourceType`] and [`check`].
+//!
+//! Knows that there are six types. Must not know the fields of any.
 
 use prost::{DecodeError, Message};
 
-use super::{Kind, Path, Violations};
-use crate::proto::{self, record::Record};
+use super::{Kind, Path, Violations, shape};
+use crate::proto::record::Record;
 
 /// The rules of a record's type.
 pub trait Resource {
     /// Fills in what the server computes from the record alone: bounds of an EDTF text, the SHA-256 of a text, a quantity's
-    /// status, an estimand's series. What is broken is left as it is, for `check` to report.
+    /// status, an estimand's series. What is broken is left as it is, for `check` to report. Doing it twice is doing it once.
     fn complete(&mut self);
 
-    /// Reports every rule and limit that the record breaks by itself. References are looked at for their form only: whether
-    /// they exist is for the store, which knows. Called on a completed record whose references are names, never labels.
+    /// Reports the rules and limits of the type that the record breaks by itself, except what holds of every field by its
+    /// declared type: call [`check`](fn@check), which looks at both. Called on a completed record whose references are names,
+    /// never labels.
     fn check(&self, at: &Path<'_>, violations: &mut Violations);
-
-    /// The citations, whose spans and quotes the store holds against the text of their source.
-    fn citations(&self) -> &[proto::Citation] {
-        &[]
-    }
 
     /// The links to other records along which nothing may come back to itself.
     fn links(&self) -> Vec<Link<'_>> {
@@ -34,14 +32,21 @@ pub trait Resource {
 pub struct Link<'a> {
     /// Links of one chain are followed together, of different chains never.
     pub chain: Chain,
-    /// The field that holds it, with its index: "affiliations[0].actor".
+    /// The field that holds it, with `[]` where the index stands: `affiliations[].actor`, `inputs[]`, `part_of`.
     pub field: &'static str,
-    /// Element of the repeated field, where it is one.
+    /// Element of the repeated field, where it is one; else 0.
     pub index: usize,
     /// Name of the record linked from; empty where it is the record that holds the link.
     pub from: &'a str,
     /// Name of the record linked to.
     pub to: &'a str,
+}
+
+impl Link<'_> {
+    /// Where the link stands in the record that holds it: `affiliations[2].actor`.
+    pub fn path(&self) -> String {
+        self.field.replace("[]", &format!("[{}]", self.index))
+    }
 }
 
 /// The chains that must not close to a circle.
@@ -121,6 +126,15 @@ pub fn resource_mut(record: &mut Record) -> &mut dyn Resource {
     }
 }
 
+/// Reports every rule and limit that a record breaks by itself: first what holds of every field by its declared type, then
+/// the rules of the record's own. `encoded` is what [`encode`] makes of it. References are looked at for their form, and for
+/// the kinds that a rule names; whether they exist, and are of the kind that their annotation names, is for the store, which
+/// knows.
+pub fn check(record: &Record, encoded: &[u8], at: &Path<'_>, violations: &mut Violations) {
+    shape::check(kind_of(record), encoded, at, violations);
+    resource(record).check(at, violations);
+}
+
 /// The kind of the record inside the `oneof`.
 pub fn kind_of(record: &Record) -> Kind {
     match record {
@@ -142,5 +156,199 @@ pub fn encode(record: &Record) -> Vec<u8> {
         Record::Claim(claim) => claim.encode_to_vec(),
         Record::Estimate(estimate) => estimate.encode_to_vec(),
         Record::Relation(relation) => relation.encode_to_vec(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use prost_reflect::{Cardinality, MessageDescriptor, Value};
+
+    use super::super::{RESOURCES, check_against_text, schema, testing};
+    use super::*;
+
+    #[test]
+    fn every_kind_has_one_resource() {
+        assert_eq!(RESOURCES.map(|resource| resource.kind), Kind::ALL);
+    }
+
+    #[test]
+    fn every_record_of_the_founding_text_passes_and_every_quote_equals_its_span() {
+        let seed = testing::seed();
+        assert_eq!(seed.len(), 96);
+        let text = include_str!("../../tests/data/seed/article.txt");
+        let mut quotes = 0;
+        for mut record in seed {
+            resource_mut(&mut record).complete();
+            let mut violations = testing::violations(&record);
+            for citation in &testing::citations(&record) {
+                quotes += usize::from(citation.span.is_some());
+                check_against_text(citation, text, &Path::ROOT, &mut violations);
+            }
+            assert_eq!(violations.as_slice(), [], "{record:?}");
+            if let Record::Source(source) = record {
+                assert_eq!(source.text, text);
+                assert_eq!(source.sha256.len(), 64);
+            }
+        }
+        assert_eq!(quotes, 30);
+    }
+
+    /// The ways to every field that holds this message, with values for some of its fields.
+    fn each_place_of(message: &str, check: impl Fn(Kind, &[prost_reflect::FieldDescriptor], &MessageDescriptor)) -> usize {
+        let mut places = 0;
+        for kind in Kind::ALL {
+            for way in testing::fields(kind) {
+                if let Some(prost_reflect::Kind::Message(inner)) = way.last().map(prost_reflect::FieldDescriptor::kind)
+                    && inner.name() == message
+                {
+                    check(kind, &way, &inner);
+                    places += 1;
+                }
+            }
+        }
+        places
+    }
+
+    fn message(descriptor: &MessageDescriptor, fields: &[(&str, Value)]) -> Value {
+        let mut message = prost_reflect::DynamicMessage::new(descriptor.clone());
+        for (name, value) in fields {
+            message.set_field_by_name(name, value.clone());
+        }
+        Value::Message(message)
+    }
+
+    /// A value of this message that breaks a rule is reported wherever the contract has the message.
+    fn check_everywhere(name: &str, fields: &[(&str, Value)], below: &str) {
+        let places = each_place_of(name, |kind, way, descriptor| {
+            let mut record = testing::with(kind, way, message(descriptor, fields));
+            resource_mut(&mut record).complete();
+            let expect = testing::path(way) + below;
+            let violations = testing::violations(&record);
+            assert!(violations.as_slice().iter().any(|violation| violation.field == expect), "{expect}: {violations:?}");
+        });
+        assert!(places > 0, "{name}");
+    }
+
+    #[test]
+    fn values_are_checked_wherever_the_contract_has_them() {
+        let text = |text: &str| Value::String(text.to_owned());
+        check_everywhere("TimeSpec", &[("edtf", text("soon"))], ".edtf");
+        check_everywhere("TimeSpec", &[("precision_code", text("soon"))], ".precision_code");
+        check_everywhere("Place", &[("country", text("XXX"))], ".country");
+        check_everywhere("Rating", &[("code", text("admiralty.credibility:7"))], ".code");
+        check_everywhere("Attribution", &[("cue", text("said"))], "");
+        check_everywhere("Participant", &[("side", text("a"))], "");
+        check_everywhere("Quantity", &[("best", Value::F64(-1.0)), ("unit", text("1"))], ".best");
+        let span = crate::proto::descriptors().get_message_by_name("annals.v1.TextSpan").unwrap();
+        check_everywhere("Citation", &[("span", message(&span, &[("start", Value::U32(1))]))], ".span");
+    }
+
+    #[test]
+    fn every_time_is_completed_wherever_the_contract_has_one() {
+        let places = each_place_of("TimeSpec", |kind, way, descriptor| {
+            let edtf = Value::String("2024-10-23/..".into());
+            let mut record = testing::with(kind, way, message(descriptor, &[("edtf", edtf)]));
+            resource_mut(&mut record).complete();
+            let (path, bytes) = (testing::path(way), encode(&record));
+            let mut found = vec![bytes.as_slice()];
+            for step in way {
+                let fields = found.iter().flat_map(|message| super::super::wire::fields(message));
+                found = fields.filter(|field| field.number == step.number()).map(|field| field.value.bytes()).collect();
+            }
+            assert!(!found.is_empty());
+            for time in found {
+                let time = crate::proto::TimeSpec::decode(time).unwrap();
+                let seconds = time.earliest.map(|earliest| (earliest.seconds, time.latest));
+                assert_eq!(seconds, Some((1_729_641_600, None)), "{path}");
+            }
+        });
+        assert_eq!(places, 18);
+    }
+
+    /// The message of a type and the declaration at a path of it, with whether the way passes a repeated field.
+    fn declared(kind: Kind, path: &str) -> (prost_reflect::Kind, bool) {
+        let mut message = kind.schema().message.clone();
+        let mut many = false;
+        let mut steps = path.split('.').peekable();
+        while let Some(step) = steps.next() {
+            let field = message.get_field_by_name(step).unwrap_or_else(|| panic!("{path} is no path of {kind:?}"));
+            many |= field.cardinality() == Cardinality::Repeated;
+            match field.kind() {
+                prost_reflect::Kind::Message(inner) if steps.peek().is_some() => message = inner,
+                leaf => return (leaf, many),
+            }
+        }
+        unreachable!("a path has steps")
+    }
+
+    #[test]
+    fn indexes_have_numbers_of_their_own_and_paths_of_the_right_type_with_at_most_the_last_many_valued() {
+        for ResourceType { kind, indexes, .. } in RESOURCES {
+            let mut numbers: Vec<_> = indexes.iter().map(|index| index.number).collect();
+            numbers.dedup();
+            assert_eq!(numbers.len(), indexes.len(), "{kind:?}");
+            for Index { parts, .. } in indexes {
+                for (position, part) in parts.iter().enumerate() {
+                    let last = position + 1 == parts.len();
+                    match part {
+                        Part::Exact(path) => {
+                            let (leaf, many) = declared(kind, path);
+                            assert!(matches!(leaf, prost_reflect::Kind::String | prost_reflect::Kind::Enum(_)), "{path}");
+                            assert!(last || !many, "{path}");
+                        }
+                        Part::Time(path) => {
+                            let (leaf, many) = declared(kind, path);
+                            let timestamp = leaf.as_message().is_some_and(|message| message.name() == "Timestamp");
+                            assert!(timestamp, "{path}");
+                            assert!(last || !many, "{path}");
+                        }
+                        Part::Words(name, paths) => {
+                            assert!(kind.schema().field(name).is_none(), "{name} would hide a field");
+                            for path in *paths {
+                                assert!(matches!(declared(kind, path).0, prost_reflect::Kind::String), "{path}");
+                            }
+                            assert!(last);
+                        }
+                    }
+                }
+            }
+            assert_eq!(indexes.first().map(|index| index.parts), Some([Part::Exact("external_ids")].as_slice()));
+            assert_eq!(kind.schema().field_name(schema::EXTERNAL_IDS), "external_ids");
+        }
+    }
+
+    fn exercise(mut record: Record) {
+        resource_mut(&mut record).complete();
+        let once = encode(&record);
+        resource_mut(&mut record).complete();
+        assert_eq!(encode(&record), once);
+        let mut violations = testing::violations(&record);
+        for citation in &testing::citations(&record) {
+            check_against_text(citation, "폭풍 abc", &Path::ROOT, &mut violations);
+        }
+        for violation in violations.as_slice() {
+            assert!(!violation.description.is_empty());
+        }
+        for link in resource(&record).links() {
+            assert!(!link.path().contains("[]"), "{link:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_record_panics_and_completing_twice_is_completing_once(number in 1u8..=6, seed: u64) {
+            exercise(testing::any(Kind::from_number(number).unwrap(), seed));
+        }
+
+        #[test]
+        fn no_bytes_panic(number in 1u8..=6, bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
+            let kind = Kind::from_number(number).unwrap();
+            let mut violations = Violations::default();
+            shape::check(kind, &bytes, &Path::ROOT, &mut violations);
+            if let Ok(record) = (kind.resource_type().decode)(&bytes) {
+                exercise(record);
+            }
+        }
     }
 }

@@ -76,7 +76,7 @@ impl Reference {
         self.names.join(".")
     }
 
-    /// The path of one value, given the positions that [`super::wire::visit_texts`] reports: "attribution[0].actors[1]".
+    /// The path of one value, given the positions that [`super::wire::visit_texts`] reports: `attribution[0].actors[1]`.
     pub fn at(&self, positions: &[usize]) -> String {
         let mut path = String::new();
         for ((name, repeated), position) in self.names.iter().zip(&self.repeated).zip(positions) {
@@ -85,7 +85,7 @@ impl Reference {
             }
             path.push_str(name);
             if *repeated {
-                path.push_str(&format!("[{position}]"));
+                path.extend(["[", &position.to_string(), "]"]);
             }
         }
         path
@@ -152,7 +152,7 @@ fn find_references(message: &MessageDescriptor, above: &mut Vec<FieldDescriptor>
     }
 }
 
-fn reference_target(field: &FieldDescriptor) -> Option<String> {
+pub(super) fn reference_target(field: &FieldDescriptor) -> Option<String> {
     let extension = proto::descriptors().get_extension_by_name("google.api.resource_reference")?;
     let options = field.options();
     if !options.has_extension(&extension) {
@@ -162,7 +162,7 @@ fn reference_target(field: &FieldDescriptor) -> Option<String> {
     Some(reference.as_message()?.get_field_by_name("type")?.as_str()?.to_owned())
 }
 
-fn has_behavior(field: &FieldDescriptor, behavior: &str) -> bool {
+pub(super) fn has_behavior(field: &FieldDescriptor, behavior: &str) -> bool {
     let Some(extension) = proto::descriptors().get_extension_by_name("google.api.field_behavior") else { return false };
     let prost_reflect::Kind::Enum(values) = extension.kind() else { return false };
     let Some(number) = values.get_value_by_name(behavior).map(|value| value.number()) else { return false };

@@ -1,8 +1,14 @@
-//! Source: rules, links, indexes.
+//! Source: a document, as it was when it was read.
+//!
+//! Knows `Source`: its rules, links and indexes. Must not know what is cited from it.
 
 use prost::Message as _;
+use sha2::{Digest as _, Sha256};
 
-use super::{Index, Kind, Part, Path, Resource, ResourceType, Violations};
+use super::{
+    Chain, Index, Kind, Link, Part, Path, Resource, ResourceType, Violations, header::Header, language, limit, rating, text,
+    time,
+};
 use crate::proto::{self, record::Record};
 
 /// The type as the store sees it.
@@ -10,14 +16,135 @@ pub(super) const TYPE: ResourceType =
     ResourceType { kind: Kind::Source, indexes: INDEXES, decode: |bytes| proto::Source::decode(bytes).map(Record::Source) };
 
 const INDEXES: &[Index] = &[
-    Index { number: 1, parts: &[Part::Exact("external_ids")], serves: "which record is this id" },
-    Index { number: 2, parts: &[Part::Exact("labels")], serves: "records by tag" },
-    Index { number: 3, parts: &[Part::Exact("uri")], serves: "which source is this document" },
-    Index { number: 4, parts: &[Part::Exact("sha256")], serves: "which source is this text" },
+    Index { number: 1, parts: &[Part::Exact("external_ids")], serves: "12: which record is this id" },
+    Index { number: 2, parts: &[Part::Exact("labels")], serves: "13: what rests on the sources with this tag" },
+    Index { number: 3, parts: &[Part::Exact("uri")], serves: "12: is the document at this address in the record" },
+    Index { number: 4, parts: &[Part::Exact("sha256")], serves: "4: which sources are the same text, so not independent" },
 ];
 
 impl Resource for proto::Source {
-    fn complete(&mut self) {}
+    fn complete(&mut self) {
+        if !self.text.is_empty() && self.sha256.is_empty() {
+            self.sha256 = sha256(&self.text);
+        }
+        self.published.iter_mut().for_each(time::complete);
+        rating::complete(&mut self.ratings);
+    }
 
-    fn check(&self, _at: &Path<'_>, _violations: &mut Violations) {}
+    fn check(&self, at: &Path<'_>, violations: &mut Violations) {
+        let Self { external_ids, labels, metrics, annotations, .. } = self;
+        Header { external_ids, labels, metrics, annotations }.check(at, violations);
+        text::check_title(&self.title, &at.field("title"), violations);
+        language::check(&self.language, &at.field("language"), violations);
+        time::check_field(self.published.as_ref(), "published", at, violations);
+        check_text(&self.text, &self.sha256, at, violations);
+        rating::check_all(&self.ratings, at, violations);
+    }
+
+    fn links(&self) -> Vec<Link<'_>> {
+        let link = |chain, field, to| Link { chain, field, index: 0, from: "", to };
+        [
+            link(Chain::DerivedFrom, "derived_from", self.derived_from.as_str()),
+            link(Chain::SourcePartOf, "part_of", self.part_of.as_str()),
+        ]
+        .into_iter()
+        .filter(|link| !link.to.is_empty())
+        .collect()
+    }
+}
+
+/// Reports a text that is too long and a hash that is none, or not the text's (V6).
+fn check_text(text: &str, sha256: &str, at: &Path<'_>, violations: &mut Violations) {
+    if text.len() > limit::TEXT_BYTES_MAX {
+        violations.invalid(
+            &at.field("text"),
+            format!(
+                "has {} bytes: at most {} are allowed; leave it at its uri and send its sha256",
+                text.len(),
+                limit::TEXT_BYTES_MAX
+            ),
+        );
+    } else if !is_sha256(sha256) {
+        if !sha256.is_empty() {
+            violations.invalid(&at.field("sha256"), "is not a SHA-256: write 64 of 0-9 a-f");
+        }
+    } else if !text.is_empty() && sha256 != self::sha256(text) {
+        violations.invalid(&at.field("sha256"), "is not the SHA-256 of text: leave it out, it is computed");
+    }
+}
+
+fn is_sha256(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+fn sha256(text: &str) -> String {
+    format!("{:x}", Sha256::digest(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{self, completed};
+    use super::*;
+    use crate::proto::{Rating, Source, TimeSpec};
+
+    /// Of "abc", from FIPS 180-2.
+    const ABC: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+
+    fn check(change: impl FnOnce(&mut Source), expect: &[&str]) {
+        let mut source = Source::default();
+        change(&mut source);
+        testing::check(source, expect);
+    }
+
+    #[test]
+    fn the_hash_is_computed_where_none_was_sent_and_refused_where_it_is_not_the_texts() {
+        assert_eq!(completed(Source { text: "abc".into(), ..Default::default() }).sha256, ABC);
+        assert_eq!(completed(Source::default()).sha256, "");
+        let sent = |text: &str, sha256: &str| Source { text: text.into(), sha256: sha256.into(), ..Default::default() };
+        testing::check(sent("abc", ABC), &[]);
+        testing::check(sent("", ABC), &[]);
+        testing::check(sent("abd", ABC), &["sha256"]);
+        testing::check(sent("abc", &ABC.to_uppercase()), &["sha256"]);
+        testing::check(sent("", "ba78"), &["sha256"]);
+    }
+
+    #[test]
+    fn text_is_at_most_64_kib_and_title_512_characters() {
+        check(|source| source.text = "é".repeat(32 * 1024), &[]);
+        check(|source| source.text = "é".repeat(32 * 1024) + "e", &["text"]);
+        check(|source| source.title = "é".repeat(512), &[]);
+        check(|source| source.title = "é".repeat(513), &["title"]);
+    }
+
+    #[test]
+    fn nothing_is_required() {
+        check(|_| {}, &[]);
+    }
+
+    #[test]
+    fn language_time_and_ratings_are_checked() {
+        check(|source| source.language = "ko".into(), &[]);
+        check(|source| source.language = "ko_KR".into(), &["language"]);
+        let spec = || TimeSpec { edtf: "?".into(), ..Default::default() };
+        check(|source| source.published = Some(spec()), &["published.edtf"]);
+        check(
+            |source| source.ratings = vec![Rating { code: "admiralty.reliability:X".into(), ..Default::default() }],
+            &["ratings[0].code"],
+        );
+        check(|source| source.ratings = vec![Rating::default()], &["ratings[0].code"]);
+    }
+
+    #[test]
+    fn what_it_derives_from_and_is_part_of_are_links() {
+        let source = Source { derived_from: "sources/a".into(), part_of: "sources/b".into(), ..Default::default() };
+        let links: Vec<_> = source.links().iter().map(|link| (link.chain, link.path(), link.to.to_owned())).collect();
+        assert_eq!(
+            links,
+            [
+                (Chain::DerivedFrom, "derived_from".to_owned(), "sources/a".to_owned()),
+                (Chain::SourcePartOf, "part_of".to_owned(), "sources/b".to_owned()),
+            ]
+        );
+        assert!(Source::default().links().is_empty());
+    }
 }

@@ -66,7 +66,7 @@ pub struct Violation {
     pub fault: Fault,
 }
 
-/// The two kinds of wrong that a message can be by itself.
+/// The kinds of wrong that a message can be by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// The value breaks a rule (`FIELD_INVALID`).
@@ -79,6 +79,11 @@ pub enum Fault {
         maximum: u64,
         /// What was sent.
         actual: u64,
+    },
+    /// A reference to a label that no mutation of the request has (`LABEL_UNKNOWN`).
+    LabelUnknown {
+        /// The label, without "@".
+        label: String,
     },
 }
 
@@ -105,6 +110,15 @@ impl Violations {
         }
     }
 
+    /// Reports a reference to a label that is not there.
+    pub fn label_unknown(&mut self, field: String, label: &str) {
+        self.list.push(Violation {
+            description: format!("no mutation of this commit has the label \"{label}\": label one, or write a name"),
+            fault: Fault::LabelUnknown { label: label.to_owned() },
+            field,
+        });
+    }
+
     /// Whether nothing was found.
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
@@ -123,5 +137,35 @@ impl Violations {
     /// What was found.
     pub fn as_slice(&self) -> &[Violation] {
         &self.list
+    }
+}
+
+/// A text in quotes for a description, cut where it is long: descriptions travel in headers, which are small.
+pub(super) fn quoted(text: &str) -> String {
+    const SHOWN_CHARS_MAX: usize = 80;
+    match text.char_indices().nth(SHOWN_CHARS_MAX) {
+        Some((end, _)) => format!("{:?}...", text.get(..end).unwrap_or_default()),
+        None => format!("{text:?}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_written_as_fields_indexes_and_keys() {
+        let mutations = Path::ROOT.field("mutations");
+        let mutation = mutations.index(3);
+        assert_eq!(mutation.field("create.event").field("places").to_string(), "mutations[3].create.event.places");
+        assert_eq!(mutation.field("metrics").key("a.b").to_string(), "mutations[3].metrics[\"a.b\"]");
+        assert_eq!(Path::ROOT.to_string(), "");
+    }
+
+    #[test]
+    fn a_long_text_is_cut_between_characters() {
+        assert_eq!(quoted("폭풍\n"), "\"폭풍\\n\"");
+        assert_eq!(quoted(&"폭".repeat(80)), format!("\"{}\"", "폭".repeat(80)));
+        assert_eq!(quoted(&"폭".repeat(81)), format!("\"{}\"...", "폭".repeat(80)));
     }
 }

@@ -82,7 +82,7 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {}
 
 /// The outcome of a call on the store.
-pub type Result<T> = std::result::Result<T, Error>;
+pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
     /// An error without variables or details.
@@ -92,8 +92,8 @@ impl Error {
 
     /// Adds a variable of the message.
     #[must_use]
-    pub fn with(mut self, key: &'static str, value: impl ToString) -> Self {
-        self.metadata.push((key, value.to_string()));
+    pub fn with(mut self, key: &'static str, value: impl fmt::Display) -> Self {
+        self.metadata.push((key, format!("{value}")));
         self
     }
 
@@ -182,6 +182,9 @@ impl Error {
                 .with("limit", limit)
                 .with("maximum", maximum)
                 .with("actual", actual),
+            Fault::LabelUnknown { ref label } => Self::new(ErrorKind::Invalid, ErrorReason::LabelUnknown, message)
+                .with("label", label)
+                .with("field", &first.field),
         };
         Some(error.with_details(Details::Fields(list)))
     }

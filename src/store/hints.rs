@@ -193,3 +193,12 @@ fn is_origin(record: &[u8], path: &[u32], positions: &[usize]) -> bool {
             .and_then(|hop| wire::first(hop.value.bytes(), ATTRIBUTION_ROLE))
             .is_some_and(|role| role == wire::Value::Varint(ORIGIN))
 }
+
+/// The beginning of the keys of the index over external ids, which every kind has.
+pub(crate) fn external_id_key(kind: Kind) -> IndexKey {
+    let index = indexes(kind)
+        .iter()
+        .find(|index| index.index.parts == [Part::Exact("external_ids")])
+        .expect("every kind has an index over external_ids, as a test shows");
+    IndexKey::new(kind, index.index.number)
+}

@@ -139,13 +139,6 @@ impl IndexKey {
         self
     }
 
-    /// Behind every value and before the entry for unset, of the part that follows.
-    #[must_use]
-    pub(crate) fn end_of_values(mut self) -> Self {
-        self.0.push(UNSET);
-        self
-    }
-
     /// A part that is encoded already, by [`time_part`].
     #[must_use]
     pub(crate) fn part(mut self, part: &[u8]) -> Self {
@@ -244,6 +237,36 @@ pub(crate) fn receipt(caller: &str, request_id: &str) -> Vec<u8> {
     key
 }
 
+/// Whether a key has to be in place before the others of its batch: what newer versions rely on finding.
+pub(crate) fn is_written_early(key: &[u8]) -> bool {
+    matches!(key.first(), Some(&(HISTORY | REST)))
+}
+
+/// A key in words, for people who look into a store.
+pub(crate) fn describe(key: &[u8]) -> String {
+    let Some((table, rest)) = key.split_first() else { return "the empty key".to_owned() };
+    let kind = rest.first().and_then(|number| Kind::from_number(*number));
+    let after_kind = || String::from_utf8_lossy(rest.get(1..).unwrap_or_default()).into_owned();
+    let record = || {
+        let id = rest.get(1..).unwrap_or_default().split(|byte| *byte == END).next().unwrap_or_default();
+        format!("{}/{}", kind.map_or("?", Kind::collection), String::from_utf8_lossy(id))
+    };
+    match *table {
+        META => "the meta value".to_owned(),
+        HISTORY => format!("an older version of {} (key {})", record(), hex(key)),
+        REST => format!("a further piece of a version of {} (key {})", record(), hex(key)),
+        CURRENT => format!("the newest version of {}/{}", kind.map_or("?", Kind::collection), after_kind()),
+        INDEX => format!("an index entry of {}/{} (key {})", kind.map_or("?", Kind::collection), last_id(key), hex(key)),
+        REFERENCE => format!("a reference to {} (key {})", record(), hex(key)),
+        RECEIPT => format!("the receipt of request {}", String::from_utf8_lossy(rest).replace('\0', " ")),
+        _ => format!("an unknown key {}", hex(key)),
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
+}
+
 /// Every key there can be.
 pub(crate) fn all() -> KeyRange {
     (Bound::Unbounded, Bound::Unbounded)
@@ -286,7 +309,7 @@ fn put_number(number: u64, to: &mut Vec<u8>) {
 }
 
 /// Bytes of a time in a key.
-pub(crate) const TIME_BYTES: usize = 11;
+const TIME_BYTES: usize = 11;
 
 fn put_time(seconds: i64, nanos: i32, to: &mut Vec<u8>) {
     // From year -34844 on: whatever a Timestamp of the contract may hold is positive and below 2^42.
@@ -335,7 +358,6 @@ mod tests {
     #[test]
     fn unset_sorts_behind_every_value() {
         let set = IndexKey::new(Kind::Event, 3).time(253_402_300_799, 0).entry("zzz");
-        assert!(set < IndexKey::new(Kind::Event, 3).end_of_values().bytes());
         assert!(set < IndexKey::new(Kind::Event, 3).unset().entry("a"));
     }
 

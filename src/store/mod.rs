@@ -8,29 +8,49 @@
 use std::{
     collections::BTreeMap,
     future::Future,
+    panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError, mpsc},
     task::{Context, Poll},
+    thread::JoinHandle,
 };
 
 use bytes::Bytes;
+use tokio::sync::oneshot;
 
-use crate::{engine::Engine, model::Kind, proto};
+use self::{
+    inner::Inner,
+    mutate::request::Request,
+    writer::{Job, Writer},
+};
+use crate::{
+    engine::Engine,
+    model::Kind,
+    proto::{self, CommitResponse},
+};
 
 mod clock;
+mod entry;
 mod error;
 mod hints;
+mod inner;
 mod keys;
 mod limits;
+mod mutate;
 pub mod query;
 mod read;
 mod replay;
+mod typed;
+mod verify;
 mod version;
 mod view;
+mod writer;
 
 pub use clock::{Clock, SystemClock};
 pub use error::{Details, Error, ErrorKind, FailedPrecondition, Result};
 pub use limits::Limits;
+pub use typed::TypedPage;
+pub use verify::{Finding, Problem, Verified, verify};
 
 /// How a store is run.
 #[derive(Clone)]
@@ -127,84 +147,131 @@ pub struct Batch {
 
 /// The record: every version of every record, in one order.
 ///
-/// Cheap to clone; all clones are one store.
+/// Cheap to clone; all clones are one store. When the last one goes, the store is closed as by [`Self::close`].
 #[derive(Clone)]
-pub struct Store {}
+pub struct Store {
+    handle: Arc<Handle>,
+}
+
+/// Ends the writer when the last handle on a store goes.
+struct Handle {
+    inner: Arc<Inner>,
+    writer: Mutex<Option<JoinHandle<()>>>,
+}
 
 impl Store {
     /// Starts a store on an engine and returns at once, whatever has to be replayed first: see [`Self::wait_until_serving`].
-    pub fn start(_engine: Arc<dyn Engine>, _options: Options) -> Result<Self> {
-        todo!()
+    pub fn start(engine: Arc<dyn Engine>, options: Options) -> Result<Self> {
+        let (sender, jobs) = mpsc::sync_channel(usize::try_from(options.limits.queue_commits).unwrap_or(usize::MAX));
+        let inner = Arc::new(Inner::new(engine, options, sender));
+        let writer = Writer::new(Arc::clone(&inner), jobs);
+        let shared = Arc::clone(&inner);
+        let thread = std::thread::Builder::new().name("annals-writer".into()).spawn(move || {
+            // A panic here is a bug. What is in the log is sound; nobody is left waiting for an answer.
+            match catch_unwind(AssertUnwindSafe(|| writer.run())) {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => shared.failed(&error),
+                Err(_) => shared.failed(&Error::internal("the writer panicked")),
+            }
+            shared.closed();
+        });
+        match thread {
+            Ok(thread) => Ok(Self { handle: Arc::new(Handle { inner, writer: Mutex::new(Some(thread)) }) }),
+            Err(error) => Err(Error::internal(format!("the writer's thread cannot be started: {error}"))),
+        }
+    }
+
+    fn inner(&self) -> &Inner {
+        &self.handle.inner
     }
 
     /// Waits until the state holds all of the log. An error says why it never will.
     pub fn wait_until_serving(&self) -> Result<()> {
-        todo!()
+        self.inner().wait_until_serving()
     }
 
     /// Whether it answers.
     pub fn condition(&self) -> Condition {
-        todo!()
+        self.inner().condition()
     }
 
-    /// What it holds.
+    /// What it holds. Answered while the state is rebuilt, too, as far as it is known then.
     pub fn info(&self) -> Result<Info> {
-        todo!()
+        let meta = self.inner().meta();
+        let live = |kind: Kind| meta.live.get(&u32::from(kind as u8)).copied().unwrap_or_default();
+        Ok(Info {
+            store_id: meta.store_id.clone(),
+            head_revision: meta.revision,
+            oldest_revision: meta.oldest_revision,
+            record_counts: Kind::ALL.into_iter().map(|kind| (kind, live(kind))).collect(),
+        })
     }
 
     /// Its bounds.
     pub fn limits(&self) -> &Limits {
-        todo!()
+        &self.inner().options.limits
     }
 
     /// Whether a point read may wait for more than a page of a local disk: then it belongs on a thread that may block.
     pub fn reads_may_block(&self) -> bool {
-        todo!()
+        self.inner().engine.reads_may_block()
     }
 
     /// Hands a commit to the writer. From here on it does not depend on the caller: dropping the answer does not undo it.
-    pub fn submit(&self, _caller: &Caller, _request: proto::CommitRequest) -> Pending {
-        todo!()
+    pub fn submit(&self, caller: &Caller, request: proto::CommitRequest) -> Pending {
+        let (answer, pending) = oneshot::channel();
+        match self.inner().check_writable().and_then(|()| Request::parse(caller, request, self.limits())) {
+            Err(error) => drop(answer.send(Err(error))),
+            Ok(request) if request.validate_only => drop(answer.send(self.validate(request))),
+            Ok(request) => {
+                // A job that could not be queued drops its answer; the error that says why is sent on a channel of its own.
+                if let Err(error) = self.inner().send(Job::Commit { request: Box::new(request), answer }) {
+                    let (answer, pending) = oneshot::channel();
+                    drop(answer.send(Err(error)));
+                    return Pending { answer: pending };
+                }
+            }
+        }
+        Pending { answer: pending }
     }
 
     /// Commits and waits for the answer, as [`Caller::anonymous`].
-    pub fn commit(&self, request: proto::CommitRequest) -> Result<proto::CommitResponse> {
+    pub fn commit(&self, request: proto::CommitRequest) -> Result<CommitResponse> {
         self.submit(&Caller::anonymous(), request).wait()
     }
 
-    /// One record, encoded as the kind's message.
-    pub fn get_encoded(&self, _kind: Kind, _request: &proto::GetRecordRequest) -> Result<Bytes> {
-        todo!()
-    }
-
-    /// A page of the records of a kind.
-    pub fn list_encoded(&self, _kind: Kind, _request: &proto::ListRecordsRequest) -> Result<Page> {
-        todo!()
-    }
-
-    /// How a list would be read: which index, in which order, what is checked on each row. Text for people.
-    pub fn explain(&self, _kind: Kind, _request: &proto::ListRecordsRequest) -> Result<String> {
-        todo!()
-    }
-
-    /// Many records by name.
-    pub fn batch_get(&self, _request: &proto::BatchGetRecordsRequest) -> Result<Batch> {
-        todo!()
-    }
-
-    /// The revisions of one record, newest first.
-    pub fn list_revisions(&self, _request: &proto::ListRevisionsRequest) -> Result<proto::ListRevisionsResponse> {
-        todo!()
-    }
-
-    /// One commit whole.
-    pub fn get_commit(&self, _revision: i64) -> Result<proto::Commit> {
-        todo!()
+    /// Runs a read of the state.
+    fn read<T>(&self, read: impl FnOnce(&Inner) -> Result<T>) -> Result<T> {
+        let inner = self.inner();
+        inner.read(|| read(inner))
     }
 
     /// Stops: what was submitted is committed and answered, then the engine is closed. Later calls fail.
     pub fn close(&self) -> Result<()> {
-        todo!()
+        self.handle.stop();
+        Ok(self.inner().engine.close()?)
+    }
+}
+
+impl Handle {
+    fn stop(&self) {
+        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(writer) = writer {
+            self.inner.send_close();
+            // Its panics were caught inside.
+            drop(writer.join());
+        }
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        if self.writer.lock().unwrap_or_else(PoisonError::into_inner).is_some() {
+            self.stop();
+            if let Err(error) = self.inner.engine.close() {
+                tracing::error!("the engine was not closed cleanly: {error}");
+            }
+        }
     }
 }
 

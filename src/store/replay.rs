@@ -1,1 +1,209 @@
-//! x
+//! What an entry of the log becomes in the state: the one place where state is derived.
+//!
+//! Open, rebuild, upgrade, verify and every commit go through here. An entry reads the state at the revision before it and
+//! nothing else, so that replaying it twice, or over a state that holds part of what follows, is the same as once.
+
+use std::collections::{BTreeMap, btree_map};
+
+use bytes::Bytes;
+use prost::Message;
+
+use super::{
+    entry::{Asked, Changed, Committed, Entry, Founded},
+    error::{Error, Result},
+    hints::hints,
+    keys,
+    version::Version,
+    view::View,
+};
+use crate::{
+    engine::{self, Batch, Direction, Engine, KeyRange, Sequence, State, Write},
+    model::Kind,
+    proto::ChangeKind,
+};
+
+/// The one meta value: what of the log the state holds, and what can be told without looking at records.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct Meta {
+    /// The data format.
+    #[prost(uint32, tag = "1")]
+    pub(crate) format: u32,
+    /// Identifies the data.
+    #[prost(string, tag = "2")]
+    pub(crate) store_id: String,
+    /// The last entry of the log that the state holds whole.
+    #[prost(uint64, tag = "3")]
+    pub(crate) sequence: u64,
+    /// The newest revision.
+    #[prost(uint64, tag = "4")]
+    pub(crate) revision: u64,
+    /// When it was made. 0 before the first.
+    #[prost(int64, tag = "5")]
+    pub(crate) commit_time_us: i64,
+    /// The oldest revision that can be read; 0 while all can.
+    #[prost(uint64, tag = "6")]
+    pub(crate) oldest_revision: u64,
+    /// No later commit gets a time up to this one.
+    #[prost(int64, tag = "7")]
+    pub(crate) time_bound_us: i64,
+    /// Live records by number of their kind.
+    #[prost(btree_map = "uint32, uint64", tag = "8")]
+    pub(crate) live: BTreeMap<u32, u64>,
+}
+
+/// What is remembered of a request.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct Receipt {
+    /// SHA-256 of its mutations and preconditions.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub(crate) content_hash: Bytes,
+    /// The entry of the log that answers it.
+    #[prost(uint64, tag = "2")]
+    pub(crate) sequence: u64,
+}
+
+/// A state with entries on top that are not yet applied.
+pub(crate) struct Overlay<'a> {
+    base: &'a dyn Engine,
+    /// What the state says, with every entry replayed so far.
+    pub(crate) meta: Meta,
+    puts: BTreeMap<Vec<u8>, Bytes>,
+}
+
+impl<'a> Overlay<'a> {
+    /// Nothing on top of what the engine's state holds.
+    pub(crate) fn new(base: &'a dyn Engine, meta: Meta) -> Self {
+        Self { base, meta, puts: BTreeMap::new() }
+    }
+
+    /// Reads the meta value of an engine's state; the empty one where there is none.
+    pub(crate) fn read_meta(base: &dyn Engine) -> Result<Meta> {
+        match base.get(&keys::meta())? {
+            None => Ok(Meta::default()),
+            Some(value) => Meta::decode(value).map_err(|error| engine::Error::State(format!("the meta value: {error}")).into()),
+        }
+    }
+
+    /// The records as of the newest revision replayed.
+    pub(crate) fn view(&self) -> View<'_> {
+        View { state: self, revision: self.meta.revision }
+    }
+
+    /// Adds what an entry becomes.
+    pub(crate) fn replay(&mut self, logged: &engine::Entry) -> Result<()> {
+        self.replay_entry(logged.sequence, Entry::of(logged)?)
+    }
+
+    /// As [`Self::replay`], of an entry that is already decoded.
+    pub(crate) fn replay_entry(&mut self, sequence: Sequence, entry: Entry) -> Result<()> {
+        assert_eq!(sequence.0, self.meta.sequence + 1, "entries are replayed one after the other");
+        match entry {
+            Entry::Founded(Founded { store_id, format }) => {
+                self.meta.store_id = store_id;
+                self.meta.format = format;
+            }
+            Entry::Committed(commit) => self.replay_commit(sequence, &commit)?,
+            Entry::Unchanged(unchanged) => self.put_receipt(sequence, &unchanged.asked),
+            Entry::TimeBound(bound) => self.meta.time_bound_us = self.meta.time_bound_us.max(bound.time_us),
+        }
+        self.meta.sequence = sequence.0;
+        Ok(())
+    }
+
+    fn replay_commit(&mut self, sequence: Sequence, commit: &Committed) -> Result<()> {
+        assert!(commit.revision > self.meta.revision, "revisions rise from commit to commit");
+        assert!(commit.commit_time_us > self.meta.commit_time_us, "commit times rise from commit to commit");
+        for change in &commit.changes {
+            self.replay_change(commit.revision, change)?;
+        }
+        self.put_receipt(sequence, &commit.asked);
+        self.meta.revision = commit.revision;
+        self.meta.commit_time_us = commit.commit_time_us;
+        Ok(())
+    }
+
+    fn replay_change(&mut self, revision: u64, change: &Changed) -> Result<()> {
+        let kind = change.kind()?;
+        let id = change.id.as_str();
+        let before = match change.previous_revision {
+            0 => None,
+            _ => self.view().version(kind, id)?,
+        };
+        let after = Version {
+            revision,
+            change: ChangeKind::try_from(change.change)
+                .map_err(|_| Error::internal(format!("the log holds a change of kind {}", change.change)))?,
+            redirect: change.redirect_target.clone(),
+            record: change.record.clone(),
+        };
+        let mut new_hints = hints(kind, id, &after.record);
+        if let Some(before) = &before {
+            // Pieces of `before` stay where they are: their keys hold its revision.
+            self.puts.insert(keys::history(kind, id, before.revision), before.encode(kind, id).0);
+            let old_hints = hints(kind, id, &before.record);
+            new_hints.retain(|hint| old_hints.binary_search(hint).is_err());
+        }
+        self.puts.extend(new_hints.into_iter().map(|hint| (hint, Bytes::new())));
+        let (value, rest) = after.encode(kind, id);
+        self.puts.extend(rest);
+        self.puts.insert(keys::current(kind, id), value);
+        self.count(kind, before.is_some_and(|before| before.is_live()), after.is_live());
+        Ok(())
+    }
+
+    fn count(&mut self, kind: Kind, was_live: bool, is_live: bool) {
+        let live = self.meta.live.entry(u32::from(kind as u8)).or_default();
+        match (was_live, is_live) {
+            (false, true) => *live += 1,
+            (true, false) => *live -= 1,
+            _ => {}
+        }
+    }
+
+    fn put_receipt(&mut self, sequence: Sequence, asked: &Asked) {
+        let receipt = Receipt { content_hash: asked.content_hash.clone(), sequence: sequence.0 };
+        self.puts.insert(keys::receipt(&asked.caller, &asked.request_id), receipt.encode_to_vec().into());
+    }
+
+    /// What to apply. Older versions and pieces come first, so that whoever finds a newer version finds them; the meta value
+    /// comes last, so that it never claims what is not there.
+    pub(crate) fn into_batch(self) -> (Batch, Meta) {
+        let (early, late): (Vec<_>, Vec<_>) = self.puts.into_iter().partition(|(key, _)| keys::is_written_early(key));
+        let put = |(key, value)| Write::Put(key, value);
+        let stages = vec![
+            early.into_iter().map(put).collect(),
+            late.into_iter().map(put).collect(),
+            vec![Write::Put(keys::meta(), self.meta.encode_to_vec().into())],
+        ];
+        (Batch { stages }, self.meta)
+    }
+}
+
+impl State for Overlay<'_> {
+    fn get(&self, key: &[u8]) -> engine::Result<Option<Bytes>> {
+        match self.puts.get(key) {
+            Some(value) => Ok(Some(value.clone())),
+            None => self.base.get(key),
+        }
+    }
+
+    fn get_many(&self, keys: &[Vec<u8>]) -> engine::Result<Vec<Option<Bytes>>> {
+        keys.iter().map(|key| self.get(key)).collect()
+    }
+
+    fn scan(&self, range: KeyRange, direction: Direction, limit: usize) -> engine::Result<Vec<(Bytes, Bytes)>> {
+        let mut merged: BTreeMap<Bytes, Bytes> = self.base.scan(range.clone(), direction, limit)?.into_iter().collect();
+        let put = |(key, value): (&Vec<u8>, &Bytes)| (Bytes::copy_from_slice(key), value.clone());
+        let puts = if engine::range_is_empty(&range) { btree_map::Range::default() } else { self.puts.range(range) };
+        Ok(match direction {
+            Direction::Forward => {
+                merged.extend(puts.take(limit).map(put));
+                merged.into_iter().take(limit).collect()
+            }
+            Direction::Backward => {
+                merged.extend(puts.rev().take(limit).map(put));
+                merged.into_iter().rev().take(limit).collect()
+            }
+        })
+    }
+}

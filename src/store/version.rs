@@ -7,13 +7,14 @@ use bytes::Bytes;
 
 use super::keys;
 use crate::{
+    engine::VALUE_BYTES_MAX,
     model::{Kind, wire},
     proto::ChangeKind,
 };
 
-/// Bytes of a record in one value of the state. sled splits a leaf when it holds more than some 17 items; values of this size
-/// keep a leaf below the 128 KiB from which it goes to a file that sled never syncs.
-pub(crate) const PIECE_BYTES_MAX: usize = 6 * 1024;
+/// Bytes of a record in one value of the state: what the engine takes, less what stands around the record (numbers, and the
+/// name of a redirect's target).
+pub(crate) const PIECE_BYTES_MAX: usize = VALUE_BYTES_MAX - 256;
 
 /// A version of a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,7 +32,7 @@ pub(crate) struct Version {
 impl Version {
     /// Whether the record exists: it is no tombstone, no redirect and not erased.
     pub(crate) fn is_live(&self) -> bool {
-        matches!(self.change, ChangeKind::Created | ChangeKind::Updated | ChangeKind::Undeleted | ChangeKind::Unmerged)
+        is_live(self.change)
     }
 
     /// The value, and the values of the keys `rest` that belong to it.
@@ -54,6 +55,10 @@ impl Version {
         value.extend_from_slice(&self.record[..inline]);
         (value.into(), rest)
     }
+}
+
+fn is_live(change: ChangeKind) -> bool {
+    matches!(change, ChangeKind::Created | ChangeKind::Updated | ChangeKind::Undeleted | ChangeKind::Unmerged)
 }
 
 /// A value of the state, read up to the record's bytes.
@@ -83,6 +88,21 @@ impl Head {
         Some(Self { revision, change, rest, redirect, inline: value.slice_ref(bytes) })
     }
 
+    /// Whether the record exists: it is no tombstone, no redirect and not erased.
+    pub(crate) fn is_live(&self) -> bool {
+        is_live(self.change)
+    }
+
+    /// Whether it is a tombstone.
+    pub(crate) fn is_deleted(&self) -> bool {
+        self.change == ChangeKind::Deleted
+    }
+
+    /// Where it was merged into.
+    pub(crate) fn redirect(&self) -> Option<&str> {
+        self.redirect.as_deref()
+    }
+
     /// The keys of the further pieces, in order. Most versions have none.
     pub(crate) fn rest_keys(&self, kind: Kind, id: &str) -> Vec<Vec<u8>> {
         (1..=self.rest).map(|number| keys::rest(kind, id, self.revision, number)).collect()
@@ -94,7 +114,9 @@ impl Head {
             self.inline
         } else {
             let mut whole = self.inline.to_vec();
-            pieces.iter().for_each(|piece| whole.extend_from_slice(piece));
+            for piece in pieces {
+                whole.extend_from_slice(piece);
+            }
             whole.into()
         };
         Version { revision: self.revision, change: self.change, redirect: self.redirect, record }

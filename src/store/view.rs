@@ -12,7 +12,7 @@ use super::{
     version::{Head, Version},
 };
 use crate::{
-    engine::{self, Direction, Engine, KeyRange},
+    engine::{Direction, KeyRange, State},
     model::{Kind, Name, schema, wire},
     proto::ErrorReason,
     store::error::ErrorKind,
@@ -21,34 +21,10 @@ use crate::{
 /// Longest chain of redirects that is followed. Each merge makes one step, and merging into a redirect merges into its target.
 const REDIRECTS_MAX: usize = 1000;
 
-/// Keys and values in order: the engine's state, or that state with commits on top that are not yet applied.
-pub(crate) trait State: Send + Sync {
-    /// The value of a key.
-    fn get(&self, key: &[u8]) -> engine::Result<Option<Bytes>>;
-    /// The values of several keys, in their order.
-    fn get_many(&self, keys: &[Vec<u8>]) -> engine::Result<Vec<Option<Bytes>>>;
-    /// Up to `limit` keys and values of a range.
-    fn scan(&self, range: KeyRange, direction: Direction, limit: usize) -> engine::Result<Vec<(Bytes, Bytes)>>;
-}
-
-impl State for dyn Engine {
-    fn get(&self, key: &[u8]) -> engine::Result<Option<Bytes>> {
-        Engine::get(self, key)
-    }
-
-    fn get_many(&self, keys: &[Vec<u8>]) -> engine::Result<Vec<Option<Bytes>>> {
-        Engine::get_many(self, keys)
-    }
-
-    fn scan(&self, range: KeyRange, direction: Direction, limit: usize) -> engine::Result<Vec<(Bytes, Bytes)>> {
-        Engine::scan(self, range, direction, limit)
-    }
-}
-
 /// A state read as of a revision.
 #[derive(Clone, Copy)]
 pub(crate) struct View<'a> {
-    /// Where the keys are. May hold newer versions, which are passed over.
+    /// Where the keys are: the engine's state, or that with commits on top that are not yet applied. May hold newer versions, which are passed over.
     pub(crate) state: &'a dyn State,
     /// What is read as of.
     pub(crate) revision: u64,
@@ -65,16 +41,24 @@ pub(crate) struct Resolved {
     pub(crate) redirected: bool,
 }
 
-impl View<'_> {
+impl<'a> View<'a> {
     /// The version of a record, if there was one by then; a tombstone and a redirect are versions, too.
     pub(crate) fn version(&self, kind: Kind, id: &str) -> Result<Option<Version>> {
+        match self.standing(kind, id)? {
+            Some(head) => self.whole(kind, id, head).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// What a name stands for, without reading the record.
+    pub(crate) fn standing(&self, kind: Kind, id: &str) -> Result<Option<Head>> {
         let Some(value) = self.state.get(&keys::current(kind, id))? else { return Ok(None) };
         let head = decode(kind, id, &value)?;
         if head.revision <= self.revision {
-            return self.whole(kind, id, head).map(Some);
+            return Ok(Some(head));
         }
         match self.state.scan(keys::history_until(kind, id, self.revision), Direction::Backward, 1)?.first() {
-            Some((_, value)) => self.whole(kind, id, decode(kind, id, value)?).map(Some),
+            Some((_, value)) => decode(kind, id, value).map(Some),
             None => Ok(None),
         }
     }
@@ -123,13 +107,8 @@ impl View<'_> {
         Ok(std::iter::once(resolved.name.clone()).chain(merged).collect())
     }
 
-    /// Whether a record exists: there, not deleted, no redirect.
-    pub(crate) fn is_live(&self, kind: Kind, id: &str) -> Result<bool> {
-        Ok(self.version(kind, id)?.is_some_and(|version| version.is_live()))
-    }
-
     /// Keys and values of a range, in pieces of `limit`, each from where the last ended.
-    pub(crate) fn scan(&self, range: KeyRange, direction: Direction, limit: usize) -> Scan<'_> {
+    pub(crate) fn scan(&self, range: KeyRange, direction: Direction, limit: usize) -> Scan<'a> {
         Scan { state: self.state, range: Some(range), direction, limit, batch: Vec::new().into_iter() }
     }
 }

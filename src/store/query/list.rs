@@ -53,7 +53,7 @@ pub(crate) fn list(
     limits: &Limits,
     deadline: &dyn Fn() -> bool,
 ) -> Result<Page> {
-    let page_size = page_size(request, limits)?;
+    let page_size = page_size(request.page_size, limits)?;
     let mut filter = Filter::parse(kind, &request.filter, limits)?;
     let order = Order::parse(kind, &request.order_by, limits)?;
     filter.expand(view)?;
@@ -68,11 +68,12 @@ pub(crate) fn explain(kind: Kind, request: &ListRecordsRequest, limits: &Limits)
     Ok(format!("{}, ordered by {order}", Plan::choose(kind, &filter, &order)))
 }
 
-fn page_size(request: &ListRecordsRequest, limits: &Limits) -> Result<usize> {
-    let size = match u64::try_from(request.page_size) {
+/// Records of a page, within its bounds.
+pub(crate) fn page_size(asked: i32, limits: &Limits) -> Result<usize> {
+    let size = match u64::try_from(asked) {
         Ok(0) => limits.page_size_default,
         Ok(size) => size.min(limits.page_size),
-        Err(_) => return Err(Error::field("page_size", format!("{} is negative: send 1 or more, or 0", request.page_size))),
+        Err(_) => return Err(Error::field("page_size", format!("{asked} is negative: send 1 or more, or 0 for the default"))),
     };
     Ok(usize::try_from(size).unwrap_or(usize::MAX).max(1))
 }

@@ -23,5 +23,5 @@ pub(crate) mod token;
 mod tests;
 
 pub use filter::Filter;
-pub(crate) use list::{explain, list};
+pub(crate) use list::{explain, list, page_size};
 pub use served::{ServedField, ServedIndex, served};

@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{
     model::{Kind, is_id, wire},
-    proto::{ErrorReason, ListRecordsRequest},
+    proto::{ErrorReason, ListRecordsRequest, ListRevisionsRequest},
     store::error::{Details, Error, ErrorKind, Result},
 };
 
@@ -26,8 +26,6 @@ pub(crate) enum Purpose {
     List = 1,
     /// Pages of a record's revisions.
     Revisions = 2,
-    /// An export that goes on.
-    Export = 3,
 }
 
 /// Makes text of bytes that only their maker needs to understand.
@@ -130,6 +128,26 @@ pub(crate) fn decode(kind: Kind, request: &ListRecordsRequest) -> Result<Option<
     Ok(Some(PageToken { revision, position: Position { key, id } }))
 }
 
+/// The token of the page of a record's revisions that begins behind one.
+pub(crate) fn encode_revision(request: &ListRevisionsRequest, revision: u64) -> String {
+    let mut payload = digest(request.name.as_bytes()).to_vec();
+    wire::put_varint(revision, &mut payload);
+    seal(Purpose::Revisions, &payload)
+}
+
+/// The revision behind which a page of a record's revisions begins. Fails as [`decode`] does.
+pub(crate) fn decode_revision(request: &ListRevisionsRequest) -> Result<u64> {
+    let payload = open(Purpose::Revisions, &request.page_token).ok_or_else(invalid)?;
+    let (name, revision) = payload.split_first_chunk::<DIGEST_BYTES>().ok_or_else(invalid)?;
+    if *name != digest(request.name.as_bytes()) {
+        return Err(mismatch("name"));
+    }
+    match wire::varint(revision) {
+        Some((revision, [])) => Ok(revision),
+        _ => Err(invalid()),
+    }
+}
+
 fn invalid() -> Error {
     let message = "page_token is damaged, or is not one that this method gave: send next_page_token as it was, or start the \
                    list again without one";
@@ -177,6 +195,17 @@ mod tests {
     }
 
     #[test]
+    fn a_token_of_revisions_is_bound_to_the_record() {
+        let request = |name: &str, page_token| ListRevisionsRequest { name: name.into(), page_token, ..Default::default() };
+        let token = encode_revision(&request("events/e", String::new()), 300);
+        assert_eq!(decode_revision(&request("events/e", token.clone())).unwrap(), 300);
+        let error = decode_revision(&request("events/f", token)).unwrap_err();
+        assert_eq!(error.reason, ErrorReason::PageTokenMismatch);
+        let error = decode_revision(&request("events/e", sealed().page_token)).unwrap_err();
+        assert_eq!(error.reason, ErrorReason::PageTokenInvalid);
+    }
+
+    #[test]
     fn a_token_used_with_other_arguments_names_the_one_that_differs() {
         let check = |kind, request: ListRecordsRequest, field: &str| {
             let error = decode(kind, &request).unwrap_err();
@@ -208,7 +237,7 @@ mod tests {
                 check(token[..at].to_owned());
             }
         }
-        check(seal(Purpose::Export, &open(Purpose::List, &token).unwrap()));
+        check(seal(Purpose::Revisions, &open(Purpose::List, &token).unwrap()));
         check(seal(Purpose::List, &[]));
         check(seal(Purpose::List, &[1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1]));
     }

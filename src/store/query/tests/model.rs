@@ -5,15 +5,10 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 use crate::{
-    engine::{self, Direction, KeyRange},
+    engine::{self, Direction, KeyRange, State},
     model::Kind,
     proto::ChangeKind,
-    store::{
-        hints::hints,
-        keys,
-        version::Version,
-        view::{State, View},
-    },
+    store::{hints::hints, keys, version::Version, view::View},
 };
 
 /// Keys and values, and how many were asked for.

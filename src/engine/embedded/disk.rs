@@ -1,0 +1,245 @@
+//! The file calls that the log and its small files make, as a trait, so that a test can fail, record or falsify each of them.
+//!
+//! Knows paths, bytes at positions, and what a call promises about a power cut. Must not know frames, segments or sled, which
+//! does its own I/O.
+
+use std::{
+    fmt, fs, io,
+    os::unix::fs::FileExt,
+    path::{Path, PathBuf},
+};
+
+use crate::engine::{Error, Result};
+
+/// How much room a file system has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Space {
+    /// Bytes of the file system.
+    pub total: u64,
+    /// Bytes that this process may still write.
+    pub available: u64,
+}
+
+/// Files and folders. What a call has changed survives a power cut only once the sync named beside it has returned.
+pub trait Disk: Send + Sync + fmt::Debug {
+    /// Creates a folder whose parent exists; fine if it is there already. Durable after `sync_folder` of the parent.
+    fn create_folder(&self, path: &Path) -> io::Result<()>;
+
+    /// Creates a file that must not exist yet, for reading and writing. Durable after its own sync and `sync_folder` of the
+    /// folder.
+    fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
+
+    /// Opens a file that exists, for reading and writing.
+    fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
+
+    /// Gives a file another name, replacing a file that has it. Durable after `sync_folder`.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+
+    /// Removes a file. Durable after `sync_folder`.
+    fn remove(&self, path: &Path) -> io::Result<()>;
+
+    /// The names in a folder, in no order.
+    fn list(&self, folder: &Path) -> io::Result<Vec<String>>;
+
+    /// Makes durable which names a folder holds.
+    fn sync_folder(&self, folder: &Path) -> io::Result<()>;
+
+    /// The room on the file system that holds a path.
+    fn space(&self, path: &Path) -> io::Result<Space>;
+}
+
+/// An open file. Positions are given with each call, so that readers and the writer share it.
+pub trait DiskFile: Send + Sync {
+    /// Reads at a position: fewer bytes than asked for, possibly none, at the end of the file.
+    fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<usize>;
+
+    /// Writes at a position, possibly fewer bytes than given.
+    fn write_at(&self, bytes: &[u8], position: u64) -> io::Result<usize>;
+
+    /// Makes the contents durable, and the length if it has changed.
+    fn sync_data(&self) -> io::Result<()>;
+
+    /// The file's length.
+    fn bytes(&self) -> io::Result<u64>;
+}
+
+/// The disk itself.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LocalDisk;
+
+impl Disk for LocalDisk {
+    fn create_folder(&self, path: &Path) -> io::Result<()> {
+        match fs::create_dir(path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+            outcome => outcome,
+        }
+    }
+
+    fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        Ok(Box::new(fs::OpenOptions::new().read(true).write(true).create_new(true).open(path)?))
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        Ok(Box::new(fs::OpenOptions::new().read(true).write(true).open(path)?))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
+    }
+
+    fn list(&self, folder: &Path) -> io::Result<Vec<String>> {
+        fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
+    }
+
+    fn sync_folder(&self, folder: &Path) -> io::Result<()> {
+        fs::File::open(folder)?.sync_all()
+    }
+
+    fn space(&self, path: &Path) -> io::Result<Space> {
+        let found = rustix::fs::statvfs(path)?;
+        Ok(Space {
+            total: found.f_blocks.saturating_mul(found.f_frsize),
+            available: found.f_bavail.saturating_mul(found.f_frsize),
+        })
+    }
+}
+
+impl DiskFile for fs::File {
+    fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<usize> {
+        FileExt::read_at(self, buffer, position)
+    }
+
+    fn write_at(&self, bytes: &[u8], position: u64) -> io::Result<usize> {
+        FileExt::write_at(self, bytes, position)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        fs::File::sync_data(self)
+    }
+
+    fn bytes(&self) -> io::Result<u64> {
+        Ok(self.metadata()?.len())
+    }
+}
+
+/// Writes all bytes at a position.
+pub(super) fn write_all_at(file: &dyn DiskFile, mut bytes: &[u8], mut position: u64) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match file.write_at(bytes, position) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => {
+                bytes = bytes.get(written..).unwrap_or_default();
+                position += written as u64;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Reads up to `bytes_max` bytes from a position: fewer only at the end of the file.
+pub(super) fn read_up_to(file: &dyn DiskFile, bytes_max: usize, position: u64) -> io::Result<Vec<u8>> {
+    let mut buffer = vec![0; bytes_max];
+    let mut filled = 0;
+    while let Some(rest @ [_, ..]) = buffer.get_mut(filled..) {
+        match file.read_at(rest, position + filled as u64) {
+            Ok(0) => break,
+            Ok(read) => filled += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    buffer.truncate(filled);
+    Ok(buffer)
+}
+
+/// The contents of a small file; `None` where there is none.
+pub(super) fn read_small(disk: &dyn Disk, path: &Path) -> Result<Option<Vec<u8>>> {
+    const SMALL_BYTES_MAX: u64 = 256 << 20;
+    let file = match disk.open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        outcome => outcome.map_err(refused("open", path))?,
+    };
+    let bytes = file.bytes().map_err(refused("measure", path))?.min(SMALL_BYTES_MAX);
+    read_up_to(&*file, to_usize(bytes), 0).map(Some).map_err(refused("read", path))
+}
+
+/// Replaces a small file whole: after a power cut at any moment, the old contents or the new are there.
+pub(super) fn replace_small(disk: &dyn Disk, path: &Path, contents: &[u8]) -> Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let written = path.with_extension("new");
+    // Left by a process that ended between the creation and the renaming.
+    remove_if_there(disk, &written)?;
+    let file = disk.create(&written).map_err(refused("create", &written))?;
+    write_all_at(&*file, contents, 0).map_err(refused("write", &written))?;
+    file.sync_data().map_err(refused("sync", &written))?;
+    disk.rename(&written, path).map_err(refused("rename", &written))?;
+    disk.sync_folder(folder).map_err(refused("sync", folder))
+}
+
+/// Removes a file, if it is there.
+pub(super) fn remove_if_there(disk: &dyn Disk, path: &Path) -> Result<()> {
+    match disk.remove(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        outcome => outcome.map_err(refused("remove", path)),
+    }
+}
+
+/// Creates a folder and those above it that are missing, and makes each durable in the one above.
+pub(super) fn create_folders(disk: &dyn Disk, path: &Path) -> Result<()> {
+    let missing: Vec<PathBuf> = path
+        .ancestors()
+        .take_while(|folder| !folder.as_os_str().is_empty() && !folder.is_dir())
+        .map(Path::to_path_buf)
+        .collect();
+    for folder in missing.iter().rev() {
+        disk.create_folder(folder).map_err(refused("create", folder))?;
+        let above = folder.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        disk.sync_folder(above).map_err(refused("sync", above))?;
+    }
+    Ok(())
+}
+
+/// Maps a system's refusal to the engine's error, saying what was being done to which path.
+pub(super) fn refused(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
+    move |source| Error::Io { context: format!("cannot {doing} {}", path.display()), source }
+}
+
+/// A length or position within something that is in memory or about to be.
+#[allow(clippy::cast_possible_truncation, reason = "usize has 64 bits, which the assertion below checks")]
+pub(super) const fn to_usize(bytes: u64) -> usize {
+    const { assert!(usize::BITS >= u64::BITS, "the log addresses files by 64-bit positions") };
+    bytes as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn replacing_keeps_one_whole_version_and_leaves_no_second_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("SMALL");
+        assert_eq!(read_small(&LocalDisk, &path).unwrap(), None);
+        fs::write(path.with_extension("new"), b"left by a crash").unwrap();
+        for contents in [&b"first"[..], b"second, longer", b""] {
+            replace_small(&LocalDisk, &path, contents).unwrap();
+            assert_eq!(read_small(&LocalDisk, &path).unwrap().as_deref(), Some(contents));
+        }
+        assert_eq!(LocalDisk.list(folder.path()).unwrap(), ["SMALL"]);
+    }
+
+    #[test]
+    fn folders_are_created_down_to_the_last() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a/b/c");
+        create_folders(&LocalDisk, &path).unwrap();
+        create_folders(&LocalDisk, &path).unwrap();
+        assert!(path.is_dir());
+    }
+}

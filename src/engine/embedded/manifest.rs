@@ -1,0 +1,188 @@
+//! The MANIFEST: the data format, and the segments of the log in order. Written whole, synced and renamed into place, so
+//! that a segment joins or leaves the log in one step.
+//!
+//! ```text
+//! annals data
+//! format 1
+//! segment 3 bytes 67108864 salt 00c0ffee00c0ffee first 1 end 67100000 link 1a2b3c4d revisions 1 412 times 1700000000 1700000900 last 400
+//! segment 4 bytes 67108864 salt 00c0ffee00c0ffef first 401
+//! checksum 1a2b3c4d
+//! ```
+//! The last segment is the one that is written to; all others are sealed and say what they hold, so that opening a log reads
+//! none of them. The first and the last line, and that the second names the format, stay the same in every format.
+//!
+//! Knows the file's text. Must not know what is in a segment's file.
+
+use std::{fmt::Write as _, path::Path};
+
+use super::{
+    disk::{Disk, read_small, replace_small},
+    frame::checksum,
+    index::{Bounds, Stamp},
+    segment::Identity,
+};
+use crate::engine::{Error, Result, Sequence};
+
+/// The file's name in the data folder.
+pub(super) const NAME: &str = "MANIFEST";
+/// The newest data format this program reads, and the one it writes. Raised when an older program would misread the folder.
+const FORMAT: u32 = 1;
+const FIRST_LINE: &str = "annals data";
+const INTO_STRING: &str = "writing into a String does not fail";
+
+/// The segments of a log, oldest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Manifest {
+    pub(super) segments: Vec<Listed>,
+}
+
+/// A segment as the MANIFEST lists it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Listed {
+    pub(super) identity: Identity,
+    /// What a sealed segment holds; it is never without entries. Always `None` for the last of the list, and only for it.
+    pub(super) sealed: Option<Bounds>,
+}
+
+/// Reads the MANIFEST of a data folder; `None` where there is none.
+pub(super) fn read(disk: &dyn Disk, folder: &Path) -> Result<Option<Manifest>> {
+    let path = folder.join(NAME);
+    let Some(contents) = read_small(disk, &path)? else { return Ok(None) };
+    let damaged = |what: &str| Error::Corrupt(format!("{}: {what}", path.display()));
+    let text = summed_text(&contents).ok_or_else(|| damaged("its checksum is wrong"))?;
+    let mut lines = text.lines();
+    if lines.next() != Some(FIRST_LINE) {
+        return Err(damaged("it is that of something else"));
+    }
+    let format = lines.next().and_then(|line| line.strip_prefix("format ")).and_then(|number| number.parse().ok());
+    match format {
+        Some(FORMAT) => {}
+        Some(found) => return Err(Error::Format { path: folder.to_path_buf(), found, supported: FORMAT }),
+        None => return Err(damaged("it names no format")),
+    }
+    let segments =
+        lines.map(parse_segment).collect::<Option<Vec<_>>>().ok_or_else(|| damaged("it lists a segment unreadably"))?;
+    let in_order =
+        segments.windows(2).all(|pair| match (pair[0].sealed.and_then(|bounds| bounds.last()), pair[1].identity.first) {
+            (Some(last), first) => last.sequence.0 + 1 == first.0,
+            (None, _) => false,
+        });
+    match segments.last() {
+        Some(Listed { sealed: None, .. }) if in_order => Ok(Some(Manifest { segments })),
+        _ => Err(damaged("its segments do not follow one another")),
+    }
+}
+
+/// Replaces the MANIFEST. Durable on return.
+pub(super) fn write(disk: &dyn Disk, folder: &Path, manifest: &Manifest) -> Result<()> {
+    let mut text = format!("{FIRST_LINE}\nformat {FORMAT}\n");
+    for segment in &manifest.segments {
+        let Identity { number, first, bytes, salt } = segment.identity;
+        write!(text, "segment {number} bytes {bytes} salt {salt:016x} first {}", first.0).expect(INTO_STRING);
+        if let Some(Bounds { end, link, span }) = segment.sealed {
+            let (first, last) = span.expect("a sealed segment holds entries");
+            let (revisions, times) = ((first.revision, last.revision), (first.time_us, last.time_us));
+            write!(text, " end {end} link {link:08x} revisions {} {}", revisions.0, revisions.1).expect(INTO_STRING);
+            write!(text, " times {} {} last {}", times.0, times.1, last.sequence.0).expect(INTO_STRING);
+        }
+        text.push('\n');
+    }
+    replace_small(disk, &folder.join(NAME), &sum_text(text))
+}
+
+/// A text with its checksum as the last line.
+pub(super) fn sum_text(mut text: String) -> Vec<u8> {
+    let sum = checksum(0, text.as_bytes());
+    writeln!(text, "checksum {sum:08x}").expect(INTO_STRING);
+    text.into_bytes()
+}
+
+/// The text before a checksum line, if the checksum is right.
+pub(super) fn summed_text(contents: &[u8]) -> Option<&str> {
+    const SUM_LINE_BYTES: usize = "checksum 00000000\n".len();
+    let (text, line) = contents.split_at_checked(contents.len().checked_sub(SUM_LINE_BYTES)?)?;
+    (line == format!("checksum {:08x}\n", checksum(0, text)).as_bytes()).then_some(())?;
+    std::str::from_utf8(text).ok()
+}
+
+fn parse_segment(line: &str) -> Option<Listed> {
+    let mut words = line.split(' ');
+    let identity = Identity {
+        number: field(&mut words, "segment")?.parse().ok()?,
+        bytes: field(&mut words, "bytes")?.parse().ok()?,
+        salt: u64::from_str_radix(field(&mut words, "salt")?, 16).ok()?,
+        first: Sequence(field(&mut words, "first")?.parse().ok()?),
+    };
+    let mut words = words.peekable();
+    let sealed = if words.peek().is_some() { Some(parse_bounds(&mut words, identity.first)?) } else { None };
+    words.next().is_none().then_some(Listed { identity, sealed })
+}
+
+fn parse_bounds<'a>(words: &mut impl Iterator<Item = &'a str>, first: Sequence) -> Option<Bounds> {
+    let end = field(words, "end")?.parse().ok()?;
+    let link = u32::from_str_radix(field(words, "link")?, 16).ok()?;
+    let revisions: (u64, u64) = (field(words, "revisions")?.parse().ok()?, words.next()?.parse().ok()?);
+    let times: (i64, i64) = (field(words, "times")?.parse().ok()?, words.next()?.parse().ok()?);
+    let last = Sequence(field(words, "last")?.parse().ok()?);
+    let first = Stamp { sequence: first, revision: revisions.0, time_us: times.0 };
+    let last = Stamp { sequence: last, revision: revisions.1, time_us: times.1 };
+    Some(Bounds { end, link, span: Some((first, last)) })
+}
+
+/// The word after `name`, which must come next.
+fn field<'a>(words: &mut impl Iterator<Item = &'a str>, name: &str) -> Option<&'a str> {
+    (words.next()? == name).then(|| words.next())?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::embedded::disk::LocalDisk;
+
+    fn example() -> Manifest {
+        let stamp = |sequence| Stamp { sequence: Sequence(sequence), revision: sequence * 2, time_us: -7 };
+        let identity = |number, first| Identity { number, first: Sequence(first), bytes: 65536, salt: u64::MAX - number };
+        Manifest {
+            segments: vec![
+                Listed {
+                    identity: identity(9, 1),
+                    sealed: Some(Bounds { end: 8192, link: 7, span: Some((stamp(1), stamp(5))) }),
+                },
+                Listed { identity: identity(4, 6), sealed: None },
+            ],
+        }
+    }
+
+    #[test]
+    fn a_manifest_comes_back_as_it_was_written() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(read(&LocalDisk, folder.path()).unwrap(), None);
+        write(&LocalDisk, folder.path(), &example()).unwrap();
+        assert_eq!(read(&LocalDisk, folder.path()).unwrap(), Some(example()));
+    }
+
+    #[test]
+    fn a_newer_format_is_refused_by_name_and_every_flipped_byte_as_damage() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(NAME);
+        std::fs::write(&path, sum_text(format!("{FIRST_LINE}\nformat 2\nwhatever comes then\n"))).unwrap();
+        assert!(matches!(read(&LocalDisk, folder.path()), Err(Error::Format { found: 2, supported: 1, .. })));
+        write(&LocalDisk, folder.path(), &example()).unwrap();
+        let written = std::fs::read(&path).unwrap();
+        for at in 0..written.len() {
+            let mut flipped = written.clone();
+            flipped[at] ^= 1;
+            std::fs::write(&path, &flipped).unwrap();
+            assert!(matches!(read(&LocalDisk, folder.path()), Err(Error::Corrupt(_))), "byte {at}");
+        }
+    }
+
+    #[test]
+    fn segments_that_leave_a_gap_are_damage() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut manifest = example();
+        manifest.segments[1].identity.first = Sequence(7);
+        write(&LocalDisk, folder.path(), &manifest).unwrap();
+        assert!(matches!(read(&LocalDisk, folder.path()), Err(Error::Corrupt(_))));
+    }
+}

@@ -1,0 +1,342 @@
+//! A segment: one file of the log. A header in a page of its own, frames, zeros, and a footer once it is sealed.
+//!
+//! The file has its full length, written with zeros and synced, before the first frame: so syncing a frame never has to
+//! wait for the file system to record a new length or new blocks.
+//!
+//! Knows a segment's file and how to read frames out of it. Must not know of other segments or of the MANIFEST.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use bytes::{Buf as _, BufMut as _, Bytes};
+
+use super::{
+    disk::{Disk, DiskFile, read_up_to, refused, to_usize, write_all_at},
+    frame::{self, FrameHeader, checksum, first_link},
+    index::{Bounds, Landmark, Stamp, decode_footer, footer_room},
+};
+use crate::engine::{Entry, Error, Result, Sequence};
+
+/// Where the frames begin: the header has a page to itself, so that writing a frame never touches it.
+pub(super) const FRAMES_START: u64 = 4096;
+/// The smallest segment: a page of header, and room for frames and a footer.
+pub(super) const SEGMENT_BYTES_MIN: u64 = 16 << 10;
+const MAGIC: u64 = u64::from_le_bytes(*b"ANNALSLG");
+const HEADER_BYTES: usize = 44;
+/// Zeros are written in pieces of this size.
+const FILL_BYTES: u64 = 1 << 20;
+
+/// What tells one segment from every other. In the header and in the MANIFEST.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Identity {
+    /// Names the file. Never used twice in a log; says nothing about order.
+    pub(super) number: u64,
+    /// The sequence of its first entry, or of the entry that will be.
+    pub(super) first: Sequence,
+    /// The file's length.
+    pub(super) bytes: u64,
+    /// Begins every checksum of the segment.
+    pub(super) salt: u64,
+}
+
+impl Identity {
+    /// The path of the segment's file.
+    pub(super) fn path(&self, folder: &Path) -> PathBuf {
+        path(folder, self.number)
+    }
+
+    /// The bounds of the segment while it holds no frame.
+    pub(super) fn empty(&self) -> Bounds {
+        Bounds { end: FRAMES_START, link: first_link(self.salt), span: None }
+    }
+
+    /// Where the footer begins and frames must end.
+    pub(super) fn frames_end_max(&self) -> u64 {
+        self.bytes - footer_room(self.bytes)
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        let mut header = Vec::with_capacity(HEADER_BYTES);
+        header.put_u64_le(MAGIC);
+        header.put_u64_le(self.number);
+        header.put_u64_le(self.first.0);
+        header.put_u64_le(self.bytes);
+        header.put_u64_le(self.salt);
+        let sum = checksum(0, &header);
+        header.put_u32_le(sum);
+        header
+    }
+
+    fn decode(header: &[u8]) -> Option<Self> {
+        let mut fields: &[u8] = header.first_chunk::<HEADER_BYTES>()?;
+        let summed = fields.get(..HEADER_BYTES - 4)?;
+        let magic = fields.get_u64_le();
+        let found = Self {
+            number: fields.get_u64_le(),
+            first: Sequence(fields.get_u64_le()),
+            bytes: fields.get_u64_le(),
+            salt: fields.get_u64_le(),
+        };
+        (magic == MAGIC && fields.get_u32_le() == checksum(0, summed)).then_some(found)
+    }
+}
+
+/// The path of the segment file with this number.
+pub(super) fn path(folder: &Path, number: u64) -> PathBuf {
+    folder.join(format!("{number:012}.segment"))
+}
+
+/// The size of a segment that has room for a frame of `frame_bytes`: the usual one, or one of its own.
+pub(super) fn bytes_for(frame_bytes: u64, usual_bytes: u64) -> u64 {
+    let mut bytes = usual_bytes;
+    while bytes < FRAMES_START + frame_bytes + footer_room(bytes) {
+        bytes = (FRAMES_START + frame_bytes + footer_room(bytes)).next_multiple_of(4096);
+    }
+    bytes
+}
+
+/// Creates a segment's file, full of zeros and durable but for its name.
+pub(super) fn create_filled(disk: &dyn Disk, path: &Path, bytes: u64) -> Result<Box<dyn DiskFile>> {
+    let file = disk.create(path).map_err(refused("create", path))?;
+    let zeros = vec![0; to_usize(FILL_BYTES.min(bytes))];
+    let mut position = 0;
+    while position < bytes {
+        let piece = zeros.get(..to_usize(FILL_BYTES.min(bytes - position))).unwrap_or(&zeros);
+        write_all_at(&*file, piece, position).map_err(refused("fill", path))?;
+        position += piece.len() as u64;
+    }
+    file.sync_data().map_err(refused("sync", path))?;
+    Ok(file)
+}
+
+/// Writes a segment's header. Durable after a sync.
+pub(super) fn write_header(file: &dyn DiskFile, identity: &Identity, path: &Path) -> Result<()> {
+    write_all_at(file, &identity.encode(), 0).map_err(refused("write", path))
+}
+
+/// The header of a segment's file, if it has a right one.
+pub(super) fn read_header(file: &dyn DiskFile, path: &Path) -> Result<Option<Identity>> {
+    Ok(Identity::decode(&read_up_to(file, HEADER_BYTES, 0).map_err(refused("read", path))?))
+}
+
+/// A segment that the log holds, as readers see it.
+#[derive(Debug)]
+pub(super) struct Segment {
+    pub(super) identity: Identity,
+    pub(super) path: PathBuf,
+    extent: RwLock<Extent>,
+}
+
+#[derive(Debug)]
+struct Extent {
+    /// Frames below `bounds.end` are durable and never change again.
+    bounds: Bounds,
+    /// `None` until the footer of a sealed segment is first needed.
+    landmarks: Option<Arc<Vec<Landmark>>>,
+}
+
+impl Segment {
+    /// A segment with known bounds; without landmarks, they are read from its footer when first needed.
+    pub(super) fn new(folder: &Path, identity: Identity, bounds: Bounds, landmarks: Option<Vec<Landmark>>) -> Self {
+        let extent = RwLock::new(Extent { bounds, landmarks: landmarks.map(Arc::new) });
+        Self { identity, path: identity.path(folder), extent }
+    }
+
+    /// The bounds of what is durable.
+    pub(super) fn bounds(&self) -> Bounds {
+        // Nothing that holds the lock can panic between two changes.
+        self.extent.read().unwrap_or_else(PoisonError::into_inner).bounds
+    }
+
+    /// Shows readers a frame that has become durable.
+    pub(super) fn add_frame(&self, first: Stamp, last: Stamp, bytes: u64, link: u32) {
+        let mut extent = self.extent.write().unwrap_or_else(PoisonError::into_inner);
+        let extent = &mut *extent;
+        let landmarks = Arc::make_mut(extent.landmarks.get_or_insert_default());
+        extent.bounds = extent.bounds.with_frame(first, last, bytes, link, landmarks);
+    }
+
+    /// The segment's landmarks, read if they are not in memory yet.
+    pub(super) fn landmarks(&self, disk: &dyn Disk) -> Result<Arc<Vec<Landmark>>> {
+        if let Some(known) = &self.extent.read().unwrap_or_else(PoisonError::into_inner).landmarks {
+            return Ok(Arc::clone(known));
+        }
+        let read = Arc::new(self.read_landmarks(disk)?);
+        self.extent.write().unwrap_or_else(PoisonError::into_inner).landmarks = Some(Arc::clone(&read));
+        Ok(read)
+    }
+
+    /// The landmarks of a sealed segment, from its footer. A damaged footer holds nothing that the frames do not: it is read
+    /// out of them again, and whatever is wrong with these is found on the way.
+    fn read_landmarks(&self, disk: &dyn Disk) -> Result<Vec<Landmark>> {
+        let bounds = self.bounds();
+        let file = self.open(disk)?;
+        let footer = read_up_to(&*file, to_usize(footer_room(self.identity.bytes)), self.identity.frames_end_max())
+            .map_err(refused("read", &self.path))?;
+        match decode_footer(&footer, self.identity.salt) {
+            Some((found, landmarks)) if found == bounds => Ok(landmarks),
+            _ => {
+                tracing::warn!(path = %self.path.display(), "the index of a log segment is damaged: reading the segment instead");
+                let mut frames = FrameReader::from_start(self, file, bounds);
+                let mut landmarks = Vec::new();
+                let mut seen = self.identity.empty();
+                while let Some((header, body)) = frames.next()? {
+                    let (first, last) = self.stamps(&header, body, seen.end)?;
+                    seen = seen.with_frame(first, last, header.frame_bytes(), header.link, &mut landmarks);
+                }
+                Ok(landmarks)
+            }
+        }
+    }
+
+    /// The stamps of a frame's first and last entry.
+    pub(super) fn stamps(&self, header: &FrameHeader, body: Bytes, offset: u64) -> Result<(Stamp, Stamp)> {
+        let entries = self.entries(header, body, offset)?;
+        entries
+            .first()
+            .zip(entries.last())
+            .map(|(first, last)| (first.into(), last.into()))
+            .ok_or_else(|| self.damaged(offset, "a frame without entries"))
+    }
+
+    /// The entries of a frame.
+    pub(super) fn entries(&self, header: &FrameHeader, body: Bytes, offset: u64) -> Result<Vec<Entry>> {
+        header.decode_body(body).ok_or_else(|| self.damaged(offset, "a frame whose entries do not fill it"))
+    }
+
+    /// Opens the file for reading, having checked that it is the one that the MANIFEST means.
+    pub(super) fn open(&self, disk: &dyn Disk) -> Result<Box<dyn DiskFile>> {
+        let file = disk.open(&self.path).map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => self.damaged(0, "the file is missing"),
+            _ => refused("open", &self.path)(error),
+        })?;
+        match read_header(&*file, &self.path)? {
+            Some(found) if found == self.identity => Ok(file),
+            Some(_) => Err(self.damaged(0, "the file's header is that of another segment")),
+            None => Err(self.damaged(0, "the file's header has a wrong checksum")),
+        }
+    }
+
+    /// The error for damage at a place in this segment.
+    pub(super) fn damaged(&self, offset: u64, what: &str) -> Error {
+        Error::Corrupt(format!("{} at byte {offset}: {what}", self.path.display()))
+    }
+}
+
+/// Reads the durable frames of a segment in order and checks each: checksums, place in the chain, sequence.
+pub(super) struct FrameReader<'a> {
+    segment: &'a Segment,
+    file: Box<dyn DiskFile>,
+    /// Where the next frame starts.
+    pub(super) offset: u64,
+    bounds: Bounds,
+    next: Sequence,
+    expected: Link,
+    /// What was read ahead. Always begins at `offset`.
+    buffer: Bytes,
+    chunk_bytes: usize,
+}
+
+/// What must be true of the next frame's place in the chain.
+#[derive(Clone, Copy)]
+enum Link {
+    /// The frame before has this link.
+    Before(u32),
+    /// The frame itself has this link.
+    Own(u32),
+}
+
+impl<'a> FrameReader<'a> {
+    /// A reader of all frames.
+    pub(super) fn from_start(segment: &'a Segment, file: Box<dyn DiskFile>, bounds: Bounds) -> Self {
+        let empty = segment.identity.empty();
+        Self {
+            segment,
+            file,
+            offset: empty.end,
+            bounds,
+            next: segment.identity.first,
+            expected: Link::Before(empty.link),
+            buffer: Bytes::new(),
+            chunk_bytes: to_usize(FILL_BYTES),
+        }
+    }
+
+    /// A reader that starts at a landmark and reads `chunk_bytes` at a time, or a frame where that is longer.
+    pub(super) fn from_landmark(
+        segment: &'a Segment,
+        file: Box<dyn DiskFile>,
+        bounds: Bounds,
+        landmark: &Landmark,
+        chunk_bytes: usize,
+    ) -> Self {
+        Self {
+            segment,
+            file,
+            offset: landmark.offset,
+            bounds,
+            next: landmark.stamp.sequence,
+            expected: Link::Own(landmark.link),
+            buffer: Bytes::new(),
+            chunk_bytes: chunk_bytes.max(frame::HEADER_BYTES),
+        }
+    }
+
+    /// The next frame; `None` behind the last.
+    pub(super) fn next(&mut self) -> Result<Option<(FrameHeader, Bytes)>> {
+        if self.offset == self.bounds.end {
+            let last_is_right = self.bounds.last().is_none_or(|last| last.sequence.0 + 1 == self.next.0);
+            let link_is_right = matches!(self.expected, Link::Before(link) if link == self.bounds.link);
+            if last_is_right && link_is_right {
+                return Ok(None);
+            }
+            return Err(self.damaged("the last frame is not the one that was written last"));
+        }
+        self.fill(frame::HEADER_BYTES as u64)?;
+        let header = FrameHeader::decode(&self.buffer, self.segment.identity.salt)
+            .ok_or_else(|| self.damaged("a frame header has a wrong checksum"))?;
+        if header.first != self.next {
+            return Err(self.damaged(&format!("a frame starts at entry {} in place of {}", header.first.0, self.next.0)));
+        }
+        let in_chain = match self.expected {
+            Link::Before(link) => header.link_before == link,
+            Link::Own(link) => header.link == link,
+        };
+        if !in_chain {
+            return Err(self.damaged("a frame does not follow the one before it"));
+        }
+        let bytes = header.frame_bytes();
+        self.fill(bytes)?;
+        let body = self.buffer.slice(frame::HEADER_BYTES..frame::HEADER_BYTES + header.body_bytes as usize);
+        if !header.is_header_of(&body, self.segment.identity.salt) {
+            return Err(self.damaged("a frame body has a wrong checksum"));
+        }
+        self.buffer.advance(to_usize(bytes));
+        self.offset += bytes;
+        self.next = Sequence(header.last().0 + 1);
+        self.expected = Link::Before(header.link);
+        Ok(Some((header, body)))
+    }
+
+    /// Brings at least `bytes` bytes from `offset` into the buffer.
+    fn fill(&mut self, bytes: u64) -> Result<()> {
+        if self.offset + bytes > self.bounds.end {
+            return Err(self.damaged("a frame reaches behind the end of the segment's frames"));
+        }
+        if (self.buffer.len() as u64) < bytes {
+            let wanted = bytes.max(self.chunk_bytes as u64).min(self.bounds.end - self.offset);
+            let read = read_up_to(&*self.file, to_usize(wanted), self.offset).map_err(refused("read", &self.segment.path))?;
+            if (read.len() as u64) < bytes {
+                return Err(self.damaged("the file ends within a frame"));
+            }
+            self.buffer = read.into();
+        }
+        Ok(())
+    }
+
+    fn damaged(&self, what: &str) -> Error {
+        self.segment.damaged(self.offset, what)
+    }
+}

@@ -1,0 +1,200 @@
+//! proto3 JSON, as grpcurl and every protobuf library read and write it.
+//!
+//! Written with proto field names (`update_fields`, not `updateFields`), so that what is printed can be pasted into a filter;
+//! 64-bit integers are strings there, as the mapping demands. Both kinds of names are read. A field that is not in the contract
+//! is an error and never passed over: it would be a fact that the record silently lacks.
+//!
+//! Knows descriptors. Must not know what any message means.
+
+use std::{
+    fmt,
+    io::{self, BufRead},
+    marker::PhantomData,
+};
+
+use prost::{Message, Name};
+use prost_reflect::{DeserializeOptions, DynamicMessage, MessageDescriptor, SerializeOptions};
+use serde_json::Value;
+
+use crate::proto;
+
+/// Why a text is not the message it should be.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Error {
+    /// It is not JSON, or does not fit the message.
+    Invalid {
+        /// The field, as a path from the message: "mutations[3].create.claim". Empty for the message itself.
+        field: String,
+        /// Line of the text, from 1.
+        line: usize,
+        /// What is wrong.
+        message: String,
+    },
+    /// It could not be read.
+    Io(io::Error),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Invalid { field, line, message } if field.is_empty() => write!(to, "line {line}: {message}"),
+            Self::Invalid { field, line, message } => write!(to, "line {line}: {field}: {message}"),
+            Self::Io(error) => error.fmt(to),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Io(error) => Some(error),
+            Self::Invalid { .. } => None,
+        }
+    }
+}
+
+/// A message as JSON.
+pub fn to_value<M: Message + Name>(message: &M) -> Value {
+    let mut dynamic = DynamicMessage::new(descriptor::<M>());
+    dynamic.transcode_from(message).expect("a message fits its own descriptor");
+    dynamic
+        .serialize_with_options(serde_json::value::Serializer, &SerializeOptions::new().use_proto_field_name(true))
+        .expect("a message of the contract has a JSON form")
+}
+
+/// The one message that a text holds.
+pub fn from_str<M: Message + Name + Default>(text: &str) -> Result<M, Error> {
+    let mut messages = Reader::new(text.as_bytes());
+    let message = messages
+        .next()
+        .unwrap_or_else(|| Err(Error::Invalid { field: String::new(), line: 1, message: "there is nothing here".into() }))?;
+    match messages.next() {
+        None => Ok(message),
+        Some(Err(error)) => Err(error),
+        Some(Ok(_)) => {
+            Err(Error::Invalid { field: String::new(), line: 1, message: "there is a second message behind the first".into() })
+        }
+    }
+}
+
+/// Messages one after another: one object over many lines, or one a line, or both. Ends at the first error, since what follows
+/// a broken text cannot be told apart.
+pub struct Reader<R: io::Read, M> {
+    from: Option<serde_json::Deserializer<serde_json::de::IoRead<R>>>,
+    descriptor: MessageDescriptor,
+    message: PhantomData<fn() -> M>,
+}
+
+impl<R: BufRead, M: Message + Name + Default> Reader<R, M> {
+    /// Reads messages from a text.
+    pub fn new(from: R) -> Self {
+        let from = Some(serde_json::Deserializer::from_reader(from));
+        Self { from, descriptor: descriptor::<M>(), message: PhantomData }
+    }
+}
+
+impl<R: BufRead, M: Message + Name + Default> Iterator for Reader<R, M> {
+    type Item = Result<M, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let from = self.from.as_mut()?;
+        // Anything but white space up to the end is another message, or a fault that reading it will report.
+        if from.end().is_ok() {
+            self.from = None;
+            return None;
+        }
+        let read = read(from, self.descriptor.clone());
+        if read.is_err() {
+            self.from = None;
+        }
+        Some(read)
+    }
+}
+
+fn read<'de, R: serde_json::de::Read<'de>, M: Message + Default>(
+    from: &mut serde_json::Deserializer<R>,
+    descriptor: MessageDescriptor,
+) -> Result<M, Error> {
+    let mut track = serde_path_to_error::Track::new();
+    let from = serde_path_to_error::Deserializer::new(from, &mut track);
+    let options = DeserializeOptions::new().deny_unknown_fields(true);
+    match DynamicMessage::deserialize_with_options(descriptor, from, &options) {
+        Ok(dynamic) => Ok(dynamic.transcode_to().expect("a message fits its own descriptor")),
+        Err(error) if error.is_io() => Err(Error::Io(error.into())),
+        Err(error) => {
+            // "?" is a step that was begun and not read, "." the message itself.
+            let field = track.path().to_string().trim_end_matches(['?', '.']).to_owned();
+            Err(Error::Invalid { field, line: error.line(), message: without_position(&error) })
+        }
+    }
+}
+
+/// `serde_json` ends its texts with the position, which we give as a number.
+fn without_position(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    match text.rfind(" at line ") {
+        Some(at) => text[..at].to_owned(),
+        None => text,
+    }
+}
+
+fn descriptor<M: Name>() -> MessageDescriptor {
+    proto::descriptors().get_message_by_name(&M::full_name()).expect("every message of ours is in the contract's descriptors")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::proto::{CommitRequest, Event};
+
+    fn check_refused(text: &str, field: &str, line: usize, message: &str) {
+        match from_str::<CommitRequest>(text) {
+            Err(Error::Invalid { field: found, line: at, message: says }) => {
+                assert_eq!((found.as_str(), at), (field, line), "{text}: {says}");
+                assert!(says.contains(message), "{text}: {says}");
+            }
+            other => panic!("{text}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn both_kinds_of_field_names_are_read_and_proto_names_are_written_with_long_numbers_as_texts() {
+        for text in [r#"{"name":"events/e","createRevision":"7"}"#, r#"{"name":"events/e","create_revision":7}"#] {
+            let event: Event = from_str(text).expect("valid");
+            assert_eq!(to_value(&event), json!({"name": "events/e", "create_revision": "7"}));
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused_with_its_path_and_line() {
+        check_refused(
+            "{\"request_id\":\"a\",\n\"mutations\":[{},{\"create\":{\"event\":{\"titel\":\"x\"}}}]}",
+            "mutations[1].create.event",
+            2,
+            "titel",
+        );
+        check_refused(r#"{"mutations":[{"update":{"if_revision":"x"}}]}"#, "mutations[0].update.if_revision", 1, "invalid");
+        check_refused(r#"{"mutations":[{"create":{"event":{"kind":"WAR"}}}]}"#, "mutations[0].create.event", 1, "kind");
+        check_refused(r#"{"mutations":7}"#, "mutations", 1, "invalid type");
+        check_refused(r#"{"request_id":"a"} x"#, "", 1, "expected value");
+        check_refused(r#"{"request_id":"a"}{"request_id":"b"}"#, "", 1, "second");
+        check_refused("{", "", 1, "EOF");
+        check_refused("", "", 1, "nothing");
+    }
+
+    #[test]
+    fn objects_are_read_one_a_line_or_over_many_lines_and_an_error_ends_the_reading() {
+        let ids = |text: &str| -> Vec<String> {
+            Reader::<_, CommitRequest>::new(text.as_bytes())
+                .map(|read| read.map_or_else(|_| "error".to_owned(), |request| request.request_id))
+                .collect()
+        };
+        assert_eq!(ids("{\"request_id\":\"a\"}\n{\"request_id\":\"b\"}\n"), ["a", "b"]);
+        assert_eq!(ids("\n{\n \"request_id\": \"a\"\n}\n\n{\"request_id\":\"b\"}"), ["a", "b"]);
+        assert_eq!(ids("{\"request_id\":\"a\"}\n{\"nope\":1}\n{\"request_id\":\"b\"}"), ["a", "error"]);
+        assert!(ids(" \n ").is_empty());
+    }
+}

@@ -1,0 +1,5 @@
+//! Other formats: how records come in from, and go out to, what is not protobuf.
+//!
+//! Knows the model and the store's public API. Must not know keys or gRPC.
+
+pub mod json;

@@ -1,0 +1,113 @@
+//! Citations: where the words stand.
+//!
+//! Knows `Citation` and how its span counts in a text. Must not know how to find the source: whoever does hands in its text.
+
+use super::{Path, Violations, violation::quoted};
+use crate::proto::{Citation, TextSpan};
+
+/// Reports spans that are none.
+pub(super) fn check_all(citations: &[Citation], at: &Path<'_>, violations: &mut Violations) {
+    let at = at.field("citations");
+    for (index, citation) in citations.iter().enumerate() {
+        if let Some(TextSpan { start, end }) = citation.span
+            && start >= end
+        {
+            violations.invalid(
+                &at.index(index).field("span"),
+                format!("{start} to {end} has no character: end is exclusive and greater than start"),
+            );
+        }
+    }
+}
+
+/// Reports a span that does not lie in the text of its source, and a quote that is not what stands there (V6). `text` is the
+/// source's, and not empty: where a source keeps no text, its citations are kept unchecked.
+///
+/// Spans count Unicode code points, end exclusive. Bytes are compared as they are: nothing is normalised.
+pub fn check_against_text(citation: &Citation, text: &str, at: &Path<'_>, violations: &mut Violations) {
+    let Some(span) = &citation.span else { return };
+    // An empty one is reported without a text.
+    let Some(length) = span.end.checked_sub(span.start).filter(|length| *length > 0) else { return };
+    let Some(cited) =
+        split_at_character(text, span.start).and_then(|(_, rest)| split_at_character(rest, length)).map(|(cited, _)| cited)
+    else {
+        violations.invalid(
+            &at.field("span"),
+            format!("{} to {} ends outside the source's text of {} characters", span.start, span.end, text.chars().count()),
+        );
+        return;
+    };
+    if !citation.quote.is_empty() && citation.quote != cited {
+        violations.invalid(
+            &at.field("quote"),
+            format!("is not what the source's text has from {} to {}: {} stands there", span.start, span.end, quoted(cited)),
+        );
+    }
+}
+
+/// The text before and from a character, given by its position.
+fn split_at_character(text: &str, position: u32) -> Option<(&str, &str)> {
+    let position = usize::try_from(position).ok()?;
+    if text.is_ascii() {
+        return text.split_at_checked(position);
+    }
+    let mut starts = text.char_indices().map(|(start, _)| start).chain([text.len()]);
+    text.split_at_checked(starts.nth(position)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn citation(start: u32, end: u32, quote: &str) -> Citation {
+        Citation { span: Some(TextSpan { start, end }), quote: quote.into(), ..Default::default() }
+    }
+
+    fn check(citation: &Citation, text: &str, expect: &[&str]) {
+        let mut violations = Violations::default();
+        check_against_text(citation, text, &Path::ROOT.field("citations").index(0), &mut violations);
+        let fields: Vec<_> = violations.as_slice().iter().map(|violation| violation.field.as_str()).collect();
+        assert_eq!(fields, expect, "{citation:?}");
+    }
+
+    #[test]
+    fn spans_count_code_points_with_the_end_exclusive() {
+        const TEXT: &str = "“폭풍” and 🚀 e\u{301}.";
+        check(&citation(0, 4, "“폭풍”"), TEXT, &[]);
+        check(&citation(0, 14, TEXT), TEXT, &[]);
+        check(&citation(1, 3, "폭풍"), TEXT, &[]);
+        check(&citation(9, 10, "🚀"), TEXT, &[]);
+        check(&citation(11, 13, "e\u{301}"), TEXT, &[]);
+        check(&citation(13, 14, "."), TEXT, &[]);
+        check(&citation(11, 12, "é"), TEXT, &["citations[0].quote"]);
+        check(&citation(13, 15, "."), TEXT, &["citations[0].span"]);
+        check(&citation(14, 15, ""), TEXT, &["citations[0].span"]);
+        check(&citation(u32::MAX - 1, u32::MAX, ""), TEXT, &["citations[0].span"]);
+    }
+
+    #[test]
+    fn a_quote_equals_its_span_to_the_byte() {
+        check(&citation(0, 3, "abc"), "abc def", &[]);
+        check(&citation(4, 7, "def"), "abc def", &[]);
+        check(&citation(0, 3, ""), "abc def", &[]);
+        check(&citation(0, 3, "ABC"), "abc def", &["citations[0].quote"]);
+        check(&citation(0, 4, "abc"), "abc def", &["citations[0].quote"]);
+        check(&citation(4, 8, "def"), "abc def", &["citations[0].span"]);
+        check(&Citation { translated: true, ..citation(0, 3, "xyz") }, "abc def", &["citations[0].quote"]);
+    }
+
+    #[test]
+    fn a_quote_without_a_span_is_not_searched_for() {
+        check(&Citation { quote: "nowhere".into(), ..Default::default() }, "abc", &[]);
+    }
+
+    #[test]
+    fn an_empty_span_is_refused_whether_or_not_there_is_a_text() {
+        for (start, end) in [(0, 0), (5, 5), (6, 5)] {
+            let mut violations = Violations::default();
+            check_all(&[Citation::default(), citation(start, end, "")], &Path::ROOT, &mut violations);
+            assert_eq!(violations.as_slice()[0].field, "citations[1].span");
+            check(&citation(start, end, ""), "abc def", &[]);
+        }
+    }
+}

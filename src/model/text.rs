@@ -1,0 +1,105 @@
+//! Texts: which characters they may hold, how long they may be, and when they must be in NFC.
+//!
+//! A text is stored as it was sent or refused; nothing here trims, normalises or re-encodes. Knows strings. Must not know
+//! which field of the contract a string stands in.
+
+use unicode_normalization::is_nfc;
+
+use super::{Path, Violations, limit};
+
+/// The first character that no text may hold, and its position in characters: U+0000 to U+001F but tab, line feed and
+/// carriage return; and U+007F.
+pub(super) fn first_control(text: &str) -> Option<(usize, char)> {
+    // Most texts have none, and this loop without a branch is one the compiler turns into vector instructions.
+    if !text.as_bytes().iter().fold(false, |found, byte| found | is_control(*byte)) {
+        return None;
+    }
+    text.chars().enumerate().find(|(_, letter)| u8::try_from(*letter).is_ok_and(is_control))
+}
+
+fn is_control(byte: u8) -> bool {
+    matches!(byte, 0..=0x08 | 0x0b | 0x0c | 0x0e..=0x1f | 0x7f)
+}
+
+/// Reports a text with a character that no text may hold.
+pub(super) fn check_controls(text: &str, at: &Path<'_>, violations: &mut Violations) {
+    if let Some((position, letter)) = first_control(text) {
+        violations.invalid(
+            at,
+            format!(
+                "has the control character U+{:04X} as character {position}, counted from 0: only tab, line feed and carriage \
+                 return are allowed",
+                u32::from(letter)
+            ),
+        );
+    }
+}
+
+/// Reports a text that is longer than so many characters.
+pub(super) fn check_chars(text: &str, maximum: usize, at: &Path<'_>, violations: &mut Violations) {
+    // No text has more characters than bytes, so most are not counted.
+    if text.len() > maximum {
+        let actual = text.chars().count();
+        if actual > maximum {
+            violations.invalid(at, format!("has {actual} characters: at most {maximum} are allowed"));
+        }
+    }
+}
+
+/// Reports a title that is too long.
+pub(super) fn check_title(title: &str, at: &Path<'_>, violations: &mut Violations) {
+    check_chars(title, limit::TITLE_CHARS_MAX, at, violations);
+}
+
+/// Reports a display name that is too long or not in NFC: two names that look the same must be the same bytes, or nobody
+/// finds the second.
+pub(super) fn check_display_name(name: &str, at: &Path<'_>, violations: &mut Violations) {
+    check_title(name, at, violations);
+    if !is_nfc(name) {
+        violations.invalid(at, "is not in Unicode normalisation form NFC: normalise it before sending");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check_first_control(text: &str, expect: Option<(usize, char)>) {
+        assert_eq!(first_control(text), expect, "{text:?}");
+    }
+
+    #[test]
+    fn controls_are_u0000_to_u001f_and_u007f_save_tab_line_feed_and_carriage_return() {
+        for code in 0..=0x9fu8 {
+            let letter = char::from(code);
+            let allowed = matches!(letter, '\t' | '\n' | '\r' | ' '..='~') || code > 0x7f;
+            check_first_control(&format!("ä{letter}"), (!allowed).then_some((1, letter)));
+        }
+        check_first_control("", None);
+        check_first_control("폭풍군단 and “quotes”", None);
+        // 0x7f and the low bytes never occur inside a multi-byte character.
+        check_first_control("\u{87f}\u{7ff}\u{10ffff}", None);
+    }
+
+    fn check(function: fn(&str, &Path<'_>, &mut Violations), text: &str, ok: bool) {
+        let mut violations = Violations::default();
+        function(text, &Path::ROOT, &mut violations);
+        assert_eq!(violations.is_empty(), ok, "{text:?}: {violations:?}");
+    }
+
+    #[test]
+    fn a_title_has_at_most_512_characters_however_many_bytes() {
+        check(check_title, "", true);
+        check(check_title, &"한".repeat(512), true);
+        check(check_title, &"한".repeat(513), false);
+        check(check_title, &"a".repeat(513), false);
+    }
+
+    #[test]
+    fn a_display_name_is_nfc_and_refused_where_it_is_not() {
+        check(check_display_name, "Łódź, Zoë, 폭풍군단", true);
+        check(check_display_name, "Zoe\u{308}", false);
+        check(check_display_name, "\u{1111}\u{1169}", false);
+        check(check_display_name, "\u{212b}ngström", false);
+    }
+}

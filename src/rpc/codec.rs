@@ -1,0 +1,109 @@
+//! How messages enter and leave: requests as bytes that a handler decodes, answers as bytes that the store kept.
+//!
+//! tonic's own codec decodes before a handler can look, so a request that is too big or broken would be refused with tonic's
+//! words and codes. Here the handler decodes, and every refusal is one of ours.
+//!
+//! Knows the protobuf encoding. Must not know any message.
+
+use std::marker::PhantomData;
+
+use bytes::{Buf, Bytes};
+use prost::Message;
+use tonic::{
+    Status,
+    codec::{self, BufferSettings, DecodeBuf, EncodeBuf},
+};
+
+use super::{encoded::Outgoing, status};
+
+/// Bytes that are set aside for an answer before its length is known: a Get fits, a page makes its own room.
+const ANSWER_BYTES: usize = 1024;
+
+/// Encoded bytes of answers that gather in a stream before they are written.
+const YIELD_BYTES: usize = 32 * 1024;
+
+/// A request as it arrived: decompressed, not yet decoded.
+#[derive(Debug)]
+pub(crate) struct Received<M> {
+    bytes: Bytes,
+    message: PhantomData<fn() -> M>,
+}
+
+impl<M: Message + Default> Received<M> {
+    /// The message, if it is not longer than `bytes_max` and can be read.
+    pub(crate) fn decode(self, bytes_max: u64) -> Result<M, Status> {
+        let actual = self.bytes.len() as u64;
+        if actual > bytes_max {
+            return Err(status::limit_exceeded("request.bytes", bytes_max, Some(actual)));
+        }
+        M::decode(self.bytes).map_err(|error| status::unreadable(&error))
+    }
+}
+
+/// The codec of every method of ours.
+#[derive(Debug)]
+pub(crate) struct Codec<T, U> {
+    messages: PhantomData<fn(T) -> U>,
+}
+
+impl<T, U> Default for Codec<T, U> {
+    fn default() -> Self {
+        Self { messages: PhantomData }
+    }
+}
+
+impl<T: Outgoing, M: Message + Default + 'static> codec::Codec for Codec<T, Received<M>> {
+    type Encode = T;
+    type Decode = Received<M>;
+    type Encoder = Encoder<T>;
+    type Decoder = Decoder<M>;
+
+    fn encoder(&mut self) -> Self::Encoder {
+        Encoder { messages: PhantomData }
+    }
+
+    fn decoder(&mut self) -> Self::Decoder {
+        Decoder { messages: PhantomData }
+    }
+}
+
+/// Writes an answer into the buffer that goes to the connection.
+#[derive(Debug)]
+pub(crate) struct Encoder<T> {
+    messages: PhantomData<fn(T)>,
+}
+
+impl<T: Outgoing> codec::Encoder for Encoder<T> {
+    type Item = T;
+    type Error = Status;
+
+    fn encode(&mut self, answer: T, to: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        to.reserve(answer.bytes());
+        answer.put(to);
+        Ok(())
+    }
+
+    fn buffer_settings(&self) -> BufferSettings {
+        BufferSettings::new(ANSWER_BYTES, YIELD_BYTES)
+    }
+}
+
+/// Takes a request out of the buffer that came from the connection, without copying it.
+#[derive(Debug)]
+pub(crate) struct Decoder<M> {
+    messages: PhantomData<fn() -> M>,
+}
+
+impl<M> codec::Decoder for Decoder<M> {
+    type Item = Received<M>;
+    type Error = Status;
+
+    fn decode(&mut self, from: &mut DecodeBuf<'_>) -> Result<Option<Self::Item>, Status> {
+        let bytes = from.copy_to_bytes(from.remaining());
+        Ok(Some(Received { bytes, message: PhantomData }))
+    }
+
+    fn buffer_settings(&self) -> BufferSettings {
+        BufferSettings::new(ANSWER_BYTES, YIELD_BYTES)
+    }
+}

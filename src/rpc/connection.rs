@@ -1,0 +1,241 @@
+//! One connection, from its acceptance to its end.
+//!
+//! Served with hyper and not with `tonic::transport::Server`, because that one closes a connection of a certain age without
+//! telling its client first (0.14.9), leaves connections behind when a drain takes too long, and can neither cap connections
+//! nor end those that send nothing or take nothing.
+//!
+//! Knows HTTP/2. Must not know services, messages or the store.
+
+use std::{
+    future::pending,
+    net::SocketAddr,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use hyper::server::conn::http2;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::{Instant, MissedTickBehavior, interval_at, sleep_until},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{layer, options::ServerOptions};
+
+/// Rounds that a call in progress can have begun in: this one and the one before. What is older is closed.
+const ROUNDS: usize = 2;
+
+/// What happens on one connection, as far as its end depends on it.
+#[derive(Debug)]
+pub(crate) struct Traffic {
+    peer: Box<str>,
+    /// Calls that ever began.
+    began: AtomicU64,
+    /// Calls in progress, streams too.
+    open: AtomicUsize,
+    /// The round that is going on. One lasts `answer_time_max`.
+    round: AtomicUsize,
+    /// Unary calls in progress by the round they began in: two counters and a look every round, where a clock for each call
+    /// would cost each call.
+    open_by_round: [AtomicUsize; ROUNDS],
+}
+
+/// A call that [`Traffic`] counts. The round is that in which a unary one began.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Begun {
+    round: Option<usize>,
+}
+
+impl Traffic {
+    /// Nothing yet.
+    pub(crate) fn new(peer: Option<SocketAddr>) -> Self {
+        Self {
+            peer: peer.map_or_else(|| "in process".into(), |peer| peer.to_string().into()),
+            began: AtomicU64::new(0),
+            open: AtomicUsize::new(0),
+            round: AtomicUsize::new(0),
+            open_by_round: Default::default(),
+        }
+    }
+
+    /// The other end.
+    pub(super) fn peer(&self) -> &str {
+        &self.peer
+    }
+
+    /// A call begins. Hand the answer to [`Self::end`].
+    pub(super) fn begin(&self, streaming: bool) -> Begun {
+        self.began.fetch_add(1, Ordering::Relaxed);
+        self.open.fetch_add(1, Ordering::Relaxed);
+        // A stream may be open for as long as it likes.
+        let round = (!streaming).then(|| self.round.load(Ordering::Relaxed) % ROUNDS);
+        if let Some(round) = round {
+            self.open_by_round[round].fetch_add(1, Ordering::Relaxed);
+        }
+        Begun { round }
+    }
+
+    /// A call has ended.
+    pub(super) fn end(&self, call: Begun) {
+        self.open.fetch_sub(1, Ordering::Relaxed);
+        if let Some(round) = call.round {
+            self.open_by_round[round].fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Begins a new round. Whether a unary call is still open that began before the round that ends: it is older than a call may
+    /// be, so its answer waits for a client that does not take it.
+    fn next_round(&self) -> bool {
+        let next = self.round.load(Ordering::Relaxed) + 1;
+        let stalled = self.open_by_round[next % ROUNDS].load(Ordering::Relaxed) > 0;
+        self.round.store(next, Ordering::Relaxed);
+        stalled
+    }
+}
+
+/// Spawns what hyper runs for each call, so that its end can be waited for.
+#[derive(Clone, Debug)]
+struct Tracked(TaskTracker);
+
+impl<F> hyper::rt::Executor<F> for Tracked
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    fn execute(&self, call: F) {
+        self.0.spawn(call);
+    }
+}
+
+/// Why a connection was told to go.
+#[derive(Clone, Copy, Debug)]
+enum Going {
+    Shutdown,
+    Age,
+    Idle,
+}
+
+/// Serves one connection until it ends. Calls run as tasks of `tasks`. After `stop` no new call is taken, and it ends when those
+/// in progress have been answered.
+pub(crate) async fn serve<IO, S>(
+    io: IO,
+    guard: layer::Guard<S>,
+    traffic: Arc<Traffic>,
+    options: Arc<ServerOptions>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+) where
+    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: Clone + Send + 'static,
+    layer::Guard<S>: hyper::service::Service<
+            http::Request<hyper::body::Incoming>,
+            Response = http::Response<layer::Guarded>,
+            Error = std::convert::Infallible,
+            Future: Send + 'static,
+        >,
+{
+    let connection = builder(&options, tasks).serve_connection(TokioIo::new(io), guard);
+    let mut connection = pin!(connection);
+    let born = Instant::now();
+    let mut rounds = interval_at(born + options.answer_time_max, options.answer_time_max);
+    rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut going: Option<(Going, Instant)> = None;
+    let mut idle = Idle { calls: 0, since: born };
+    let mut look_at = born + options.first_request_time_max;
+    let end = loop {
+        tokio::select! {
+            result = connection.as_mut() => break match result {
+                Ok(()) => "closed",
+                Err(error) => {
+                    tracing::debug!(peer = traffic.peer(), error = error_chain(&error), "connection failed");
+                    "failed"
+                }
+            },
+            () = stop.cancelled(), if !matches!(going, Some((Going::Shutdown, _))) => {
+                // The server's own drain bounds what follows.
+                going = Some((Going::Shutdown, Instant::now()));
+                connection.as_mut().graceful_shutdown();
+            }
+            () = sleep_until(born + options.connection_age_max), if going.is_none() => {
+                going = Some((Going::Age, Instant::now()));
+                connection.as_mut().graceful_shutdown();
+            }
+            () = sleep_until(look_at), if going.is_none() => {
+                if traffic.began.load(Ordering::Relaxed) == 0 {
+                    break "closed: it sent no request";
+                }
+                if let Some(later) = idle.look(&traffic, options.connection_idle_time_max) {
+                    look_at = later;
+                } else {
+                    going = Some((Going::Idle, Instant::now()));
+                    connection.as_mut().graceful_shutdown();
+                }
+            }
+            () = grace_over(going, options.connection_grace) => break "closed: it did not go in time",
+            _ = rounds.tick() => if traffic.next_round() {
+                break "closed: an answer was not taken";
+            },
+        }
+    };
+    tracing::debug!(peer = traffic.peer(), calls = traffic.began.load(Ordering::Relaxed), ?going, "connection {end}");
+}
+
+async fn grace_over(going: Option<(Going, Instant)>, grace: Duration) {
+    match going {
+        Some((Going::Age | Going::Idle, since)) => sleep_until(since + grace).await,
+        Some((Going::Shutdown, _)) | None => pending().await,
+    }
+}
+
+/// Since when nothing has happened.
+#[derive(Debug)]
+struct Idle {
+    calls: u64,
+    since: Instant,
+}
+
+impl Idle {
+    /// When to look again; `None` if nothing happened for too long.
+    fn look(&mut self, traffic: &Traffic, limit: Duration) -> Option<Instant> {
+        let calls = traffic.began.load(Ordering::Relaxed);
+        if calls != self.calls || traffic.open.load(Ordering::Relaxed) > 0 {
+            *self = Self { calls, since: Instant::now() };
+        }
+        let until = self.since + limit;
+        (until > Instant::now()).then_some(until)
+    }
+}
+
+fn builder(options: &ServerOptions, tasks: TaskTracker) -> http2::Builder<Tracked> {
+    let mut builder = http2::Builder::new(Tracked(tasks));
+    builder
+        .timer(TokioTimer::new())
+        .auto_date_header(false)
+        .max_concurrent_streams(options.calls_per_connection_max)
+        .initial_stream_window_size(options.stream_window_bytes)
+        .initial_connection_window_size(options.connection_window_bytes)
+        .adaptive_window(false)
+        .max_frame_size(options.frame_bytes_max)
+        .max_send_buf_size(options.send_buffer_bytes)
+        .max_header_list_size(options.header_bytes_max)
+        .max_pending_accept_reset_streams(options.pending_resets_max)
+        .max_local_error_reset_streams(options.error_resets_max)
+        .keep_alive_interval(options.keepalive_interval)
+        .keep_alive_timeout(options.keepalive_timeout);
+    builder
+}
+
+fn error_chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        source = error.source();
+    }
+    text
+}

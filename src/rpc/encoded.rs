@@ -1,0 +1,223 @@
+//! Answers that hold records, put together from the bytes that the store kept: nothing is decoded on the way out.
+//!
+//! Knows the wire format and the field numbers of the answers that hold records. Must not know what is inside a record.
+
+use bytes::{BufMut, Bytes};
+use prost::{
+    Message,
+    encoding::{WireType, encode_key, encode_varint, encoded_len_varint, key_len},
+};
+
+use crate::{
+    model::Kind,
+    proto,
+    store::{Batch, Page},
+};
+
+/// An answer that can be written to the wire.
+pub(crate) trait Outgoing: Send + 'static {
+    /// How many bytes it takes.
+    fn bytes(&self) -> usize;
+
+    /// Writes them.
+    fn put(&self, to: &mut impl BufMut);
+}
+
+impl<M: Message + 'static> Outgoing for M {
+    fn bytes(&self) -> usize {
+        self.encoded_len()
+    }
+
+    fn put(&self, to: &mut impl BufMut) {
+        self.encode_raw(to);
+    }
+}
+
+/// An encoded message that is, or holds, records.
+#[derive(Clone, Debug)]
+pub(crate) struct Encoded {
+    parts: Parts,
+}
+
+#[derive(Clone, Debug)]
+enum Parts {
+    /// The whole message.
+    One(Bytes),
+    /// Records, each with the tags and lengths that stand before it, then the fields after them.
+    Many { heads: Vec<u8>, records: Vec<Record>, tail: Vec<u8>, bytes: usize },
+}
+
+#[derive(Clone, Debug)]
+struct Record {
+    /// Where its tags and lengths end in `heads`; they begin where those of the record before ended.
+    head_end: usize,
+    bytes: Bytes,
+}
+
+impl Encoded {
+    /// A record, or any other message that is encoded already.
+    pub(crate) fn message(bytes: Bytes) -> Self {
+        Self { parts: Parts::One(bytes) }
+    }
+
+    /// A message that the store put together by itself.
+    pub(crate) fn encode(message: &impl Message) -> Self {
+        Self::message(message.encode_to_vec().into())
+    }
+
+    /// A `List*Response`: field 1 is the records, whatever their kind.
+    pub(crate) fn page(page: Page) -> Self {
+        let tail = proto::ListEventsResponse {
+            events: Vec::new(),
+            next_page_token: page.next_page_token,
+            revision: to_i64(page.revision),
+        };
+        let mut heads = Vec::with_capacity(page.records.len() * 4);
+        let records = page.records.into_iter().map(|bytes| {
+            put_head(1, bytes.len(), &mut heads);
+            Record { head_end: heads.len(), bytes }
+        });
+        let records = records.collect();
+        Self::many(heads, records, tail.encode_to_vec())
+    }
+
+    /// A `BatchGetRecordsResponse`: field 1 is `Record`s, in which each kind has its own field.
+    pub(crate) fn batch(batch: Batch) -> Self {
+        let tail = proto::BatchGetRecordsResponse {
+            records: Vec::new(),
+            missing: batch.missing,
+            revision: to_i64(batch.revision),
+            not_returned: batch.not_returned,
+        };
+        let mut heads = Vec::with_capacity(batch.records.len() * 8);
+        let records = batch.records.into_iter().map(|(kind, bytes)| {
+            let field = field_of(kind);
+            put_head(1, head_bytes(field, bytes.len()) + bytes.len(), &mut heads);
+            put_head(field, bytes.len(), &mut heads);
+            Record { head_end: heads.len(), bytes }
+        });
+        let records = records.collect();
+        Self::many(heads, records, tail.encode_to_vec())
+    }
+
+    fn many(heads: Vec<u8>, records: Vec<Record>, tail: Vec<u8>) -> Self {
+        let bytes = heads.len() + records.iter().map(|record| record.bytes.len()).sum::<usize>() + tail.len();
+        Self { parts: Parts::Many { heads, records, tail, bytes } }
+    }
+}
+
+impl Outgoing for Encoded {
+    fn bytes(&self) -> usize {
+        match &self.parts {
+            Parts::One(bytes) => bytes.len(),
+            Parts::Many { bytes, .. } => *bytes,
+        }
+    }
+
+    fn put(&self, to: &mut impl BufMut) {
+        match &self.parts {
+            Parts::One(bytes) => to.put_slice(bytes),
+            Parts::Many { heads, records, tail, .. } => {
+                let mut head_start = 0;
+                for record in records {
+                    to.put_slice(&heads[head_start..record.head_end]);
+                    to.put_slice(&record.bytes);
+                    head_start = record.head_end;
+                }
+                to.put_slice(tail);
+            }
+        }
+    }
+}
+
+/// The field of `Record`'s oneof: kinds and fields share their numbers, as a test shows.
+fn field_of(kind: Kind) -> u32 {
+    u32::from(kind as u8)
+}
+
+fn put_head(field: u32, bytes: usize, to: &mut Vec<u8>) {
+    encode_key(field, WireType::LengthDelimited, to);
+    encode_varint(bytes as u64, to);
+}
+
+fn head_bytes(field: u32, bytes: usize) -> usize {
+    key_len(field) + encoded_len_varint(bytes as u64)
+}
+
+fn to_i64(revision: u64) -> i64 {
+    i64::try_from(revision).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model;
+
+    fn event(id: &str, title_bytes: usize) -> proto::Event {
+        proto::Event { name: format!("events/{id}"), title: "t".repeat(title_bytes), ..Default::default() }
+    }
+
+    fn written(answer: &Encoded) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        answer.put(&mut bytes);
+        assert_eq!(bytes.len(), answer.bytes(), "the length is told before the bytes are written");
+        bytes
+    }
+
+    #[test]
+    fn a_page_put_together_is_the_response_that_prost_would_write() {
+        for lengths in [&[][..], &[0], &[1, 200, 20_000], &[127, 128, 16_383, 16_384]] {
+            let events: Vec<_> = lengths.iter().enumerate().map(|(at, bytes)| event(&at.to_string(), *bytes)).collect();
+            let page = Page {
+                records: events.iter().map(|event| event.encode_to_vec().into()).collect(),
+                next_page_token: "next".into(),
+                revision: 7,
+            };
+            let expected = proto::ListEventsResponse { events, next_page_token: "next".into(), revision: 7 };
+            assert_eq!(written(&Encoded::page(page)), expected.encode_to_vec());
+        }
+    }
+
+    #[test]
+    fn every_list_response_has_its_records_token_and_revision_in_the_fields_of_the_one_we_write() {
+        for kind in Kind::ALL {
+            let method = proto::descriptors()
+                .get_service_by_name("annals.v1.RecordService")
+                .into_iter()
+                .flat_map(|service| service.methods().collect::<Vec<_>>())
+                .find(|method| method.name().eq_ignore_ascii_case(&format!("list{}", kind.collection())))
+                .unwrap_or_else(|| panic!("{kind:?} has no list"));
+            let fields: Vec<_> = method.output().fields().map(|field| (field.number(), field.name().to_owned())).collect();
+            let expected =
+                [(1, kind.collection()), (2, "next_page_token"), (3, "revision")].map(|(n, name)| (n, name.to_owned()));
+            assert_eq!(fields, expected, "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn a_batch_put_together_is_the_response_that_prost_would_write() {
+        let records: Vec<_> = [
+            proto::record::Record::Source(proto::Source { name: "sources/a".into(), ..Default::default() }),
+            proto::record::Record::Actor(proto::Actor { name: "actors/a".into(), ..Default::default() }),
+            proto::record::Record::Event(event("long", 300)),
+            proto::record::Record::Claim(proto::Claim { name: "claims/a".into(), ..Default::default() }),
+            proto::record::Record::Estimate(proto::Estimate { name: "estimates/a".into(), ..Default::default() }),
+            proto::record::Record::Relation(proto::Relation::default()),
+        ]
+        .into();
+        let batch = Batch {
+            records: records.iter().map(|record| (model::kind_of(record), model::encode(record).into())).collect(),
+            missing: vec!["events/x".into()],
+            not_returned: vec!["events/y".into()],
+            revision: 300,
+        };
+        let expected = proto::BatchGetRecordsResponse {
+            records: records.into_iter().map(|record| proto::Record { record: Some(record) }).collect(),
+            missing: vec!["events/x".into()],
+            not_returned: vec!["events/y".into()],
+            revision: 300,
+        };
+        let bytes = written(&Encoded::batch(batch));
+        assert_eq!(proto::BatchGetRecordsResponse::decode(bytes.as_slice()).expect("well-formed"), expected);
+    }
+}

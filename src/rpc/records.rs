@@ -1,0 +1,186 @@
+//! `RecordService`: each method is a line that says which part of the store answers it.
+//!
+//! Knows the store's public API. Must not know keys, engines or how an error becomes a status.
+
+use std::{pin::Pin, sync::Arc};
+
+use prost::Message;
+use tokio_stream::Stream;
+use tonic::{Request, Response, Status, async_trait};
+
+use super::{
+    Encoded, Received, generated::record_service_server::RecordService, info, options::ServerOptions, pool::Pool, status,
+};
+use crate::{
+    model::Kind,
+    proto::{self, GetRecordRequest, ListRecordsRequest},
+    store::{self, Caller, Store},
+};
+
+/// The service on one store.
+#[derive(Clone)]
+pub(crate) struct Records {
+    store: Store,
+    options: Arc<ServerOptions>,
+    /// Where reads run that may take long.
+    pool: Arc<Pool>,
+    /// Without authentication all callers share one scope of request ids.
+    caller: Caller,
+}
+
+/// A stream of answers.
+type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+impl Records {
+    /// Serves a store.
+    pub(crate) fn new(store: Store, options: Arc<ServerOptions>, pool: Arc<Pool>) -> Self {
+        Self { store, options, pool, caller: Caller::anonymous() }
+    }
+
+    fn decode<M: Message + Default>(&self, request: Request<Received<M>>) -> Result<M, Status> {
+        request.into_inner().decode(self.store.limits().request_bytes)
+    }
+
+    /// One record. A read at a revision is a look into memory or one page of a local disk, cheaper here than the way to another
+    /// thread; one at a time may have to wait for the clock.
+    async fn get(&self, kind: Kind, request: Request<Received<GetRecordRequest>>) -> Result<Response<Encoded>, Status> {
+        let request = self.decode(request)?;
+        if request.as_of_time.is_some() || self.store.reads_may_block() {
+            return self.read(move |store| store.get_encoded(kind, &request).map(Encoded::message)).await;
+        }
+        answer(self.store.get_encoded(kind, &request).map(Encoded::message))
+    }
+
+    async fn list(&self, kind: Kind, request: Request<Received<ListRecordsRequest>>) -> Result<Response<Encoded>, Status> {
+        let request = self.decode(request)?;
+        self.read(move |store| store.list_encoded(kind, &request).map(Encoded::page)).await
+    }
+
+    /// A read that may take long.
+    async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Store) -> store::Result<T> + Send + 'static,
+    ) -> Result<Response<T>, Status> {
+        let store = self.store.clone();
+        answer(self.pool.run(move || read(&store)).await?)
+    }
+}
+
+fn answer<T>(result: store::Result<T>) -> Result<Response<T>, Status> {
+    result.map(Response::new).map_err(status::from_store)
+}
+
+#[async_trait]
+impl RecordService for Records {
+    type IngestStream = Answers<proto::IngestResponse>;
+    type WatchStream = Answers<Encoded>;
+    type ExportStream = Answers<Encoded>;
+
+    async fn get_server_info(
+        &self,
+        request: Request<Received<proto::GetServerInfoRequest>>,
+    ) -> Result<Response<proto::GetServerInfoResponse>, Status> {
+        let proto::GetServerInfoRequest {} = self.decode(request)?;
+        let options = Arc::clone(&self.options);
+        self.read(move |store| info::server_info(store, &options)).await
+    }
+
+    async fn get_source(&self, request: Request<Received<GetRecordRequest>>) -> Result<Response<Encoded>, Status> {
+        self.get(Kind::Source, request).await
+    }
+
+    async fn get_actor(&self, request: Request<Received<GetRecordRequest>>) -> Result<Response<Encoded>, Status> {
+        self.get(Kind::Actor, request).await
+    }
+
+    async fn get_event(&self, request: Request<Received<GetRecordRequest>>) -> Result<Response<Encoded>, Status> {
+        self.get(Kind::Event, request).await
+    }
+
+    async fn get_claim(&self, request: Request<Received<GetRecordRequest>>) -> Result<Response<Encoded>, Status> {
+        self.get(Kind::Claim, request).await
+    }
+
+    async fn get_estimate(&self, request: Request<Received<GetRecordRequest>>) -> Result<Response<Encoded>, Status> {
+        self.get(Kind::Estimate, request).await
+    }
+
+    async fn get_relation(&self, request: Request<Received<GetRecordRequest>>) -> Result<Response<Encoded>, Status> {
+        self.get(Kind::Relation, request).await
+    }
+
+    async fn list_sources(&self, request: Request<Received<ListRecordsRequest>>) -> Result<Response<Encoded>, Status> {
+        self.list(Kind::Source, request).await
+    }
+
+    async fn list_actors(&self, request: Request<Received<ListRecordsRequest>>) -> Result<Response<Encoded>, Status> {
+        self.list(Kind::Actor, request).await
+    }
+
+    async fn list_events(&self, request: Request<Received<ListRecordsRequest>>) -> Result<Response<Encoded>, Status> {
+        self.list(Kind::Event, request).await
+    }
+
+    async fn list_claims(&self, request: Request<Received<ListRecordsRequest>>) -> Result<Response<Encoded>, Status> {
+        self.list(Kind::Claim, request).await
+    }
+
+    async fn list_estimates(&self, request: Request<Received<ListRecordsRequest>>) -> Result<Response<Encoded>, Status> {
+        self.list(Kind::Estimate, request).await
+    }
+
+    async fn list_relations(&self, request: Request<Received<ListRecordsRequest>>) -> Result<Response<Encoded>, Status> {
+        self.list(Kind::Relation, request).await
+    }
+
+    async fn batch_get_records(
+        &self,
+        request: Request<Received<proto::BatchGetRecordsRequest>>,
+    ) -> Result<Response<Encoded>, Status> {
+        let request = self.decode(request)?;
+        self.read(move |store| store.batch_get(&request).map(Encoded::batch)).await
+    }
+
+    async fn list_revisions(
+        &self,
+        request: Request<Received<proto::ListRevisionsRequest>>,
+    ) -> Result<Response<Encoded>, Status> {
+        let request = self.decode(request)?;
+        self.read(move |store| store.list_revisions(&request).map(|response| Encoded::encode(&response))).await
+    }
+
+    async fn get_commit(&self, request: Request<Received<proto::GetCommitRequest>>) -> Result<Response<Encoded>, Status> {
+        let request = self.decode(request)?;
+        self.read(move |store| store.get_commit(request.revision).map(|commit| Encoded::encode(&commit))).await
+    }
+
+    /// From `submit` on the commit does not depend on this call: a deadline or a client that goes away does not undo it.
+    async fn commit(
+        &self,
+        request: Request<Received<proto::CommitRequest>>,
+    ) -> Result<Response<proto::CommitResponse>, Status> {
+        let request = self.decode(request)?;
+        answer(self.store.submit(&self.caller, request).await)
+    }
+
+    async fn ingest(
+        &self,
+        _: Request<tonic::Streaming<Received<proto::IngestRequest>>>,
+    ) -> Result<Response<Self::IngestStream>, Status> {
+        Err(status::unimplemented(
+            "Ingest is not in this version: send each commit with Commit, up to 1000 mutations a call and many calls at once",
+        ))
+    }
+
+    async fn watch(&self, _: Request<Received<proto::WatchRequest>>) -> Result<Response<Self::WatchStream>, Status> {
+        Err(status::unimplemented(
+            "Watch is not in this version: follow head_revision of GetServerInfo and read each commit with GetCommit",
+        ))
+    }
+
+    async fn export(&self, _: Request<Received<proto::ExportRequest>>) -> Result<Response<Self::ExportStream>, Status> {
+        Err(status::unimplemented(
+            "Export is not in this version: list each collection with page_size 1000, all at one as_of_revision",
+        ))
+    }
+}

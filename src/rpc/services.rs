@@ -1,0 +1,125 @@
+//! The services of a server behind one door: ours, health, and reflection in both versions.
+//!
+//! Calls are told apart by a comparison of the path, since there are five services and a router's tables and boxes would cost
+//! more than the Get behind them.
+//!
+//! Knows which services there are. Must not know what any of them does.
+
+use std::{convert::Infallible, sync::Arc};
+
+use http::{Request, Response};
+use http_body::Body as HttpBody;
+use tonic::{
+    body::Body,
+    codec::CompressionEncoding,
+    codegen::{BoxFuture, Bytes, Service, StdError},
+};
+use tonic_health::{
+    ServingStatus,
+    pb::health_server::HealthServer,
+    server::{HealthReporter, HealthService},
+};
+use tonic_reflection::server::{Builder, Error, v1, v1alpha};
+
+use super::{
+    admin::Admin,
+    generated::{admin_service_server::AdminServiceServer, record_service_server::RecordServiceServer},
+    options::ServerOptions,
+    records::Records,
+    status,
+};
+use crate::proto;
+
+/// Names of services whose health can be asked for; the empty one is the whole server.
+const HEALTH_OF: [&str; 3] = ["", "annals.v1.RecordService", "annals.v1.AdminService"];
+
+/// All services.
+pub(crate) struct Services<V1, V1Alpha> {
+    records: RecordServiceServer<Records>,
+    admin: AdminServiceServer<Admin>,
+    health: HealthServer<HealthService>,
+    reflection: v1::ServerReflectionServer<V1>,
+    reflection_alpha: v1alpha::ServerReflectionServer<V1Alpha>,
+}
+
+/// Whether this process can be sent calls, as `grpc.health.v1.Health` answers it.
+#[derive(Clone, Debug)]
+pub(crate) struct Health {
+    reporter: HealthReporter,
+}
+
+impl Health {
+    /// Nothing is served yet.
+    pub(crate) async fn new() -> Self {
+        let health = Self { reporter: HealthReporter::new() };
+        health.set(false).await;
+        health
+    }
+
+    /// Answers for all services alike: they share one store.
+    pub(crate) async fn set(&self, serving: bool) {
+        let status = if serving { ServingStatus::Serving } else { ServingStatus::NotServing };
+        for service in HEALTH_OF {
+            self.reporter.set_service_status(service, status).await;
+        }
+    }
+}
+
+/// The services of a server.
+pub(crate) fn services(
+    records: Records,
+    health: &Health,
+    options: &ServerOptions,
+) -> Result<Services<impl v1::ServerReflection, impl v1alpha::ServerReflection>, Error> {
+    let reflection = || {
+        Builder::configure()
+            .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET)
+    };
+    let mut services = Services {
+        records: RecordServiceServer::from_arc(Arc::new(records)).max_decoding_message_size(options.decode_bytes_max),
+        admin: AdminServiceServer::new(Admin).max_decoding_message_size(options.decode_bytes_max),
+        health: HealthServer::new(HealthService::from_health_reporter(health.reporter.clone())),
+        // Both versions: grpcurl before 1.8.8 and many tools know v1alpha only.
+        reflection: reflection().build_v1()?,
+        reflection_alpha: reflection().build_v1alpha()?,
+    };
+    for encoding in [CompressionEncoding::Gzip, CompressionEncoding::Zstd] {
+        services.records = services.records.accept_compressed(encoding).send_compressed(encoding);
+        services.admin = services.admin.accept_compressed(encoding).send_compressed(encoding);
+    }
+    Ok(services)
+}
+
+impl<B, V1, V1Alpha> hyper::service::Service<Request<B>> for Services<V1, V1Alpha>
+where
+    B: HttpBody<Data = Bytes> + Send + 'static,
+    B::Error: Into<StdError> + Send + 'static,
+    V1: v1::ServerReflection,
+    V1Alpha: v1alpha::ServerReflection,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<Response<Body>, Infallible>;
+
+    fn call(&self, request: Request<B>) -> Self::Future {
+        let service = request.uri().path().strip_prefix('/').and_then(|path| path.split_once('/')).map(|(service, _)| service);
+        match service {
+            Some("annals.v1.RecordService") => self.records.clone().call(request),
+            Some("annals.v1.AdminService") => self.admin.clone().call(request),
+            Some("grpc.health.v1.Health") => self.health.clone().call(request),
+            Some("grpc.reflection.v1.ServerReflection") => self.reflection.clone().call(request),
+            Some("grpc.reflection.v1alpha.ServerReflection") => self.reflection_alpha.clone().call(request),
+            _ => {
+                let sentence = format!(
+                    "there is no service for {}: this server has annals.v1.RecordService, and tells of all its services by \
+                     reflection",
+                    request.uri().path()
+                );
+                Box::pin(async move { Ok(status::unimplemented(sentence).into_http()) })
+            }
+        }
+    }
+}

@@ -1,0 +1,303 @@
+//! Errors as gRPC statuses: the only place that builds one.
+//!
+//! Every status carries an `ErrorInfo` with domain "annals" and a reason of the contract; what the caller can act on besides
+//! is in `BadRequest`, `PreconditionFailure` and `RetryInfo`. The one exception is UNIMPLEMENTED, for which the contract has
+//! no reason.
+//!
+//! Knows the store's errors and gRPC's codes. Must not know which method failed.
+
+use std::{collections::HashMap, fmt, time::Duration};
+
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, FieldViolation, PreconditionViolation, StatusExt};
+
+use crate::{
+    model::Violation,
+    proto::ErrorReason,
+    store::{Details, Error, ErrorKind, FailedPrecondition},
+};
+
+/// The `ErrorInfo.domain` of every error.
+pub(crate) const DOMAIN: &str = "annals";
+
+/// Bytes that message and details may take as HTTP/2 headers. Beyond 8 KiB of headers in all, gRPC's C core (Python, Ruby, PHP,
+/// C++) begins to refuse responses, and the caller would see a transport error in place of ours.
+const HEADER_BYTES_MAX: usize = 7 * 1024;
+
+/// Bytes of a message that are sent.
+const MESSAGE_BYTES_MAX: usize = 1024;
+
+/// Bytes of one value of `ErrorInfo.metadata` that are sent.
+const METADATA_BYTES_MAX: usize = 512;
+
+/// Bytes around each detail: its type's URL, tags and lengths.
+const DETAIL_OVERHEAD_BYTES: usize = 72;
+
+/// Bytes around each violation: tags and lengths.
+const VIOLATION_OVERHEAD_BYTES: usize = 16;
+
+/// The status of an error of the store.
+pub(crate) fn from_store(error: Error) -> Status {
+    let code = match error.kind {
+        ErrorKind::Invalid => Code::InvalidArgument,
+        ErrorKind::NotFound => Code::NotFound,
+        ErrorKind::AlreadyExists => Code::AlreadyExists,
+        ErrorKind::FailedPrecondition => Code::FailedPrecondition,
+        ErrorKind::Aborted => Code::Aborted,
+        ErrorKind::OutOfRange => Code::OutOfRange,
+        ErrorKind::DataLoss => Code::DataLoss,
+        ErrorKind::Exhausted => Code::ResourceExhausted,
+        ErrorKind::Unavailable => Code::Unavailable,
+        ErrorKind::Internal => Code::Internal,
+    };
+    build(code, error)
+}
+
+/// The deadline that the caller set, or the server's own, has passed.
+pub(crate) fn deadline(limit: Duration) -> Status {
+    build(
+        Code::DeadlineExceeded,
+        Error::new(
+            ErrorKind::Unavailable,
+            ErrorReason::Deadline,
+            format!(
+                "not done within {} ms: whether a commit was made is unknown, so send the same request again, with the same \
+                 request_id",
+                limit.as_millis()
+            ),
+        ),
+    )
+}
+
+/// Too much at once, of what `limit` counts.
+pub(crate) fn too_many_requests(limit: &'static str, maximum: usize) -> Status {
+    let error = Error::new(
+        ErrorKind::Exhausted,
+        ErrorReason::TooManyRequests,
+        format!("the server is at its limit of {maximum} {limit}: wait a moment and send the same request again"),
+    );
+    from_store(error.with("limit", limit).with("maximum", maximum))
+}
+
+/// A request is bigger than it may be. `actual` is unknown where the transport stopped reading.
+pub(crate) fn limit_exceeded(limit: &'static str, maximum: u64, actual: Option<u64>) -> Status {
+    let has = actual.map(|actual| format!(", this has {actual}")).unwrap_or_default();
+    let mut error = Error::new(
+        ErrorKind::Invalid,
+        ErrorReason::LimitExceeded,
+        format!("{limit} is limited to {maximum}{has}: split the request"),
+    );
+    error = error.with("limit", limit).with("maximum", maximum);
+    if let Some(actual) = actual {
+        error = error.with("actual", actual);
+    }
+    from_store(error)
+}
+
+/// A request is not an encoded message of its type.
+pub(crate) fn unreadable(error: &prost::DecodeError) -> Status {
+    from_store(Error::field("", format!("the request cannot be read: {error}; encode it with the contract's proto files")))
+}
+
+/// The store stops, and with it the server.
+pub(crate) fn shutting_down() -> Status {
+    from_store(Error::shutting_down())
+}
+
+/// A bug: `what` goes to the log, its id to the caller.
+pub(crate) fn internal(what: impl fmt::Display) -> Status {
+    from_store(Error::internal(what))
+}
+
+/// A method that is not there, or not yet. The sentence says what to use instead.
+pub(crate) fn unimplemented(sentence: impl Into<String>) -> Status {
+    Status::unimplemented(sentence)
+}
+
+/// What tonic says by itself, in our words where the contract has a reason for it. Most of it has none and stays.
+///
+/// A message over tonic's limit is `OUT_OF_RANGE` there, and `RESOURCE_EXHAUSTED` if it was compressed, which clients would
+/// send again and again. Ours always have details.
+pub(crate) fn from_tonic(status: &Status, decode_bytes_max: usize) -> Option<Status> {
+    match status.code() {
+        Code::OutOfRange | Code::ResourceExhausted if status.details().is_empty() => {
+            Some(limit_exceeded("request.bytes", decode_bytes_max as u64, None))
+        }
+        _ => None,
+    }
+}
+
+fn build(code: Code, error: Error) -> Status {
+    let message = clip(error.message, MESSAGE_BYTES_MAX);
+    let metadata: HashMap<String, String> =
+        error.metadata.into_iter().map(|(key, value)| (key.to_owned(), clip(value, METADATA_BYTES_MAX))).collect();
+    let mut details = ErrorDetails::new();
+    if let Some(delay) = retry_delay(error.reason) {
+        details.set_retry_info(Some(delay));
+    }
+    let reason = reason_name(error.reason);
+    let spent = DETAIL_OVERHEAD_BYTES * 3
+        + reason.len()
+        + metadata.iter().map(|(key, value)| key.len() + value.len() + VIOLATION_OVERHEAD_BYTES).sum::<usize>();
+    let budget = details_bytes_max(&message).saturating_sub(spent);
+    match error.details {
+        Details::Fields(violations) => {
+            details.set_bad_request(fitting(violations, budget, field_violation, |more| FieldViolation::new("", more)));
+        }
+        Details::Preconditions(failed) => {
+            details.set_precondition_failure(fitting(failed, budget, precondition_violation, |more| {
+                PreconditionViolation::new("", "", more)
+            }));
+        }
+        _ => {}
+    }
+    details.set_error_info(reason, DOMAIN, metadata);
+    Status::with_error_details(code, message, details)
+}
+
+/// How soon a call is worth repeating, for what passes by itself.
+fn retry_delay(reason: ErrorReason) -> Option<Duration> {
+    match reason {
+        ErrorReason::TooManyRequests => Some(Duration::from_millis(100)),
+        ErrorReason::ShuttingDown | ErrorReason::StoreRebuilding => Some(Duration::from_secs(1)),
+        ErrorReason::TooManyWatches => Some(Duration::from_secs(5)),
+        ErrorReason::StorageFull => Some(Duration::from_secs(30)),
+        _ => None,
+    }
+}
+
+/// The reason as `ErrorInfo` has it: without the enum's prefix.
+fn reason_name(reason: ErrorReason) -> &'static str {
+    let name = reason.as_str_name();
+    name.strip_prefix("ERROR_REASON_").unwrap_or(name)
+}
+
+fn field_violation(violation: Violation) -> (usize, FieldViolation) {
+    let bytes = violation.field.len() + violation.description.len();
+    (bytes, FieldViolation::new(violation.field, violation.description))
+}
+
+fn precondition_violation(failed: FailedPrecondition) -> (usize, PreconditionViolation) {
+    let reason = reason_name(failed.reason);
+    let bytes = reason.len() + failed.subject.len() + failed.description.len();
+    (bytes, PreconditionViolation::new(reason, failed.subject, failed.description))
+}
+
+/// As many violations as fit, and a last one that says how many do not.
+fn fitting<T, V>(
+    violations: Vec<T>,
+    mut budget: usize,
+    convert: impl Fn(T) -> (usize, V),
+    last: impl Fn(String) -> V,
+) -> Vec<V> {
+    let count = violations.len();
+    // Room for the last one.
+    budget = budget.saturating_sub(128);
+    let mut listed = Vec::new();
+    for violation in violations {
+        let (bytes, violation) = convert(violation);
+        let Some(left) = budget.checked_sub(bytes + VIOLATION_OVERHEAD_BYTES) else {
+            listed.push(last(format!("{} more are not listed: mend these first", count - listed.len())));
+            break;
+        };
+        budget = left;
+        listed.push(violation);
+    }
+    listed
+}
+
+/// Bytes of details that fit beside a message, which is sent twice: percent-encoded, and with the details in base64.
+fn details_bytes_max(message: &str) -> usize {
+    let escaped: usize = message.bytes().map(|byte| if byte.is_ascii_graphic() || byte == b' ' { 1 } else { 3 }).sum();
+    (HEADER_BYTES_MAX.saturating_sub(escaped) / 4 * 3).saturating_sub(message.len())
+}
+
+/// The text, cut at a character's end.
+fn clip(mut text: String, bytes_max: usize) -> String {
+    if text.len() > bytes_max {
+        text.truncate(text.floor_char_boundary(bytes_max - '…'.len_utf8()));
+        text.push('…');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Path, Violations};
+
+    fn header_bytes(status: &Status) -> usize {
+        let mut headers = http::HeaderMap::new();
+        status.add_header(&mut headers).expect("valid headers");
+        headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 32).sum()
+    }
+
+    #[test]
+    fn a_violation_is_a_bad_request_with_its_field_and_the_reason_without_prefix() {
+        let status = from_store(Error::field("mutations[0].create", "say what"));
+        assert_eq!(status.code(), Code::InvalidArgument);
+        let details = status.get_error_details();
+        let info = details.error_info().expect("always there");
+        assert_eq!((info.reason.as_str(), info.domain.as_str()), ("FIELD_INVALID", "annals"));
+        assert_eq!(info.metadata.get("count").map(String::as_str), Some("1"));
+        let violations = &details.bad_request().expect("has fields").field_violations;
+        assert_eq!(violations.len(), 1);
+        assert_eq!((violations[0].field.as_str(), violations[0].description.as_str()), ("mutations[0].create", "say what"));
+    }
+
+    #[test]
+    fn a_failed_precondition_names_reason_subject_and_description() {
+        let failed = FailedPrecondition {
+            reason: ErrorReason::RevisionMismatch,
+            subject: "events/e1".into(),
+            description: "it is at 4".into(),
+        };
+        let error = Error::new(ErrorKind::Aborted, ErrorReason::RevisionMismatch, "changed")
+            .with_details(Details::Preconditions(vec![failed]));
+        let details = from_store(error).get_error_details();
+        let violation = &details.precondition_failure().expect("has preconditions").violations[0];
+        assert_eq!(
+            (violation.r#type.as_str(), violation.subject.as_str(), violation.description.as_str()),
+            ("REVISION_MISMATCH", "events/e1", "it is at 4")
+        );
+    }
+
+    #[test]
+    fn what_passes_by_itself_says_when_to_try_again_and_nothing_else_does() {
+        for reason in (0..=90).filter_map(|number| ErrorReason::try_from(number).ok()) {
+            let status = from_store(Error::new(ErrorKind::Unavailable, reason, "x"));
+            let retry = status.get_error_details().retry_info().is_some();
+            let expected = matches!(
+                reason,
+                ErrorReason::TooManyWatches
+                    | ErrorReason::TooManyRequests
+                    | ErrorReason::ShuttingDown
+                    | ErrorReason::StorageFull
+                    | ErrorReason::StoreRebuilding
+            );
+            assert_eq!(retry, expected, "{reason:?}");
+        }
+    }
+
+    #[test]
+    fn the_headers_of_an_error_stay_below_eight_kibibytes_however_much_is_wrong() {
+        for (count, text) in
+            [(1, "x"), (1000, "a sentence that says what is wrong"), (1000, "русский текст"), (1, &*"ы".repeat(9000))]
+        {
+            let mut violations = Violations::default();
+            for index in 0..count {
+                violations.invalid(&Path::ROOT.field("mutations").index(index).field("create.claim"), text);
+            }
+            let error = Error::from_violations(violations).expect("there are some").with("names", "actors/a, ".repeat(1000));
+            let status = from_store(error);
+            assert!(header_bytes(&status) < 8 * 1024, "{count} of {text:.20}: {}", header_bytes(&status));
+            let details = status.get_error_details();
+            let listed = &details.bad_request().expect("has fields").field_violations;
+            if count > 1 {
+                assert!(listed.len() > 10, "{}", listed.len());
+                assert!(listed.last().is_some_and(|last| last.description.contains("more are not listed")));
+                assert_eq!(details.error_info().and_then(|info| info.metadata.get("count")).map(String::as_str), Some("1000"));
+            }
+        }
+    }
+}

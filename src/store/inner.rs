@@ -1,0 +1,258 @@
+//! What the writer and the readers of a store share: head, condition, and the times that were promised.
+
+use std::sync::{
+    Condvar, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicBool, AtomicU64, Ordering},
+    mpsc,
+};
+
+use super::{
+    Condition, Options,
+    error::{Error, ErrorKind, Result},
+    replay::Meta,
+    writer::Job,
+};
+use crate::{engine::Engine, proto::ErrorReason};
+
+/// Shared by all handles on a store and its writer.
+pub(super) struct Inner {
+    pub(super) engine: std::sync::Arc<dyn Engine>,
+    pub(super) options: Options,
+    /// The newest revision that can be read. Moves when its keys are in place.
+    head: AtomicU64,
+    /// Whether reads are answered; `condition` says why not.
+    readable: AtomicBool,
+    /// How often reads stopped being answered. A read during which that happened may have seen a state without its keys.
+    interruptions: AtomicU64,
+    shared: Mutex<Shared>,
+    /// Told when `shared` changes.
+    changed: Condvar,
+    jobs: Mutex<Option<mpsc::SyncSender<Job>>>,
+}
+
+struct Shared {
+    condition: Condition,
+    /// Why writes are refused until the store is opened again, if they are.
+    refused: Option<String>,
+    /// What was last published.
+    meta: Meta,
+    /// The newest revision that has a time, whether or not it is durable yet.
+    numbered: u64,
+    /// The greatest `as_of_time` that was answered or is being answered: no later commit gets a time up to it.
+    answered_us: i64,
+}
+
+impl Inner {
+    pub(super) fn new(engine: std::sync::Arc<dyn Engine>, options: Options, jobs: mpsc::SyncSender<Job>) -> Self {
+        Self {
+            engine,
+            options,
+            head: AtomicU64::new(0),
+            readable: AtomicBool::new(false),
+            interruptions: AtomicU64::new(0),
+            shared: Mutex::new(Shared {
+                condition: Condition::Rebuilding { done: 0, total: 0 },
+                refused: None,
+                meta: Meta::default(),
+                numbered: 0,
+                answered_us: i64::MIN,
+            }),
+            changed: Condvar::new(),
+            jobs: Mutex::new(Some(jobs)),
+        }
+    }
+
+    /// The newest revision that can be read.
+    pub(super) fn head(&self) -> u64 {
+        self.head.load(Ordering::Acquire)
+    }
+
+    pub(super) fn condition(&self) -> Condition {
+        let shared = self.lock();
+        match (&shared.condition, &shared.refused) {
+            (Condition::Serving, Some(reason)) => Condition::ReadOnly(reason.clone()),
+            (condition, _) => condition.clone(),
+        }
+    }
+
+    /// What was last published.
+    pub(super) fn meta(&self) -> Meta {
+        self.lock().meta.clone()
+    }
+
+    /// The oldest revision that can be read.
+    pub(super) fn meta_oldest_revision(&self) -> u64 {
+        self.lock().meta.oldest_revision
+    }
+
+    /// Waits until the store answers reads, or says why it never will.
+    pub(super) fn wait_until_serving(&self) -> Result<()> {
+        let mut shared = self.lock();
+        loop {
+            match &shared.condition {
+                Condition::Rebuilding { .. } => {
+                    shared = self.changed.wait(shared).unwrap_or_else(PoisonError::into_inner);
+                }
+                Condition::Serving | Condition::ReadOnly(_) => return Ok(()),
+                Condition::Failed(reason) => return Err(failed(reason)),
+                Condition::Closed => return Err(Error::shutting_down()),
+            }
+        }
+    }
+
+    /// Runs a read of the state. The answer is discarded where the state failed or was reset meanwhile.
+    pub(super) fn read<T>(&self, read: impl FnOnce() -> Result<T>) -> Result<T> {
+        let interruptions = self.interruptions.load(Ordering::Acquire);
+        self.check_readable()?;
+        let outcome = read();
+        if let Err(error) = &outcome
+            && error.reason == ErrorReason::StoreRebuilding
+            && self.readable.load(Ordering::Acquire)
+        {
+            self.rebuilding(0, self.meta().sequence);
+            // A full queue means that the writer is at work: it looks at the condition after each group.
+            drop(self.send(Job::Rebuild));
+        }
+        if self.interruptions.load(Ordering::Acquire) == interruptions {
+            outcome
+        } else {
+            self.check_readable().and(Err(Error::rebuilding(0, 0)))
+        }
+    }
+
+    /// Whether the state failed under a reader.
+    pub(super) fn wants_rebuild(&self) -> bool {
+        matches!(self.lock().condition, Condition::Rebuilding { .. })
+    }
+
+    /// An error unless reads are answered.
+    pub(super) fn check_readable(&self) -> Result<()> {
+        if self.readable.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        match self.condition() {
+            Condition::Serving | Condition::ReadOnly(_) => Ok(()),
+            Condition::Rebuilding { done, total } => Err(Error::rebuilding(done, total)),
+            Condition::Failed(reason) => Err(failed(&reason)),
+            Condition::Closed => Err(Error::shutting_down()),
+        }
+    }
+
+    /// An error unless writes are answered.
+    pub(super) fn check_writable(&self) -> Result<()> {
+        self.check_readable()?;
+        match self.condition() {
+            Condition::ReadOnly(reason) => Err(Error::new(ErrorKind::Unavailable, ErrorReason::StorePoisoned, reason)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Makes everything up to `meta` readable. Also after a group that could not be logged: what was numbered is no more.
+    pub(super) fn publish(&self, meta: &Meta) {
+        let mut shared = self.lock();
+        shared.numbered = meta.revision;
+        shared.meta = meta.clone();
+        self.head.store(meta.revision, Ordering::Release);
+        drop(shared);
+        self.changed.notify_all();
+    }
+
+    /// Takes over the promise about times that an earlier process made.
+    pub(super) fn keep_time_bound(&self, time_us: i64) {
+        let mut shared = self.lock();
+        shared.answered_us = shared.answered_us.max(time_us);
+    }
+
+    /// The time of a commit: later than every commit before it and every `as_of_time` answered.
+    pub(super) fn number(&self, revision: u64, last_commit_time_us: i64) -> i64 {
+        let now_us = self.options.clock.now_us();
+        let mut shared = self.lock();
+        shared.numbered = revision;
+        now_us.max(last_commit_time_us + 1).max(shared.answered_us.saturating_add(1))
+    }
+
+    /// Promises that no later commit gets a time up to `time_us`, and waits until every commit that has an earlier one can be
+    /// read. The promise holds while this process runs; the caller makes it durable.
+    pub(super) fn answer_time(&self, time_us: i64) -> Result<()> {
+        let mut shared = self.lock();
+        shared.answered_us = shared.answered_us.max(time_us);
+        let numbered = shared.numbered;
+        while shared.numbered >= numbered && self.head() < numbered {
+            match &shared.condition {
+                Condition::Failed(reason) => return Err(failed(reason)),
+                Condition::Closed => return Err(Error::shutting_down()),
+                Condition::Serving | Condition::Rebuilding { .. } | Condition::ReadOnly(_) => {}
+            }
+            shared = self.changed.wait(shared).unwrap_or_else(PoisonError::into_inner);
+        }
+        Ok(())
+    }
+
+    pub(super) fn serving(&self) {
+        self.set(Condition::Serving);
+    }
+
+    pub(super) fn rebuilding(&self, done: u64, total: u64) {
+        self.set(Condition::Rebuilding { done, total });
+    }
+
+    pub(super) fn refuse_writes(&self, error: &Error) {
+        self.lock().refused.get_or_insert_with(|| error.message.clone());
+    }
+
+    pub(super) fn failed(&self, error: &Error) {
+        self.set(Condition::Failed(error.message.clone()));
+    }
+
+    /// The writer has ended. Why it failed stays, if it did.
+    pub(super) fn closed(&self) {
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if !matches!(self.condition(), Condition::Failed(_)) {
+            self.set(Condition::Closed);
+        }
+    }
+
+    fn set(&self, condition: Condition) {
+        let mut shared = self.lock();
+        let readable = condition == Condition::Serving;
+        if self.readable.swap(readable, Ordering::AcqRel) && !readable {
+            self.interruptions.fetch_add(1, Ordering::AcqRel);
+        }
+        shared.condition = condition;
+        drop(shared);
+        self.changed.notify_all();
+    }
+
+    /// Queues a job for the writer.
+    pub(super) fn send(&self, job: Job) -> Result<()> {
+        let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
+        match jobs.as_ref().map(|jobs| jobs.try_send(job)) {
+            Some(Ok(())) => Ok(()),
+            Some(Err(mpsc::TrySendError::Full(_))) => {
+                let maximum = self.options.limits.queue_commits;
+                let text = format!("{maximum} commits wait already: send the same request again in a moment");
+                Err(Error::new(ErrorKind::Exhausted, ErrorReason::TooManyRequests, text)
+                    .with("limit", "commit.queue")
+                    .with("maximum", maximum))
+            }
+            Some(Err(mpsc::TrySendError::Disconnected(_))) | None => Err(Error::shutting_down()),
+        }
+    }
+
+    /// Queues the last job; a full queue is waited for.
+    pub(super) fn send_close(&self) {
+        let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(jobs) = jobs {
+            // A writer that has ended needs no telling.
+            drop(jobs.send(Job::Close));
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Shared> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn failed(reason: &str) -> Error {
+    Error::new(ErrorKind::DataLoss, ErrorReason::StoreCorrupt, reason)
+}

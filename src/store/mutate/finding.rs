@@ -1,0 +1,48 @@
+//! What the state of the store forbids, collected like violations of fields.
+
+use crate::{
+    model::Name,
+    proto::ErrorReason,
+    store::error::{Details, Error, ErrorKind, FailedPrecondition},
+};
+
+/// One thing that forbids a commit.
+#[derive(Debug)]
+pub(super) struct Finding {
+    error: Error,
+    subject: String,
+}
+
+impl Finding {
+    /// A finding about a record. Variables of the message are added with [`Self::with`].
+    pub(super) fn new(kind: ErrorKind, reason: ErrorReason, subject: &Name, message: String) -> Self {
+        Self { error: Error::new(kind, reason, message), subject: subject.to_string() }
+    }
+
+    pub(super) fn with(mut self, key: &'static str, value: impl std::fmt::Display) -> Self {
+        self.error = self.error.with(key, value);
+        self
+    }
+}
+
+/// The error for all findings, if there are any: the first gives kind, reason and message, the details carry every one.
+pub(super) fn refuse(findings: Vec<Finding>) -> Result<(), Error> {
+    let details = findings
+        .iter()
+        .map(|finding| FailedPrecondition {
+            reason: finding.error.reason,
+            subject: finding.subject.clone(),
+            description: finding.error.message.clone(),
+        })
+        .collect::<Vec<_>>();
+    match findings.into_iter().next() {
+        None => Ok(()),
+        Some(first) => {
+            let mut error = first.error;
+            if details.len() > 1 {
+                error.message = format!("{} (one of {} such problems, see the details)", error.message, details.len());
+            }
+            Err(error.with_details(Details::Preconditions(details)))
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! Links along which nothing may come back to itself, and judgements that forbid a merge.
+
+use std::collections::BTreeSet;
+
+use super::{
+    Changes, Planned,
+    finding::{Finding, refuse},
+    rules::decode,
+};
+use crate::{
+    engine::Direction,
+    model::{self, Chain, Kind, Name, Path, Violations},
+    proto::{ChangeKind, ErrorReason, RelationKind, record::Record},
+    store::{
+        error::{Error, ErrorKind, Result},
+        keys,
+    },
+};
+
+/// Reference keys read at once.
+const RELATIONS_AT_ONCE: usize = 64;
+
+/// A link between two records that are there.
+struct Edge {
+    chain: Chain,
+    field: String,
+    from: Name,
+    to: Name,
+}
+
+impl Changes<'_> {
+    /// Checks that no chain of links closes to a circle and that no merge goes against a judgement.
+    pub(super) fn check_links(&self) -> Result<()> {
+        let mut violations = Violations::default();
+        for planned in self.planned.iter().filter(|planned| planned.linked && planned.is_live()) {
+            for edge in self.edges(&planned.name, &planned.body)? {
+                self.check_circle(planned, &edge, &mut violations)?;
+            }
+        }
+        if let Some(error) = Error::from_violations(violations) {
+            return Err(error);
+        }
+        let mut findings = Vec::new();
+        for planned in self.planned.iter().filter(|planned| planned.change == ChangeKind::Merged) {
+            if let Some(into) = &planned.redirect {
+                findings.extend(self.veto(&planned.name, into)?);
+            }
+        }
+        refuse(findings)
+    }
+
+    fn check_circle(&self, planned: &Planned, edge: &Edge, violations: &mut Violations) -> Result<()> {
+        let root = Path::ROOT;
+        let at = root.field(&planned.at);
+        let at = at.field(&edge.field);
+        let mut seen = BTreeSet::new();
+        let mut next = vec![edge.to.clone()];
+        while let Some(name) = next.pop() {
+            if name == edge.from {
+                violations.invalid(
+                    &at,
+                    format!("{} would lead back to {}: a record cannot stand above and below itself", edge.to, edge.from),
+                );
+                return Ok(());
+            }
+            if !seen.insert(name.clone()) {
+                continue;
+            }
+            if seen.len() as u64 > self.limits.circle_steps {
+                violations.limit(&at, "links.steps", self.limits.circle_steps, seen.len() as u64);
+                return Ok(());
+            }
+            next.extend(self.successors(&name, edge.chain)?);
+        }
+        Ok(())
+    }
+
+    /// The records that a record is linked to along a chain.
+    fn successors(&self, name: &Name, chain: Chain) -> Result<Vec<Name>> {
+        let mut successors = Vec::new();
+        if chain == Chain::Supersedes {
+            for relation in self.relations("subject", name)? {
+                successors.extend(self.edges(&relation.0, &relation.1)?.into_iter().filter(|edge| edge.chain == chain));
+            }
+        } else if let Some(after) = self.after(name)?.filter(|after| after.live) {
+            successors.extend(self.edges(name, &after.body)?.into_iter().filter(|edge| edge.chain == chain));
+        }
+        Ok(successors.into_iter().map(|edge| edge.to).collect())
+    }
+
+    /// The links of a record whose ends are there.
+    fn edges(&self, holder: &Name, body: &[u8]) -> Result<Vec<Edge>> {
+        let record = decode(holder.kind(), body)?;
+        let mut edges = Vec::new();
+        for link in model::resource(&record).links() {
+            let end = |text: &str| match text.parse::<Name>() {
+                Ok(name) => self.live_target(&name),
+                Err(_) => Ok(None),
+            };
+            let from = if link.from.is_empty() { Some(holder.clone()) } else { end(link.from)? };
+            if let (Some(from), Some(to)) = (from, end(link.to)?) {
+                edges.push(Edge { chain: link.chain, field: link.path(), from, to });
+            }
+        }
+        Ok(edges)
+    }
+
+    /// The live relations that have a record, under any of its names, in one of their two ends, with their bodies.
+    fn relations(&self, end: &str, name: &Name) -> Result<Vec<(Name, Vec<u8>)>> {
+        let schema = Kind::Relation.schema();
+        let Some(reference) = schema.references.iter().find(|reference| reference.names == [end]) else {
+            return Err(Error::internal(format!("the contract's Relation has no {end}")));
+        };
+        let mut found = BTreeSet::new();
+        for target in self.view.names_of(name)? {
+            let range = keys::references_from(&target, Kind::Relation, &reference.path, false);
+            for entry in self.view.scan(range, Direction::Forward, RELATIONS_AT_ONCE) {
+                let (key, _) = entry?;
+                found.extend(Name::new(Kind::Relation, keys::last_id(&key)).ok());
+            }
+        }
+        found.extend(self.live_planned(Kind::Relation).map(|planned| planned.name.clone()));
+        let mut relations = Vec::new();
+        for relation in found {
+            let Some(after) = self.after(&relation)?.filter(|after| after.live) else { continue };
+            let Ok(Record::Relation(decoded)) = decode(Kind::Relation, &after.body) else { continue };
+            let text = if end == "subject" { &decoded.subject } else { &decoded.object };
+            let Ok(at) = text.parse::<Name>() else { continue };
+            if at == *name || self.live_target(&at)?.as_ref() == Some(name) || self.view.names_of(name)?.contains(&at) {
+                relations.push((relation, after.body));
+            }
+        }
+        Ok(relations)
+    }
+
+    /// Why a merge is forbidden, if somebody holds that the two are not the same.
+    fn veto(&self, name: &Name, into: &Name) -> Result<Option<Finding>> {
+        let others: BTreeSet<_> = self.view.names_of(into)?.into_iter().collect();
+        for (end, other_end) in [("subject", "object"), ("object", "subject")] {
+            for (relation, body) in self.relations(end, name)? {
+                let Ok(Record::Relation(decoded)) = decode(Kind::Relation, &body) else { continue };
+                let other = if other_end == "object" { &decoded.object } else { &decoded.subject };
+                let Ok(other) = other.parse::<Name>() else { continue };
+                if decoded.kind() == RelationKind::NotSameAs && !decoded.revoked && others.contains(&other) {
+                    let message = format!("{relation} says that {name} and {into} are not the same: revoke or delete it first");
+                    return Ok(Some(
+                        Finding::new(ErrorKind::FailedPrecondition, ErrorReason::MergeVetoed, name, message)
+                            .with("relation", relation),
+                    ));
+                }
+            }
+        }
+        Ok(None)
+    }
+}

@@ -1,0 +1,70 @@
+//! What must hold of records before a commit looks at anything else: its preconditions, and the revisions that its mutations
+//! name.
+
+use super::{
+    finding::{Finding, refuse},
+    request::{Operation, Work},
+};
+use crate::{
+    model::Name,
+    proto::{ErrorReason, precondition::Condition},
+    store::{
+        error::{ErrorKind, Result},
+        version::Head,
+        view::View,
+    },
+};
+
+pub(super) fn check(view: View<'_>, work: &Work) -> Result<()> {
+    let mut findings = Vec::new();
+    for precondition in &work.preconditions {
+        findings.extend(failure(view, &precondition.name, precondition.condition)?);
+    }
+    for mutation in &work.mutations {
+        let expectations: &[(&Name, u64)] = match &mutation.op {
+            Operation::Update { name, if_revision, .. } | Operation::Delete { name, if_revision, .. } => {
+                &[(name, *if_revision)]
+            }
+            Operation::Merge { name, into, if_revision, if_into_revision } => {
+                &[(name, *if_revision), (into, *if_into_revision)]
+            }
+            _ => &[],
+        };
+        for (name, revision) in expectations {
+            if *revision > 0 {
+                findings.extend(failure(view, name, Condition::Revision(revision.cast_signed()))?);
+            }
+        }
+    }
+    refuse(findings)
+}
+
+/// Why a condition does not hold, if it does not.
+fn failure(view: View<'_>, name: &Name, condition: Condition) -> Result<Option<Finding>> {
+    let standing = view.standing(name.kind(), name.id())?;
+    let changed = standing.as_ref().map_or(0, |standing| standing.revision);
+    // To every condition but this one an absent or deleted record and a redirect are at revision 0.
+    let revision = standing.filter(Head::is_live).map_or(0, |standing| standing.revision);
+    let (holds, expected, actual) = match condition {
+        Condition::Revision(expected) => (revision == expected.cast_unsigned(), expected.to_string(), revision.to_string()),
+        // A record deleted since has changed since.
+        Condition::UnchangedSince(since) => {
+            (changed <= since.cast_unsigned(), format!("unchanged since {since}"), changed.to_string())
+        }
+        Condition::Exists(expected) => {
+            let word = |exists| if exists { "exists" } else { "does not exist" }.to_owned();
+            (expected == (revision > 0), word(expected), word(revision > 0))
+        }
+    };
+    if holds {
+        return Ok(None);
+    }
+    let message =
+        format!("{name}: expected {expected}, is {actual}: read it again, redo the change and send it with a new request_id");
+    Ok(Some(
+        Finding::new(ErrorKind::Aborted, ErrorReason::RevisionMismatch, name, message)
+            .with("name", name)
+            .with("expected", expected)
+            .with("actual", actual),
+    ))
+}

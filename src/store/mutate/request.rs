@@ -1,0 +1,451 @@
+//! A commit as it was asked for: parsed once, its shape and its creates checked, before it queues for the writer.
+//!
+//! Knows the request message and the types' own rules. Must not know what the store holds.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use prost::Message;
+use sha2::{Digest, Sha256};
+
+use super::rules::{Checked, check_record};
+use crate::{
+    model::{self, Kind, Name, Path, Violations, is_id, kind_of, schema, wire},
+    proto::{self, ErrorReason, mutation::Op, precondition::Condition},
+    store::{
+        Caller,
+        entry::Asked,
+        error::{Details, Error, ErrorKind, Result},
+        limits::Limits,
+    },
+};
+
+/// Longest request id, in characters.
+const REQUEST_ID_CHARS_MAX: usize = 128;
+
+/// A parsed request.
+#[derive(Debug)]
+pub(crate) struct Request {
+    /// Who asked what; also under which id it is remembered.
+    pub(crate) asked: Asked,
+    /// Check only.
+    pub(crate) validate_only: bool,
+    /// Kept with the commit.
+    pub(crate) annotations: BTreeMap<String, String>,
+    /// What is to be done, or why it cannot even be looked at. Answered after the receipt was looked up, as a request that
+    /// was answered once is answered again, whatever has changed in the rules since.
+    pub(crate) work: Result<Work>,
+}
+
+/// What is to be done.
+#[derive(Debug)]
+pub(crate) struct Work {
+    pub(crate) mutations: Vec<Mutation>,
+    pub(crate) preconditions: Vec<Precondition>,
+}
+
+/// One mutation.
+#[derive(Debug)]
+pub(crate) struct Mutation {
+    /// Its name inside the commit; empty where it has none.
+    pub(crate) label: String,
+    /// What to do.
+    pub(crate) op: Operation,
+}
+
+/// A record that was sent.
+#[derive(Debug)]
+pub(crate) struct Sent {
+    pub(crate) kind: Kind,
+    /// The name that was sent, if any.
+    pub(crate) name: Option<Name>,
+    /// The encoded record without what only the server writes.
+    pub(crate) body: Vec<u8>,
+    /// The record held against the rules already, where it may be created as it is: it refers to no label.
+    pub(crate) checked: Option<Checked>,
+    /// Where the record stands in the request: "mutations[3].create.claim".
+    pub(crate) at: String,
+}
+
+/// What to do with a record.
+#[derive(Debug)]
+pub(crate) enum Operation {
+    Create { sent: Sent },
+    Update { sent: Sent, name: Name, fields: FieldMask, if_revision: u64 },
+    Upsert { sent: Sent, fields: FieldMask, create_only: bool },
+    Delete { name: Name, if_revision: u64, allow_missing: bool },
+    Undelete { name: Name },
+    Merge { name: Name, into: Name, if_revision: u64, if_into_revision: u64 },
+    Unmerge { name: Name },
+}
+
+/// The fields that an update sets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum FieldMask {
+    /// Those that are set in what was sent.
+    Sent,
+    /// All but immutable ones.
+    All,
+    /// These, by number.
+    Listed(BTreeSet<u32>),
+}
+
+/// A condition on a record.
+#[derive(Debug)]
+pub(crate) struct Precondition {
+    pub(crate) name: Name,
+    pub(crate) condition: Condition,
+}
+
+impl Request {
+    /// Parses a request. What is refused here at once, without a look at the receipts, is what has no receipt: a request
+    /// without a proper id.
+    pub(crate) fn parse(caller: &Caller, request: proto::CommitRequest, limits: &Limits) -> Result<Self> {
+        if request.validate_only && request.request_id.is_empty() {
+            // It is neither looked up nor remembered.
+        } else if request.request_id.is_empty() {
+            return Err(Error::new(
+                ErrorKind::Invalid,
+                ErrorReason::RequestIdMissing,
+                "request_id is required: send any string that is unique to this write, such as a UUID, and the same one again \
+                 when you retry",
+            ));
+        } else if !is_request_id(&request.request_id) {
+            return Err(Error::field("request_id", "use 1-128 of A-Z a-z 0-9 . _ : -"));
+        }
+        let content_hash = content_hash(&request.mutations, &request.preconditions);
+        let asked = Asked { caller: caller.name().to_owned(), request_id: request.request_id, content_hash };
+        let work = parse_work(request.mutations, request.preconditions, &request.annotations, limits);
+        Ok(Self { asked, validate_only: request.validate_only, annotations: request.annotations, work })
+    }
+}
+
+/// SHA-256 of what a request does. Maps are ordered, so equal messages have one encoding, whatever was on the wire.
+fn content_hash(mutations: &[proto::Mutation], preconditions: &[proto::Precondition]) -> Bytes {
+    let mut hash = Sha256::new();
+    let mut buffer = Vec::new();
+    let mut add = |encode: &dyn Fn(&mut Vec<u8>)| {
+        buffer.clear();
+        encode(&mut buffer);
+        hash.update((buffer.len() as u64).to_le_bytes());
+        hash.update(&buffer);
+    };
+    add(&|buffer| wire::put_varint(mutations.len() as u64, buffer));
+    for mutation in mutations {
+        add(&|buffer| mutation.encode_raw(buffer));
+    }
+    for precondition in preconditions {
+        add(&|buffer| precondition.encode_raw(buffer));
+    }
+    Bytes::copy_from_slice(&hash.finalize())
+}
+
+fn is_request_id(text: &str) -> bool {
+    (1..=REQUEST_ID_CHARS_MAX).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._:-".contains(&byte))
+}
+
+fn parse_work(
+    mutations: Vec<proto::Mutation>,
+    preconditions: Vec<proto::Precondition>,
+    annotations: &BTreeMap<String, String>,
+    limits: &Limits,
+) -> Result<Work> {
+    let mut violations = Violations::default();
+    violations.limit(&Path::ROOT.field("mutations"), "commit.mutations", limits.commit_mutations, mutations.len() as u64);
+    violations.limit(
+        &Path::ROOT.field("preconditions"),
+        "commit.preconditions",
+        limits.commit_preconditions,
+        preconditions.len() as u64,
+    );
+    if let Some(error) = Error::from_violations(std::mem::take(&mut violations)) {
+        return Err(error);
+    }
+    if mutations.is_empty() {
+        violations.invalid(&Path::ROOT.field("mutations"), "a commit has at least one mutation");
+    }
+    model::check_annotations(annotations, &Path::ROOT.field("annotations"), &mut violations);
+    let labels = labels(&mutations, &mut violations);
+    let mutations: Vec<_> = mutations
+        .into_iter()
+        .enumerate()
+        .filter_map(|(index, mutation)| parse_mutation(index, mutation, &labels, &mut violations))
+        .collect();
+    let preconditions: Vec<_> = preconditions
+        .into_iter()
+        .enumerate()
+        .filter_map(|(index, precondition)| parse_precondition(index, &precondition, &mut violations))
+        .collect();
+    if let Some(error) = Error::from_violations(violations) {
+        return Err(error);
+    }
+    check_duplicates(&mutations)?;
+    Ok(Work { mutations, preconditions })
+}
+
+fn labels(mutations: &[proto::Mutation], violations: &mut Violations) -> BTreeSet<String> {
+    let mut labels = BTreeSet::new();
+    let root = Path::ROOT.field("mutations");
+    for (index, mutation) in mutations.iter().enumerate() {
+        if mutation.label.is_empty() {
+            continue;
+        }
+        let (at, label) = (root.index(index), &mutation.label);
+        if !is_id(label) {
+            let rule = "use 1-63 of a-z, 0-9 and -, beginning and ending with a letter or digit";
+            violations.invalid(&at.field("label"), format!("\"{label}\" is not a label: {rule}"));
+        } else if !labels.insert(label.clone()) {
+            violations.invalid(&at.field("label"), format!("the label \"{label}\" is used twice in this commit"));
+        }
+    }
+    labels
+}
+
+/// Parses one mutation; none where something is wrong with it.
+fn parse_mutation(
+    index: usize,
+    mutation: proto::Mutation,
+    labels: &BTreeSet<String>,
+    violations: &mut Violations,
+) -> Option<Mutation> {
+    let root = Path::ROOT.field("mutations");
+    let at = &root.index(index);
+    let op = match mutation.op {
+        None => {
+            violations
+                .invalid(at, "say what to do: one of create, update, upsert, delete, undelete, merge and unmerge is required");
+            None
+        }
+        Some(Op::Create(record)) => {
+            parse_record(Some(record), true, &at.field("create"), labels, violations).map(|sent| Operation::Create { sent })
+        }
+        Some(Op::Update(update)) => {
+            let at = &at.field("update");
+            let if_revision = parse_revision(update.if_revision, &at.field("if_revision"), violations);
+            let sent = parse_record(update.record, false, &at.field("record"), labels, violations)?;
+            let fields = parse_fields(&update.update_fields, sent.kind, &at.field("update_fields"), violations);
+            let Some(name) = sent.name.clone() else {
+                let (record, kind) = (at.field("record"), sent.kind.singular());
+                violations.invalid(&record.field(kind).field("name"), "name the record to update");
+                return None;
+            };
+            Some(Operation::Update { sent, name, fields: fields?, if_revision: if_revision? })
+        }
+        Some(Op::Upsert(upsert)) => {
+            let at = &at.field("upsert");
+            let sent = parse_record(upsert.record, true, &at.field("record"), labels, violations)?;
+            let fields = parse_fields(&upsert.update_fields, sent.kind, &at.field("update_fields"), violations);
+            if sent.name.is_none() && wire::first(&sent.body, schema::EXTERNAL_IDS).is_none() {
+                let (record, kind) = (at.field("record"), sent.kind.singular());
+                violations.invalid(&record.field(kind), "an upsert needs an external id or a name to find the record by");
+                return None;
+            }
+            Some(Operation::Upsert { sent, fields: fields?, create_only: upsert.create_only })
+        }
+        Some(Op::Delete(delete)) => {
+            let at = &at.field("delete");
+            let if_revision = parse_revision(delete.if_revision, &at.field("if_revision"), violations);
+            let name = parse_name(&delete.name, &at.field("name"), violations);
+            Some(Operation::Delete { name: name?, if_revision: if_revision?, allow_missing: delete.allow_missing })
+        }
+        Some(Op::Undelete(undelete)) => {
+            let at = &at.field("undelete");
+            parse_name(&undelete.name, &at.field("name"), violations).map(|name| Operation::Undelete { name })
+        }
+        Some(Op::Merge(merge)) => parse_merge(&merge, &at.field("merge"), violations),
+        Some(Op::Unmerge(unmerge)) => {
+            let at = &at.field("unmerge");
+            parse_name(&unmerge.name, &at.field("name"), violations).map(|name| Operation::Unmerge { name })
+        }
+    };
+    op.map(|op| Mutation { label: mutation.label, op })
+}
+
+fn parse_merge(merge: &proto::Merge, at: &Path<'_>, violations: &mut Violations) -> Option<Operation> {
+    let if_revision = parse_revision(merge.if_revision, &at.field("if_revision"), violations);
+    let if_into_revision = parse_revision(merge.if_into_revision, &at.field("if_into_revision"), violations);
+    let name = parse_name(&merge.name, &at.field("name"), violations);
+    let into = parse_name(&merge.into, &at.field("into"), violations);
+    let (name, into) = (name?, into?);
+    if name.kind() != into.kind() {
+        violations
+            .invalid(&at.field("into"), format!("{name} and {into} are of different types: only records of one can be merged"));
+        return None;
+    }
+    if name == into {
+        violations.invalid(&at.field("into"), "a record cannot be merged into itself");
+        return None;
+    }
+    Some(Operation::Merge { name, into, if_revision: if_revision?, if_into_revision: if_into_revision? })
+}
+
+/// Parses a record that was sent. `creates`: it may be created as it is, and is held against the rules here and now, on the
+/// caller's thread, rather than on the one writer's.
+fn parse_record(
+    record: Option<proto::Record>,
+    creates: bool,
+    at: &Path<'_>,
+    labels: &BTreeSet<String>,
+    violations: &mut Violations,
+) -> Option<Sent> {
+    let Some(record) = record.and_then(|record| record.record) else {
+        violations.invalid(at, "a record is required: one of source, actor, event, claim, estimate and relation");
+        return None;
+    };
+    let kind = kind_of(&record);
+    let at = &at.field(kind.singular());
+    let encoded = model::encode(&record);
+    let name = match wire::first(&encoded, schema::NAME) {
+        None => None,
+        Some(name) => Some(parse_name_of(name.text(), Some(kind), &at.field("name"), violations)?),
+    };
+    let (known, labelled) = find_unknown_labels(kind, &encoded, at, labels, violations);
+    let body = clients_part(&encoded);
+    let checked = (creates && !labelled).then(|| {
+        let mut checked = check_record(record, at);
+        checked.body = clients_part(&checked.body);
+        checked
+    });
+    known.then(|| Sent { kind, name, body, checked, at: at.to_string() })
+}
+
+/// A record's bytes without the fields that only the server writes.
+fn clients_part(record: &[u8]) -> Vec<u8> {
+    let mut part = Vec::with_capacity(record.len());
+    for field in wire::fields(record) {
+        if field.number > schema::DELETE_TIME && field.number != schema::MERGED_NAMES {
+            part.extend_from_slice(field.raw);
+        }
+    }
+    part
+}
+
+/// Reports references to labels that are not there. Gives whether there is none, and whether there are labels at all.
+fn find_unknown_labels(
+    kind: Kind,
+    record: &[u8],
+    at: &Path<'_>,
+    labels: &BTreeSet<String>,
+    violations: &mut Violations,
+) -> (bool, bool) {
+    let (mut known, mut labelled) = (true, false);
+    for reference in &kind.schema().references {
+        wire::visit_texts(record, &reference.path, &mut |positions, text| {
+            let Some(label) = text.strip_prefix('@') else { return };
+            labelled = true;
+            if !labels.contains(label) {
+                violations.label_unknown(format!("{at}.{}", reference.at(positions)), label);
+                known = false;
+            }
+        });
+    }
+    (known, labelled)
+}
+
+fn parse_fields(names: &[String], kind: Kind, at: &Path<'_>, violations: &mut Violations) -> Option<FieldMask> {
+    match names {
+        [] => return Some(FieldMask::Sent),
+        [all] if all == "*" => return Some(FieldMask::All),
+        _ => {}
+    }
+    let mut listed = BTreeSet::new();
+    let mut well = true;
+    for (index, name) in names.iter().enumerate() {
+        match kind.schema().field(name) {
+            Some(field) if field.output_only => {}
+            Some(field) => {
+                listed.insert(field.number);
+            }
+            None => {
+                well = false;
+                let fields: Vec<_> =
+                    kind.schema().fields.iter().filter(|field| !field.output_only).map(|field| field.name.as_str()).collect();
+                violations.invalid(
+                    &at.index(index),
+                    format!(
+                        "\"{name}\" is not a top-level field of {}: list whole fields, of {}; \"*\" stands alone",
+                        kind.singular(),
+                        fields.join(", ")
+                    ),
+                );
+            }
+        }
+    }
+    well.then_some(FieldMask::Listed(listed))
+}
+
+fn parse_precondition(index: usize, precondition: &proto::Precondition, violations: &mut Violations) -> Option<Precondition> {
+    let root = Path::ROOT.field("preconditions");
+    let at = &root.index(index);
+    let name = parse_name(&precondition.name, &at.field("name"), violations);
+    match precondition.condition {
+        None => violations.invalid(at, "say what must hold: one of revision, unchanged_since and exists is required"),
+        Some(Condition::Revision(revision) | Condition::UnchangedSince(revision)) if revision < 0 => {
+            violations.invalid(at, "a revision is never negative");
+        }
+        Some(condition) => return Some(Precondition { name: name?, condition }),
+    }
+    None
+}
+
+fn parse_name(text: &str, at: &Path<'_>, violations: &mut Violations) -> Option<Name> {
+    parse_name_of(text, None, at, violations)
+}
+
+fn parse_name_of(text: &str, kind: Option<Kind>, at: &Path<'_>, violations: &mut Violations) -> Option<Name> {
+    match text.parse::<Name>() {
+        Ok(name) if kind.is_none_or(|kind| kind == name.kind()) => return Some(name),
+        Ok(name) => violations.invalid(at, format!("{name} is not a name in {}/", kind.map_or("", Kind::collection))),
+        Err(error) => violations.invalid(at, error.to_string()),
+    }
+    None
+}
+
+fn parse_revision(revision: i64, at: &Path<'_>, violations: &mut Violations) -> Option<u64> {
+    let parsed = u64::try_from(revision).ok();
+    if parsed.is_none() {
+        violations.invalid(at, "a revision is never negative; 0 means any");
+    }
+    parsed
+}
+
+/// A record may be named by one mutation only. What upserts find is seen later.
+fn check_duplicates(mutations: &[Mutation]) -> Result<()> {
+    let mut first_by_name = BTreeMap::new();
+    for (index, mutation) in mutations.iter().enumerate() {
+        let (name, other) = match &mutation.op {
+            Operation::Create { sent } => (sent.name.as_ref(), None),
+            Operation::Upsert { .. } => (None, None),
+            Operation::Update { name, .. }
+            | Operation::Delete { name, .. }
+            | Operation::Undelete { name }
+            | Operation::Unmerge { name } => (Some(name), None),
+            Operation::Merge { name, into, .. } => (Some(name), Some(into)),
+        };
+        for name in name.into_iter().chain(other) {
+            if let Some(first) = first_by_name.insert(name, index) {
+                return Err(duplicate(name, first, index));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The error for a record that two mutations of one commit are about.
+pub(crate) fn duplicate(name: &Name, first: usize, second: usize) -> Error {
+    let violation = |index: usize, other: usize| model::Violation {
+        field: format!("mutations[{index}]"),
+        description: format!("{name} is also what mutations[{other}] is about"),
+        fault: model::Fault::Invalid,
+    };
+    Error::new(
+        ErrorKind::Invalid,
+        ErrorReason::DuplicateMutation,
+        format!("mutations[{first}] and mutations[{second}] are both about {name}: a commit changes a record once, join them"),
+    )
+    .with("name", name)
+    .with("first", first)
+    .with("second", second)
+    .with_details(Details::Fields(vec![violation(first, second), violation(second, first)]))
+}

@@ -1,0 +1,112 @@
+//! Whether the state is what the log says: every key against a rebuild.
+//!
+//! Knows the log, replay and keys. Must not know how a finding is shown, or which engine it is.
+
+use std::{cmp::Ordering, fmt};
+
+use bytes::Bytes;
+
+use super::{error::Result, keys, replay::Overlay, view::View};
+use crate::engine::{Direction, Engine, Sequence};
+
+/// Bytes of the log replayed at once.
+const LOG_BYTES: usize = 16 << 20;
+/// Keys compared at once.
+const KEYS_AT_ONCE: usize = 4096;
+
+/// One thing that is not as the log says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Finding {
+    /// The key, in words.
+    pub key: String,
+    /// What is wrong with it.
+    pub problem: Problem,
+}
+
+/// What is wrong with a key of the state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Problem {
+    /// The log implies it and the state lacks it.
+    Missing,
+    /// The state has it and the log does not imply it.
+    Extra,
+    /// Its value is another than the log implies.
+    Different,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let problem = match self.problem {
+            Problem::Missing => "is missing from the state",
+            Problem::Extra => "is in the state, and the log does not imply it",
+            Problem::Different => "has another value in the state than the log implies",
+        };
+        write!(to, "{} {problem}", self.key)
+    }
+}
+
+/// What a verification looked at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Verified {
+    /// Entries of the log, each with its checksums.
+    pub entries: u64,
+    /// Keys of the state.
+    pub keys: u64,
+    /// Findings.
+    pub findings: u64,
+}
+
+/// Replays the whole log into `scratch`, an empty engine, and compares every key of the two states. Nobody may write meanwhile.
+/// An error says that the log itself cannot be read.
+pub fn verify(engine: &dyn Engine, scratch: &dyn Engine, report: &mut dyn FnMut(&Finding)) -> Result<Verified> {
+    let mut verified = Verified::default();
+    let mut meta = Overlay::read_meta(scratch)?;
+    loop {
+        let entries = engine.read_log(Sequence(meta.sequence), LOG_BYTES)?;
+        if entries.is_empty() {
+            break;
+        }
+        let mut overlay = Overlay::new(scratch, meta);
+        for entry in &entries {
+            overlay.replay(entry)?;
+        }
+        verified.entries += entries.len() as u64;
+        let (batch, replayed) = overlay.into_batch();
+        scratch.apply(batch)?;
+        meta = replayed;
+    }
+    let mut found = keys_of(engine);
+    let mut implied = keys_of(scratch);
+    let (mut left, mut right) = (found.next().transpose()?, implied.next().transpose()?);
+    loop {
+        let order = match (&left, &right) {
+            (None, None) => return Ok(verified),
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (Some((left, _)), Some((right, _))) => left.cmp(right),
+        };
+        let problem = match order {
+            Ordering::Less => Some((&left, Problem::Extra)),
+            Ordering::Greater => Some((&right, Problem::Missing)),
+            Ordering::Equal if left != right => Some((&left, Problem::Different)),
+            Ordering::Equal => None,
+        };
+        if let Some((Some((key, _)), problem)) = problem {
+            verified.findings += 1;
+            report(&Finding { key: keys::describe(key), problem });
+        }
+        if order != Ordering::Greater {
+            verified.keys += 1;
+            left = found.next().transpose()?;
+        }
+        if order != Ordering::Less {
+            right = implied.next().transpose()?;
+        }
+    }
+}
+
+fn keys_of(engine: &dyn Engine) -> impl Iterator<Item = Result<(Bytes, Bytes)>> {
+    View { state: engine, revision: 0 }.scan(keys::all(), Direction::Forward, KEYS_AT_ONCE)
+}

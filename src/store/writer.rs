@@ -1,0 +1,427 @@
+//! The one writer: takes what has queued, checks it, numbers it, logs it with one sync, applies it, answers everyone.
+//!
+//! Knows plans, the log and the state. Must not know who waits for an answer, or how requests reach the queue.
+
+use std::{
+    collections::HashMap,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, mpsc},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use prost::Message;
+use tokio::sync::oneshot;
+use ulid::Ulid;
+
+use super::{
+    Inner,
+    entry::{Asked, Changed, Committed, Entry, FORMAT, Founded, Resulted, TimeBound, Unchanged, timestamp},
+    error::{Error, ErrorKind, Result},
+    keys,
+    mutate::{self, Outcome, Plan, Planned, request::Request},
+    replay::{Meta, Overlay, Receipt},
+};
+use crate::{
+    engine::{self, Engine, Sequence, State, StateCondition},
+    model::{Name, schema, wire},
+    proto::{ChangeKind, CommitResponse, ErrorReason},
+};
+
+/// Bytes of the log replayed and applied at once. Large, as keys are applied in order and neighbours share a page.
+const REPLAY_BYTES: usize = 16 << 20;
+/// Bytes of entries that share one sync.
+const GROUP_BYTES_MAX: usize = 16 << 20;
+/// How far a persisted bound reaches beyond the time it is made for, so that there is at most one such entry a second.
+const TIME_BOUND_AHEAD_US: i64 = 1_000_000;
+/// How long the writer waits before it looks again whether the state can be rebuilt.
+const REBUILD_RETRY: Duration = Duration::from_secs(1);
+
+/// What the writer is asked to do.
+pub(super) enum Job {
+    /// Commit, and answer when it is durable and can be read.
+    Commit { request: Box<Request>, answer: oneshot::Sender<Result<CommitResponse>> },
+    /// Make durable that no later commit gets a time up to this one.
+    BoundTime { time_us: i64, answer: oneshot::Sender<Result<()>> },
+    /// The state failed under a reader: rebuild it.
+    Rebuild,
+    /// Answer what has queued before, then end.
+    Close,
+}
+
+/// The writer's own state. Lives on its thread.
+pub(super) struct Writer {
+    inner: Arc<Inner>,
+    jobs: mpsc::Receiver<Job>,
+    meta: Meta,
+    ids: ulid::Generator,
+}
+
+/// An answer that is given once the group it belongs to is durable.
+enum Answer {
+    Commit(oneshot::Sender<Result<CommitResponse>>, Result<CommitResponse>),
+    Bound(oneshot::Sender<Result<()>>),
+}
+
+/// Commits that share one sync.
+struct Group<'a> {
+    overlay: Overlay<'a>,
+    entries: Vec<engine::Entry>,
+    answers: Vec<Answer>,
+    /// Responses of this group's entries, for a request that was sent twice at once.
+    responses: HashMap<u64, CommitResponse>,
+    bytes: usize,
+}
+
+impl Writer {
+    pub(super) fn new(inner: Arc<Inner>, jobs: mpsc::Receiver<Job>) -> Self {
+        Self { inner, jobs, meta: Meta::default(), ids: ulid::Generator::new() }
+    }
+
+    /// Brings the state up to the log, then works until it is told to close. Gives why it ended, if not by that.
+    pub(super) fn run(mut self) -> Result<()> {
+        self.meta = catch_up(&self.inner)?;
+        self.inner.keep_time_bound(self.meta.time_bound_us);
+        self.inner.publish(&self.meta);
+        self.inner.serving();
+        loop {
+            // The store that holds the sending end tells before it goes.
+            let Ok(first) = self.jobs.recv() else { return Ok(()) };
+            let mut group = vec![first];
+            let limit = usize::try_from(self.inner.options.limits.group_commits).unwrap_or(usize::MAX);
+            while group.len() < limit
+                && let Ok(job) = self.jobs.try_recv()
+            {
+                group.push(job);
+            }
+            if !self.work(group)? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Does a group of jobs. Gives whether to go on.
+    fn work(&mut self, jobs: Vec<Job>) -> Result<bool> {
+        let engine = Arc::clone(&self.inner.engine);
+        let (mut close, mut rebuild) = (false, false);
+        let mut jobs = jobs.into_iter().peekable();
+        while jobs.peek().is_some() {
+            let mut group = Group::new(Overlay::new(engine.as_ref(), self.meta.clone()));
+            while group.bytes < GROUP_BYTES_MAX
+                && let Some(job) = jobs.next()
+            {
+                match job {
+                    Job::Commit { request, answer } => {
+                        let outcome = self.decide(&mut group, *request);
+                        rebuild |= outcome.as_ref().is_err_and(|error| error.reason == ErrorReason::StoreRebuilding);
+                        group.answers.push(Answer::Commit(answer, outcome));
+                    }
+                    Job::BoundTime { time_us, answer } => {
+                        group.bound_time(time_us)?;
+                        group.answers.push(Answer::Bound(answer));
+                    }
+                    Job::Rebuild => rebuild = true,
+                    Job::Close => close = true,
+                }
+            }
+            rebuild |= self.finish(group);
+        }
+        if rebuild || self.inner.wants_rebuild() {
+            self.rebuild()?;
+        }
+        Ok(!close)
+    }
+
+    /// Decides what becomes of one request, and adds what is to be logged to the group.
+    fn decide(&mut self, group: &mut Group<'_>, request: Request) -> Result<CommitResponse> {
+        if let Some(response) = self.replayed(group, &request.asked)? {
+            return Ok(response);
+        }
+        let Self { ids, inner, .. } = self;
+        let now_ms = u64::try_from(inner.options.clock.now_us() / 1000).unwrap_or_default();
+        let mut new_id = || new_id(ids, now_ms);
+        // A panic here is a bug that this one request found. Planning changes nothing, so the others are not harmed.
+        let work = request.work?;
+        let plan =
+            catch_unwind(AssertUnwindSafe(|| mutate::plan(group.overlay.view(), work, &inner.options.limits, &mut new_id)))
+                .unwrap_or_else(|_| Err(Error::internal(format!("planning request {} panicked", request.asked.request_id))))?;
+        let sequence = Sequence(group.overlay.meta.sequence + 1);
+        if plan.changes.is_empty() {
+            let unchanged = Unchanged {
+                revision: group.overlay.meta.revision,
+                commit_time_us: group.overlay.meta.commit_time_us,
+                asked: request.asked,
+                results: results(&plan.outcomes, 0, &[])?,
+            };
+            let response = unchanged.response();
+            group.add(sequence, Entry::Unchanged(unchanged), Some(&response))?;
+            return Ok(response);
+        }
+        let revision = group.overlay.meta.revision + 1;
+        let commit_time_us = inner.number(revision, group.overlay.meta.commit_time_us);
+        let Plan { changes, outcomes } = plan;
+        let commit = Committed {
+            revision,
+            commit_time_us,
+            asked: request.asked,
+            annotations: request.annotations,
+            results: results(&outcomes, revision, &changes)?,
+            changes: changes.into_iter().map(|planned| change(planned, revision, commit_time_us)).collect(),
+        };
+        let response = commit.response()?;
+        group.add(sequence, Entry::Committed(commit), Some(&response))?;
+        Ok(response)
+    }
+
+    /// The first answer to a request that was committed before.
+    fn replayed(&self, group: &Group<'_>, asked: &Asked) -> Result<Option<CommitResponse>> {
+        let Some(value) = group.overlay.get(&keys::receipt(&asked.caller, &asked.request_id))? else { return Ok(None) };
+        let receipt = Receipt::decode(value).map_err(|error| engine::Error::State(format!("a receipt: {error}")))?;
+        let response = match group.responses.get(&receipt.sequence) {
+            Some(response) => response.clone(),
+            None => logged_response(self.inner.engine.as_ref(), Sequence(receipt.sequence))?,
+        };
+        if receipt.content_hash != asked.content_hash {
+            return Err(Error::new(
+                ErrorKind::FailedPrecondition,
+                ErrorReason::RequestIdReused,
+                format!(
+                    "request_id {} committed other content at revision {}: choose a new one for this content",
+                    asked.request_id, response.revision
+                ),
+            )
+            .with("request_id", &asked.request_id)
+            .with("revision", response.revision));
+        }
+        Ok(Some(CommitResponse { replayed: true, ..response }))
+    }
+
+    /// Logs and applies a group, then gives its answers. Gives whether the state failed and must be rebuilt.
+    fn finish(&mut self, group: Group<'_>) -> bool {
+        let Group { overlay, entries, answers, .. } = group;
+        if entries.is_empty() {
+            answers.into_iter().for_each(Answer::give);
+            return false;
+        }
+        let engine = self.inner.engine.as_ref();
+        if let Err(error) = engine.append(Sequence(self.meta.sequence), &entries) {
+            let passes = matches!(error, engine::Error::Full { .. });
+            let error = Error::from(error);
+            if !passes {
+                self.inner.refuse_writes(&error);
+            }
+            // What was numbered never was.
+            self.inner.publish(&self.meta);
+            for answer in answers {
+                answer.fail(&error);
+            }
+            return false;
+        }
+        let (batch, meta) = overlay.into_batch();
+        self.meta = meta;
+        let applied = engine.apply(batch);
+        if let Err(error) = &applied {
+            // The commits stand: they are in the log. Nobody reads until the state holds them again, and head moves then.
+            self.inner.rebuilding(0, self.meta.sequence);
+            tracing::error!("{error}");
+        } else {
+            self.inner.publish(&self.meta);
+        }
+        answers.into_iter().for_each(Answer::give);
+        applied.is_err()
+    }
+
+    fn rebuild(&mut self) -> Result<()> {
+        self.inner.rebuilding(0, self.meta.sequence);
+        loop {
+            match catch_up(&self.inner) {
+                Ok(meta) => {
+                    self.meta = meta;
+                    self.inner.publish(&self.meta);
+                    self.inner.serving();
+                    return Ok(());
+                }
+                Err(error) if error.reason == ErrorReason::StoreRebuilding => {
+                    tracing::error!("the state failed again while it was rebuilt: {error}; trying again");
+                    std::thread::sleep(REBUILD_RETRY);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+impl<'a> Group<'a> {
+    fn new(overlay: Overlay<'a>) -> Self {
+        Self { overlay, entries: Vec::new(), answers: Vec::new(), responses: HashMap::new(), bytes: 0 }
+    }
+
+    /// Makes it durable that no later commit gets a time up to this one.
+    fn bound_time(&mut self, time_us: i64) -> Result<()> {
+        if self.overlay.meta.time_bound_us >= time_us {
+            return Ok(());
+        }
+        let sequence = Sequence(self.overlay.meta.sequence + 1);
+        self.add(sequence, Entry::TimeBound(TimeBound { time_us: time_us + TIME_BOUND_AHEAD_US }), None)
+    }
+
+    fn add(&mut self, sequence: Sequence, entry: Entry, response: Option<&CommitResponse>) -> Result<()> {
+        let body = entry.clone().into_bytes();
+        self.overlay.replay_entry(sequence, entry)?;
+        self.bytes += body.len();
+        let (revision, time_us) = (self.overlay.meta.revision, self.overlay.meta.commit_time_us);
+        self.entries.push(engine::Entry { sequence, revision, time_us, body });
+        if let Some(response) = response {
+            self.responses.insert(sequence.0, response.clone());
+        }
+        Ok(())
+    }
+}
+
+impl Answer {
+    /// Whoever asked may be gone; the commit stands all the same.
+    fn give(self) {
+        match self {
+            Self::Commit(to, outcome) => drop(to.send(outcome)),
+            Self::Bound(to) => drop(to.send(Ok(()))),
+        }
+    }
+
+    /// The group could not be logged. What was refused is told the same: the refusal may rest on a commit of the group.
+    fn fail(self, error: &Error) {
+        match self {
+            Self::Commit(to, _) => drop(to.send(Err(error.clone()))),
+            Self::Bound(to) => drop(to.send(Err(error.clone()))),
+        }
+    }
+}
+
+/// A lower-case ULID, greater than the last one.
+pub(super) fn new_id(ids: &mut ulid::Generator, now_ms: u64) -> String {
+    let time = std::time::UNIX_EPOCH + Duration::from_millis(now_ms);
+    // More than 2^80 in one millisecond: the generator has run out, chance has not.
+    let id = ids.generate_from_datetime(time).unwrap_or_else(|_| Ulid::from_datetime(time));
+    id.to_string().to_lowercase()
+}
+
+/// What a request that was logged before was answered.
+fn logged_response(engine: &dyn Engine, sequence: Sequence) -> Result<CommitResponse> {
+    let entries = engine.read_log(Sequence(sequence.0.saturating_sub(1)), 1)?;
+    let entry = entries.first().filter(|entry| entry.sequence == sequence);
+    match entry.map(Entry::of).transpose()? {
+        Some(Entry::Committed(commit)) => commit.response(),
+        Some(Entry::Unchanged(unchanged)) => Ok(unchanged.response()),
+        _ => Err(engine::Error::State(format!("a receipt names entry {}, which is no commit", sequence.0)).into()),
+    }
+}
+
+fn results(outcomes: &[Outcome], revision: u64, changes: &[Planned]) -> Result<Vec<Resulted>> {
+    let number = |index: usize| u32::try_from(index + 1).map_err(Error::internal);
+    outcomes
+        .iter()
+        .map(|outcome| match outcome {
+            Outcome::Changed(index) => {
+                let into = changes.get(*index).and_then(|planned| planned.redirect.as_ref());
+                Ok(Resulted { change: number(*index)?, name: into.map(Name::to_string).unwrap_or_default(), revision: 0 })
+            }
+            Outcome::Unchanged { name, revision } => Ok(Resulted { change: 0, name: name.clone(), revision: *revision }),
+            Outcome::MadeBefore(index) => {
+                let name = changes.get(*index).map(|planned| planned.name.to_string()).unwrap_or_default();
+                Ok(Resulted { change: 0, name, revision })
+            }
+        })
+        .collect()
+}
+
+/// A planned change with its revision and time.
+fn change(planned: Planned, revision: u64, commit_time_us: i64) -> Changed {
+    Changed {
+        kind: planned.name.kind() as u32,
+        id: planned.name.id().to_owned(),
+        change: planned.change.into(),
+        previous_revision: planned.before.as_ref().map_or(0, |before| before.revision),
+        fields: planned.changed_fields(),
+        record: stamp(&planned, revision, commit_time_us),
+        redirect_target: planned.redirect.map(|target| target.to_string()),
+    }
+}
+
+/// A record as every Get will answer it: the server's own fields, then the others.
+fn stamp(planned: &Planned, revision: u64, commit_time_us: i64) -> Bytes {
+    let time = timestamp(commit_time_us).encode_to_vec();
+    let created = planned.before.as_ref().and_then(|before| {
+        let revision = wire::first(&before.record, schema::CREATE_REVISION)?;
+        Some((revision, wire::first(&before.record, schema::CREATE_TIME)?.bytes()))
+    });
+    let (create_revision, create_time) = match created {
+        Some((wire::Value::Varint(revision), time)) => (revision, time),
+        _ => (revision, time.as_slice()),
+    };
+    let mut record = Vec::with_capacity(planned.body.len() + 128);
+    wire::put_bytes(schema::NAME, planned.name.to_string().as_bytes(), &mut record);
+    wire::put_int(schema::REVISION, revision, &mut record);
+    wire::put_int(schema::CREATE_REVISION, create_revision, &mut record);
+    wire::put_bytes(schema::CREATE_TIME, create_time, &mut record);
+    wire::put_bytes(schema::UPDATE_TIME, &time, &mut record);
+    if planned.change == ChangeKind::Deleted {
+        wire::put_bytes(schema::DELETE_TIME, &time, &mut record);
+    }
+    record.extend_from_slice(&planned.body);
+    record.into()
+}
+
+/// Makes the state hold all of the log: replays what it lacks, or rebuilds it where it cannot be trusted. A log that is empty
+/// gets its first entry.
+fn catch_up(inner: &Inner) -> Result<Meta> {
+    let engine = inner.engine.as_ref();
+    let head = engine.head()?;
+    if let StateCondition::Suspect(reason) = engine.state_condition() {
+        tracing::warn!(reason, entries = head.0, "rebuilding the state from the log");
+        engine.reset_state()?;
+    }
+    let mut meta = Overlay::read_meta(engine)?;
+    if meta.sequence > 0 && (meta.format != FORMAT || meta.sequence > head.0) {
+        let (format, state, log) = (meta.format, meta.sequence, head.0);
+        tracing::warn!(format, state, log, "rebuilding the state from the log: it is of another format, or ahead of the log");
+        engine.reset_state()?;
+        meta = Meta::default();
+    }
+    let from = meta.sequence;
+    while meta.sequence < head.0 {
+        inner.rebuilding(meta.sequence, head.0);
+        let entries = engine.read_log(Sequence(meta.sequence), REPLAY_BYTES)?;
+        if entries.is_empty() {
+            let gap = format!("the log says that it ends at entry {}, and has none after {}", head.0, meta.sequence);
+            return Err(engine::Error::Corrupt(gap).into());
+        }
+        let mut overlay = Overlay::new(engine, meta);
+        for entry in &entries {
+            overlay.replay(entry)?;
+        }
+        let (batch, replayed) = overlay.into_batch();
+        engine.apply(batch)?;
+        tracing::info!(done = replayed.sequence, total = head.0, "replaying the log");
+        meta = replayed;
+    }
+    if head.0 == 0 {
+        let founded = Entry::Founded(Founded { store_id: Ulid::new().to_string().to_lowercase(), format: FORMAT });
+        let sequence = Sequence(1);
+        let logged = engine::Entry { sequence, revision: 0, time_us: 0, body: founded.clone().into_bytes() };
+        engine.append(head, &[logged])?;
+        let mut overlay = Overlay::new(engine, meta);
+        overlay.replay_entry(sequence, founded)?;
+        let (batch, founded) = overlay.into_batch();
+        engine.apply(batch)?;
+        meta = founded;
+    } else if meta.format > FORMAT {
+        return Err(Error::new(
+            ErrorKind::DataLoss,
+            ErrorReason::StoreCorrupt,
+            format!("the log has data format {}, this program reads up to {FORMAT}: use a newer program", meta.format),
+        ));
+    }
+    if from < meta.sequence {
+        tracing::info!(from, to = meta.sequence, revision = meta.revision, "the state holds all of the log");
+    }
+    Ok(meta)
+}

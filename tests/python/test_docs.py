@@ -1,0 +1,45 @@
+"""The documents say what the contract says: what is a copy of something else is made from it, or compared with it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+
+from annals_client import REASONS, ROOT
+
+API = ROOT / "docs/api.md"
+BEGIN, END = re.compile(r"<!-- errors: begin [^>]*-->\n"), "<!-- errors: end -->"
+
+
+def reasons_table() -> str:
+    """Every reason of errors.proto with its comment, as a table."""
+    text = (ROOT / "proto/annals/v1/errors.proto").read_text(encoding="utf-8")
+    lines = ["| reason | code, and when |", "|--|--|"]
+    for match in re.finditer(r"((?:^ *//[^\n]*\n)+)^ *ERROR_REASON_(\w+) = \d+;", text, re.MULTILINE):
+        comment = " ".join(line.strip().removeprefix("//").strip() for line in match[1].splitlines())
+        lines.append(f"| `{match[2]}` | {comment} |")
+    assert len(lines) == len(REASONS) + 2
+    return "\n".join(lines) + "\n"
+
+
+def test_the_table_of_reasons_is_that_of_the_contract() -> None:
+    page = API.read_text(encoding="utf-8")
+    begin = BEGIN.search(page)
+    assert begin
+    wanted = page[: begin.end()] + reasons_table() + page[page.index(END) :]
+    if os.environ.get("ANNALS_UPDATE"):
+        API.write_text(wanted, encoding="utf-8")
+    else:
+        assert page == wanted, "run ANNALS_UPDATE=1 ./test -k reasons"
+
+
+def test_the_service_config_is_json() -> None:
+    (config,) = re.findall(r"```json\n(.*?)```", API.read_text(encoding="utf-8"), re.DOTALL)
+    assert json.loads(config)["methodConfig"][0]["name"] == [{"service": "annals.v1.RecordService"}]
+
+
+def test_links_lead_somewhere() -> None:
+    for page in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]:
+        for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+            assert (page.parent / link).exists(), f"{page.name} links to {link}"

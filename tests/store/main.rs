@@ -1,0 +1,14 @@
+//! The store through its public API, on the memory engine.
+#![allow(missing_docs)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod circles;
+mod identity;
+mod merges;
+mod references;
+mod requests;
+mod seed;
+mod times;
+mod updates;
