@@ -54,10 +54,16 @@ impl<'a> Inspection<'a> {
         self.done.compared.revision = info.head_revision;
         let promised = self.script.acknowledged.iter().flatten().map(|answer| answer.revision).max().unwrap_or(0);
         if promised > self.done.compared.revision {
-            (self.report)(format!("lost: revision {promised} was acknowledged and the store ends at {}", self.done.compared.revision));
+            (self.report)(format!(
+                "lost: revision {promised} was acknowledged and the store ends at {}",
+                self.done.compared.revision
+            ));
         }
         if self.script.seen > self.done.compared.revision {
-            (self.report)(format!("lost: revision {} was read and the store ends at {}", self.script.seen, self.done.compared.revision));
+            (self.report)(format!(
+                "lost: revision {} was read and the store ends at {}",
+                self.script.seen, self.done.compared.revision
+            ));
         }
         self.compare_keys("after the replay", &[Problem::Extra, Problem::Missing, Problem::Different]);
         let writers = self.compare_commits(store);
@@ -146,7 +152,8 @@ impl<'a> Inspection<'a> {
     fn send_again(&mut self, store: &Store) {
         let mut rng = fastrand::Rng::with_seed(self.script.seed ^ self.done.compared.revision);
         for (number, answers) in self.script.acknowledged.iter().enumerate() {
-            let newest = answers.iter().rposition(|answer| answer.revision <= self.script.compared.revision).map_or(0, |at| at + 1);
+            let newest =
+                answers.iter().rposition(|answer| answer.revision <= self.script.compared.revision).map_or(0, |at| at + 1);
             let older: BTreeSet<usize> = (0..OLDER_RESENT.min(newest)).map(|_| rng.usize(..newest)).collect();
             let mut writer = Writer::new(self.script.seed, number);
             for (n, answer) in answers.iter().enumerate() {
@@ -157,7 +164,9 @@ impl<'a> Inspection<'a> {
                 self.done.resent += 1;
                 let id = request.request_id.clone();
                 match store.commit(request) {
-                    Ok(response) if !response.replayed => (self.report)(format!("lost: request {id} was acknowledged and was new")),
+                    Ok(response) if !response.replayed => {
+                        (self.report)(format!("lost: request {id} was acknowledged and was new"))
+                    }
                     Ok(response) if acknowledged(&response) != *answer => {
                         (self.report)(format!("request {id} was answered {answer:?} and is answered {response:?}"));
                     }

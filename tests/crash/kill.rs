@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// The longest life after its inspection.
-const LIFE_MAX: Duration = Duration::from_millis(500);
+const LIFE_MAX: Duration = Duration::from_millis(350);
 
 /// A folder of this machine.
 struct Here {
@@ -63,5 +63,10 @@ fn a_killed_process_loses_nothing_it_acknowledged_and_leaves_nothing_half_done()
 fn kills_find_an_engine_that_writes_the_state_before_the_log() {
     let life_max = Duration::from_secs(3);
     let tally = run(&mut Here::new(life_max), seed(), 60, Some(Sabotage::StateFirst), |tally| !tally.violations.is_empty());
-    assert!(tally.violations.iter().any(|what| what.contains("the log does not imply")), "seed {}: {:?}", tally.seed, tally.violations);
+    assert!(
+        tally.violations.iter().any(|what| what.contains("the log does not imply")),
+        "seed {}: {:?}",
+        tally.seed,
+        tally.violations
+    );
 }

@@ -8,7 +8,7 @@ use std::{
     fmt::{Debug, Write as _},
     io::Write as _,
     path::PathBuf,
-    sync::{Arc, atomic::Ordering},
+    sync::Arc,
 };
 
 use annals::{
@@ -22,7 +22,7 @@ use annals::{
 use crate::{
     inspect::{Inspection, acknowledged},
     sabotage::{DelayedLog, UnsyncedLog},
-    script::{Purpose, Said, Sabotage, Script},
+    script::{Purpose, Sabotage, Said, Script},
     traffic::Writer,
 };
 
@@ -43,12 +43,12 @@ fn a_life() {
 
 fn live(script: &Script) {
     tracing::subscriber::set_global_default(Logged).expect("the first subscriber");
-    let (disk, syncs) = UnsyncedLog::new(script.sabotage);
+    let disk = UnsyncedLog::new(script.sabotage);
     let options = Options {
         cache_bytes: 16 << 20,
         segment_bytes: SEGMENT_BYTES,
         boot_id: script.boot_id.clone(),
-        disk: if script.sabotage.is_some() { Arc::new(disk) } else { Arc::new(LocalDisk) },
+        disk: if script.sabotage.is_some() { Arc::new(disk.clone()) } else { Arc::new(LocalDisk) },
         ..Options::default()
     };
     let engine: Arc<dyn Engine> = match EmbeddedEngine::open(&script.folder, options) {
@@ -56,7 +56,7 @@ fn live(script: &Script) {
         Ok(engine) => Arc::new(engine),
         Err(error) => return violated(format!("cannot open: {error}")),
     };
-    syncs.store(script.sabotage == Some(Sabotage::TrustTail), Ordering::SeqCst);
+    disk.opened();
     say(&Said::Opened {
         suspect: match engine.state_condition() {
             StateCondition::Trusted => None,

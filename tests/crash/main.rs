@@ -14,3 +14,4 @@ mod script;
 mod traffic;
 
 mod kill;
+mod power;

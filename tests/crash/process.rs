@@ -6,7 +6,7 @@ use std::{
     fs::{self, File},
     io::{BufRead as _, BufReader, Write as _},
     path::PathBuf,
-    process::{Child, Command, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     sync::{Arc, Condvar, Mutex, PoisonError},
     thread::JoinHandle,
     time::{Duration, Instant},
@@ -100,6 +100,12 @@ impl Life {
         self.shared.lock().said.clone()
     }
 
+    /// How it has ended by itself, if it has.
+    pub(crate) fn ended(&mut self) -> Option<String> {
+        let status = self.child.try_wait().expect("a child of ours")?;
+        Some(self.end_by_itself(status))
+    }
+
     /// Kills it. Gives all it said, and how it had ended by itself, if it had.
     pub(crate) fn kill(mut self) -> (Vec<Said>, Option<String>) {
         // Asked first: a process that is gone cannot be killed, and a signal of ours is not its own end.
@@ -124,8 +130,12 @@ impl Life {
         }
         let said = std::mem::take(&mut self.shared.lock().said);
         let well = !by_itself || (status.success() && said.last() == Some(&Said::Closed));
-        let errors = || String::from_utf8_lossy(&fs::read(&self.errors).unwrap_or_default()).into_owned();
-        (said, (!well).then(|| format!("the process ended by itself, {status}: {}", errors())))
+        (said, (!well).then(|| self.end_by_itself(status)))
+    }
+
+    fn end_by_itself(&self, status: ExitStatus) -> String {
+        let errors = fs::read(&self.errors).unwrap_or_default();
+        format!("the process ended by itself, {status}: {}", String::from_utf8_lossy(&errors))
     }
 
     pub(crate) fn id(&self) -> u32 {

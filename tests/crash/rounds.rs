@@ -6,7 +6,7 @@ use std::{path::Path, time::Duration};
 
 use crate::{
     process::{Life, loudly},
-    script::{Compared, Purpose, Said, Sabotage, Script},
+    script::{Compared, Purpose, Sabotage, Said, Script},
 };
 
 /// Writers of a life.
@@ -38,6 +38,8 @@ pub(crate) struct Ended {
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     pub(crate) seed: u64,
+    /// Kernel and commit, as of the start.
+    machine: String,
     pub(crate) ends: u64,
     pub(crate) power_cuts: u64,
     /// Ends before everything was looked at: while the process started, opened the folder, replayed or rebuilt.
@@ -58,8 +60,18 @@ impl Tally {
         loudly(&format!(
             "{what}: {} violations / {} ends ({} of them power cuts, {} before the store served), {} inspections of {} keys and {} repeated requests, \
              {} commits acknowledged, {} revisions, {} states rebuilt; seed {}; {}",
-            self.violations.len(), self.ends, self.power_cuts, self.early, self.inspections, self.keys, self.resent, self.acknowledged,
-            self.revisions, self.rebuilt, self.seed, machine(),
+            self.violations.len(),
+            self.ends,
+            self.power_cuts,
+            self.early,
+            self.inspections,
+            self.keys,
+            self.resent,
+            self.acknowledged,
+            self.revisions,
+            self.rebuilt,
+            self.seed,
+            self.machine,
         ));
         let shown: Vec<_> = self.violations.iter().take(20).collect();
         assert!(self.violations.is_empty(), "{what}: seed {}, {} violations: {shown:#?}", self.seed, self.violations.len());
@@ -67,9 +79,15 @@ impl Tally {
 }
 
 /// Runs lives until so many have been ended, or `enough` says so.
-pub(crate) fn run(place: &mut dyn Place, seed: u64, ends: u64, sabotage: Option<Sabotage>, enough: impl Fn(&Tally) -> bool) -> Tally {
+pub(crate) fn run(
+    place: &mut dyn Place,
+    seed: u64,
+    ends: u64,
+    sabotage: Option<Sabotage>,
+    enough: impl Fn(&Tally) -> bool,
+) -> Tally {
     let mut rng = fastrand::Rng::with_seed(seed);
-    let mut tally = Tally { seed, ..Tally::default() };
+    let mut tally = Tally { seed, machine: machine(), ..Tally::default() };
     while tally.ends < ends && !enough(&tally) {
         let mut script = Script {
             folder: place.new_folder(),
@@ -93,7 +111,7 @@ pub(crate) fn run(place: &mut dyn Place, seed: u64, ends: u64, sabotage: Option<
                 script.boot_id = format!("boot {}", tally.ends);
             }
             if enough(&tally) {
-                return tally;
+                break;
             }
         }
         script.purpose = Purpose::Inspect;
@@ -134,7 +152,9 @@ impl Tally {
                         violated(format!("writer {writer} was answered request {step} after {}", answers.len()));
                     }
                 }
-                Said::Refused { writer, step, reason } => violated(format!("request {step} of writer {writer} was refused: {reason}")),
+                Said::Refused { writer, step, reason } => {
+                    violated(format!("request {step} of writer {writer} was refused: {reason}"))
+                }
                 Said::Seen { revision } => script.seen = script.seen.max(revision),
             }
         }

@@ -7,7 +7,7 @@ use std::{
     path::Path,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -26,25 +26,33 @@ use crate::script::Sabotage;
 /// How long a state that is written first is ahead of its log. Longer than sled needs to write what it holds in memory.
 const STATE_AHEAD: Duration = Duration::from_millis(300);
 
+/// Where the frames of a segment begin.
+const FRAMES_START: u64 = 4096;
+
 /// A disk that does not always sync the segments of the log.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct UnsyncedLog {
-    syncs: Arc<AtomicBool>,
+    sabotage: Option<Sabotage>,
+    opened: Arc<AtomicBool>,
 }
 
 impl UnsyncedLog {
-    /// The disk, and the switch that says whether it syncs. To forget the sync is to sync until the engine is open; to trust
-    /// the tail is to sync from then on.
-    pub(crate) fn new(sabotage: Option<Sabotage>) -> (Self, Arc<AtomicBool>) {
-        let syncs = Arc::new(AtomicBool::new(sabotage != Some(Sabotage::TrustTail)));
-        (Self { syncs: Arc::clone(&syncs) }, syncs)
+    pub(crate) fn new(sabotage: Option<Sabotage>) -> Self {
+        Self { sabotage, opened: Arc::default() }
+    }
+
+    /// Says that the engine is open. Until then a disk that trusts the tail syncs nothing; from then on a disk that forgets the
+    /// sync syncs no frames.
+    pub(crate) fn opened(&self) {
+        self.opened.store(true, Ordering::SeqCst);
     }
 
     fn file(&self, path: &Path, file: Box<dyn DiskFile>) -> Box<dyn DiskFile> {
-        match path.extension() {
-            Some(extension) if extension == "segment" => Box::new(UnsyncedFile { file, syncs: Arc::clone(&self.syncs) }),
-            _ => file,
+        if path.extension().is_none_or(|extension| extension != "segment") {
+            return file;
         }
+        let bytes = AtomicU64::new(file.bytes().unwrap_or(0));
+        Box::new(UnsyncedFile { file, disk: self.clone(), bytes, frames: AtomicBool::new(false) })
     }
 }
 
@@ -84,7 +92,11 @@ impl Disk for UnsyncedLog {
 
 struct UnsyncedFile {
     file: Box<dyn DiskFile>,
-    syncs: Arc<AtomicBool>,
+    disk: UnsyncedLog,
+    /// Its length.
+    bytes: AtomicU64,
+    /// Whether what was written last was frames.
+    frames: AtomicBool,
 }
 
 impl DiskFile for UnsyncedFile {
@@ -93,11 +105,19 @@ impl DiskFile for UnsyncedFile {
     }
 
     fn write_at(&self, bytes: &[u8], position: u64) -> io::Result<usize> {
+        let end = position + bytes.len() as u64;
+        let fills = self.bytes.fetch_max(end, Ordering::SeqCst) < end;
+        self.frames.store(!fills && position >= FRAMES_START, Ordering::SeqCst);
         self.file.write_at(bytes, position)
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        if self.syncs.load(Ordering::SeqCst) { self.file.sync_data() } else { Ok(()) }
+        let forgotten = match (self.disk.sabotage, self.disk.opened.load(Ordering::SeqCst)) {
+            (Some(Sabotage::ForgetSync), true) => self.frames.load(Ordering::SeqCst),
+            (Some(Sabotage::TrustTail), false) => true,
+            _ => false,
+        };
+        if forgotten { Ok(()) } else { self.file.sync_data() }
     }
 
     fn bytes(&self) -> io::Result<u64> {

@@ -100,8 +100,10 @@ impl Writer {
     pub(crate) fn step(&mut self) -> Step {
         let n = self.next;
         self.next += 1;
-        let mix = self.seed ^ (self.number as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ n.wrapping_mul(0xd1b5_4a32_d192_ed03);
-        let mut draft = Draft { rng: fastrand::Rng::with_seed(mix), n, mutations: Vec::new(), changes: Vec::new(), used: BTreeSet::new() };
+        let mix =
+            self.seed ^ (self.number as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ n.wrapping_mul(0xd1b5_4a32_d192_ed03);
+        let mut draft =
+            Draft { rng: fastrand::Rng::with_seed(mix), n, mutations: Vec::new(), changes: Vec::new(), used: BTreeSet::new() };
         if n == 0 {
             let actor = Actor { name: self.actor(), display_name: self.actor(), ..Default::default() };
             draft.mutations.push(Op::Create(Record { record: Some(record::Record::Actor(actor)) }));
@@ -128,7 +130,10 @@ impl Writer {
         }
         let Draft { mutations, changes, .. } = draft;
         let mutations = mutations.into_iter().map(|op| Mutation { label: String::new(), op: Some(op) }).collect();
-        Step { request: CommitRequest { request_id: format!("w{}-{n}", self.number), mutations, ..Default::default() }, changes }
+        Step {
+            request: CommitRequest { request_id: format!("w{}-{n}", self.number), mutations, ..Default::default() },
+            changes,
+        }
     }
 
     /// Requests up to the one that a commit's request id names: the last of them. `None` where it was made before.
@@ -257,7 +262,8 @@ impl Writer {
     /// A record that no mutation of the request is about yet. Mostly one of the newest.
     fn pick(&self, draft: &mut Draft, standing: &Standing) -> Option<(u64, Known)> {
         let newest = self.next_event.saturating_sub(if draft.rng.u8(..4) == 0 { u64::MAX } else { 20 });
-        let found = self.events.range(newest..).filter(|(event, known)| known.standing == *standing && !draft.used.contains(*event));
+        let found =
+            self.events.range(newest..).filter(|(event, known)| known.standing == *standing && !draft.used.contains(*event));
         let found: Vec<_> = found.map(|(event, _)| *event).collect();
         let event = draft.rng.choice(found)?;
         draft.used.insert(event);
@@ -326,7 +332,11 @@ impl Known {
         if found.title != self.title {
             Some(format!("has the title {:?} in place of {:?}", found.title, self.title))
         } else if found.description != self.description.text() {
-            Some(format!("has a description of {} bytes that is not the one of {} bytes that was sent", found.description.len(), self.description.bytes))
+            Some(format!(
+                "has a description of {} bytes that is not the one of {} bytes that was sent",
+                found.description.len(),
+                self.description.bytes
+            ))
         } else if !same(&self.external_ids, &found.external_ids) {
             Some(format!("has the external ids {:?} in place of {:?}", found.external_ids, self.external_ids))
         } else if !same(&self.merged_names, &found.merged_names) {
