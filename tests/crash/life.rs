@@ -66,7 +66,9 @@ fn live(script: &Script) {
 
     let mut report = violated;
     let mut inspection = Inspection::new(script, &*engine, &mut report);
-    inspection.before_replay();
+    if script.purpose == Purpose::Commit {
+        inspection.before_replay();
+    }
     let store = Store::start(Arc::clone(&engine), store::Options::default()).expect("a thread for the writer");
     if let Err(error) = store.wait_until_serving() {
         return violated(format!("cannot open: {error}"));
@@ -83,6 +85,12 @@ fn live(script: &Script) {
             say(&Said::Inspected(inspected));
         }
         Purpose::CommitSome(count) => commit_some(script, &store, count),
+        Purpose::CommitAndWait(count) => {
+            commit_some(script, &store, count);
+            loop {
+                std::thread::park();
+            }
+        }
     }
     match store.close() {
         Ok(()) => say(&Said::Closed),

@@ -13,5 +13,7 @@ mod sabotage;
 mod script;
 mod traffic;
 
+mod damage;
+mod failing_state;
 mod kill;
 mod power;

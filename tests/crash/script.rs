@@ -41,6 +41,8 @@ pub(crate) enum Purpose {
     Inspect,
     /// Commit this many requests, one after the other, whatever fails; then close and end.
     CommitSome(u64),
+    /// Commit this many requests, then wait to be killed.
+    CommitAndWait(u64),
 }
 
 /// What was answered to a request.
@@ -92,6 +94,8 @@ pub(crate) struct Inspected {
     pub(crate) keys: u64,
     /// Requests sent again.
     pub(crate) resent: u64,
+    /// Calls that had to be made again, because the state was being rebuilt.
+    pub(crate) retried: u64,
     /// A digest of every read that was made.
     pub(crate) reads: u64,
 }

@@ -136,17 +136,15 @@ impl Writer {
         }
     }
 
-    /// Requests up to the one that a commit's request id names: the last of them. `None` where it was made before.
-    pub(crate) fn step_to(&mut self, n: u64) -> Option<Step> {
-        let mut step = None;
+    /// Makes the requests up to one. Gives that one and whether another that made a change came before it; `None` where it was
+    /// made before.
+    pub(crate) fn step_to(&mut self, n: u64) -> Option<(Step, bool)> {
+        let (mut last, mut passed_over) = (None, false);
         while self.next <= n {
-            let skipped = step.replace(self.step());
-            // Whatever made a change would have made a commit before this one.
-            if skipped.is_some_and(|skipped: Step| !skipped.changes.is_empty()) {
-                return None;
-            }
+            let passed: Option<Step> = last.replace(self.step());
+            passed_over |= passed.is_some_and(|passed| !passed.changes.is_empty());
         }
-        step
+        last.map(|last| (last, passed_over))
     }
 
     fn create(&mut self, draft: &mut Draft) {
