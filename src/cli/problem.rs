@@ -71,5 +71,5 @@ fn reason(reason: ErrorReason) -> &'static str {
 
 fn push(text: &mut String, at: &str, what: &str) {
     let colon = if at.is_empty() { "" } else { ": " };
-    text.push_str(&format!("\n  {at}{colon}{what}"));
+    text.extend(["\n  ", at, colon, what]);
 }

@@ -22,6 +22,8 @@ pub(super) struct Inner {
     head: AtomicU64,
     /// Whether reads are answered; `condition` says why not.
     readable: AtomicBool,
+    /// How often reads stopped being answered. A read during which that happened may have seen a state without its keys.
+    interruptions: AtomicU64,
     shared: Mutex<Shared>,
     /// Told when `shared` changes.
     changed: Condvar,
@@ -47,6 +49,7 @@ impl Inner {
             options,
             head: AtomicU64::new(0),
             readable: AtomicBool::new(false),
+            interruptions: AtomicU64::new(0),
             shared: Mutex::new(Shared {
                 condition: Condition::Rebuilding { done: 0, total: 0 },
                 refused: None,
@@ -95,6 +98,31 @@ impl Inner {
                 Condition::Closed => return Err(Error::shutting_down()),
             }
         }
+    }
+
+    /// Runs a read of the state. The answer is discarded where the state failed or was reset meanwhile.
+    pub(super) fn read<T>(&self, read: impl FnOnce() -> Result<T>) -> Result<T> {
+        let interruptions = self.interruptions.load(Ordering::Acquire);
+        self.check_readable()?;
+        let outcome = read();
+        if let Err(error) = &outcome
+            && error.reason == ErrorReason::StoreRebuilding
+            && self.readable.load(Ordering::Acquire)
+        {
+            self.rebuilding(0, self.meta().sequence);
+            // A full queue means that the writer is at work: it looks at the condition after each group.
+            drop(self.send(Job::Rebuild));
+        }
+        if self.interruptions.load(Ordering::Acquire) == interruptions {
+            outcome
+        } else {
+            self.check_readable().and(Err(Error::rebuilding(0, 0)))
+        }
+    }
+
+    /// Whether the state failed under a reader.
+    pub(super) fn wants_rebuild(&self) -> bool {
+        matches!(self.lock().condition, Condition::Rebuilding { .. })
     }
 
     /// An error unless reads are answered.
@@ -186,7 +214,10 @@ impl Inner {
 
     fn set(&self, condition: Condition) {
         let mut shared = self.lock();
-        self.readable.store(condition == Condition::Serving, Ordering::Release);
+        let readable = condition == Condition::Serving;
+        if self.readable.swap(readable, Ordering::AcqRel) && !readable {
+            self.interruptions.fetch_add(1, Ordering::AcqRel);
+        }
         shared.condition = condition;
         drop(shared);
         self.changed.notify_all();

@@ -26,7 +26,7 @@ use self::{
 use crate::{
     engine::Engine,
     model::Kind,
-    proto::{self, CommitResponse, ErrorReason},
+    proto::{self, CommitResponse},
 };
 
 mod clock;
@@ -240,20 +240,10 @@ impl Store {
         self.submit(&Caller::anonymous(), request).wait()
     }
 
-    /// Runs a read. Where the state fails under it, the writer is told to rebuild.
+    /// Runs a read of the state.
     fn read<T>(&self, read: impl FnOnce(&Inner) -> Result<T>) -> Result<T> {
         let inner = self.inner();
-        inner.check_readable()?;
-        let outcome = read(inner);
-        if let Err(error) = &outcome
-            && error.reason == ErrorReason::StoreRebuilding
-            && inner.check_readable().is_ok()
-        {
-            inner.rebuilding(0, inner.meta().sequence);
-            // The queue is full or the writer gone: then whoever comes next tells it.
-            drop(inner.send(Job::Rebuild));
-        }
-        outcome
+        inner.read(|| read(inner))
     }
 
     /// Stops: what was submitted is committed and answered, then the engine is closed. Later calls fail.
