@@ -26,6 +26,7 @@ use super::{
     records::Records,
     server::ServeError,
     services::{self, Health},
+    streams::Streams,
 };
 use crate::store::Store;
 
@@ -48,7 +49,9 @@ pub async fn in_process(store: Store) -> Result<Channel, ServeError> {
     let pool = Arc::new(Pool::new(options.read_threads, options.reads_waiting_max));
     let health = Health::new().await;
     health.set(true).await;
-    let records = Records::new(store, Arc::clone(&options), pool);
+    // Streams end with the channel, as each notices when its client goes.
+    let streams = Streams::new(TaskTracker::new(), CancellationToken::new());
+    let records = Records::new(store, Arc::clone(&options), pool, streams);
     let services = Arc::new(services::services(records, &health, &options).map_err(ServeError::Reflection)?);
     let calls = Arc::new(Calls::default());
     let connect = move |connections: &mut JoinSet<()>, io: DuplexStream| {

@@ -65,6 +65,10 @@ where
         compress_if_asked_so(request.headers_mut());
         let path = request.uri().path();
         let streaming = is_streaming(path);
+        if streaming {
+            request.extensions_mut().insert(self.traffic.to_peer());
+        }
+        let path = request.uri().path();
         let counted = !path.starts_with("/grpc.health.v1.");
         let wanted = timeout_of(request.headers());
         let limit = match (streaming, wanted) {

@@ -14,9 +14,13 @@ mod layer;
 mod services;
 
 mod admin;
+mod export;
 mod info;
+mod ingest;
 mod pool;
 mod records;
+mod streams;
+mod watch;
 
 mod codec;
 mod encoded;

@@ -2,14 +2,22 @@
 //!
 //! Knows the store's public API. Must not know keys, engines or how an error becomes a status.
 
-use std::{pin::Pin, sync::Arc};
+use std::sync::Arc;
 
 use prost::Message;
-use tokio_stream::Stream;
 use tonic::{Request, Response, Status, async_trait};
 
 use super::{
-    Encoded, Received, generated::record_service_server::RecordService, info, options::ServerOptions, pool::Pool, status,
+    Encoded, Received,
+    connection::Peer,
+    export,
+    generated::record_service_server::RecordService,
+    info, ingest,
+    options::ServerOptions,
+    pool::Pool,
+    status,
+    streams::{Answers, Streams},
+    watch::Watch,
 };
 use crate::{
     model::Kind,
@@ -24,17 +32,16 @@ pub(crate) struct Records {
     options: Arc<ServerOptions>,
     /// Where reads run that may take long.
     pool: Arc<Pool>,
+    /// Where streams run.
+    streams: Streams,
     /// Without authentication all callers share one scope of request ids.
     caller: Caller,
 }
 
-/// A stream of answers.
-type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
-
 impl Records {
     /// Serves a store.
-    pub(crate) fn new(store: Store, options: Arc<ServerOptions>, pool: Arc<Pool>) -> Self {
-        Self { store, options, pool, caller: Caller::anonymous() }
+    pub(crate) fn new(store: Store, options: Arc<ServerOptions>, pool: Arc<Pool>, streams: Streams) -> Self {
+        Self { store, options, pool, streams, caller: Caller::anonymous() }
     }
 
     fn decode<M: Message + Default>(&self, request: Request<Received<M>>) -> Result<M, Status> {
@@ -151,7 +158,7 @@ impl RecordService for Records {
 
     async fn get_commit(&self, request: Request<Received<proto::GetCommitRequest>>) -> Result<Response<Encoded>, Status> {
         let request = self.decode(request)?;
-        self.read(move |store| store.get_commit(request.revision).map(|commit| Encoded::encode(&commit))).await
+        self.read(move |store| store.get_commit_encoded(request.revision).map(Encoded::message)).await
     }
 
     /// From `submit` on the commit does not depend on this call: a deadline or a client that goes away does not undo it.
@@ -165,22 +172,26 @@ impl RecordService for Records {
 
     async fn ingest(
         &self,
-        _: Request<tonic::Streaming<Received<proto::IngestRequest>>>,
+        requests: Request<tonic::Streaming<Received<proto::IngestRequest>>>,
     ) -> Result<Response<Self::IngestStream>, Status> {
-        Err(status::unimplemented(
-            "Ingest is not in this version: send each commit with Commit, up to 1000 mutations a call and many calls at once",
-        ))
+        let (store, caller) = (self.store.clone(), self.caller.clone());
+        Ok(self.streams.start(|outlet| ingest::run(store, caller, requests.into_inner(), outlet)))
     }
 
-    async fn watch(&self, _: Request<Received<proto::WatchRequest>>) -> Result<Response<Self::WatchStream>, Status> {
-        Err(status::unimplemented(
-            "Watch is not in this version: follow head_revision of GetServerInfo and read each commit with GetCommit",
-        ))
+    async fn watch(&self, request: Request<Received<proto::WatchRequest>>) -> Result<Response<Self::WatchStream>, Status> {
+        let limits = self.store.limits();
+        let peer = request.extensions().get::<Peer>().map(|peer| peer.0.to_string()).unwrap_or_default();
+        let place = self.streams.watch_place(&peer, limits.watches, limits.watches_caller)?;
+        let request = self.decode(request)?;
+        let (pool, stop) = (Arc::clone(&self.pool), self.streams.stop().clone());
+        let watch = self.read(move |store| Watch::parse(store.clone(), pool, stop, place, request)).await?.into_inner();
+        Ok(self.streams.start(|outlet| watch.run(outlet)))
     }
 
-    async fn export(&self, _: Request<Received<proto::ExportRequest>>) -> Result<Response<Self::ExportStream>, Status> {
-        Err(status::unimplemented(
-            "Export is not in this version: list each collection with page_size 1000, all at one as_of_revision",
-        ))
+    async fn export(&self, request: Request<Received<proto::ExportRequest>>) -> Result<Response<Self::ExportStream>, Status> {
+        let request = self.decode(request)?;
+        let export = self.read(move |store| store.export(&request)).await?.into_inner();
+        let pool = Arc::clone(&self.pool);
+        Ok(self.streams.start(|outlet| export::run(export, pool, outlet)))
     }
 }

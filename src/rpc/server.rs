@@ -18,6 +18,7 @@ use super::{
     pool::Pool,
     records::Records,
     services::{self, Health},
+    streams::Streams,
 };
 use crate::store::{self, Condition, Store};
 
@@ -59,13 +60,14 @@ pub async fn serve(
     let options = Arc::new(options);
     let pool = Arc::new(Pool::new(options.read_threads, options.reads_waiting_max));
     let health = Health::new().await;
-    let records = Records::new(store.clone(), Arc::clone(&options), Arc::clone(&pool));
-    let services = Arc::new(services::services(records, &health, &options).map_err(ServeError::Reflection)?);
-    let calls = Arc::new(Calls::default());
     // Everything that runs is in one of these three, and all three are empty at the end.
     let stop = CancellationToken::new();
     let tasks = TaskTracker::new();
     let mut connections = JoinSet::new();
+    let streams = Streams::new(tasks.clone(), stop.child_token());
+    let records = Records::new(store.clone(), Arc::clone(&options), Arc::clone(&pool), streams);
+    let services = Arc::new(services::services(records, &health, &options).map_err(ServeError::Reflection)?);
+    let calls = Arc::new(Calls::default());
     let condition = task::spawn(report_condition(store.clone(), health.clone(), stop.clone()));
 
     tokio::pin!(shutdown);
