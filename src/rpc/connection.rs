@@ -25,7 +25,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{layer, options::ServerOptions};
+use super::{layer, load::Scope, options::ServerOptions};
 
 /// Rounds that a call in progress can have begun in: this one and the one before. What is older is closed.
 const ROUNDS: usize = 2;
@@ -130,14 +130,8 @@ enum Going {
 
 /// Serves one connection until it ends. Calls run as tasks of `tasks`. After `stop` no new call is taken, and it ends when those
 /// in progress have been answered.
-pub(crate) async fn serve<IO, S>(
-    io: IO,
-    guard: layer::Guard<S>,
-    traffic: Arc<Traffic>,
-    options: Arc<ServerOptions>,
-    tasks: TaskTracker,
-    stop: CancellationToken,
-) where
+pub(crate) async fn serve<IO, S>(io: IO, guard: layer::Guard<S>, scope: Arc<Scope>, tasks: TaskTracker, stop: CancellationToken)
+where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     S: Clone + Send + 'static,
     layer::Guard<S>: hyper::service::Service<
@@ -147,7 +141,8 @@ pub(crate) async fn serve<IO, S>(
             Future: Send + 'static,
         >,
 {
-    let connection = builder(&options, tasks).serve_connection(TokioIo::new(io), guard);
+    let (options, traffic) = (&scope.options, &scope.traffic);
+    let connection = builder(options, tasks).serve_connection(TokioIo::new(io), guard);
     let mut connection = pin!(connection);
     let born = Instant::now();
     let mut rounds = interval_at(born + options.answer_time_max, options.answer_time_max);
@@ -177,7 +172,7 @@ pub(crate) async fn serve<IO, S>(
                 if traffic.began.load(Ordering::Relaxed) == 0 {
                     break "closed: it sent no request";
                 }
-                if let Some(later) = idle.look(&traffic, options.connection_idle_time_max) {
+                if let Some(later) = idle.look(traffic, options.connection_idle_time_max) {
                     look_at = later;
                 } else {
                     going = Some((Going::Idle, Instant::now()));

@@ -9,7 +9,7 @@ use tonic::Status;
 
 use super::{
     Encoded,
-    pool::Pool,
+    records::Pools,
     status,
     streams::{Outlet, Unsent},
 };
@@ -25,9 +25,10 @@ const STALLED_AFTER: Duration = Duration::from_secs(600);
 const RECORDS: u32 = 1;
 
 /// Sends what is left of an export.
-pub(super) async fn run(mut export: Export, pool: Arc<Pool>, outlet: Outlet<Encoded>) -> Result<(), Status> {
+pub(super) async fn run(mut export: Export, pools: Arc<Pools>, outlet: Outlet<Encoded>) -> Result<(), Status> {
     loop {
-        let (rest, piece) = pool
+        let (rest, piece) = pools
+            .reads
             .run_when_free(move || {
                 let piece = export.next();
                 (export, piece)

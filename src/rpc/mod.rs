@@ -10,6 +10,7 @@ mod server;
 
 mod connection;
 mod layer;
+mod load;
 
 mod services;
 

@@ -12,7 +12,7 @@ use tonic::Status;
 
 use super::{
     Encoded,
-    pool::Pool,
+    records::Pools,
     status,
     streams::{Outlet, Unsent, WatchPlace},
 };
@@ -47,7 +47,7 @@ const BATCH_RECORD: u32 = 1;
 #[derive(Debug)]
 pub(super) struct Watch {
     store: Store,
-    pool: Arc<Pool>,
+    pools: Arc<Pools>,
     stop: CancellationToken,
     selection: Selection,
     filter: String,
@@ -92,7 +92,7 @@ impl Watch {
     /// Reads a request. From here on nothing after its revision is missed.
     pub(super) fn parse(
         store: Store,
-        pool: Arc<Pool>,
+        pools: Arc<Pools>,
         stop: CancellationToken,
         place: WatchPlace,
         request: WatchRequest,
@@ -119,7 +119,7 @@ impl Watch {
             stop_at: request.stop_at_head.then(|| feed.head()),
             feed,
             store,
-            pool,
+            pools,
             stop,
             _place: place,
         })
@@ -200,7 +200,7 @@ impl Watch {
                     ..Default::default()
                 };
                 let store = self.store.clone();
-                let page = self.pool.run_when_free(move || store.list_encoded(kind, &request)).await??;
+                let page = self.pools.reads.run_when_free(move || store.list_encoded(kind, &request)).await??;
                 if !page.records.is_empty() {
                     let mut batch = Vec::new();
                     for record in &page.records {
@@ -229,7 +229,8 @@ impl Watch {
         }
         let mut feed = self.feed.clone();
         let (feed, read) = self
-            .pool
+            .pools
+            .reads
             .run_when_free(move || {
                 let read = feed.read();
                 (feed, read)
@@ -248,7 +249,7 @@ impl Watch {
             return Ok(self.selection.show(delivery, &self.store)?);
         }
         let (selection, delivery, store) = (self.selection.clone(), Arc::clone(delivery), self.store.clone());
-        Ok(self.pool.run_when_free(move || selection.show(&delivery, &store)).await??)
+        Ok(self.pools.reads.run_when_free(move || selection.show(&delivery, &store)).await??)
     }
 }
 
