@@ -196,7 +196,8 @@ fn history(rng: &mut Rng, kinds: &[Kind], commits: usize) -> History {
                     history.write(kind, &into, ChangeKind::Updated, None, target);
                     history.write(kind, &id, ChangeKind::Merged, Some(format!("{}/{into}", kind.collection())), last(version));
                 }
-                (Some(version), 2) if version.change == ChangeKind::Deleted => {
+                // What was erased does not know any more who redirects to it.
+                (Some(version), 2) if version.change == ChangeKind::Deleted && merged.is_empty() => {
                     let empty = DynamicMessage::new(kind.schema().message.clone());
                     history.write(kind, &id, ChangeKind::Erased, None, empty);
                 }
@@ -652,6 +653,22 @@ fn keys_of_origins_alone_are_read_where_the_filter_asks_for_them() {
         explain(Kind::Claim, &ask("attribution.role = ORIGIN AND attribution.actors:\"actors/nis\"", ""), &Limits::default())
             .unwrap();
     assert!(plan.starts_with("(index attribution.actors"), "two hops may be meant: {plan}");
+}
+
+#[test]
+fn a_name_that_leads_to_an_erased_record_is_still_found_where_it_is_stored() {
+    let mut state = MemoryState::default();
+    let mut write = |kind, id: &str, change, redirect: Option<&str>, record: Vec<u8>| {
+        let version = Version { revision: 1, change, redirect: redirect.map(str::to_owned), record: record.into() };
+        state.write(kind, id, &version);
+    };
+    write(Kind::Actor, "a", ChangeKind::Merged, Some("actors/b"), Vec::new());
+    write(Kind::Actor, "b", ChangeKind::Erased, None, Vec::new());
+    let about = proto::Claim { name: "claims/c".into(), about: vec!["actors/a".into()], ..Default::default() };
+    write(Kind::Claim, "c", ChangeKind::Created, None, about.encode_to_vec());
+    let count = |filter: &str| page(&state, Kind::Claim, 1, &ask(filter, ""), &Limits::default()).unwrap().records.len();
+    assert_eq!(count("about:\"actors/a\""), 1);
+    assert_eq!(count("about:\"actors/b\""), 0);
 }
 
 #[test]
