@@ -68,8 +68,8 @@ struct History {
 }
 
 impl History {
-    fn write(&mut self, kind: Kind, id: &str, change: ChangeKind, redirect: Option<String>, record: DynamicMessage) {
-        let version = Version { revision: self.head, change, redirect, record: stored(kind, &record).into() };
+    fn write(&mut self, kind: Kind, id: &str, change: ChangeKind, redirect: Option<String>, record: &DynamicMessage) {
+        let version = Version { revision: self.head, change, redirect, record: stored(kind, record).into() };
         self.state.write(kind, id, &version);
         self.versions.entry((kind, id.to_owned())).or_default().push(version);
     }
@@ -174,11 +174,11 @@ fn history(rng: &mut Rng, kinds: &[Kind], commits: usize) -> History {
                 crate::model::wire::texts(&version.record, crate::model::schema::MERGED_NAMES).map(str::to_owned).collect()
             });
             match (&before, rng.u32(..8)) {
-                (None, _) => history.write(kind, &id, ChangeKind::Created, None, named(fresh, &[])),
+                (None, _) => history.write(kind, &id, ChangeKind::Created, None, &named(fresh, &[])),
                 (Some(version), 0) if version.is_live() => {
                     let mut gone = last(version);
                     gone.set_field_by_name("delete_time", prost_reflect::Value::Message(time(1_000)));
-                    history.write(kind, &id, ChangeKind::Deleted, None, gone);
+                    history.write(kind, &id, ChangeKind::Deleted, None, &gone);
                 }
                 (Some(version), 1) if version.is_live() => {
                     let others: Vec<_> = history
@@ -190,21 +190,22 @@ fn history(rng: &mut Rng, kinds: &[Kind], commits: usize) -> History {
                     let target = history.at(kind, &into, u64::MAX).cloned().unwrap();
                     let mut target = last(&target);
                     let name = format!("{}/{id}", kind.collection());
-                    let mut names = target.get_field_by_name("merged_names").unwrap().as_list().unwrap().to_vec();
-                    names.extend(merged.iter().cloned().chain([name]).map(prost_reflect::Value::String));
-                    target.set_field_by_name("merged_names", prost_reflect::Value::List(names));
-                    history.write(kind, &into, ChangeKind::Updated, None, target);
-                    history.write(kind, &id, ChangeKind::Merged, Some(format!("{}/{into}", kind.collection())), last(version));
+                    let mut merged_names = target.get_field_by_name("merged_names").unwrap().as_list().unwrap().to_vec();
+                    merged_names.extend(merged.iter().cloned().chain([name]).map(prost_reflect::Value::String));
+                    target.set_field_by_name("merged_names", prost_reflect::Value::List(merged_names));
+                    history.write(kind, &into, ChangeKind::Updated, None, &target);
+                    history.write(kind, &id, ChangeKind::Merged, Some(format!("{}/{into}", kind.collection())), &last(version));
                 }
-                (Some(version), 2) if version.change == ChangeKind::Deleted => {
+                // What was erased does not know any more who redirects to it.
+                (Some(version), 2) if version.change == ChangeKind::Deleted && merged.is_empty() => {
                     let empty = DynamicMessage::new(kind.schema().message.clone());
-                    history.write(kind, &id, ChangeKind::Erased, None, empty);
+                    history.write(kind, &id, ChangeKind::Erased, None, &empty);
                 }
                 (Some(version), _) if version.is_live() => {
-                    history.write(kind, &id, ChangeKind::Updated, None, named(fresh, &merged));
+                    history.write(kind, &id, ChangeKind::Updated, None, &named(fresh, &merged));
                 }
                 (Some(version), 3..) if version.change == ChangeKind::Deleted => {
-                    history.write(kind, &id, ChangeKind::Undeleted, None, named(fresh, &merged));
+                    history.write(kind, &id, ChangeKind::Undeleted, None, &named(fresh, &merged));
                 }
                 _ => {}
             }
@@ -434,8 +435,8 @@ fn put(state: &mut MemoryState, revision: u64, event: &proto::Event) {
     state.write(Kind::Event, id, &version);
 }
 
-fn at(seconds: i64) -> Option<proto::TimeSpec> {
-    Some(proto::TimeSpec { earliest: Some(prost_types::Timestamp { seconds, nanos: 0 }), ..Default::default() })
+fn at(seconds: i64) -> proto::TimeSpec {
+    proto::TimeSpec { earliest: Some(prost_types::Timestamp { seconds, nanos: 0 }), ..Default::default() }
 }
 
 fn ids_of(records: &[Bytes]) -> Vec<String> {
@@ -525,11 +526,12 @@ fn a_page_closes_when_its_time_is_up_and_still_comes_further() {
 
 #[test]
 fn pages_stay_at_the_revision_of_the_first() {
-    let mut state = events(6, |at, event| event.time = super::lists::at(i64::try_from(at).unwrap()));
+    let mut state = events(6, |at, event| event.time = Some(super::lists::at(i64::try_from(at).unwrap())));
     for order_by in ["", "time.earliest desc", "title"] {
         let first = page(&state, Kind::Event, 1, &ListRecordsRequest { page_size: 3, ..ask("", order_by) }, &Limits::default())
             .unwrap();
-        let changed = proto::Event { name: "events/e00004".into(), title: "a".into(), time: at(99), ..Default::default() };
+        let changed =
+            proto::Event { name: "events/e00004".into(), title: "a".into(), time: Some(at(99)), ..Default::default() };
         put(&mut state, 2, &changed);
         put(&mut state, 3, &proto::Event { name: "events/e00004x".into(), title: "a".into(), ..Default::default() });
         let request = ListRecordsRequest { page_size: 7, page_token: first.next_page_token, ..ask("", order_by) };
@@ -543,8 +545,7 @@ fn pages_stay_at_the_revision_of_the_first() {
 
 #[test]
 fn an_order_by_index_has_the_unset_last_both_ways() {
-    let state =
-        events(6, |at, event| event.time = (at % 2 == 0).then(|| super::lists::at(-i64::try_from(at).unwrap()).unwrap()));
+    let state = events(6, |at, event| event.time = (at % 2 == 0).then(|| super::lists::at(-i64::try_from(at).unwrap())));
     let check = |order_by: &str, expected: [&str; 6]| {
         for page_size in 1..=7 {
             let request = ListRecordsRequest { page_size, ..ask("", order_by) };
@@ -560,7 +561,7 @@ fn an_order_by_index_has_the_unset_last_both_ways() {
 
 #[test]
 fn an_order_whose_names_run_against_the_index_is_sorted() {
-    let state = events(4, |number, event| event.time = at(i64::try_from(number / 2).unwrap()));
+    let state = events(4, |number, event| event.time = Some(at(i64::try_from(number / 2).unwrap())));
     let request = ListRecordsRequest { page_size: 1, ..ask("", "time.earliest desc, name") };
     let found = pages(&state, Kind::Event, 1, &request, &Limits::default()).unwrap();
     assert_eq!(ids_of(&found.concat()), ["00002", "00003", "00000", "00001"]);
@@ -568,7 +569,7 @@ fn an_order_whose_names_run_against_the_index_is_sorted() {
 
 #[test]
 fn two_comparisons_with_many_times_may_hold_of_two_of_them() {
-    let hop = |seconds| proto::Attribution { said_at: at(seconds), ..Default::default() };
+    let hop = |seconds| proto::Attribution { said_at: Some(at(seconds)), ..Default::default() };
     let claim = proto::Claim { name: "claims/c".into(), attribution: vec![hop(1), hop(100)], ..Default::default() };
     let mut state = MemoryState::default();
     let version = Version { revision: 1, change: ChangeKind::Created, redirect: None, record: claim.encode_to_vec().into() };
@@ -599,7 +600,7 @@ fn an_index_is_read_instead_of_all_records() {
         event.external_ids = vec![format!("x:{at}")];
         event.types = vec![format!("t:{}", at % 500), "t:all".into()];
         event.labels = vec![format!("l:{}", at % 3)];
-        event.time = super::lists::at(i64::try_from(at).unwrap());
+        event.time = Some(super::lists::at(i64::try_from(at).unwrap()));
         event.participants = vec![proto::Participant { actor: format!("actors/a{}", at % 1000), ..Default::default() }];
     });
     let check = |filter: &str, order_by: &str, matches: usize, reads_max: u64, plan: &str| {
@@ -652,6 +653,22 @@ fn keys_of_origins_alone_are_read_where_the_filter_asks_for_them() {
         explain(Kind::Claim, &ask("attribution.role = ORIGIN AND attribution.actors:\"actors/nis\"", ""), &Limits::default())
             .unwrap();
     assert!(plan.starts_with("(index attribution.actors"), "two hops may be meant: {plan}");
+}
+
+#[test]
+fn a_name_that_leads_to_an_erased_record_is_still_found_where_it_is_stored() {
+    let mut state = MemoryState::default();
+    let mut write = |kind, id: &str, change, redirect: Option<&str>, record: Vec<u8>| {
+        let version = Version { revision: 1, change, redirect: redirect.map(str::to_owned), record: record.into() };
+        state.write(kind, id, &version);
+    };
+    write(Kind::Actor, "a", ChangeKind::Merged, Some("actors/b"), Vec::new());
+    write(Kind::Actor, "b", ChangeKind::Erased, None, Vec::new());
+    let about = proto::Claim { name: "claims/c".into(), about: vec!["actors/a".into()], ..Default::default() };
+    write(Kind::Claim, "c", ChangeKind::Created, None, about.encode_to_vec());
+    let count = |filter: &str| page(&state, Kind::Claim, 1, &ask(filter, ""), &Limits::default()).unwrap().records.len();
+    assert_eq!(count("about:\"actors/a\""), 1);
+    assert_eq!(count("about:\"actors/b\""), 0);
 }
 
 #[test]
