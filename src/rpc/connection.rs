@@ -33,7 +33,7 @@ const ROUNDS: usize = 2;
 /// What happens on one connection, as far as its end depends on it.
 #[derive(Debug)]
 pub(crate) struct Traffic {
-    peer: Box<str>,
+    peer: Arc<str>,
     /// Calls that ever began.
     began: AtomicU64,
     /// Calls in progress, streams too.
@@ -44,6 +44,10 @@ pub(crate) struct Traffic {
     /// would cost each call.
     open_by_round: [AtomicUsize; ROUNDS],
 }
+
+/// The other end of a connection: who a caller is where nobody has to say.
+#[derive(Clone, Debug)]
+pub(crate) struct Peer(pub(crate) Arc<str>);
 
 /// A call that [`Traffic`] counts. The round is that in which a unary one began.
 #[derive(Clone, Copy, Debug)]
@@ -66,6 +70,11 @@ impl Traffic {
     /// The other end.
     pub(super) fn peer(&self) -> &str {
         &self.peer
+    }
+
+    /// The other end, for whoever answers a call.
+    pub(super) fn to_peer(&self) -> Peer {
+        Peer(Arc::clone(&self.peer))
     }
 
     /// A call begins. Hand the answer to [`Self::end`].

@@ -26,6 +26,7 @@ use super::{
     records::{Pools, Records},
     server::ServeError,
     services::{self, Health},
+    streams::Streams,
 };
 use crate::store::Store;
 
@@ -48,7 +49,9 @@ pub async fn in_process(store: Store) -> Result<Channel, ServeError> {
     let pools = Arc::new(Pools::new(&options));
     let health = Health::new().await;
     health.set(true).await;
-    let records = Records::new(store, Arc::clone(&options), pools);
+    // Streams end with the channel, as each notices when its client goes.
+    let streams = Streams::new(TaskTracker::new(), CancellationToken::new());
+    let records = Records::new(store, Arc::clone(&options), pools, streams);
     let services = Arc::new(services::services(records, &health, &options).map_err(ServeError::Reflection)?);
     let load = Arc::new(Load::default());
     let connect = move |connections: &mut JoinSet<()>, io: DuplexStream| {

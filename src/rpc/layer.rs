@@ -73,7 +73,7 @@ where
                     Stage::Refused(status::deadline(Duration::ZERO))
                 } else {
                     // A service that panics before it has a future is caught with those that panic later.
-                    match catch_unwind(AssertUnwindSafe(|| self.inner.call(prepared(request, held)))) {
+                    match catch_unwind(AssertUnwindSafe(|| self.inner.call(prepared(request, held, streaming)))) {
                         Ok(answer) => Stage::Waiting(answer),
                         Err(panic) => Stage::Refused(panicked(&*panic, call.path())),
                     }
@@ -86,7 +86,10 @@ where
 }
 
 /// The request as the service gets it.
-fn prepared<B>(mut request: Request<B>, held: Arc<Held>) -> Request<Counted<B>> {
+fn prepared<B>(mut request: Request<B>, held: Arc<Held>, streaming: bool) -> Request<Counted<B>> {
+    if streaming {
+        request.extensions_mut().insert(held.scope().traffic.to_peer());
+    }
     if request.headers().contains_key("grpc-encoding") {
         // What is unpacked counts, too: the handler will know how much it is.
         request.extensions_mut().insert(Arc::clone(&held));
@@ -95,6 +98,8 @@ fn prepared<B>(mut request: Request<B>, held: Arc<Held>) -> Request<Counted<B>> 
         // which is no wish: to compress each Get for them would cost more than the Get.
         request.headers_mut().remove("grpc-accept-encoding");
     }
+    // What a stream has sent is gone once it was read; how much of it waits is bounded by flow control.
+    let held = (!streaming).then_some(held);
     request.map(|body| Counted { body, held })
 }
 
@@ -102,7 +107,7 @@ fn prepared<B>(mut request: Request<B>, held: Arc<Held>) -> Request<Counted<B>> 
 #[derive(Debug)]
 pub(crate) struct Counted<B> {
     body: B,
-    held: Arc<Held>,
+    held: Option<Arc<Held>>,
 }
 
 impl<B> HttpBody for Counted<B>
@@ -116,8 +121,8 @@ where
         let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
         Poll::Ready(frame.map(|frame| {
             let frame = frame.map_err(Into::into)?;
-            if let Some(data) = frame.data_ref() {
-                self.held.charge(data.len())?;
+            if let (Some(data), Some(held)) = (frame.data_ref(), &self.held) {
+                held.charge(data.len())?;
             }
             Ok(frame)
         }))

@@ -15,9 +15,13 @@ mod load;
 mod services;
 
 mod admin;
+mod export;
 mod info;
+mod ingest;
 mod pool;
 mod records;
+mod streams;
+mod watch;
 
 mod codec;
 mod encoded;

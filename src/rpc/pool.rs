@@ -15,7 +15,10 @@ use std::{
     time::Duration,
 };
 
-use tokio::{sync::Semaphore, task, time};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    task, time,
+};
 use tonic::Status;
 
 use super::status;
@@ -44,12 +47,25 @@ impl Pool {
 
     /// Runs a job. Dropping the answer takes a waiting job out of the queue; a running one goes on to its end.
     pub(crate) async fn run<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> Result<T, Status> {
-        let permit = if let Ok(permit) = Arc::clone(&self.free).try_acquire_owned() {
-            permit
-        } else {
-            let _place = self.queue()?;
-            Arc::clone(&self.free).acquire_owned().await.map_err(|_| status::shutting_down())?
-        };
+        if let Ok(permit) = Arc::clone(&self.free).try_acquire_owned() {
+            return Self::run_with(permit, job).await;
+        }
+        let place = self.queue()?;
+        let permit = Arc::clone(&self.free).acquire_owned().await.map_err(|_| status::shutting_down())?;
+        drop(place);
+        Self::run_with(permit, job).await
+    }
+
+    /// As [`Self::run`], but waits however many wait: for streams, of which there is a bounded number.
+    pub(crate) async fn run_when_free<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> Result<T, Status> {
+        let permit = Arc::clone(&self.free).acquire_owned().await.map_err(|_| status::shutting_down())?;
+        Self::run_with(permit, job).await
+    }
+
+    async fn run_with<T: Send + 'static>(
+        permit: OwnedSemaphorePermit,
+        job: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Status> {
         let done = task::spawn_blocking(move || {
             let answer = job();
             drop(permit);

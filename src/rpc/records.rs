@@ -2,15 +2,23 @@
 //!
 //! Knows the store's public API. Must not know keys, engines or how an error becomes a status.
 
-use std::{pin::Pin, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use prost::Message;
-use tokio_stream::Stream;
 use tonic::{Request, Response, Status, async_trait};
 
 use super::{
-    Encoded, Received, generated::record_service_server::RecordService, info, load::Held, options::ServerOptions, pool::Pool,
+    Encoded, Received,
+    connection::Peer,
+    export,
+    generated::record_service_server::RecordService,
+    info, ingest,
+    load::Held,
+    options::ServerOptions,
+    pool::Pool,
     status,
+    streams::{Answers, Streams},
+    watch::Watch,
 };
 use crate::{
     model::Kind,
@@ -24,6 +32,8 @@ pub(crate) struct Records {
     store: Store,
     options: Arc<ServerOptions>,
     pools: Arc<Pools>,
+    /// Where streams run.
+    streams: Streams,
     /// Without authentication all callers share one scope of request ids.
     caller: Caller,
 }
@@ -31,8 +41,8 @@ pub(crate) struct Records {
 /// Where work runs that takes long. Two, so that commits do not wait for scans.
 #[derive(Debug)]
 pub(crate) struct Pools {
-    /// Lists, batches, history, reads that wait for the clock.
-    reads: Pool,
+    /// Lists, batches, history, reads that wait for the clock, what streams read.
+    pub(super) reads: Pool,
     /// Checks of long commits.
     commits: Pool,
 }
@@ -56,13 +66,10 @@ impl Pools {
 /// Bytes of a commit that is decoded, checked and hashed where it arrives. A longer one would keep Gets waiting there.
 const COMMIT_BYTES_INLINE: usize = 32 << 10;
 
-/// A stream of answers.
-type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
-
 impl Records {
     /// Serves a store.
-    pub(crate) fn new(store: Store, options: Arc<ServerOptions>, pools: Arc<Pools>) -> Self {
-        Self { store, options, pools, caller: Caller::anonymous() }
+    pub(crate) fn new(store: Store, options: Arc<ServerOptions>, pools: Arc<Pools>, streams: Streams) -> Self {
+        Self { store, options, pools, streams, caller: Caller::anonymous() }
     }
 
     fn decode<M: Message + Default>(&self, request: Request<Received<M>>) -> Result<M, Status> {
@@ -206,22 +213,26 @@ impl RecordService for Records {
 
     async fn ingest(
         &self,
-        _: Request<tonic::Streaming<Received<proto::IngestRequest>>>,
+        requests: Request<tonic::Streaming<Received<proto::IngestRequest>>>,
     ) -> Result<Response<Self::IngestStream>, Status> {
-        Err(status::unimplemented(
-            "Ingest is not in this version: send each commit with Commit, up to 1000 mutations a call and many calls at once",
-        ))
+        let (store, caller) = (self.store.clone(), self.caller.clone());
+        Ok(self.streams.start(|outlet| ingest::run(store, caller, requests.into_inner(), outlet)))
     }
 
-    async fn watch(&self, _: Request<Received<proto::WatchRequest>>) -> Result<Response<Self::WatchStream>, Status> {
-        Err(status::unimplemented(
-            "Watch is not in this version: follow head_revision of GetServerInfo and read each commit with GetCommit",
-        ))
+    async fn watch(&self, request: Request<Received<proto::WatchRequest>>) -> Result<Response<Self::WatchStream>, Status> {
+        let limits = self.store.limits();
+        let peer = request.extensions().get::<Peer>().map(|peer| peer.0.to_string()).unwrap_or_default();
+        let place = self.streams.watch_place(&peer, limits.watches, limits.watches_caller)?;
+        let request = self.decode(request)?;
+        let (pools, stop) = (Arc::clone(&self.pools), self.streams.stop().clone());
+        let watch = self.read(move |store| Watch::parse(store.clone(), pools, stop, place, request)).await?.into_inner();
+        Ok(self.streams.start(|outlet| watch.run(outlet)))
     }
 
-    async fn export(&self, _: Request<Received<proto::ExportRequest>>) -> Result<Response<Self::ExportStream>, Status> {
-        Err(status::unimplemented(
-            "Export is not in this version: list each collection with page_size 1000, all at one as_of_revision",
-        ))
+    async fn export(&self, request: Request<Received<proto::ExportRequest>>) -> Result<Response<Self::ExportStream>, Status> {
+        let request = self.decode(request)?;
+        let export = self.read(move |store| store.export(&request)).await?.into_inner();
+        let pools = Arc::clone(&self.pools);
+        Ok(self.streams.start(|outlet| export::run(export, pools, outlet)))
     }
 }

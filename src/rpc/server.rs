@@ -18,6 +18,7 @@ use super::{
     options::ServerOptions,
     records::{Pools, Records},
     services::{self, Health},
+    streams::Streams,
 };
 use crate::store::{self, Condition, Store};
 
@@ -59,13 +60,14 @@ pub async fn serve(
     let options = Arc::new(options);
     let pools = Arc::new(Pools::new(&options));
     let health = Health::new().await;
-    let records = Records::new(store.clone(), Arc::clone(&options), Arc::clone(&pools));
-    let services = Arc::new(services::services(records, &health, &options).map_err(ServeError::Reflection)?);
-    let load = Arc::new(Load::default());
     // Everything that runs is in one of these three, and all three are empty at the end.
     let stop = CancellationToken::new();
     let tasks = TaskTracker::new();
     let mut connections = JoinSet::new();
+    let streams = Streams::new(tasks.clone(), stop.child_token());
+    let records = Records::new(store.clone(), Arc::clone(&options), Arc::clone(&pools), streams);
+    let services = Arc::new(services::services(records, &health, &options).map_err(ServeError::Reflection)?);
+    let load = Arc::new(Load::default());
     let condition = task::spawn(report_condition(store.clone(), health.clone(), stop.clone()));
 
     tokio::pin!(shutdown);

@@ -4,6 +4,7 @@
 
 use std::{
     collections::HashMap,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, mpsc},
     time::Duration,
 };
@@ -14,9 +15,9 @@ use tokio::sync::oneshot;
 use ulid::Ulid;
 
 use super::{
-    Inner,
     entry::{Asked, Changed, Committed, Entry, FORMAT, Founded, Resulted, TimeBound, Unchanged, timestamp},
     error::{Error, ErrorKind, Result},
+    inner::{Inner, Place},
     keys,
     mutate::{self, Outcome, Plan, Planned, request::Request},
     replay::{Meta, Overlay, Receipt},
@@ -39,7 +40,14 @@ const REBUILD_RETRY: Duration = Duration::from_secs(1);
 /// What the writer is asked to do.
 pub(super) enum Job {
     /// Commit, and answer when it is durable and can be read.
-    Commit { request: Box<Request>, answer: oneshot::Sender<Result<CommitResponse>> },
+    Commit {
+        /// What to commit.
+        request: Box<Request>,
+        /// Who waits.
+        answer: oneshot::Sender<Result<CommitResponse>>,
+        /// Its place in the queue, held until it is answered.
+        place: Place,
+    },
     /// Make durable that no later commit gets a time up to this one.
     BoundTime { time_us: i64, answer: oneshot::Sender<Result<()>> },
     /// The state failed under a reader: rebuild it.
@@ -58,7 +66,7 @@ pub(super) struct Writer {
 
 /// An answer that is given once the group it belongs to is durable.
 enum Answer {
-    Commit(oneshot::Sender<Result<CommitResponse>>, Result<CommitResponse>),
+    Commit { to: oneshot::Sender<Result<CommitResponse>>, outcome: Result<CommitResponse>, _place: Place },
     Bound(oneshot::Sender<Result<()>>),
 }
 
@@ -110,9 +118,10 @@ impl Writer {
                 && let Some(job) = jobs.next()
             {
                 match job {
-                    Job::Commit { request, answer } => {
+                    Job::Commit { request, answer, place } => {
                         let outcome = self.decide(&mut group, *request);
-                        group.answers.push(Answer::Commit(answer, outcome));
+                        rebuild |= outcome.as_ref().is_err_and(|error| error.reason == ErrorReason::StoreRebuilding);
+                        group.answers.push(Answer::Commit { to: answer, outcome, _place: place });
                     }
                     Job::BoundTime { time_us, answer } => {
                         group.bound_time(time_us)?;
@@ -124,7 +133,7 @@ impl Writer {
             }
             rebuild |= self.finish(group);
         }
-        if rebuild {
+        if rebuild || self.inner.wants_rebuild() {
             self.rebuild()?;
         }
         Ok(!close)
@@ -138,7 +147,11 @@ impl Writer {
         let Self { ids, inner, .. } = self;
         let now_ms = u64::try_from(inner.options.clock.now_us() / 1000).unwrap_or_default();
         let mut new_id = || new_id(ids, now_ms);
-        let plan = mutate::plan(group.overlay.view(), request.work?, &inner.options.limits, &mut new_id)?;
+        // A panic here is a bug that this one request found. Planning changes nothing, so the others are not harmed.
+        let work = request.work?;
+        let plan =
+            catch_unwind(AssertUnwindSafe(|| mutate::plan(group.overlay.view(), work, &inner.options.limits, &mut new_id)))
+                .unwrap_or_else(|_| Err(Error::internal(format!("planning request {} panicked", request.asked.request_id))))?;
         let sequence = Sequence(group.overlay.meta.sequence + 1);
         if plan.changes.is_empty() {
             let unchanged = Unchanged {
@@ -215,11 +228,12 @@ impl Writer {
         self.meta = meta;
         let applied = engine.apply(batch);
         if let Err(error) = &applied {
-            // The commits stand: they are in the log. Nobody reads until the state holds them again.
+            // The commits stand: they are in the log. Nobody reads until the state holds them again, and head moves then.
             self.inner.rebuilding(0, self.meta.sequence);
             tracing::error!("{error}");
+        } else {
+            self.inner.publish(&self.meta);
         }
-        self.inner.publish(&self.meta);
         answers.into_iter().for_each(Answer::give);
         applied.is_err()
     }
@@ -275,16 +289,15 @@ impl Answer {
     /// Whoever asked may be gone; the commit stands all the same.
     fn give(self) {
         match self {
-            Self::Commit(to, outcome) => drop(to.send(outcome)),
+            Self::Commit { to, outcome, .. } => drop(to.send(outcome)),
             Self::Bound(to) => drop(to.send(Ok(()))),
         }
     }
 
-    /// The group could not be logged. What was refused for its own sake is told so.
+    /// The group could not be logged. What was refused is told the same: the refusal may rest on a commit of the group.
     fn fail(self, error: &Error) {
         match self {
-            Self::Commit(to, Err(own)) => drop(to.send(Err(own))),
-            Self::Commit(to, Ok(_)) => drop(to.send(Err(error.clone()))),
+            Self::Commit { to, .. } => drop(to.send(Err(error.clone()))),
             Self::Bound(to) => drop(to.send(Err(error.clone()))),
         }
     }

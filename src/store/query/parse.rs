@@ -23,6 +23,9 @@ use crate::{
     },
 };
 
+/// Depth that is read at most, whatever the limits say: each level is a call inside a call.
+const DEPTH_MAX: u64 = 128;
+
 /// A filter, or a part of one.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Expr {
@@ -77,7 +80,7 @@ pub(super) enum Literal {
 pub(super) fn parse(text: &str, limits: &Limits) -> Result<Expr> {
     within("filter", "filter.chars", limits.filter_chars, text.chars().count())?;
     let tokens = tokens(text).map_err(|mistake| mistake.into_error(Of::Filter, text))?;
-    within("filter", "filter.depth", limits.filter_depth, depth(&tokens))?;
+    within("filter", "filter.depth", limits.filter_depth.min(DEPTH_MAX), depth(&tokens))?;
     within("filter", "filter.terms", limits.filter_terms, terms(&tokens))?;
     let mut parser = Parser { tokens: &tokens, end: text.len() };
     parser.filter().map_err(|mistake| mistake.into_error(Of::Filter, text))
