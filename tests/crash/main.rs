@@ -13,7 +13,9 @@ mod sabotage;
 mod script;
 mod traffic;
 
+mod calls;
 mod damage;
 mod failing_state;
 mod kill;
 mod power;
+mod shared_folder;
