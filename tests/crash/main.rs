@@ -7,6 +7,7 @@
 
 mod inspect;
 mod life;
+mod own_disk;
 mod process;
 mod rounds;
 mod sabotage;
@@ -16,6 +17,7 @@ mod traffic;
 mod calls;
 mod damage;
 mod failing_state;
+mod full_disk;
 mod kill;
 mod power;
 mod shared_folder;
