@@ -223,6 +223,26 @@ fn a_byte_flipped_in_the_log_is_reported_and_never_served() {
     }
 }
 
+/// A damaged end looks like a frame that a crash tore; but no crash takes from the log what the state holds.
+#[test]
+fn a_byte_flipped_in_the_last_entry_of_the_log_is_reported() {
+    let seed = seed();
+    loudly(&format!("seed {seed}"));
+    for left in [Left::closed(seed), Left::killed(seed)] {
+        let segments = fs::read_dir(left.path("log")).expect("the log").map(|entry| entry.expect("a name").path());
+        let written = segments.filter_map(|path| {
+            let bytes = fs::read(&path).expect("a segment");
+            // An empty segment may lie ready.
+            let last = bytes.iter().rposition(|byte| *byte != 0)?;
+            Some((path, last))
+        });
+        let (segment, last) = written.max().expect("a log has a segment");
+        let name = segment.strip_prefix(&left.script.folder).expect("it is in the folder");
+        let outcome = left.inspect(|folder| flip(&folder.join(name), last, 0)).1;
+        assert!(matches!(outcome, Outcome::Reported(_)), "{}: {outcome:?}", left.how);
+    }
+}
+
 fn flip(path: &Path, at: usize, bit: u8) {
     let mut bytes = fs::read(path).expect("the file");
     bytes[at] ^= 1 << bit;

@@ -117,9 +117,7 @@ fn skeleton(expression: &aip_160::Expression) -> Option<String> {
 
 fn our_skeleton(tree: &random::Tree) -> String {
     use random::Tree;
-    let all = |parts: &[Tree], join: &str| {
-        format!("({})", parts.iter().map(our_skeleton).collect::<Vec<_>>().join(join))
-    };
+    let all = |parts: &[Tree], join: &str| format!("({})", parts.iter().map(our_skeleton).collect::<Vec<_>>().join(join));
     match tree {
         Tree::All(parts) => all(parts, " AND "),
         Tree::Any(parts) => all(parts, " OR "),
