@@ -387,9 +387,13 @@ fn catch_up(inner: &Inner) -> Result<Meta> {
         engine.reset_state()?;
     }
     let mut meta = Overlay::read_meta(engine)?;
-    if meta.sequence > 0 && (meta.format != FORMAT || meta.sequence > head.0) {
-        let (format, state, log) = (meta.format, meta.sequence, head.0);
-        tracing::warn!(format, state, log, "rebuilding the state from the log: it is of another format, or ahead of the log");
+    if meta.sequence > head.0 {
+        // The state is written once the log is durable. So this is no crash: the log's end is damaged and looks like a torn frame.
+        let lost = format!("it ends at entry {}, and the state holds entry {} that was in it", head.0, meta.sequence);
+        return Err(engine::Error::Corrupt(lost).into());
+    }
+    if meta.sequence > 0 && meta.format != FORMAT {
+        tracing::warn!(format = meta.format, "rebuilding the state from the log: it is of another format");
         engine.reset_state()?;
         meta = Meta::default();
     }

@@ -204,7 +204,7 @@ fn a_byte_flipped_in_the_log_is_reported_and_never_served() {
             let bytes = fs::read(segment).expect("a segment");
             // Most of a segment may be empty: half of the flips are where something is written.
             let written: Vec<_> = (0..bytes.len()).filter(|at| bytes[*at] != 0).collect();
-            let at = if rng.bool() { rng.usize(..bytes.len()) } else { rng.choice(written).expect("a header at least") };
+            let at = rng.choice(written).filter(|_| rng.bool()).unwrap_or_else(|| rng.usize(..bytes.len()));
             let bit = rng.u8(..8);
             let name = segment.strip_prefix(&left.script.folder).expect("it is in the folder");
             let outcome = left.inspect(|folder| flip(&folder.join(name), at, bit)).1;
@@ -220,6 +220,26 @@ fn a_byte_flipped_in_the_log_is_reported_and_never_served() {
             reported + harmless
         ));
         assert!(reported > 0, "some flip hit an entry");
+    }
+}
+
+/// A damaged end looks like a frame that a crash tore; but no crash takes from the log what the state holds.
+#[test]
+fn a_byte_flipped_in_the_last_entry_of_the_log_is_reported() {
+    let seed = seed();
+    loudly(&format!("seed {seed}"));
+    for left in [Left::closed(seed), Left::killed(seed)] {
+        let segments = fs::read_dir(left.path("log")).expect("the log").map(|entry| entry.expect("a name").path());
+        let written = segments.filter_map(|path| {
+            let bytes = fs::read(&path).expect("a segment");
+            // An empty segment may lie ready.
+            let last = bytes.iter().rposition(|byte| *byte != 0)?;
+            Some((path, last))
+        });
+        let (segment, last) = written.max().expect("a log has a segment");
+        let name = segment.strip_prefix(&left.script.folder).expect("it is in the folder");
+        let outcome = left.inspect(|folder| flip(&folder.join(name), last, 0)).1;
+        assert!(matches!(outcome, Outcome::Reported(_)), "{}: {outcome:?}", left.how);
     }
 }
 

@@ -16,6 +16,7 @@ use annals::{
         Engine, StateCondition,
         embedded::{EmbeddedEngine, Options, disk::LocalDisk},
     },
+    proto::ErrorReason,
     store::{self, Store},
 };
 
@@ -32,6 +33,8 @@ pub(crate) const SCRIPT: &str = "ANNALS_CRASH_SCRIPT";
 pub(crate) const ARGUMENTS: [&str; 4] = ["--exact", "life::a_life", "--ignored", "--nocapture"];
 /// Small, so that a life crosses several, and some commits need one of their own.
 const SEGMENT_BYTES: u64 = 512 << 10;
+/// How often a request is sent that is refused for a reason that passes.
+const ATTEMPTS: u64 = 1000;
 
 #[test]
 #[ignore = "is started by the other tests, as a process of its own"]
@@ -128,14 +131,27 @@ fn commit_some(script: &Script, store: &Store, count: u64) {
     let mut writer = Writer::new(script.seed, 0);
     script.acknowledged.iter().flatten().for_each(|_| drop(writer.step()));
     for _ in 0..count {
-        commit_next(&mut writer, 0, store);
+        if !commit_next(&mut writer, 0, store) {
+            // The requests that follow build on it; sent all the same, they show that nothing else is acknowledged.
+            writer = Writer::new(!script.seed, 0);
+        }
     }
 }
 
-/// Whether the request was acknowledged.
+/// Whether the request was acknowledged. One that is refused for a reason that passes is sent again.
 fn commit_next(writer: &mut Writer, number: usize, store: &Store) -> bool {
     let step = writer.steps();
-    match store.commit(writer.step().request) {
+    let request = writer.step().request;
+    let mut outcome = store.commit(request.clone());
+    for _ in 0..ATTEMPTS {
+        match &outcome {
+            Err(error) if error.reason == ErrorReason::StoreRebuilding => drop(store.wait_until_serving()),
+            Err(error) if error.reason == ErrorReason::StorageFull => std::thread::yield_now(),
+            _ => break,
+        }
+        outcome = store.commit(request.clone());
+    }
+    match outcome {
         Ok(response) => {
             say(&Said::Acknowledged { writer: number, step, answer: acknowledged(&response) });
             true

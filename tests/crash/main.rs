@@ -7,13 +7,17 @@
 
 mod inspect;
 mod life;
+mod own_disk;
 mod process;
 mod rounds;
 mod sabotage;
 mod script;
 mod traffic;
 
+mod calls;
 mod damage;
 mod failing_state;
+mod full_disk;
 mod kill;
 mod power;
+mod shared_folder;
