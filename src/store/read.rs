@@ -16,9 +16,10 @@ use super::{
     inner::Inner,
     mutate::{self, Outcome, request::Request},
     query::{self, page_size, token},
+    queue::Job,
     version::Version,
     view::View,
-    writer::{Job, new_id},
+    writer::new_id,
 };
 use crate::{
     engine::{self, Seek, Sequence},
@@ -288,7 +289,7 @@ fn as_of_time(inner: &Inner, time: &Timestamp) -> Result<u64> {
     }
     if time_us > inner.meta().time_bound_us {
         let (answer, bound) = oneshot::channel();
-        inner.send(Job::BoundTime { time_us, answer })?;
+        inner.queue.send(Job::BoundTime { time_us, answer })?;
         bound.blocking_recv().unwrap_or_else(|_| Err(Error::shutting_down()))?;
     }
     inner.answer_time(time_us)?;

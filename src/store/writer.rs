@@ -17,9 +17,10 @@ use ulid::Ulid;
 use super::{
     entry::{Asked, Changed, Committed, Entry, FORMAT, Founded, Resulted, TimeBound, Unchanged, timestamp},
     error::{Error, ErrorKind, Result},
-    inner::{Inner, Place},
+    inner::Inner,
     keys,
     mutate::{self, Outcome, Plan, Planned, request::Request},
+    queue::{Job, Place},
     replay::{Meta, Overlay, Receipt},
 };
 use crate::{
@@ -36,25 +37,6 @@ const GROUP_BYTES_MAX: usize = 16 << 20;
 const TIME_BOUND_AHEAD_US: i64 = 1_000_000;
 /// How long the writer waits before it looks again whether the state can be rebuilt.
 const REBUILD_RETRY: Duration = Duration::from_secs(1);
-
-/// What the writer is asked to do.
-pub(super) enum Job {
-    /// Commit, and answer when it is durable and can be read.
-    Commit {
-        /// What to commit.
-        request: Box<Request>,
-        /// Who waits.
-        answer: oneshot::Sender<Result<CommitResponse>>,
-        /// Its place in the queue, held until it is answered.
-        place: Place,
-    },
-    /// Make durable that no later commit gets a time up to this one.
-    BoundTime { time_us: i64, answer: oneshot::Sender<Result<()>> },
-    /// The state failed under a reader: rebuild it.
-    Rebuild,
-    /// Answer what has queued before, then end.
-    Close,
-}
 
 /// The writer's own state. Lives on its thread.
 pub(super) struct Writer {

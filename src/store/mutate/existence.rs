@@ -6,8 +6,8 @@ use super::{
     Changes, Outcome, Planned, Sets, body,
     finding::{Finding, refuse},
     identity::external_ids,
-    request::{FieldMask, Operation, Sent, Work, duplicate},
-    rules::Update,
+    request::{Operation, Sent, Work, duplicate},
+    update::{FieldMask, Update},
 };
 use crate::{
     model::{Name, schema, wire},
@@ -175,8 +175,8 @@ impl Changes<'_> {
         self.claim(index, &target.name)?;
         let mut parts = wire::Parts::of(body(&target.version.record));
         let former = texts(&before.record, schema::MERGED_NAMES);
-        append(&mut parts, schema::MERGED_NAMES, std::iter::once(name.to_string()).chain(former));
-        append(&mut parts, schema::EXTERNAL_IDS, external_ids(&before.record).map(str::to_owned));
+        parts.add_texts(schema::MERGED_NAMES, std::iter::once(name.to_string()).chain(former));
+        parts.add_texts(schema::EXTERNAL_IDS, external_ids(&before.record).map(str::to_owned));
         let (merged_name, outcome) = self.replace(name.clone(), before, ChangeKind::Merged);
         if let Some(planned) = self.planned.last_mut() {
             planned.redirect = Some(target.name.clone());
@@ -203,10 +203,10 @@ impl Changes<'_> {
             std::iter::once(name.to_string()).chain(texts(&before.record, schema::MERGED_NAMES)).collect();
 
         let mut restored = wire::Parts::of(body(&before.record));
-        retain(&mut restored, schema::EXTERNAL_IDS, |id| given_back.contains(id));
+        restored.retain_texts(schema::EXTERNAL_IDS, |id| given_back.contains(id));
         let mut left = wire::Parts::of(body(&target.version.record));
-        retain(&mut left, schema::EXTERNAL_IDS, |id| !given_back.contains(id));
-        retain(&mut left, schema::MERGED_NAMES, |merged| !former.contains(merged));
+        left.retain_texts(schema::EXTERNAL_IDS, |id| !given_back.contains(id));
+        left.retain_texts(schema::MERGED_NAMES, |merged| !former.contains(merged));
 
         let (restored_name, outcome) = self.replace(name, before, ChangeKind::Unmerged);
         if let Some(planned) = self.planned.last_mut() {
@@ -355,23 +355,4 @@ fn erased(name: &Name, version: &Version) -> Finding {
 
 fn texts(record: &[u8], number: u32) -> Vec<String> {
     wire::texts(record, number).map(str::to_owned).collect()
-}
-
-/// Adds texts to a repeated field, each once.
-pub(super) fn append(parts: &mut wire::Parts, number: u32, texts: impl IntoIterator<Item = String>) {
-    let mut raw = parts.get(number).to_vec();
-    for text in texts {
-        if !wire::texts(&raw, number).any(|present| present == text) {
-            wire::put_bytes(number, text.as_bytes(), &mut raw);
-        }
-    }
-    parts.set(number, raw);
-}
-
-fn retain(parts: &mut wire::Parts, number: u32, keep: impl Fn(&str) -> bool) {
-    let mut raw = Vec::new();
-    for text in wire::texts(parts.get(number), number).filter(|text| keep(text)) {
-        wire::put_bytes(number, text.as_bytes(), &mut raw);
-    }
-    parts.set(number, raw);
 }

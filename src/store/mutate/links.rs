@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use super::{
     Changes, Planned,
+    checked::decode,
     finding::{Finding, refuse},
-    rules::decode,
 };
 use crate::{
     engine::Direction,
