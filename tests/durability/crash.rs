@@ -15,7 +15,7 @@ use std::{
 };
 
 use annals::engine::{
-    Engine, Error, Sequence, StateCondition,
+    Engine, Error, Sequence, State, StateCondition,
     embedded::disk::{Disk, DiskFile, LocalDisk, Space},
 };
 

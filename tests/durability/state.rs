@@ -11,7 +11,7 @@ use std::{
 };
 
 use annals::engine::{
-    Batch, Direction, Engine, Error, KEY_BYTES_MAX, Sequence, StateCondition, VALUE_BYTES_MAX, Write,
+    Batch, Direction, Engine, Error, KEY_BYTES_MAX, Sequence, State, StateCondition, VALUE_BYTES_MAX, Write,
     embedded::{EmbeddedEngine, Options, disk::LocalDisk},
 };
 use bytes::Bytes;

@@ -129,6 +129,28 @@ fn a_folder_is_filled_read_as_it_was_and_verified_without_a_server() {
 }
 
 #[test]
+fn lists_are_filtered_ordered_cut_and_explained() {
+    let folder = TempDir::new().expect("a folder");
+    let data = folder.path().join("data").to_string_lossy().into_owned();
+    ok(&["commit", "--data", &data, SEED]);
+    let all = ok(&["list", "estimates", "--data", &data, "--limit", "0", "--page-size", "3", "--json"]);
+    let names: Vec<Value> =
+        all.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON")["name"].clone()).collect();
+    assert!(names.len() > 6 && names.is_sorted_by(|a, b| a.as_str() < b.as_str()), "{names:?}");
+    let filter = "estimand.measure = \"measure:troops_deployed\" AND aspect = INCREMENT";
+    let some = ok(&["list", "estimates", "--data", &data, "--filter", filter, "--order-by", "name desc", "--limit", "2"]);
+    let lines: Vec<_> = some.lines().collect();
+    assert!(lines.len() == 3 && lines[0].starts_with("NAME") && lines[1] > lines[2], "{some}");
+    for arguments in [&["--data", data.as_str()][..], &[]] {
+        let plan =
+            ok(&[&["list", "claims", "--filter", "attribution.actors:\"actors/nis\"", "--explain"][..], arguments].concat());
+        assert!(plan.contains("attribution.actors"), "{plan}");
+    }
+    let (_, text) = fails(&["list", "events", "--data", &data, "--filter", "titel = 1"]);
+    assert!(text.contains("FILTER_INVALID") && text.matches("titel").count() == 1, "{text}");
+}
+
+#[test]
 fn errors_say_what_is_wrong_and_what_to_do() {
     let folder = TempDir::new().expect("a folder");
     let data = folder.path().join("data").to_string_lossy().into_owned();
