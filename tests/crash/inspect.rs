@@ -126,9 +126,7 @@ impl<'a> Inspection<'a> {
         if *purpose == Purpose::Commit {
             first = compared.revision + 1;
             for (writer, steps) in writers.iter_mut().zip(&compared.steps) {
-                while writer.steps() < *steps {
-                    writer.step();
-                }
+                writer.skip(*steps);
             }
         }
         let mut unread = false;
@@ -194,7 +192,7 @@ impl<'a> Inspection<'a> {
                 let id = request.request_id.clone();
                 match self.patiently(store, || store.commit(request.clone())) {
                     Ok(response) if !response.replayed => {
-                        (self.report)(format!("lost: request {id} was acknowledged and was new"))
+                        (self.report)(format!("lost: request {id} was acknowledged and was new"));
                     }
                     Ok(response) if acknowledged(&response) != *answer => {
                         (self.report)(format!("request {id} was answered {answer:?} and is answered {response:?}"));
