@@ -22,8 +22,8 @@ const SETTLED: Duration = Duration::from_millis(2500);
 /// A data folder as a process left it, and what it must answer.
 struct Left {
     how: &'static str,
-    /// Holds the data folder and files beside it.
-    folder: tempfile::TempDir,
+    /// Holds the data folder and files beside it, which go with it.
+    _files: tempfile::TempDir,
     script: Script,
     /// What an inspection of the undamaged folder found.
     inspected: Inspected,
@@ -83,7 +83,7 @@ impl Left {
             }
         }
         script.purpose = Purpose::Inspect;
-        let mut left = Self { how, folder, script, inspected: Inspected::default() };
+        let mut left = Self { how, _files: folder, script, inspected: Inspected::default() };
         let (inspected, outcome) = left.inspect(|_| {});
         assert_eq!(outcome, Outcome::Harmless, "{how}, undamaged");
         left.inspected = inspected.expect("an undamaged folder can be inspected");

@@ -194,7 +194,7 @@ impl<'a> Inspection<'a> {
                 let id = request.request_id.clone();
                 match self.patiently(store, || store.commit(request.clone())) {
                     Ok(response) if !response.replayed => {
-                        (self.report)(format!("lost: request {id} was acknowledged and was new"))
+                        (self.report)(format!("lost: request {id} was acknowledged and was new"));
                     }
                     Ok(response) if acknowledged(&response) != *answer => {
                         (self.report)(format!("request {id} was answered {answer:?} and is answered {response:?}"));

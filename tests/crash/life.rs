@@ -107,7 +107,9 @@ fn commit_until_killed(script: &Script, store: &Store, from: u64) {
         for (number, answers) in script.acknowledged.iter().enumerate() {
             scope.spawn(move || {
                 let mut writer = Writer::new(script.seed, number);
-                answers.iter().for_each(|_| drop(writer.step()));
+                for _ in answers {
+                    drop(writer.step());
+                }
                 while commit_next(&mut writer, number, store) {}
             });
         }

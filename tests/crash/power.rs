@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// The longest life after its inspection.
-const LIFE_MAX: Duration = Duration::from_millis(1000);
+const LIFE_MAX: Duration = Duration::from_secs(1);
 /// Bytes of the disk, most of which are never written.
 const DISK_BYTES: u64 = 2 << 30;
 

@@ -153,7 +153,7 @@ impl Tally {
                     }
                 }
                 Said::Refused { writer, step, reason } => {
-                    violated(format!("request {step} of writer {writer} was refused: {reason}"))
+                    violated(format!("request {step} of writer {writer} was refused: {reason}"));
                 }
                 Said::Seen { revision } => script.seen = script.seen.max(revision),
             }

@@ -24,7 +24,7 @@ fn a_second_process_is_refused_and_told_who_has_the_folder() {
     first.wait_for(|said| matches!(said, Said::Acknowledged { step: 2, .. }));
     let refused = Store::open(&script.folder).map(drop).expect_err("the folder is in use");
     let holder = format!("is in use by process {}", first.id());
-    assert!(refused.message.contains(&holder), "{:?} in {refused}", holder);
+    assert!(refused.message.contains(&holder), "{holder:?} in {refused}");
     assert!(refused.message.contains(&script.folder.display().to_string()), "{refused}");
 
     let (_, by_itself) = first.kill();

@@ -184,16 +184,15 @@ impl Writer {
     /// By an external id: of a record that is there, or of a new one.
     fn upsert(&mut self, draft: &mut Draft) {
         let found = if draft.rng.bool() { self.pick(draft, &Standing::Live) } else { None };
-        let (event, kind, mut known) = match found {
-            Some((event, known)) => (event, ChangeKind::Updated, known),
-            None => {
-                let event = self.next_event;
-                self.next_event += 1;
-                let external_ids = [self.external_id(event)].into();
-                let (title, description) = (String::new(), draft.description());
-                let known = Known { title, description, external_ids, merged_names: BTreeSet::new(), standing: Standing::Live };
-                (event, ChangeKind::Created, known)
-            }
+        let (event, kind, mut known) = if let Some((event, known)) = found {
+            (event, ChangeKind::Updated, known)
+        } else {
+            let event = self.next_event;
+            self.next_event += 1;
+            let external_ids = [self.external_id(event)].into();
+            let (title, description) = (String::new(), draft.description());
+            let known = Known { title, description, external_ids, merged_names: BTreeSet::new(), standing: Standing::Live };
+            (event, ChangeKind::Created, known)
         };
         known.title = draft.title(event);
         known.description = draft.description();

@@ -357,8 +357,8 @@ fn cut_the_power(states: usize, lie: Option<Lie>) -> Vec<String> {
     eprintln!("seed {seed}: run it again with ANNALS_SEED={seed}");
     let mut rng = fastrand::Rng::with_seed(seed);
     let mut bad = Vec::new();
-    let mut seen = 0;
-    while seen < states {
+    let mut tried = 0;
+    while tried < states {
         // A machine that loses its power again and again.
         let mut base = tempfile::tempdir().unwrap();
         let mut boots = 0..;
@@ -378,7 +378,7 @@ fn cut_the_power(states: usize, lie: Option<Lie>) -> Vec<String> {
                 if found.exists() {
                     workload::copy(&found, copy.path());
                 }
-                seen += 1;
+                tried += 1;
                 if let Err(what) = verify(copy.path(), &next_boot_id, seed, acknowledged) {
                     bad.push(format!("after call {moment}: {what}"));
                 }
@@ -389,7 +389,7 @@ fn cut_the_power(states: usize, lie: Option<Lie>) -> Vec<String> {
             }
         }
     }
-    eprintln!("{seen} states, {} bad", bad.len());
+    eprintln!("{tried} states, {} bad", bad.len());
     bad
 }
 

@@ -57,18 +57,18 @@ fn measure() {
     }
     for size in [8, 16, 32, 64, 128, 256] {
         let start = Instant::now();
-        let mut keys = 0;
+        let mut keys = 0_u32;
         for _ in 0..2000 / size {
             let group = entries(1, head + 1..=head + size);
             let batch = batch(&group);
-            keys += batch.stages[0].len();
+            keys += u32::try_from(batch.stages[0].len()).unwrap();
             engine.apply(batch).unwrap();
             head += size;
         }
         println!(
             "stages of {} writes: {:.1} us a write",
-            keys as u64 / (2000 / size),
-            start.elapsed().as_secs_f64() * 1e6 / keys as f64
+            u64::from(keys) / (2000 / size),
+            start.elapsed().as_secs_f64() * 1e6 / f64::from(keys)
         );
     }
     println!("{:?}", engine.disk_usage().unwrap());

@@ -60,9 +60,9 @@ fn a_killed_process_loses_nothing() {
             .spawn()
             .unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let life = Duration::from_millis(rng.u64(1..1500));
+        let lifetime = Duration::from_millis(rng.u64(1..1500));
         let killer = std::thread::spawn(move || {
-            std::thread::sleep(life);
+            std::thread::sleep(lifetime);
             child.kill().unwrap();
             child.wait().unwrap();
         });
