@@ -37,7 +37,8 @@ fn micros(time: prost_types::Timestamp) -> i64 {
 }
 
 fn read_at(store: &Store, time_us: i64) -> Result<bytes::Bytes, annals::store::Error> {
-    let as_of_time = prost_types::Timestamp { seconds: time_us / 1_000_000, nanos: (time_us % 1_000_000 * 1000) as i32 };
+    let as_of_time =
+        prost_types::Timestamp { seconds: time_us / 1_000_000, nanos: i32::try_from(time_us % 1_000_000 * 1000).unwrap() };
     store.get_encoded(
         Kind::Event,
         &GetRecordRequest { name: "events/e".into(), as_of_time: Some(as_of_time), ..Default::default() },
