@@ -22,6 +22,10 @@ pub(super) struct Inner {
     head: AtomicU64,
     /// Whether reads are answered; `condition` says why not.
     readable: AtomicBool,
+    /// Counts how often the state was given up. It moves before anything is taken out of the state.
+    rebuilds: AtomicU64,
+    /// The state failed under a reader, and the writer has not seen to it yet.
+    rebuild_wanted: AtomicBool,
     shared: Mutex<Shared>,
     /// Told when `shared` changes.
     changed: Condvar,
@@ -47,6 +51,8 @@ impl Inner {
             options,
             head: AtomicU64::new(0),
             readable: AtomicBool::new(false),
+            rebuilds: AtomicU64::new(0),
+            rebuild_wanted: AtomicBool::new(false),
             shared: Mutex::new(Shared {
                 condition: Condition::Rebuilding { done: 0, total: 0 },
                 refused: None,
@@ -168,6 +174,24 @@ impl Inner {
         self.set(Condition::Rebuilding { done, total });
     }
 
+    /// Tells the writer that the state failed under a reader. Until it is rebuilt nobody reads.
+    pub(super) fn want_rebuild(&self) {
+        self.rebuilding(0, self.meta().sequence);
+        self.rebuild_wanted.store(true, Ordering::Release);
+        // This only wakes the writer: where the queue is full it is awake, and looks when it has done what it has taken.
+        drop(self.send(Job::Rebuild));
+    }
+
+    /// Whether a reader wants the state rebuilt. Asked by the writer, who then does it.
+    pub(super) fn takes_rebuild(&self) -> bool {
+        self.rebuild_wanted.swap(false, Ordering::AcqRel)
+    }
+
+    /// How often the state was given up so far. What a reader found is worth nothing where this moved meanwhile.
+    pub(super) fn rebuilds(&self) -> u64 {
+        self.rebuilds.load(Ordering::Acquire)
+    }
+
     pub(super) fn refuse_writes(&self, error: &Error) {
         self.lock().refused.get_or_insert_with(|| error.message.clone());
     }
@@ -186,6 +210,9 @@ impl Inner {
 
     fn set(&self, condition: Condition) {
         let mut shared = self.lock();
+        if matches!(condition, Condition::Rebuilding { .. }) {
+            self.rebuilds.fetch_add(1, Ordering::AcqRel);
+        }
         self.readable.store(condition == Condition::Serving, Ordering::Release);
         shared.condition = condition;
         drop(shared);

@@ -241,15 +241,19 @@ impl Store {
     /// Runs a read. Where the state fails under it, the writer is told to rebuild.
     fn read<T>(&self, read: impl FnOnce(&Inner) -> Result<T>) -> Result<T> {
         let inner = self.inner();
+        let rebuilds = inner.rebuilds();
         inner.check_readable()?;
         let outcome = read(inner);
+        if inner.rebuilds() != rebuilds {
+            // The state was emptied under it: what was not found may be there all the same.
+            inner.check_readable()?;
+            return Err(Error::rebuilding(0, inner.meta().sequence));
+        }
         if let Err(error) = &outcome
             && error.reason == ErrorReason::StoreRebuilding
-            && inner.check_readable().is_ok()
         {
-            inner.rebuilding(0, inner.meta().sequence);
-            // The queue is full or the writer gone: then whoever comes next tells it.
-            drop(inner.send(Job::Rebuild));
+            inner.check_readable()?;
+            inner.want_rebuild();
         }
         outcome
     }

@@ -5,7 +5,7 @@
 use std::{
     collections::HashMap,
     sync::{Arc, mpsc},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -42,7 +42,7 @@ pub(super) enum Job {
     Commit { request: Box<Request>, answer: oneshot::Sender<Result<CommitResponse>> },
     /// Make durable that no later commit gets a time up to this one.
     BoundTime { time_us: i64, answer: oneshot::Sender<Result<()>> },
-    /// The state failed under a reader: rebuild it.
+    /// Look whether the state is to be rebuilt.
     Rebuild,
     /// Answer what has queued before, then end.
     Close,
@@ -58,7 +58,8 @@ pub(super) struct Writer {
 
 /// An answer that is given once the group it belongs to is durable.
 enum Answer {
-    Commit(oneshot::Sender<Result<CommitResponse>>, Result<CommitResponse>),
+    /// `rests_on_group`: it was decided when the group held entries, its own or earlier ones.
+    Commit { to: oneshot::Sender<Result<CommitResponse>>, outcome: Result<CommitResponse>, rests_on_group: bool },
     Bound(oneshot::Sender<Result<()>>),
 }
 
@@ -79,10 +80,9 @@ impl Writer {
 
     /// Brings the state up to the log, then works until it is told to close. Gives why it ended, if not by that.
     pub(super) fn run(mut self) -> Result<()> {
-        self.meta = catch_up(&self.inner)?;
-        self.inner.keep_time_bound(self.meta.time_bound_us);
-        self.inner.publish(&self.meta);
-        self.inner.serving();
+        if !self.rebuild()? {
+            return Ok(());
+        }
         loop {
             // The store that holds the sending end tells before it goes.
             let Ok(first) = self.jobs.recv() else { return Ok(()) };
@@ -112,22 +112,22 @@ impl Writer {
                 match job {
                     Job::Commit { request, answer } => {
                         let outcome = self.decide(&mut group, *request);
-                        group.answers.push(Answer::Commit(answer, outcome));
+                        rebuild |= outcome.as_ref().is_err_and(|error| error.reason == ErrorReason::StoreRebuilding);
+                        let rests_on_group = !group.entries.is_empty();
+                        group.answers.push(Answer::Commit { to: answer, outcome, rests_on_group });
                     }
                     Job::BoundTime { time_us, answer } => {
                         self.bound_time(&mut group, time_us)?;
                         group.answers.push(Answer::Bound(answer));
                     }
-                    Job::Rebuild => rebuild = true,
+                    Job::Rebuild => {}
                     Job::Close => close = true,
                 }
             }
-            rebuild |= self.finish(group)?;
+            rebuild |= self.finish(group);
         }
-        if rebuild {
-            self.rebuild()?;
-        }
-        Ok(!close)
+        rebuild |= self.inner.takes_rebuild();
+        Ok(!close && (!rebuild || self.rebuild()?))
     }
 
     /// Decides what becomes of one request, and adds what is to be logged to the group.
@@ -199,11 +199,13 @@ impl Writer {
     }
 
     /// Logs and applies a group, then gives its answers. Gives whether the state failed and must be rebuilt.
-    fn finish(&mut self, group: Group<'_>) -> Result<bool> {
+    fn finish(&mut self, group: Group<'_>) -> bool {
         let Group { overlay, entries, answers, .. } = group;
         if entries.is_empty() {
+            // What was numbered, and failed before it was an entry, never was.
+            self.inner.publish(&self.meta);
             answers.into_iter().for_each(Answer::give);
-            return Ok(false);
+            return false;
         }
         let engine = self.inner.engine.as_ref();
         if let Err(error) = engine.append(Sequence(self.meta.sequence), &entries) {
@@ -215,7 +217,7 @@ impl Writer {
             // What was numbered never was.
             self.inner.publish(&self.meta);
             answers.into_iter().for_each(|answer| answer.fail(&error));
-            return Ok(false);
+            return false;
         }
         let (batch, meta) = overlay.into_batch();
         self.meta = meta;
@@ -227,24 +229,43 @@ impl Writer {
         }
         self.inner.publish(&self.meta);
         answers.into_iter().for_each(Answer::give);
-        Ok(applied.is_err())
+        applied.is_err()
     }
 
-    fn rebuild(&mut self) -> Result<()> {
+    /// Brings the state up to the log, however often it fails meanwhile, and serves. Gives whether to go on: a store may be
+    /// closed before it gets there.
+    fn rebuild(&mut self) -> Result<bool> {
         self.inner.rebuilding(0, self.meta.sequence);
         loop {
             match catch_up(&self.inner) {
                 Ok(meta) => {
                     self.meta = meta;
+                    self.inner.keep_time_bound(self.meta.time_bound_us);
                     self.inner.publish(&self.meta);
                     self.inner.serving();
-                    return Ok(());
+                    return Ok(true);
                 }
                 Err(error) if error.reason == ErrorReason::StoreRebuilding => {
-                    tracing::error!("the state failed again while it was rebuilt: {error}; trying again");
-                    std::thread::sleep(REBUILD_RETRY);
+                    tracing::error!("the state failed while it was rebuilt: {error}; trying again");
+                    if !self.refuse_for(REBUILD_RETRY, &error) {
+                        return Ok(false);
+                    }
                 }
                 Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Answers whoever comes within a time with an error. Gives whether to go on.
+    fn refuse_for(&self, time: Duration, error: &Error) -> bool {
+        let until = Instant::now() + time;
+        loop {
+            match self.jobs.recv_timeout(until.saturating_duration_since(Instant::now())) {
+                Ok(Job::Commit { answer, .. }) => drop(answer.send(Err(error.clone()))),
+                Ok(Job::BoundTime { answer, .. }) => drop(answer.send(Err(error.clone()))),
+                Ok(Job::Rebuild) => {}
+                Err(mpsc::RecvTimeoutError::Timeout) => return true,
+                Ok(Job::Close) | Err(mpsc::RecvTimeoutError::Disconnected) => return false,
             }
         }
     }
@@ -272,16 +293,17 @@ impl Answer {
     /// Whoever asked may be gone; the commit stands all the same.
     fn give(self) {
         match self {
-            Self::Commit(to, outcome) => drop(to.send(outcome)),
+            Self::Commit { to, outcome, .. } => drop(to.send(outcome)),
             Self::Bound(to) => drop(to.send(Ok(()))),
         }
     }
 
-    /// The group could not be logged. What was refused for its own sake is told so.
+    /// The group could not be logged. What was decided without it stands; a refusal that rests on a commit of the group would
+    /// tell of what never was.
     fn fail(self, error: &Error) {
         match self {
-            Self::Commit(to, Err(own)) => drop(to.send(Err(own))),
-            Self::Commit(to, Ok(_)) => drop(to.send(Err(error.clone()))),
+            Self::Commit { to, outcome, rests_on_group: false } => drop(to.send(outcome)),
+            Self::Commit { to, .. } => drop(to.send(Err(error.clone()))),
             Self::Bound(to) => drop(to.send(Err(error.clone()))),
         }
     }

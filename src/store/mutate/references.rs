@@ -18,7 +18,7 @@ use crate::{
 
 /// Referrers that an error names.
 const REFERRERS_NAMED: usize = 10;
-/// Reference keys looked at before an error about them is sent.
+/// Reference keys looked at to count the referrers for an error. That there is none is said only when all were.
 const REFERRERS_COUNTED: usize = 10_000;
 /// Reference keys read at once.
 const REFERRERS_AT_ONCE: usize = 64;
@@ -55,6 +55,7 @@ impl Changes<'_> {
                 if !reference.path.first().is_some_and(|number| planned.sets.contains(*number)) {
                     continue;
                 }
+                let kept = self.kept(planned, reference)?;
                 let mut names = HashMap::new();
                 let mut failed = None;
                 wire::visit_texts(sent, &reference.path, &mut |positions, text| {
@@ -66,10 +67,14 @@ impl Changes<'_> {
                         Ok(Target::Missing) => {
                             findings.push(missing(planned, &reference.at(positions), text, reference.target));
                         }
-                        Ok(Target::Name(name)) if name.to_string() != text => {
-                            names.insert(text.to_owned(), name.to_string());
+                        Ok(Target::Name(name)) => {
+                            let kept = kept.as_ref().filter(|(target, _)| *target == name);
+                            let written = kept.map_or_else(|| name.to_string(), |(_, stored)| stored.clone());
+                            if written != text {
+                                names.insert(text.to_owned(), written);
+                            }
                         }
-                        Ok(Target::Name(_) | Target::Malformed) => {}
+                        Ok(Target::Malformed) => {}
                     }
                 });
                 if let Some(error) = failed {
@@ -94,6 +99,19 @@ impl Changes<'_> {
     /// Whether the references of a planned record are looked at: it sets some, or comes back to life.
     fn is_checked(&self, planned: &Planned) -> bool {
         planned.sent.is_some() || matches!(planned.change, ChangeKind::Created | ChangeKind::Undeleted | ChangeKind::Unmerged)
+    }
+
+    /// Where an immutable reference leads that was set before, and how it is stored: it stays so, under whichever of the
+    /// record's names it is sent again.
+    fn kept(&self, planned: &Planned, reference: &Reference) -> Result<Option<(Name, String)>> {
+        let ([number], Some(before)) = (reference.path.as_slice(), planned.before.as_ref()) else { return Ok(None) };
+        let field = planned.name.kind().schema().fields.iter().find(|field| field.number == *number);
+        if !field.is_some_and(|field| field.immutable) {
+            return Ok(None);
+        }
+        let Some(stored) = wire::texts(&before.record, *number).next() else { return Ok(None) };
+        let Ok(name) = stored.parse::<Name>() else { return Ok(None) };
+        Ok(self.live_target(&name)?.map(|target| (target, stored.to_owned())))
     }
 
     fn target(&self, text: &str, reference: &Reference, labels: &HashMap<String, Name>) -> Result<Target> {
@@ -124,7 +142,10 @@ impl Changes<'_> {
         for target in self.view.names_of(&deleted.name)? {
             let stored = target.to_string();
             let scan = self.view.scan(keys::references_to(&target), Direction::Forward, REFERRERS_AT_ONCE);
-            for entry in scan.take(REFERRERS_COUNTED) {
+            for (looked_at, entry) in scan.enumerate() {
+                if looked_at >= REFERRERS_COUNTED && !referrers.is_empty() {
+                    break;
+                }
                 let (key, _) = entry?;
                 let Some((kind, id)) = keys::referrer(&target, &key) else { continue };
                 let Ok(name) = Name::new(kind, id) else { continue };
