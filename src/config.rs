@@ -168,14 +168,20 @@ impl Config {
         let bounds = [
             (self.cache.0 >= 16 << 20, "cache is at least 16MiB"),
             (self.segment.0 >= 16 << 10, "segment is at least 16KiB"),
-            (rpc.calls_max > 0 && rpc.calls_per_connection_max > 0, "rpc.calls_max and rpc.calls_per_connection_max are at least 1"),
+            (
+                rpc.calls_max > 0 && rpc.calls_per_connection_max > 0,
+                "rpc.calls_max and rpc.calls_per_connection_max are at least 1",
+            ),
             (rpc.connections_max > 0, "rpc.connections_max is at least 1"),
             (rpc.decode_bytes_max >= 4 << 20, "rpc.decode_bytes_max is at least 4194304, the largest request that is accepted"),
             (rpc.answer_time_max >= rpc.call_time_max, "rpc.answer_time_max is at least rpc.call_time_max"),
             (!rpc.call_time_max.is_zero() && !rpc.keepalive_interval.is_zero(), "rpc's times are more than zero"),
             ((16 << 10..1 << 24).contains(&rpc.frame_bytes_max), "rpc.frame_bytes_max is 16384 to 16777215, as HTTP/2 has it"),
             (rpc.stream_window_bytes >= 64 << 10, "rpc.stream_window_bytes is at least 65536"),
-            (rpc.connection_window_bytes >= rpc.stream_window_bytes, "rpc.connection_window_bytes is at least rpc.stream_window_bytes"),
+            (
+                rpc.connection_window_bytes >= rpc.stream_window_bytes,
+                "rpc.connection_window_bytes is at least rpc.stream_window_bytes",
+            ),
         ];
         let broken: Vec<_> = bounds.into_iter().filter(|(holds, _)| !holds).map(|(_, bound)| bound).collect();
         if broken.is_empty() { Ok(()) } else { Err(broken.join("; ")) }

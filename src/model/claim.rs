@@ -8,7 +8,7 @@ use super::{
     Index, Kind, Part, Path, Resource, ResourceType, Violations, attribution, citation, header::Header, language, limit,
     rating, reference, text, time,
 };
-use crate::proto::{self, Citation, record::Record};
+use crate::proto::{self, record::Record};
 
 /// The type as the store sees it.
 pub(super) const TYPE: ResourceType =
@@ -45,17 +45,12 @@ impl Resource for proto::Claim {
         time::check_field(self.reference_time.as_ref(), "reference_time", at, violations);
         rating::check_all(&self.ratings, at, violations);
     }
-
-    fn citations(&self) -> &[Citation] {
-        &self.citations
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::testing;
-    use super::*;
-    use crate::proto::{Attribution, Claim, Rating, TextSpan, TimeSpec};
+    use crate::proto::{Attribution, Citation, Claim, Rating, TextSpan, TimeSpec};
 
     fn check(change: impl FnOnce(&mut Claim), expect: &[&str]) {
         let mut claim = testing::claim();

@@ -8,7 +8,7 @@ use super::{
     Chain, Index, Kind, Link, Part, Path, Resource, ResourceType, Violations, attribution, citation, code, country,
     header::Header, quantity, rating, reference, time,
 };
-use crate::proto::{self, Citation, Estimand, EstimateMode, EstimateOrigin, record::Record};
+use crate::proto::{self, Estimand, EstimateMode, EstimateOrigin, record::Record};
 
 /// The type as the store sees it.
 pub(super) const TYPE: ResourceType = ResourceType {
@@ -58,10 +58,6 @@ impl Resource for proto::Estimate {
         attribution::check_all(&self.attribution, at, violations);
         citation::check_all(&self.citations, at, violations);
         rating::check_all(&self.ratings, at, violations);
-    }
-
-    fn citations(&self) -> &[Citation] {
-        &self.citations
     }
 
     fn links(&self) -> Vec<Link<'_>> {
@@ -146,7 +142,7 @@ fn check_support(estimate: &proto::Estimate, at: &Path<'_>, violations: &mut Vio
 mod tests {
     use super::super::testing::{self, completed};
     use super::*;
-    use crate::proto::{Aspect, Attribution, Estimate, Quantity, TimeQualifier, TimeSpec};
+    use crate::proto::{Aspect, Attribution, Citation, Estimate, Quantity, TimeQualifier, TimeSpec};
 
     fn check(change: impl FnOnce(&mut Estimate), expect: &[&str]) {
         let mut estimate = testing::estimate();

@@ -8,7 +8,7 @@ use super::{
     Chain, Index, Kind, Link, Part, Path, Resource, ResourceType, Violations, attribution, citation, code, header::Header,
     participant, place, rating, text, time,
 };
-use crate::proto::{self, Citation, EventLinkKind, record::Record};
+use crate::proto::{self, EventLinkKind, record::Record};
 
 /// The type as the store sees it.
 pub(super) const TYPE: ResourceType =
@@ -44,10 +44,6 @@ impl Resource for proto::Event {
         rating::check_all(&self.ratings, at, violations);
     }
 
-    fn citations(&self) -> &[Citation] {
-        &self.citations
-    }
-
     fn links(&self) -> Vec<Link<'_>> {
         self.links
             .iter()
@@ -62,7 +58,7 @@ impl Resource for proto::Event {
 mod tests {
     use super::super::testing;
     use super::*;
-    use crate::proto::{Attribution, Event, EventLink, Participant, Place, Rating, TimeSpec};
+    use crate::proto::{Attribution, Citation, Event, EventLink, Participant, Place, Rating, TimeSpec};
 
     fn check(change: impl FnOnce(&mut Event), expect: &[&str]) {
         let mut event = testing::event();

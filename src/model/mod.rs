@@ -20,6 +20,7 @@ mod name;
 mod resource;
 pub mod schema;
 mod shape;
+mod typed_record;
 mod violation;
 pub mod wire;
 
@@ -51,6 +52,7 @@ pub use kind::Kind;
 pub use limit::LIMITS;
 pub use name::{ID_CHARS_MAX, Name, NameError, is_id};
 pub use resource::{Chain, Index, Link, Part, Resource, ResourceType, check, encode, kind_of, resource, resource_mut};
+pub use typed_record::TypedRecord;
 pub use violation::{Fault, Path, Violation, Violations};
 
 /// The list of six: a new type is its messages, its file and its line here.

@@ -7,7 +7,7 @@ use prost::Message as _;
 use super::{
     Chain, Index, Kind, Link, Part, Path, Resource, ResourceType, Violations, citation, header::Header, rating, reference, time,
 };
-use crate::proto::{self, Citation, RelationKind, record::Record};
+use crate::proto::{self, RelationKind, record::Record};
 
 /// The type as the store sees it.
 pub(super) const TYPE: ResourceType = ResourceType {
@@ -43,10 +43,6 @@ impl Resource for proto::Relation {
         }
         citation::check_all(&self.citations, at, violations);
         time::check_field(self.effective.as_ref(), "effective", at, violations);
-    }
-
-    fn citations(&self) -> &[Citation] {
-        &self.citations
     }
 
     fn links(&self) -> Vec<Link<'_>> {
@@ -118,7 +114,7 @@ mod tests {
 
     use super::super::testing;
     use super::*;
-    use crate::proto::{Rating, Relation, TextSpan, TimeSpec};
+    use crate::proto::{Citation, Rating, Relation, TextSpan, TimeSpec};
 
     fn relation(kind: RelationKind, subject: &str, object: &str) -> Relation {
         Relation { kind: kind.into(), subject: subject.into(), object: object.into(), ..Default::default() }

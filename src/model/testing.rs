@@ -5,36 +5,11 @@ use std::collections::BTreeMap;
 use prost::Message as _;
 use prost_reflect::{DynamicMessage, FieldDescriptor, MapKey, MessageDescriptor, Value};
 
-use super::{Fault, Kind, Path, Violations, encode, resource_mut};
+use super::{Fault, Kind, Path, TypedRecord, Violations, encode, resource_mut};
 use crate::proto::{
     Aspect, Attribution, Citation, Claim, ClaimKind, Estimand, Estimate, EstimateMode, EstimateOrigin, Event, Polarity,
     Quantity, Record as Envelope, record::Record,
 };
-
-/// A type of record on its way into and out of the `oneof`.
-pub(super) trait Recorded: Sized {
-    fn into_record(self) -> Record;
-    fn from_record(record: Record) -> Option<Self>;
-}
-
-macro_rules! recorded {
-    ($($name:ident),*) => {$(
-        impl Recorded for crate::proto::$name {
-            fn into_record(self) -> Record {
-                Record::$name(self)
-            }
-
-            fn from_record(record: Record) -> Option<Self> {
-                match record {
-                    Record::$name(inner) => Some(inner),
-                    _ => None,
-                }
-            }
-        }
-    )*};
-}
-
-recorded!(Source, Actor, Event, Claim, Estimate, Relation);
 
 /// The least event that passes.
 pub(super) fn event() -> Event {
@@ -67,7 +42,7 @@ pub(super) fn estimate() -> Estimate {
 }
 
 /// A record as the server completes it. Completing it again changes nothing.
-pub(super) fn completed<T: Recorded>(record: T) -> T {
+pub(super) fn completed<T: TypedRecord>(record: T) -> T {
     let mut record = record.into_record();
     resource_mut(&mut record).complete();
     let mut again = record.clone();
@@ -77,7 +52,7 @@ pub(super) fn completed<T: Recorded>(record: T) -> T {
 }
 
 /// What is wrong with a record once it is completed: the fields, and with limits their name and the number sent.
-pub(super) fn refused<T: Recorded>(record: T) -> Vec<String> {
+pub(super) fn refused<T: TypedRecord>(record: T) -> Vec<String> {
     violations(&completed(record).into_record())
         .into_vec()
         .into_iter()
@@ -96,9 +71,20 @@ pub(super) fn violations(record: &Record) -> Violations {
 }
 
 /// Checks a record against what is wrong with it, in order.
-pub(super) fn check<T: Recorded + std::fmt::Debug>(record: T, expect: &[&str]) {
+pub(super) fn check<T: TypedRecord + std::fmt::Debug>(record: T, expect: &[&str]) {
     let shown = format!("{record:?}");
     assert_eq!(refused(record), expect, "{shown}");
+}
+
+/// The citations of a record, of whatever type.
+pub(super) fn citations(record: &Record) -> Vec<Citation> {
+    match record {
+        Record::Event(event) => event.citations.clone(),
+        Record::Claim(claim) => claim.citations.clone(),
+        Record::Estimate(estimate) => estimate.citations.clone(),
+        Record::Relation(relation) => relation.citations.clone(),
+        Record::Source(_) | Record::Actor(_) => Vec::new(),
+    }
 }
 
 /// A map of so many entries.

@@ -61,7 +61,8 @@ where
     type Error = Infallible;
     type Future = Answering<S::Future>;
 
-    fn call(&self, request: Request<B>) -> Self::Future {
+    fn call(&self, mut request: Request<B>) -> Self::Future {
+        compress_if_asked_so(request.headers_mut());
         let path = request.uri().path();
         let streaming = is_streaming(path);
         let counted = !path.starts_with("/grpc.health.v1.");
@@ -92,6 +93,14 @@ where
             }
         };
         Answering { stage, limit, streaming, timer: None, call: Some(call), decode_bytes_max: self.options.decode_bytes_max }
+    }
+}
+
+/// Answers are compressed for those who compress what they send. Most clients say of every call what they could read, which is
+/// no wish: to compress each Get for them would cost more than the Get.
+fn compress_if_asked_so(headers: &mut HeaderMap) {
+    if !headers.contains_key("grpc-encoding") {
+        headers.remove("grpc-accept-encoding");
     }
 }
 

@@ -141,7 +141,7 @@ mod tests {
     #[tokio::test]
     async fn a_job_that_panics_is_an_internal_error_and_gives_its_thread_back() {
         let pool = Pool::new(1, 1);
-        let status = pool.run(|| panic!("by intent")).await.map(|()| ()).expect_err("it panicked");
+        let status = pool.run::<()>(|| panic!("by intent")).await.expect_err("it panicked");
         assert_eq!(status.code(), Code::Internal);
         assert_eq!(pool.run(|| 1).await.expect("runs"), 1);
     }

@@ -115,9 +115,14 @@ pub(crate) fn unimplemented(sentence: impl Into<String>) -> Status {
 }
 
 /// What tonic says by itself, in our words where the contract has a reason for it. Most of it has none and stays.
+///
+/// A message over tonic's limit is `OUT_OF_RANGE` there, and `RESOURCE_EXHAUSTED` if it was compressed, which clients would
+/// send again and again. Ours always have details.
 pub(crate) fn from_tonic(status: &Status, decode_bytes_max: usize) -> Option<Status> {
     match status.code() {
-        Code::OutOfRange if status.details().is_empty() => Some(limit_exceeded("request.bytes", decode_bytes_max as u64, None)),
+        Code::OutOfRange | Code::ResourceExhausted if status.details().is_empty() => {
+            Some(limit_exceeded("request.bytes", decode_bytes_max as u64, None))
+        }
         _ => None,
     }
 }

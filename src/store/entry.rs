@@ -106,7 +106,7 @@ pub(crate) struct Changed {
     pub(crate) redirect_target: Option<String>,
     /// Numbers of the top-level fields that differ from the revision before.
     #[prost(uint32, repeated, tag = "7")]
-    pub(crate) changed_fields: Vec<u32>,
+    pub(crate) fields: Vec<u32>,
 }
 
 /// What a mutation came to.
@@ -188,7 +188,7 @@ impl Changed {
             revision: revision.cast_signed(),
             previous_revision: self.previous_revision.cast_signed(),
             record: record(kind, &self.record)?,
-            changed_fields: field_names(kind, &self.changed_fields),
+            changed_fields: field_names(kind, &self.fields),
             redirect_target: self.redirect_target.clone().unwrap_or_default(),
             ..Default::default()
         })

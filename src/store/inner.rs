@@ -22,10 +22,8 @@ pub(super) struct Inner {
     head: AtomicU64,
     /// Whether reads are answered; `condition` says why not.
     readable: AtomicBool,
-    /// Counts how often the state was given up. It moves before anything is taken out of the state.
-    rebuilds: AtomicU64,
-    /// The state failed under a reader, and the writer has not seen to it yet.
-    rebuild_wanted: AtomicBool,
+    /// How often reads stopped being answered. A read during which that happened may have seen a state without its keys.
+    interruptions: AtomicU64,
     shared: Mutex<Shared>,
     /// Told when `shared` changes.
     changed: Condvar,
@@ -51,8 +49,7 @@ impl Inner {
             options,
             head: AtomicU64::new(0),
             readable: AtomicBool::new(false),
-            rebuilds: AtomicU64::new(0),
-            rebuild_wanted: AtomicBool::new(false),
+            interruptions: AtomicU64::new(0),
             shared: Mutex::new(Shared {
                 condition: Condition::Rebuilding { done: 0, total: 0 },
                 refused: None,
@@ -101,6 +98,31 @@ impl Inner {
                 Condition::Closed => return Err(Error::shutting_down()),
             }
         }
+    }
+
+    /// Runs a read of the state. The answer is discarded where the state failed or was reset meanwhile.
+    pub(super) fn read<T>(&self, read: impl FnOnce() -> Result<T>) -> Result<T> {
+        let interruptions = self.interruptions.load(Ordering::Acquire);
+        self.check_readable()?;
+        let outcome = read();
+        if let Err(error) = &outcome
+            && error.reason == ErrorReason::StoreRebuilding
+            && self.readable.load(Ordering::Acquire)
+        {
+            self.rebuilding(0, self.meta().sequence);
+            // A full queue means that the writer is at work: it looks at the condition after each group.
+            drop(self.send(Job::Rebuild));
+        }
+        if self.interruptions.load(Ordering::Acquire) == interruptions {
+            outcome
+        } else {
+            self.check_readable().and(Err(Error::rebuilding(0, 0)))
+        }
+    }
+
+    /// Whether the state failed under a reader.
+    pub(super) fn wants_rebuild(&self) -> bool {
+        matches!(self.lock().condition, Condition::Rebuilding { .. })
     }
 
     /// An error unless reads are answered.
@@ -174,24 +196,6 @@ impl Inner {
         self.set(Condition::Rebuilding { done, total });
     }
 
-    /// Tells the writer that the state failed under a reader. Until it is rebuilt nobody reads.
-    pub(super) fn want_rebuild(&self) {
-        self.rebuilding(0, self.meta().sequence);
-        self.rebuild_wanted.store(true, Ordering::Release);
-        // This only wakes the writer: where the queue is full it is awake, and looks when it has done what it has taken.
-        drop(self.send(Job::Rebuild));
-    }
-
-    /// Whether a reader wants the state rebuilt. Asked by the writer, who then does it.
-    pub(super) fn takes_rebuild(&self) -> bool {
-        self.rebuild_wanted.swap(false, Ordering::AcqRel)
-    }
-
-    /// How often the state was given up so far. What a reader found is worth nothing where this moved meanwhile.
-    pub(super) fn rebuilds(&self) -> u64 {
-        self.rebuilds.load(Ordering::Acquire)
-    }
-
     pub(super) fn refuse_writes(&self, error: &Error) {
         self.lock().refused.get_or_insert_with(|| error.message.clone());
     }
@@ -210,10 +214,10 @@ impl Inner {
 
     fn set(&self, condition: Condition) {
         let mut shared = self.lock();
-        if matches!(condition, Condition::Rebuilding { .. }) {
-            self.rebuilds.fetch_add(1, Ordering::AcqRel);
+        let readable = condition == Condition::Serving;
+        if self.readable.swap(readable, Ordering::AcqRel) && !readable {
+            self.interruptions.fetch_add(1, Ordering::AcqRel);
         }
-        self.readable.store(condition == Condition::Serving, Ordering::Release);
         shared.condition = condition;
         drop(shared);
         self.changed.notify_all();

@@ -26,7 +26,7 @@ use self::{
 use crate::{
     engine::Engine,
     model::Kind,
-    proto::{self, CommitResponse, ErrorReason},
+    proto::{self, CommitResponse},
 };
 
 mod clock;
@@ -40,6 +40,7 @@ mod mutate;
 pub mod query;
 mod read;
 mod replay;
+mod typed;
 mod verify;
 mod version;
 mod view;
@@ -48,6 +49,7 @@ mod writer;
 pub use clock::{Clock, SystemClock};
 pub use error::{Details, Error, ErrorKind, FailedPrecondition, Result};
 pub use limits::Limits;
+pub use typed::TypedPage;
 pub use verify::{Finding, Problem, Verified, verify};
 
 /// How a store is run.
@@ -238,24 +240,10 @@ impl Store {
         self.submit(&Caller::anonymous(), request).wait()
     }
 
-    /// Runs a read. Where the state fails under it, the writer is told to rebuild.
+    /// Runs a read of the state.
     fn read<T>(&self, read: impl FnOnce(&Inner) -> Result<T>) -> Result<T> {
         let inner = self.inner();
-        let rebuilds = inner.rebuilds();
-        inner.check_readable()?;
-        let outcome = read(inner);
-        if inner.rebuilds() != rebuilds {
-            // The state was emptied under it: what was not found may be there all the same.
-            inner.check_readable()?;
-            return Err(Error::rebuilding(0, inner.meta().sequence));
-        }
-        if let Err(error) = &outcome
-            && error.reason == ErrorReason::StoreRebuilding
-        {
-            inner.check_readable()?;
-            inner.want_rebuild();
-        }
-        outcome
+        inner.read(|| read(inner))
     }
 
     /// Stops: what was submitted is committed and answered, then the engine is closed. Later calls fail.

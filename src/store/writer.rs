@@ -4,6 +4,7 @@
 
 use std::{
     collections::HashMap,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, mpsc},
     time::{Duration, Instant},
 };
@@ -117,7 +118,7 @@ impl Writer {
                         group.answers.push(Answer::Commit { to: answer, outcome, rests_on_group });
                     }
                     Job::BoundTime { time_us, answer } => {
-                        self.bound_time(&mut group, time_us)?;
+                        group.bound_time(time_us)?;
                         group.answers.push(Answer::Bound(answer));
                     }
                     Job::Rebuild => {}
@@ -126,7 +127,7 @@ impl Writer {
             }
             rebuild |= self.finish(group);
         }
-        rebuild |= self.inner.takes_rebuild();
+        rebuild |= self.inner.wants_rebuild();
         Ok(!close && (!rebuild || self.rebuild()?))
     }
 
@@ -138,7 +139,11 @@ impl Writer {
         let Self { ids, inner, .. } = self;
         let now_ms = u64::try_from(inner.options.clock.now_us() / 1000).unwrap_or_default();
         let mut new_id = || new_id(ids, now_ms);
-        let plan = mutate::plan(group.overlay.view(), request.work?, &inner.options.limits, &mut new_id)?;
+        // A panic here is a bug that this one request found. Planning changes nothing, so the others are not harmed.
+        let work = request.work?;
+        let plan =
+            catch_unwind(AssertUnwindSafe(|| mutate::plan(group.overlay.view(), work, &inner.options.limits, &mut new_id)))
+                .unwrap_or_else(|_| Err(Error::internal(format!("planning request {} panicked", request.asked.request_id))))?;
         let sequence = Sequence(group.overlay.meta.sequence + 1);
         if plan.changes.is_empty() {
             let unchanged = Unchanged {
@@ -190,14 +195,6 @@ impl Writer {
         Ok(Some(CommitResponse { replayed: true, ..response }))
     }
 
-    fn bound_time(&self, group: &mut Group<'_>, time_us: i64) -> Result<()> {
-        if group.overlay.meta.time_bound_us >= time_us {
-            return Ok(());
-        }
-        let sequence = Sequence(group.overlay.meta.sequence + 1);
-        group.add(sequence, Entry::TimeBound(TimeBound { time_us: time_us + TIME_BOUND_AHEAD_US }), None)
-    }
-
     /// Logs and applies a group, then gives its answers. Gives whether the state failed and must be rebuilt.
     fn finish(&mut self, group: Group<'_>) -> bool {
         let Group { overlay, entries, answers, .. } = group;
@@ -216,18 +213,21 @@ impl Writer {
             }
             // What was numbered never was.
             self.inner.publish(&self.meta);
-            answers.into_iter().for_each(|answer| answer.fail(&error));
+            for answer in answers {
+                answer.fail(&error);
+            }
             return false;
         }
         let (batch, meta) = overlay.into_batch();
         self.meta = meta;
         let applied = engine.apply(batch);
         if let Err(error) = &applied {
-            // The commits stand: they are in the log. Nobody reads until the state holds them again.
+            // The commits stand: they are in the log. Nobody reads until the state holds them again, and head moves then.
             self.inner.rebuilding(0, self.meta.sequence);
             tracing::error!("{error}");
+        } else {
+            self.inner.publish(&self.meta);
         }
-        self.inner.publish(&self.meta);
         answers.into_iter().for_each(Answer::give);
         applied.is_err()
     }
@@ -274,6 +274,15 @@ impl Writer {
 impl<'a> Group<'a> {
     fn new(overlay: Overlay<'a>) -> Self {
         Self { overlay, entries: Vec::new(), answers: Vec::new(), responses: HashMap::new(), bytes: 0 }
+    }
+
+    /// Makes it durable that no later commit gets a time up to this one.
+    fn bound_time(&mut self, time_us: i64) -> Result<()> {
+        if self.overlay.meta.time_bound_us >= time_us {
+            return Ok(());
+        }
+        let sequence = Sequence(self.overlay.meta.sequence + 1);
+        self.add(sequence, Entry::TimeBound(TimeBound { time_us: time_us + TIME_BOUND_AHEAD_US }), None)
     }
 
     fn add(&mut self, sequence: Sequence, entry: Entry, response: Option<&CommitResponse>) -> Result<()> {
@@ -353,7 +362,7 @@ fn change(planned: Planned, revision: u64, commit_time_us: i64) -> Changed {
         id: planned.name.id().to_owned(),
         change: planned.change.into(),
         previous_revision: planned.before.as_ref().map_or(0, |before| before.revision),
-        changed_fields: planned.changed_fields(),
+        fields: planned.changed_fields(),
         record: stamp(&planned, revision, commit_time_us),
         redirect_target: planned.redirect.map(|target| target.to_string()),
     }

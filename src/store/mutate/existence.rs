@@ -94,7 +94,7 @@ impl Changes<'_> {
                     _ => Err(redirected(&name, &before).into()),
                 }
             }
-            Operation::Merge { name, into, .. } => self.merge(index, name, into),
+            Operation::Merge { name, into, .. } => self.merge(index, name, &into),
             Operation::Unmerge { name } => self.unmerge(index, name),
         }
     }
@@ -151,9 +151,9 @@ impl Changes<'_> {
         if create_only { Ok(unchanged(name, &before)) } else { Ok(self.update(name, before, sent, fields, true)) }
     }
 
-    fn merge(&mut self, index: usize, name: Name, into: Name) -> Result<(Name, Outcome), Refusal> {
-        let target = match self.view.resolve(&into)? {
-            None => return Err(not_found(&into).into()),
+    fn merge(&mut self, index: usize, name: Name, into: &Name) -> Result<(Name, Outcome), Refusal> {
+        let target = match self.view.resolve(into)? {
+            None => return Err(not_found(into).into()),
             Some(target) if !target.version.is_live() => return Err(not_live(&target.name, &target.version).into()),
             Some(target) => target,
         };

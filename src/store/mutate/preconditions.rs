@@ -10,6 +10,7 @@ use crate::{
     proto::{ErrorReason, precondition::Condition},
     store::{
         error::{ErrorKind, Result},
+        version::Head,
         view::View,
     },
 };
@@ -43,7 +44,7 @@ fn failure(view: View<'_>, name: &Name, condition: Condition) -> Result<Option<F
     let standing = view.standing(name.kind(), name.id())?;
     let changed = standing.as_ref().map_or(0, |standing| standing.revision);
     // To every condition but this one an absent or deleted record and a redirect are at revision 0.
-    let revision = standing.filter(|standing| standing.is_live()).map_or(0, |standing| standing.revision);
+    let revision = standing.filter(Head::is_live).map_or(0, |standing| standing.revision);
     let (holds, expected, actual) = match condition {
         Condition::Revision(expected) => (revision == expected.cast_unsigned(), expected.to_string(), revision.to_string()),
         // A record deleted since has changed since.

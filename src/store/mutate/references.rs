@@ -46,7 +46,7 @@ impl Changes<'_> {
         let mut findings = Vec::new();
         for index in 0..self.planned.len() {
             let Some(planned) = self.planned.get(index) else { break };
-            if !self.is_checked(planned) {
+            if !is_checked(planned) {
                 continue;
             }
             let sent = planned.sent.as_ref().map_or(&planned.body, |update| &update.sent);
@@ -94,11 +94,6 @@ impl Changes<'_> {
             }
         }
         Ok(findings)
-    }
-
-    /// Whether the references of a planned record are looked at: it sets some, or comes back to life.
-    fn is_checked(&self, planned: &Planned) -> bool {
-        planned.sent.is_some() || matches!(planned.change, ChangeKind::Created | ChangeKind::Undeleted | ChangeKind::Unmerged)
     }
 
     /// Where an immutable reference leads that was set before, and how it is stored: it stays so, under whichever of the
@@ -175,6 +170,11 @@ impl Changes<'_> {
                 .with("count", count),
         ))
     }
+}
+
+/// Whether the references of a planned record are looked at: it sets some, or comes back to life.
+fn is_checked(planned: &Planned) -> bool {
+    planned.sent.is_some() || matches!(planned.change, ChangeKind::Created | ChangeKind::Undeleted | ChangeKind::Unmerged)
 }
 
 fn refers_to(kind: Kind, body: &[u8], target: &str) -> bool {

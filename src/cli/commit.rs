@@ -1,0 +1,222 @@
+//! `annals commit`: files of commits into a record.
+//!
+//! Knows `CommitRequest` and when it is worth sending again. Must not know what its mutations mean.
+
+use std::{
+    fs::File,
+    io::{self, BufRead, BufReader, IsTerminal},
+    path::PathBuf,
+    time::Duration,
+};
+
+use anyhow::Context;
+use clap::Args;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tonic::{Code, Status, transport::Channel};
+use tonic_types::StatusExt;
+
+use super::{
+    Outcome,
+    access::{self, Access},
+    output::{self, Output},
+    problem,
+};
+use crate::{
+    exchange::json,
+    proto::{ChangeKind, CommitRequest, CommitResponse, record_service_client::RecordServiceClient},
+};
+
+/// How often a commit is sent that the server could not take.
+const TRIES_MAX: u32 = 8;
+
+/// How long to wait where the server does not say.
+const RETRY_DELAY: Duration = Duration::from_millis(500);
+
+/// Longest time to wait before trying again, whatever the server says.
+const RETRY_DELAY_MAX: Duration = Duration::from_secs(10);
+
+/// Apply commits from files.
+///
+/// A file holds annals.v1.CommitRequest in proto3 JSON: one object, or one a line. They are applied in order, each whole or not
+/// at all. It is safe to do it again: a commit whose request_id was applied before is answered as it was then.
+#[derive(Debug, Args)]
+#[allow(clippy::doc_markdown)] // Shown to people as it is: a backtick would be, too.
+#[command(after_help = "Examples:\n  annals commit article.json\n  annals commit --server http://10.0.0.5:50051 *.ndjson\n  \
+                        generate-commits | annals commit -\n  annals commit --dry-run article.json\n  \
+                        annals commit --data ./annals-data seed.json")]
+pub(super) struct Arguments {
+    /// Files of commits; - is standard input.
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Check each commit against the record as it is, and write nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// Go on after a commit that fails.
+    #[arg(long)]
+    keep_going: bool,
+    /// Print the answers in proto3 JSON, one a line.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    access: Access,
+}
+
+/// What was done so far.
+#[derive(Debug, Default)]
+struct Tally {
+    commits: u64,
+    replayed: u64,
+    failed: u64,
+}
+
+/// Applies them.
+pub(super) fn run(arguments: &Arguments, out: &mut Output) -> anyhow::Result<Outcome> {
+    let mut tally = Tally::default();
+    access::block_on(async {
+        let mut connection = arguments.access.connect_or_create().await?;
+        let mut applied = Ok(true);
+        for file in &arguments.files {
+            applied = apply_file(&mut connection.client, arguments, file, &mut tally, out).await;
+            if !matches!(applied, Ok(true)) {
+                break;
+            }
+        }
+        connection.close().await?;
+        applied
+    })?;
+    out.flush()?;
+    if tally.commits + tally.failed > 1 {
+        output::note(&format!("{} commits applied, {} of them before, {} failed", tally.commits, tally.replayed, tally.failed));
+    }
+    Ok(if tally.failed == 0 { Outcome::Done } else { Outcome::Failed })
+}
+
+/// Applies the commits of one file. Whether to go on.
+async fn apply_file(
+    client: &mut RecordServiceClient<Channel>,
+    arguments: &Arguments,
+    file: &PathBuf,
+    tally: &mut Tally,
+    out: &mut Output,
+) -> anyhow::Result<bool> {
+    let name = file.display().to_string();
+    let (from, progress) = open(file).with_context(|| format!("cannot read {name}"))?;
+    for (index, request) in json::Reader::<_, CommitRequest>::new(from).enumerate() {
+        let mut request = request.map_err(|error| anyhow::anyhow!("{name}, {error}"))?;
+        request.validate_only |= arguments.dry_run;
+        let label = match request.request_id.as_str() {
+            "" => format!("{name}, commit {}", index + 1),
+            id => id.to_owned(),
+        };
+        match commit(client, request, &progress).await {
+            Ok(response) => {
+                tally.commits += 1;
+                tally.replayed += u64::from(response.replayed);
+                progress.suspend(|| {
+                    let written = if arguments.json {
+                        out.json_line(&json::to_value(&response))
+                    } else {
+                        out.line(format!("{label}: {}", describe(&response)))
+                    };
+                    // Seen at once by people; a pipe is filled in larger pieces.
+                    written.and_then(|()| if io::stdout().is_terminal() { out.flush() } else { Ok(()) })
+                })?;
+            }
+            Err(status) => {
+                tally.failed += 1;
+                out.flush()?;
+                progress.suspend(|| output::complain(&format!("{label}: {}", problem::describe_status(&status))));
+                if !arguments.keep_going {
+                    progress.finish_and_clear();
+                    return Ok(false);
+                }
+            }
+        }
+    }
+    progress.finish_and_clear();
+    Ok(true)
+}
+
+/// A file and how far it was read: shown on a terminal, and for files only, whose length is known.
+fn open(file: &PathBuf) -> io::Result<(Box<dyn BufRead>, ProgressBar)> {
+    if file.as_os_str() == "-" {
+        return Ok((Box::new(BufReader::new(io::stdin())), ProgressBar::hidden()));
+    }
+    let opened = File::open(file)?;
+    let progress = ProgressBar::with_draw_target(Some(opened.metadata()?.len()), ProgressDrawTarget::stderr());
+    if let Ok(style) = ProgressStyle::with_template("{bar:40} {bytes}/{total_bytes} {eta}") {
+        progress.set_style(style);
+    }
+    Ok((Box::new(BufReader::new(progress.wrap_read(opened))), progress))
+}
+
+/// Sends a commit until it is answered. Sending one again is safe: its request id finds the first answer.
+async fn commit(
+    client: &mut RecordServiceClient<Channel>,
+    request: CommitRequest,
+    progress: &ProgressBar,
+) -> Result<CommitResponse, Status> {
+    let mut tries = 1;
+    loop {
+        let status = match client.commit(request.clone()).await {
+            Ok(response) => return Ok(response.into_inner()),
+            Err(status) => status,
+        };
+        // DEADLINE_EXCEEDED and lost connections leave it unknown whether the commit was made. Without an id, do not guess.
+        let passes = matches!(status.code(), Code::Unavailable | Code::ResourceExhausted | Code::DeadlineExceeded);
+        if !passes || tries >= TRIES_MAX || request.request_id.is_empty() {
+            return Err(status);
+        }
+        let details = status.get_error_details();
+        let delay = details.retry_info().and_then(|info| info.retry_delay).unwrap_or(RETRY_DELAY * tries).min(RETRY_DELAY_MAX);
+        progress.suspend(|| {
+            output::note(&format!("trying again in {} ms: {}", delay.as_millis(), problem::describe_status(&status)));
+        });
+        tokio::time::sleep(delay).await;
+        tries += 1;
+    }
+}
+
+/// "revision 7, 90 created, 6 updated".
+fn describe(response: &CommitResponse) -> String {
+    let mut parts = vec![match response.revision {
+        0 => "checked, nothing written".to_owned(),
+        revision => format!("revision {revision}"),
+    }];
+    let kinds = [
+        (ChangeKind::Created, "created"),
+        (ChangeKind::Updated, "updated"),
+        (ChangeKind::Deleted, "deleted"),
+        (ChangeKind::Undeleted, "undeleted"),
+        (ChangeKind::Merged, "merged"),
+        (ChangeKind::Unmerged, "unmerged"),
+        (ChangeKind::Unchanged, "unchanged"),
+    ];
+    for (kind, word) in kinds {
+        let count = response.results.iter().filter(|result| result.kind() == kind).count();
+        if count > 0 {
+            parts.push(format!("{count} {word}"));
+        }
+    }
+    if response.replayed {
+        parts.push("as it was applied before".to_owned());
+    }
+    parts.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::MutationResult;
+
+    #[test]
+    fn an_answer_says_revision_counts_and_whether_it_was_applied_before() {
+        let result = |kind: ChangeKind| MutationResult { kind: kind.into(), ..Default::default() };
+        let results = vec![result(ChangeKind::Created), result(ChangeKind::Updated), result(ChangeKind::Created)];
+        let mut response = CommitResponse { revision: 7, results, ..Default::default() };
+        assert_eq!(describe(&response), "revision 7, 2 created, 1 updated");
+        response.replayed = true;
+        assert_eq!(describe(&response), "revision 7, 2 created, 1 updated, as it was applied before");
+        assert_eq!(describe(&CommitResponse::default()), "checked, nothing written");
+    }
+}

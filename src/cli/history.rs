@@ -1,0 +1,91 @@
+//! `annals history`: every revision of one record.
+
+use clap::Args;
+
+use super::{
+    Outcome,
+    access::{self, Access},
+    output::{self, Output},
+    time,
+};
+use crate::{
+    exchange::json,
+    model::Name,
+    proto::{Change, ListRevisionsRequest},
+};
+
+/// Revisions of a page.
+const PAGE_SIZE: i32 = 100;
+
+/// Show the revisions of one record, newest first.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  annals history events/e1\n  annals history estimates/x --json --limit 0\n\n\
+                        To read the record as it was: annals get events/e1 --as-of REVISION")]
+pub(super) struct Arguments {
+    /// Its name, such as events/e1.
+    name: Name,
+    /// Revisions to show; 0: all.
+    #[arg(long, value_name = "COUNT", default_value_t = 50)]
+    limit: usize,
+    /// Print proto3 JSON, one annals.v1.Change a line.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    access: Access,
+}
+
+/// Shows them.
+pub(super) fn run(arguments: &Arguments, out: &mut Output) -> anyhow::Result<Outcome> {
+    let (changes, more) = access::block_on(async {
+        let mut connection = arguments.access.connect().await?;
+        let read = changes(&mut connection.client, arguments).await;
+        connection.close().await?;
+        Ok(read?)
+    })?;
+    if arguments.json {
+        for change in &changes {
+            out.json_line(&json::to_value(change))?;
+        }
+    } else {
+        out.table(&["REVISION", "TIME", "CHANGE", "BY", "FIELDS"], changes.iter().map(row))?;
+    }
+    out.flush()?;
+    if more {
+        output::note(&format!("the newest {} revisions, there are more: --limit 0 shows all", changes.len()));
+    }
+    Ok(Outcome::Done)
+}
+
+type Client = crate::proto::record_service_client::RecordServiceClient<tonic::transport::Channel>;
+
+async fn changes(client: &mut Client, arguments: &Arguments) -> Result<(Vec<Change>, bool), tonic::Status> {
+    let limit = if arguments.limit == 0 { usize::MAX } else { arguments.limit };
+    let name = arguments.name.to_string();
+    let mut request = ListRevisionsRequest { name, page_size: PAGE_SIZE, page_token: String::new() };
+    let mut changes = Vec::new();
+    loop {
+        let response = client.list_revisions(request.clone()).await?.into_inner();
+        changes.extend(response.changes);
+        request.page_token = response.next_page_token;
+        if changes.len() > limit || request.page_token.is_empty() {
+            let more = changes.len() > limit || !request.page_token.is_empty();
+            changes.truncate(limit);
+            return Ok((changes, more));
+        }
+    }
+}
+
+fn row(change: &Change) -> Vec<String> {
+    let what = change.kind().as_str_name().trim_start_matches("CHANGE_KIND_");
+    let what = match change.redirect_target.as_str() {
+        "" => what.to_owned(),
+        target => format!("{what} into {target}"),
+    };
+    vec![
+        change.revision.to_string(),
+        time::text(change.commit_time.as_ref()),
+        what,
+        change.author.clone(),
+        change.changed_fields.join(", "),
+    ]
+}

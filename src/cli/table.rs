@@ -1,0 +1,203 @@
+//! Records as rows and columns, for people.
+//!
+//! Knows which fields say most about a record of each type. Must not know where records come from.
+
+use serde_json::{Map, Value};
+
+use crate::{exchange::json, model::Kind, proto::record::Record};
+
+/// A record as JSON.
+pub(super) fn record_value(record: &Record) -> Value {
+    match record {
+        Record::Source(record) => json::to_value(record),
+        Record::Actor(record) => json::to_value(record),
+        Record::Event(record) => json::to_value(record),
+        Record::Claim(record) => json::to_value(record),
+        Record::Estimate(record) => json::to_value(record),
+        Record::Relation(record) => json::to_value(record),
+    }
+}
+
+/// What makes a record's row.
+type Row = fn(&Value) -> Vec<String>;
+
+/// The header of a list of records, and the row of one.
+pub(super) fn columns(kind: Kind) -> (&'static [&'static str], Row) {
+    match kind {
+        Kind::Source => (&["NAME", "KIND", "TITLE", "PUBLISHED", "REVISION"], |source| {
+            let title = first(source, &["/title", "/uri"]);
+            vec![
+                text(source, "/name"),
+                word(source, "/kind", "SOURCE_KIND_"),
+                title,
+                time(source, "/published"),
+                text(source, "/revision"),
+            ]
+        }),
+        Kind::Actor => (&["NAME", "KIND", "DISPLAY NAME", "COUNTRIES", "REVISION"], |actor| {
+            let kind = word(actor, "/kind", "ACTOR_KIND_");
+            vec![text(actor, "/name"), kind, text(actor, "/display_name"), list(actor, "/countries"), text(actor, "/revision")]
+        }),
+        Kind::Event => (&["NAME", "TIME", "TITLE", "PLACE", "TYPES", "REVISION"], |event| {
+            let place = first(event, &["/places/0/display_name", "/places/0/country"]);
+            vec![
+                text(event, "/name"),
+                time(event, "/time"),
+                text(event, "/title"),
+                place,
+                list(event, "/types"),
+                text(event, "/revision"),
+            ]
+        }),
+        Kind::Claim => (&["NAME", "KIND", "STATEMENT", "BY", "REVISION"], |claim| {
+            let by = first(claim, &["/attribution/0/actors/0", "/attribution/0/description"]);
+            let statement = match text(claim, "/polarity").as_str() {
+                "POLARITY_NEGATED" => format!("NOT {}", text(claim, "/statement")),
+                _ => text(claim, "/statement"),
+            };
+            vec![text(claim, "/name"), word(claim, "/kind", "CLAIM_KIND_"), statement, by, text(claim, "/revision")]
+        }),
+        Kind::Estimate => (&["NAME", "MEASURE", "QUANTITY", "ASPECT", "AS OF", "SUBJECTS", "REVISION"], |estimate| {
+            vec![
+                text(estimate, "/name"),
+                text(estimate, "/estimand/measure"),
+                quantity(estimate.pointer("/quantity")),
+                word(estimate, "/aspect", "ASPECT_"),
+                time(estimate, "/as_of"),
+                list(estimate, "/estimand/subjects"),
+                text(estimate, "/revision"),
+            ]
+        }),
+        Kind::Relation => (&["NAME", "SUBJECT", "KIND", "OBJECT", "REVISION"], |relation| {
+            let mut kind = word(relation, "/kind", "RELATION_KIND_");
+            if relation.pointer("/revoked") == Some(&Value::Bool(true)) {
+                kind.push_str(" (revoked)");
+            }
+            vec![
+                text(relation, "/name"),
+                text(relation, "/subject"),
+                kind,
+                text(relation, "/object"),
+                text(relation, "/revision"),
+            ]
+        }),
+    }
+}
+
+/// The fields of one record, each with its value; what lies deeper is JSON.
+pub(super) fn fields(record: &Value) -> Vec<Vec<String>> {
+    let empty = Map::new();
+    let object = record.as_object().unwrap_or(&empty);
+    let mut rows = Vec::new();
+    for (name, value) in object {
+        match value {
+            // Lists of messages are easier to read one a line.
+            Value::Array(elements) if elements.iter().any(Value::is_object) => {
+                for (at, element) in elements.iter().enumerate() {
+                    rows.push(vec![format!("{name}[{at}]"), shown(element)]);
+                }
+            }
+            value => rows.push(vec![name.clone(), shown(value)]),
+        }
+    }
+    rows
+}
+
+fn shown(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Array(elements) if elements.iter().all(Value::is_string) => {
+            elements.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", ")
+        }
+        value => value.to_string(),
+    }
+}
+
+/// The field at a JSON pointer; nothing where it is not set.
+fn text(record: &Value, pointer: &str) -> String {
+    record.pointer(pointer).map(shown).unwrap_or_default()
+}
+
+fn list(record: &Value, pointer: &str) -> String {
+    text(record, pointer)
+}
+
+fn first(record: &Value, pointers: &[&str]) -> String {
+    pointers.iter().map(|pointer| text(record, pointer)).find(|text| !text.is_empty()).unwrap_or_default()
+}
+
+/// An enum's value without its type's prefix, as a filter takes it.
+fn word(record: &Value, pointer: &str, prefix: &str) -> String {
+    text(record, pointer).trim_start_matches(prefix).to_owned()
+}
+
+fn time(record: &Value, pointer: &str) -> String {
+    first(record, &[&format!("{pointer}/edtf"), &format!("{pointer}/verbatim"), &format!("{pointer}/earliest")])
+}
+
+fn quantity(quantity: Option<&Value>) -> String {
+    let Some(quantity) = quantity else { return String::new() };
+    let unit = match text(quantity, "/unit") {
+        unit if unit == "1" => String::new(),
+        unit => format!(" {unit}"),
+    };
+    let [best, lower, upper] = ["/best", "/lower", "/upper"].map(|pointer| number(quantity, pointer));
+    match (best, lower, upper) {
+        (Some(best), None, None) => format!("{best}{unit}"),
+        (Some(best), lower, upper) => {
+            format!("{best} ({} to {}){unit}", lower.unwrap_or_else(|| "?".into()), upper.unwrap_or_else(|| "?".into()))
+        }
+        (None, Some(lower), Some(upper)) => format!("{lower} to {upper}{unit}"),
+        (None, Some(lower), None) => format!("from {lower}{unit}"),
+        (None, None, Some(upper)) => format!("up to {upper}{unit}"),
+        (None, None, None) => word(quantity, "/status", "VALUE_STATUS_"),
+    }
+}
+
+/// A double as people write it: 3000, not 3000.0.
+fn number(record: &Value, pointer: &str) -> Option<String> {
+    let value = record.pointer(pointer)?;
+    Some(match value.as_f64() {
+        Some(number) => number.to_string(),
+        // Infinities are texts.
+        None => shown(value),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn quantities_are_said_as_they_were_given() {
+        let check = |value: Value, expected: &str| assert_eq!(quantity(Some(&value)), expected, "{value}");
+        check(json!({"unit": "1", "best": 3000.0}), "3000");
+        check(json!({"unit": "USD", "lower": 1.5}), "from 1.5 USD");
+        check(json!({"unit": "1", "upper": 10.0}), "up to 10");
+        check(json!({"unit": "1", "lower": 1.0, "upper": 10.0}), "1 to 10");
+        check(json!({"unit": "km", "best": 2.0, "lower": 1.0}), "2 (1 to ?) km");
+        check(json!({"unit": "1", "status": "VALUE_STATUS_WITHHELD"}), "WITHHELD");
+    }
+
+    #[test]
+    fn the_fields_of_a_record_are_rows_and_messages_of_a_list_one_a_row() {
+        let record = json!({"name": "events/e", "places": [{"country": "RUS"}, {"country": "UKR"}], "types": ["a:b", "c:d"]});
+        let expected = [
+            ["name", "events/e"],
+            ["places[0]", r#"{"country":"RUS"}"#],
+            ["places[1]", r#"{"country":"UKR"}"#],
+            ["types", "a:b, c:d"],
+        ];
+        assert_eq!(fields(&record), expected);
+    }
+
+    #[test]
+    fn every_type_has_a_row_as_long_as_its_header() {
+        for kind in Kind::ALL {
+            let (header, row) = columns(kind);
+            assert_eq!(row(&json!({})).len(), header.len(), "{kind:?}");
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! Revisions and times as people write and read them.
+//!
+//! Knows RFC 3339. Must not know commands.
+
+use std::str::FromStr;
+
+use jiff::{Timestamp, civil::Date, tz::TimeZone};
+
+/// What `--as-of` names: a revision, or a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum AsOf {
+    /// A revision.
+    Revision(i64),
+    /// The last commit at or before this time.
+    Time(prost_types::Timestamp),
+}
+
+impl FromStr for AsOf {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Ok(revision) = text.parse() {
+            return Ok(Self::Revision(revision));
+        }
+        let time = text.parse::<Timestamp>().ok().or_else(|| {
+            let date: Date = text.parse().ok()?;
+            date.to_zoned(TimeZone::UTC).ok().map(|zoned| zoned.timestamp())
+        });
+        match time {
+            Some(time) => Ok(Self::Time(prost_types::Timestamp { seconds: time.as_second(), nanos: time.subsec_nanosecond() })),
+            None => Err(format!(
+                "\"{text}\" is neither a revision nor a time: write 12, 2024-10-23 (midnight UTC) or 2024-10-23T08:00:00Z"
+            )),
+        }
+    }
+}
+
+impl AsOf {
+    /// The two fields of a request.
+    pub(super) fn fields(as_of: Option<Self>) -> (i64, Option<prost_types::Timestamp>) {
+        match as_of {
+            None => (0, None),
+            Some(Self::Revision(revision)) => (revision, None),
+            Some(Self::Time(time)) => (0, Some(time)),
+        }
+    }
+}
+
+/// A time for people: to the second, in UTC.
+pub(super) fn text(time: Option<&prost_types::Timestamp>) -> String {
+    time.and_then(|time| Timestamp::new(time.seconds, 0).ok()).map(|time| time.to_string()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_is_a_revision_and_a_date_is_its_midnight() {
+        assert_eq!("12".parse(), Ok(AsOf::Revision(12)));
+        let midnight = prost_types::Timestamp { seconds: 1_729_641_600, nanos: 0 };
+        assert_eq!("2024-10-23".parse(), Ok(AsOf::Time(midnight)));
+        assert_eq!("2024-10-23T00:00:00Z".parse(), Ok(AsOf::Time(midnight)));
+        assert_eq!("2024-10-23T02:00:00+02:00".parse(), Ok(AsOf::Time(midnight)));
+        assert_eq!(text(Some(&midnight)), "2024-10-23T00:00:00Z");
+        assert!("yesterday".parse::<AsOf>().is_err_and(|error| error.contains("2024-10-23T08:00:00Z")));
+    }
+}
