@@ -116,3 +116,13 @@ fn a_live_reference_is_found_behind_many_that_were_given_up() {
     assert_eq!(error.reason.as_str_name(), "ERROR_REASON_REFERENCED");
     assert!(error.metadata.contains(&("referrers", "relations/z".into())), "{error:?}");
 }
+
+#[test]
+fn the_first_mutation_that_is_refused_gives_the_reason() {
+    let store = store();
+    commit(&store, &format!("{},{}", actor("a"), event("e", r#", "participants": [{"actor": "actors/a"}]"#))).unwrap();
+    let delete = r#"{"delete": {"name": "actors/a"}}"#;
+    let refer = event("f", r#", "participants": [{"actor": "actors/none"}]"#);
+    assert_eq!(reason(commit(&store, &format!("{delete},{refer}"))), "REFERENCED");
+    assert_eq!(reason(commit(&store, &format!("{refer},{delete}"))), "REFERENCE_NOT_FOUND");
+}

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use super::{
-    Changes, Planned,
+    Changes, Planned, Sets,
     finding::{Finding, refuse},
 };
 use crate::{
@@ -35,8 +35,8 @@ enum Target {
 
 impl Changes<'_> {
     /// Rewrites what was sent so that every reference is the name of a live record. Gives what cannot be, to be reported when
-    /// the rules have been looked at.
-    pub(super) fn resolve_references(&mut self) -> Result<Vec<Finding>> {
+    /// the rules have been looked at, each with the place of its change.
+    pub(super) fn resolve_references(&mut self) -> Result<Vec<(usize, Finding)>> {
         let labels: HashMap<String, Name> = self
             .subjects
             .iter()
@@ -65,7 +65,7 @@ impl Changes<'_> {
                     match self.target(text, reference, &labels) {
                         Err(error) => failed = Some(error),
                         Ok(Target::Missing) => {
-                            findings.push(missing(planned, &reference.at(positions), text, reference.target));
+                            findings.push((index, missing(planned, &reference.at(positions), text, reference.target)));
                         }
                         Ok(Target::Name(name)) => {
                             let kept = kept.as_ref().filter(|(target, _)| *target == name);
@@ -124,12 +124,16 @@ impl Changes<'_> {
     }
 
     /// Checks that references lead somewhere and that nothing live refers to what is deleted.
-    pub(super) fn check_references(&self, missing: Vec<Finding>) -> Result<()> {
+    pub(super) fn check_references(&self, missing: Vec<(usize, Finding)>) -> Result<()> {
         let mut findings = missing;
-        for planned in self.planned.iter().filter(|planned| planned.change == ChangeKind::Deleted) {
-            findings.extend(self.referenced(planned)?);
+        for (index, planned) in self.planned.iter().enumerate() {
+            if planned.change == ChangeKind::Deleted {
+                findings.extend(self.referenced(planned)?.map(|finding| (index, finding)));
+            }
         }
-        refuse(findings)
+        // The first in the order of the mutations is what the error is about.
+        findings.sort_by_key(|(index, _)| *index);
+        refuse(findings.into_iter().map(|(_, finding)| finding).collect())
     }
 
     fn referenced(&self, deleted: &Planned) -> Result<Option<Finding>> {
@@ -147,7 +151,9 @@ impl Changes<'_> {
                 if name == deleted.name || referrers.contains(&name) {
                     continue;
                 }
-                if self.after(&name)?.is_some_and(|after| after.live && refers_to(kind, &after.body, &stored)) {
+                // What this commit sets is reported as leading nowhere, if it does.
+                let set = self.by_name.get(&name).and_then(|index| self.planned.get(*index)).map(|planned| &planned.sets);
+                if self.after(&name)?.is_some_and(|after| after.live && refers_to(kind, &after.body, &stored, set)) {
                     referrers.insert(name);
                 }
             }
@@ -177,9 +183,13 @@ fn is_checked(planned: &Planned) -> bool {
     planned.sent.is_some() || matches!(planned.change, ChangeKind::Created | ChangeKind::Undeleted | ChangeKind::Unmerged)
 }
 
-fn refers_to(kind: Kind, body: &[u8], target: &str) -> bool {
+/// Whether a record refers to a name from a field that is not among those set.
+fn refers_to(kind: Kind, body: &[u8], target: &str, set: Option<&Sets>) -> bool {
     let mut refers = false;
-    hints::for_each_reference(kind.schema(), body, &mut |_, _, name| refers |= name.to_string() == target);
+    hints::for_each_reference(kind.schema(), body, &mut |path, _, name| {
+        let is_set = path.first().is_some_and(|number| set.is_some_and(|set| set.contains(*number)));
+        refers |= !is_set && name.to_string() == target;
+    });
     refers
 }
 
