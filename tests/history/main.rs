@@ -483,7 +483,7 @@ fn every_revision_reads_as_a_replay_to_it_and_as_an_independent_model() {
     let started = std::time::Instant::now();
     run.make(&mut rng);
     println!("{} commits, refused {:?}, {:?}", run.model.head(), run.refused, started.elapsed());
-    assert!(run.refused.len() >= 12, "the history says little: {:?}", run.refused);
+    assert!(run.refused.len() >= 10, "the history says little: {:?}", run.refused);
     for (time_us, revision) in &run.times {
         for store in &run.stores {
             assert_eq!(revision_at(store, *time_us), *revision, "an answer as of a time never changes");

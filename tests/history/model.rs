@@ -297,8 +297,8 @@ impl<'m> Plan<'m> {
         let name = text(&sent, "name");
         let ids = texts(&sent, "external_ids");
         // Of two holders one is of this commit, which is going to be refused for that; its record counts.
-        let holder = |id: &String| self.holders(sent.descriptor().name(), id).into_iter().next();
-        let holders: BTreeSet<String> = ids.iter().filter_map(holder).map(|(name, _)| name).collect();
+        let holder = |id: &String| self.holders(collection_of(&name), id).first().map(|name| (*name).to_owned());
+        let holders: BTreeSet<String> = ids.iter().filter_map(holder).collect();
         if holders.len() > 1 {
             return Err("UPSERT_AMBIGUOUS");
         }
@@ -504,22 +504,22 @@ impl<'m> Plan<'m> {
     }
 
     /// Every live record as it will be.
-    fn live_after(&self) -> Vec<(String, DynamicMessage)> {
+    fn live_after(&self) -> Vec<(&str, &DynamicMessage)> {
         let others = self.model.versions.iter().filter(|(name, _)| self.planned(name).is_none());
         let others = others.filter_map(|(name, versions)| {
             let last = versions.last().filter(|last| last.is_live())?;
-            Some((name.clone(), DynamicMessage::clone(&last.record)))
+            Some((name.as_str(), &*last.record))
         });
         let planned = self.planned.iter().filter(|planned| planned.is_live());
-        planned.map(|planned| (planned.name.clone(), planned.body.clone())).chain(others).collect()
+        planned.map(|planned| (planned.name.as_str(), &planned.body)).chain(others).collect()
     }
 
     /// Live records of a type that will have an external id.
-    fn holders(&self, message: &str, id: &str) -> Vec<(String, DynamicMessage)> {
-        let holds = |(_, record): &(String, DynamicMessage)| {
-            record.descriptor().name() == message && texts(record, "external_ids").iter().any(|held| held == id)
+    fn holders(&self, collection: &str, id: &str) -> Vec<&str> {
+        let holds = |(name, record): &(&str, &DynamicMessage)| {
+            collection_of(name) == collection && texts(record, "external_ids").iter().any(|held| held == id)
         };
-        self.live_after().into_iter().filter(holds).collect()
+        self.live_after().into_iter().filter(holds).map(|(name, _)| name).collect()
     }
 
     /// The live record that a name will lead to.
@@ -546,7 +546,7 @@ impl<'m> Plan<'m> {
         self.check_vetoes()?;
         for planned in self.planned.iter().filter(|planned| planned.is_live()) {
             for id in texts(&planned.body, "external_ids") {
-                if self.holders(planned.body.descriptor().name(), &id).len() > 1 {
+                if self.holders(collection_of(&planned.name), &id).len() > 1 {
                     return Err("EXTERNAL_ID_TAKEN");
                 }
             }
@@ -635,7 +635,7 @@ impl<'m> Plan<'m> {
         let live = self.live_after();
         for deleted in self.planned.iter().filter(|planned| planned.change == ChangeKind::Deleted) {
             let names = self.model.names_of(&deleted.name, u64::MAX);
-            let refers = |(name, record): &(String, DynamicMessage)| {
+            let refers = |(name, record): &(&str, &DynamicMessage)| {
                 // What the commit sets itself is missing, not referring.
                 let set = self.planned(name).map(|planned| &planned.looked_at);
                 let kept = |field: &str| set.is_none_or(|set| !set.contains(field));
@@ -654,11 +654,11 @@ impl<'m> Plan<'m> {
         let live = self.live_after();
         let (mut derived, mut superseded) = (Vec::new(), Vec::new());
         for (name, record) in &live {
-            match record.descriptor().name() {
-                "Source" => {
-                    derived.extend(self.leads(&text(record, "derived_from")).map(|to| (name.clone(), to)));
+            match collection_of(name) {
+                "sources" => {
+                    derived.extend(self.leads(&text(record, "derived_from")).map(|to| ((*name).to_owned(), to)));
                 }
-                "Relation" if number(record, "kind") == RelationKind::Supersedes as i32 && !flag(record, "revoked") => {
+                "relations" if number(record, "kind") == RelationKind::Supersedes as i32 && !flag(record, "revoked") => {
                     let ends = (self.leads(&text(record, "subject")), self.leads(&text(record, "object")));
                     if let (Some(from), Some(to)) = ends {
                         superseded.push((from, to));
@@ -675,14 +675,14 @@ impl<'m> Plan<'m> {
         for merged in self.planned.iter().filter(|planned| planned.change == ChangeKind::Merged) {
             let ours = self.model.names_of(&merged.name, u64::MAX);
             let theirs = self.model.names_of(merged.redirect.as_ref().unwrap(), u64::MAX);
-            let vetoes = |(_, record): &(String, DynamicMessage)| {
+            let vetoes = |(_, record): &(&str, &DynamicMessage)| {
                 let (subject, object) = (text(record, "subject"), text(record, "object"));
                 number(record, "kind") == RelationKind::NotSameAs as i32
                     && !flag(record, "revoked")
                     && (ours.contains(&subject) && theirs.contains(&object)
                         || ours.contains(&object) && theirs.contains(&subject))
             };
-            if live.iter().filter(|(_, record)| record.descriptor().name() == "Relation").any(vetoes) {
+            if live.iter().filter(|(name, _)| collection_of(name) == "relations").any(vetoes) {
                 return Err("MERGE_VETOED");
             }
         }

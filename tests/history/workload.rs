@@ -112,11 +112,16 @@ impl World<'_> {
                 Op::Delete(Delete { name: name.to_owned(), if_revision, allow_missing: self.rng.u32(..3) == 0 })
             }
             74..90 => {
-                let into = live_name(self.rng, self.model, collection_of(name));
+                let ends = self.stored_ends(name).filter(|(_, from, into)| collection_of(from) == collection_of(into));
+                let (name, into) = match ends {
+                    // What somebody holds to be two, or to be one.
+                    Some((_, subject, object)) if self.rng.bool() => (subject, object),
+                    _ => (name.to_owned(), live_name(self.rng, self.model, collection_of(name))),
+                };
                 if into == name {
-                    Op::Undelete(Undelete { name: name.to_owned() })
+                    Op::Undelete(Undelete { name })
                 } else {
-                    Op::Merge(Merge { name: name.to_owned(), into, if_revision, if_into_revision: 0 })
+                    Op::Merge(Merge { name, into, if_revision, if_into_revision: 0 })
                 }
             }
             90..95 => Op::Undelete(Undelete { name: name.to_owned() }),
@@ -290,12 +295,16 @@ impl World<'_> {
         Record { record: Some(record) }
     }
 
+    /// What a relation is and between what, as it is stored.
+    fn stored_ends(&self, name: &str) -> Option<(i32, String, String)> {
+        let version = self.model.at(name, u64::MAX).filter(|_| collection_of(name) == "relations")?;
+        let field = |field| crate::model::text(&version.record, field);
+        let kind = version.record.get_field_by_name("kind").unwrap().as_enum_number().unwrap();
+        Some((kind, field("subject"), field("object")))
+    }
+
     fn relation(&mut self, name: String, external_ids: Vec<String>, labels: Vec<String>, set: bool) -> Relation {
-        let stored = self.model.at(&name, u64::MAX).map(|version| {
-            let field = |field| crate::model::text(&version.record, field);
-            let kind = version.record.get_field_by_name("kind").unwrap().as_enum_number().unwrap();
-            (kind, field("subject"), field("object"))
-        });
+        let stored = self.stored_ends(&name);
         let (kind, collection) = *one(
             self.rng,
             &[
