@@ -56,7 +56,7 @@ impl Store {
         self.read(|inner| {
             let token = token::decode(kind, request)?;
             let revision = match &token {
-                Some(token) => check_revision(inner, token.revision)?,
+                Some(token) => inner.check_revision(token.revision)?,
                 None => as_of(inner, request.as_of_revision, request.as_of_time.as_ref())?,
             };
             let deadline = std::time::Instant::now() + Duration::from_millis(inner.options.limits.page_ms);
@@ -64,7 +64,7 @@ impl Store {
             let position = token.as_ref().map(|token| &token.position);
             let page = query::list(&view(inner, revision), kind, request, position, &inner.options.limits, &is_late)?;
             // What was compacted while it was read may be missing rows.
-            check_revision(inner, revision)?;
+            inner.check_revision(revision)?;
             Ok(page)
         })
     }
@@ -72,6 +72,11 @@ impl Store {
     /// How a list would be read: which index, in which order, what is checked on each row. Text for people.
     pub fn explain(&self, kind: Kind, request: &proto::ListRecordsRequest) -> Result<String> {
         query::explain(kind, request, self.limits())
+    }
+
+    /// The revision that a read at a revision or time would read at.
+    pub(super) fn revision_as_of(&self, revision: i64, time: Option<&Timestamp>) -> Result<u64> {
+        self.read(|inner| as_of(inner, revision, time))
     }
 
     /// Many records by name.
@@ -151,15 +156,15 @@ impl Store {
         })
     }
 
-    /// One commit whole.
-    pub fn get_commit(&self, revision: i64) -> Result<proto::Commit> {
+    /// One commit whole, encoded as the contract's `Commit`.
+    pub fn get_commit_encoded(&self, revision: i64) -> Result<Bytes> {
         let Some(wanted) = u64::try_from(revision).ok().filter(|revision| *revision > 0) else {
             return Err(Error::field("revision", "is required and counts from 1"));
         };
         self.read(|inner| {
-            check_revision(inner, wanted)?;
+            inner.check_revision(wanted)?;
             match logged_commit(inner, wanted)? {
-                Some(commit) => commit.to_proto(),
+                Some(commit) => commit.encode(),
                 None => Err(engine::Error::Corrupt(format!("the log has no revision {wanted}")).into()),
             }
         })
@@ -253,29 +258,10 @@ fn as_of(inner: &Inner, revision: i64, time: Option<&Timestamp>) -> Result<u64> 
         (0, Some(time)) => as_of_time(inner, time),
         (_, Some(_)) => Err(Error::field("as_of_time", "set as_of_revision or as_of_time, not both")),
         (revision, None) => match u64::try_from(revision) {
-            Ok(revision) => check_revision(inner, revision),
+            Ok(revision) => inner.check_revision(revision),
             Err(_) => Err(Error::field("as_of_revision", "a revision is never negative; 0 reads the newest")),
         },
     }
-}
-
-/// A revision that can be read.
-fn check_revision(inner: &Inner, revision: u64) -> Result<u64> {
-    let head = inner.head();
-    if revision > head {
-        let text = format!("revision {revision} is not reached: the newest is {head}; read that, or wait");
-        return Err(Error::new(ErrorKind::OutOfRange, ErrorReason::RevisionInFuture, text)
-            .with("revision", revision)
-            .with("head_revision", head));
-    }
-    let oldest = inner.meta_oldest_revision();
-    if revision < oldest {
-        let text = format!("revision {revision} was compacted: the oldest that can be read is {oldest}");
-        return Err(Error::new(ErrorKind::OutOfRange, ErrorReason::RevisionCompacted, text)
-            .with("revision", revision)
-            .with("oldest_revision", oldest));
-    }
-    Ok(revision)
 }
 
 /// The last revision made at or before a time. Promises that no later commit gets a time up to it.
@@ -316,7 +302,7 @@ fn as_of_time(inner: &Inner, time: &Timestamp) -> Result<u64> {
             entries.first().map_or(0, |entry| entry.revision)
         }
     };
-    check_revision(inner, revision)
+    inner.check_revision(revision)
 }
 
 fn parse_name(text: &str, kind: Option<Kind>) -> Result<Name> {

@@ -15,9 +15,9 @@ use tokio::sync::oneshot;
 use ulid::Ulid;
 
 use super::{
-    Inner,
     entry::{Asked, Changed, Committed, Entry, FORMAT, Founded, Resulted, TimeBound, Unchanged, timestamp},
     error::{Error, ErrorKind, Result},
+    inner::{Inner, Place},
     keys,
     mutate::{self, Outcome, Plan, Planned, request::Request},
     replay::{Meta, Overlay, Receipt},
@@ -40,7 +40,14 @@ const REBUILD_RETRY: Duration = Duration::from_secs(1);
 /// What the writer is asked to do.
 pub(super) enum Job {
     /// Commit, and answer when it is durable and can be read.
-    Commit { request: Box<Request>, answer: oneshot::Sender<Result<CommitResponse>> },
+    Commit {
+        /// What to commit.
+        request: Box<Request>,
+        /// Who waits.
+        answer: oneshot::Sender<Result<CommitResponse>>,
+        /// Its place in the queue, held until it is answered.
+        place: Place,
+    },
     /// Make durable that no later commit gets a time up to this one.
     BoundTime { time_us: i64, answer: oneshot::Sender<Result<()>> },
     /// Look whether the state is to be rebuilt.
@@ -60,7 +67,7 @@ pub(super) struct Writer {
 /// An answer that is given once the group it belongs to is durable.
 enum Answer {
     /// `rests_on_group`: it was decided when the group held entries, its own or earlier ones.
-    Commit { to: oneshot::Sender<Result<CommitResponse>>, outcome: Result<CommitResponse>, rests_on_group: bool },
+    Commit { to: oneshot::Sender<Result<CommitResponse>>, outcome: Result<CommitResponse>, rests_on_group: bool, _place: Place },
     Bound(oneshot::Sender<Result<()>>),
 }
 
@@ -111,11 +118,11 @@ impl Writer {
                 && let Some(job) = jobs.next()
             {
                 match job {
-                    Job::Commit { request, answer } => {
+                    Job::Commit { request, answer, place } => {
                         let outcome = self.decide(&mut group, *request);
                         rebuild |= outcome.as_ref().is_err_and(|error| error.reason == ErrorReason::StoreRebuilding);
                         let rests_on_group = !group.entries.is_empty();
-                        group.answers.push(Answer::Commit { to: answer, outcome, rests_on_group });
+                        group.answers.push(Answer::Commit { to: answer, outcome, rests_on_group, _place: place });
                     }
                     Job::BoundTime { time_us, answer } => {
                         group.bound_time(time_us)?;
@@ -311,7 +318,7 @@ impl Answer {
     /// tell of what never was.
     fn fail(self, error: &Error) {
         match self {
-            Self::Commit { to, outcome, rests_on_group: false } => drop(to.send(outcome)),
+            Self::Commit { to, outcome, rests_on_group: false, .. } => drop(to.send(outcome)),
             Self::Commit { to, .. } => drop(to.send(Err(error.clone()))),
             Self::Bound(to) => drop(to.send(Err(error.clone()))),
         }

@@ -15,7 +15,7 @@ use std::{
 };
 
 use annals::engine::{
-    Engine, Error, Sequence, StateCondition,
+    Engine, Error, Sequence, State, StateCondition,
     embedded::disk::{Disk, DiskFile, LocalDisk, Space},
 };
 
@@ -140,7 +140,9 @@ impl Recorder {
                 Call::SyncFolder { folder } => {
                     let (here, elsewhere) = renaming.into_iter().partition(|call| in_folder(call) == folder);
                     let here: Vec<_> = here;
-                    here.into_iter().for_each(|call| rename(&mut names, call));
+                    for call in here {
+                        rename(&mut names, call);
+                    }
                     renaming = elsewhere;
                 }
                 Call::Acknowledged { head } => acknowledged = *head,
@@ -369,8 +371,8 @@ fn cut_the_power(states: usize, lie: Option<Lie>) -> Vec<String> {
             for _ in 0..5 {
                 let likely = *rng.choice(&moments).unwrap();
                 let moment = if rng.u8(..3) == 0 { rng.usize(..=disk.moments()) } else { likely };
-                let state = tempfile::tempdir().unwrap();
-                let found = state.path().join("data");
+                let rebuilt = tempfile::tempdir().unwrap();
+                let found = rebuilt.path().join("data");
                 let acknowledged = disk.crash(moment, &mut rng, &found);
                 let copy = tempfile::tempdir().unwrap();
                 if found.exists() {
@@ -380,7 +382,7 @@ fn cut_the_power(states: usize, lie: Option<Lie>) -> Vec<String> {
                 if let Err(what) = verify(copy.path(), &next_boot_id, seed, acknowledged) {
                     bad.push(format!("after call {moment}: {what}"));
                 }
-                base = state;
+                base = rebuilt;
             }
             if !bad.is_empty() && lie.is_some() {
                 return bad;

@@ -9,4 +9,5 @@ mod workload;
 mod crash;
 mod damage;
 mod faults;
+mod measure;
 mod state;

@@ -11,7 +11,7 @@ use std::{
 };
 
 use annals::engine::{
-    Batch, Direction, Engine, Error, KEY_BYTES_MAX, Sequence, StateCondition, VALUE_BYTES_MAX, Write,
+    Batch, Direction, Engine, Error, KEY_BYTES_MAX, Sequence, State, StateCondition, VALUE_BYTES_MAX, Write,
     embedded::{EmbeddedEngine, Options, disk::LocalDisk},
 };
 use bytes::Bytes;
@@ -50,7 +50,7 @@ fn a_killed_process_loses_nothing() {
     let seed = fastrand::u64(..);
     eprintln!("seed {seed}");
     let mut rng = fastrand::Rng::with_seed(seed);
-    let mut rebuilt = Vec::new();
+    let mut rebuilds = Vec::new();
     let mut acknowledged = 0;
     for round in 0..rounds {
         let mut child = Command::new(std::env::current_exe().unwrap())
@@ -72,19 +72,19 @@ fn a_killed_process_loses_nothing() {
                 // A line that was cut short would hold a smaller number, never a greater one.
                 acknowledged = acknowledged.max(head.parse().unwrap_or(0));
             } else if line.contains("suspect") {
-                rebuilt.push((round, line));
+                rebuilds.push((round, line));
             }
         }
         killer.join().unwrap();
     }
     let engine = workload::open(folder.path(), Arc::new(LocalDisk), BOOT).unwrap();
     if let StateCondition::Suspect(why) = engine.state_condition() {
-        rebuilt.push((rounds, why));
+        rebuilds.push((rounds, why));
         engine.reset_state().unwrap();
     }
     catch_up(&engine).unwrap();
     let head = engine.head().unwrap().0;
-    eprintln!("{rounds} kills, {head} entries, {acknowledged} acknowledged, state rebuilt: {rebuilt:?}");
+    eprintln!("{rounds} kills, {head} entries, {acknowledged} acknowledged, state rebuilt: {rebuilds:?}");
     assert!(head >= acknowledged, "entries up to {acknowledged} were acknowledged and {head} are there");
     let expected = entries(SEED, 1..=head);
     assert!(read_all(&engine).unwrap() == expected);
@@ -294,7 +294,9 @@ fn values_of_the_greatest_length_stay_in_sleds_file() {
             .map(|n| {
                 let mut key = if round % 2 == 0 { rng.u32(..).to_be_bytes() } else { (round * 200 + n).to_be_bytes() }.to_vec();
                 // Four times 0xff in a row is what keys never hold.
-                key.iter_mut().for_each(|byte| *byte &= 0x7f);
+                for byte in &mut key {
+                    *byte &= 0x7f;
+                }
                 key.resize(KEY_BYTES_MAX, b'k');
                 key
             })

@@ -1,7 +1,9 @@
 //! The filter against a second, slow writing-down of its meaning, against another parser of its grammar, and against noise.
 
-#![allow(missing_docs, clippy::pedantic)]
+#![allow(missing_docs, unreachable_pub, clippy::pedantic)]
 
+// Orders are for the lists' test, which shares it.
+#[allow(dead_code)]
 mod brute;
 mod random;
 
@@ -113,15 +115,13 @@ fn skeleton(expression: &aip_160::Expression) -> Option<String> {
     }
 }
 
-fn our_skeleton(tree: &random::Tree, spelled_json: bool) -> String {
+fn our_skeleton(tree: &random::Tree) -> String {
     use random::Tree;
-    let all = |parts: &[Tree], join: &str| {
-        format!("({})", parts.iter().map(|part| our_skeleton(part, spelled_json)).collect::<Vec<_>>().join(join))
-    };
+    let all = |parts: &[Tree], join: &str| format!("({})", parts.iter().map(our_skeleton).collect::<Vec<_>>().join(join));
     match tree {
         Tree::All(parts) => all(parts, " AND "),
         Tree::Any(parts) => all(parts, " OR "),
-        Tree::Not(part) => format!("NOT({})", our_skeleton(part, spelled_json)),
+        Tree::Not(part) => format!("NOT({})", our_skeleton(part)),
         Tree::Compare(path, operator, _) => {
             let names: Vec<_> = path.fields.iter().map(|field| field.name()).chain(path.key.as_deref()).collect();
             format!("{}{operator}", names.join("."))
@@ -170,7 +170,7 @@ fn another_parser_of_the_grammar_reads_the_same_tree() {
         }
         let other = aip_160::parse_filter(&text).unwrap_or_else(|error| panic!("SEED={seed} {text}\n{error:?}"));
         let Some(skeleton) = other.expression.as_ref().and_then(skeleton) else { panic!("SEED={seed} {text}\n{other:?}") };
-        assert_eq!(snake(skeleton), our_skeleton(&tree, false), "SEED={seed} {text}");
+        assert_eq!(snake(skeleton), our_skeleton(&tree), "SEED={seed} {text}");
         compared += 1;
     }
 }
@@ -197,7 +197,7 @@ fn survives(kind: Kind, text: &str) {
             let keys: Vec<_> = error.metadata.iter().map(|(key, _)| *key).collect();
             assert_eq!(keys, ["position", "found", "expected"], "{text}");
             let position: usize = error.metadata[0].1.parse().unwrap();
-            assert!((1..=text.chars().count() + 1).contains(&position), "{text}: {error}");
+            assert!(position <= text.chars().count(), "{text}: {error}");
         }
         Err(error) => assert_eq!(error.reason, ErrorReason::LimitExceeded, "{text}: {error}"),
     }

@@ -55,6 +55,12 @@ impl Clock for Stepped {
     }
 }
 
+impl Stepped {
+    fn at_start() -> Arc<Self> {
+        Arc::new(Self(AtomicI64::new(START_US)))
+    }
+}
+
 fn options(clock: &Arc<Stepped>) -> Options {
     Options { clock: Arc::clone(clock) as Arc<dyn Clock>, ..Options::default() }
 }
@@ -89,7 +95,7 @@ struct Run<'f> {
 
 impl<'f> Run<'f> {
     fn new(folder: &'f Path) -> Self {
-        let clock = Arc::new(Stepped(AtomicI64::new(START_US)));
+        let clock = Stepped::at_start();
         let memory = MemoryEngine::new();
         let engines = engines(folder, &memory);
         let stores = engines.clone().map(|engine| serving(engine, options(&clock)));
@@ -278,13 +284,25 @@ fn check_record(model: &Model, name: &str, revision: u64, at_head: &Store, other
 
 /// All pages of a list.
 fn list(store: &Store, kind: Kind, request: &ListRecordsRequest) -> Result<Vec<Bytes>, Error> {
+    list_page_by_page(store, kind, request, &mut || {}).map(|(_, records)| records)
+}
+
+/// All pages of a list, with something done after each, and the revision that they are read at.
+fn list_page_by_page(
+    store: &Store,
+    kind: Kind,
+    request: &ListRecordsRequest,
+    after_each: &mut dyn FnMut(),
+) -> Result<(u64, Vec<Bytes>), Error> {
     let (mut request, mut records, mut revision) = (request.clone(), Vec::new(), None);
     loop {
         let page = store.list_encoded(kind, &request)?;
-        assert_eq!(*revision.get_or_insert(page.revision), page.revision, "all pages are read at one revision");
+        after_each();
+        let revision = *revision.get_or_insert(page.revision);
+        assert_eq!(page.revision, revision, "all pages are read at one revision");
         records.extend(page.records);
         if page.next_page_token.is_empty() {
-            return Ok(records);
+            return Ok((revision, records));
         }
         request.page_token = page.next_page_token;
     }
@@ -292,23 +310,11 @@ fn list(store: &Store, kind: Kind, request: &ListRecordsRequest) -> Result<Vec<B
 
 /// Lists with random filters and orders, and everything that refers to some records.
 fn check_lists(model: &Model, rng: &mut Rng, revision: u64, at_head: &Store, others: &[Store]) {
-    let meaning = Meaning {
-        names_of: &|name| model.names_of(name, revision),
-        words: &|text| words(text),
-        word_fields: &["display_name", "names.text"],
-    };
     let mut lists = Vec::new();
     for kind in Kind::ALL {
-        let descriptor = model::descriptor(kind.message());
-        let world = World {
-            names: &workload::names,
-            favourites: vec!["name", "external_ids", "labels"],
-            words: (kind == Kind::Actor).then_some("name_tokens"),
-        };
         lists.push((kind, Tree::All(Vec::new()), String::new()));
         for depth in [0, 1, 2] {
-            let tree = random::tree(rng, &descriptor, &world, depth, true);
-            let filter = random::spell(rng, &tree);
+            let (tree, filter) = random_filter(rng, kind, depth);
             lists.push((kind, tree, filter));
         }
     }
@@ -330,15 +336,9 @@ fn check_lists(model: &Model, rng: &mut Rng, revision: u64, at_head: &Store, oth
         lists.push((kind, tree, filter));
     }
     for (kind, tree, filter) in lists {
-        let order: &[&str] = match kind {
-            Kind::Event => &["", "name desc", "time.earliest", "time.earliest desc", "update_time desc, title"],
-            Kind::Estimate => &["", "as_of.earliest", "as_of.earliest desc", "revision"],
-            _ => &["", "name desc", "create_revision", "update_time desc"],
-        };
-        let order_by = *workload::one(rng, order);
         let request = ListRecordsRequest {
             filter: filter.clone(),
-            order_by: order_by.into(),
+            order_by: random_order(rng, kind).into(),
             page_size: rng.i32(1..=40),
             show_deleted: rng.u32(..4) == 0,
             ..Default::default()
@@ -348,19 +348,58 @@ fn check_lists(model: &Model, rng: &mut Rng, revision: u64, at_head: &Store, oth
             let request = ListRecordsRequest { as_of_revision: to_i64(revision), page_size: 40, ..request.clone() };
             assert!(list(other, kind, &request).unwrap() == found, "the stores differ at {revision}: {request:?}");
         }
-        let mut wanted: Vec<&DynamicMessage> = model
-            .listed(kind.collection(), revision, request.show_deleted)
-            .into_iter()
-            .map(|(_, version)| version.record.as_ref())
-            .filter(|record| brute::matches(&tree, record, &meaning))
-            .collect();
-        sort(&mut wanted, order_by);
-        let found: Vec<_> = found.iter().map(|bytes| decoded(kind.collection(), bytes)).collect();
-        let names = |records: &[&DynamicMessage]| records.iter().map(|record| model::text(record, "name")).collect::<Vec<_>>();
-        let found: Vec<_> = found.iter().collect();
-        assert_eq!(names(&found), names(&wanted), "at {revision}: {request:?}");
-        assert!(found == wanted, "at {revision}: {request:?}");
+        assert_listed(model, kind, &tree, &request, revision, &found);
     }
+}
+
+/// Holds a whole list against filtering and sorting everything.
+pub(crate) fn assert_listed(
+    model: &Model,
+    kind: Kind,
+    tree: &Tree,
+    request: &ListRecordsRequest,
+    revision: u64,
+    found: &[Bytes],
+) {
+    let meaning = Meaning {
+        names_of: &|name| model.names_of(name, revision),
+        words: &|text| words(text),
+        word_fields: &["display_name", "names.text"],
+    };
+    let mut wanted: Vec<&DynamicMessage> = model
+        .listed(kind.collection(), revision, request.show_deleted)
+        .into_iter()
+        .map(|(_, version)| version.record.as_ref())
+        .filter(|record| brute::matches(tree, record, &meaning))
+        .collect();
+    sort(&mut wanted, &request.order_by);
+    let found: Vec<_> = found.iter().map(|bytes| decoded(kind.collection(), bytes)).collect();
+    let names = |records: &[&DynamicMessage]| records.iter().map(|record| model::text(record, "name")).collect::<Vec<_>>();
+    let found: Vec<_> = found.iter().collect();
+    assert_eq!(names(&found), names(&wanted), "at {revision}: {request:?}");
+    assert!(found == wanted, "at {revision}: {request:?}");
+}
+
+/// A random filter over a kind, as a tree and as text.
+pub(crate) fn random_filter(rng: &mut Rng, kind: Kind, depth: u32) -> (Tree, String) {
+    let world = World {
+        names: &workload::names,
+        favourites: vec!["name", "external_ids", "labels"],
+        words: (kind == Kind::Actor).then_some("name_tokens"),
+    };
+    let tree = random::tree(rng, &model::descriptor(kind.message()), &world, depth, true);
+    let filter = random::spell(rng, &tree);
+    (tree, filter)
+}
+
+/// A random order over a kind.
+pub(crate) fn random_order(rng: &mut Rng, kind: Kind) -> &'static str {
+    let orders: &[&str] = match kind {
+        Kind::Event => &["", "name desc", "time.earliest", "time.earliest desc", "update_time desc, title"],
+        Kind::Estimate => &["", "as_of.earliest", "as_of.earliest desc", "revision"],
+        _ => &["", "name desc", "create_revision", "update_time desc"],
+    };
+    *workload::one(rng, orders)
 }
 
 /// A filter for what refers to a record from one field.

@@ -268,7 +268,8 @@ REFUSED = [
 def test_a_filter_is_refused(record: Client, collection: str, filter_: str) -> None:
     with fails("FILTER_INVALID", "INVALID_ARGUMENT") as failure:
         record.page(collection, filter=filter_)
-    assert 0 <= int(failure.metadata["position"]) <= len(filter_.encode())
+    # Characters, counted from 1 as people do; one more than there are stands for the end.
+    assert 1 <= int(failure.metadata["position"]) <= len(filter_) + 1
     assert failure.metadata["expected"]
 
 
@@ -281,9 +282,13 @@ def test_mixing_and_with_or_asks_for_parentheses(record: Client) -> None:
 def test_an_unknown_field_is_answered_with_those_there_are(record: Client) -> None:
     with fails("FILTER_INVALID") as failure:
         record.page("events", filter='titel = "x"')
-    assert failure.metadata["position"] == "0"
+    assert failure.metadata["position"] == "1"
     assert failure.metadata["found"] == "titel"
     assert all(field in failure.metadata["expected"] for field in ("title", "participants", "external_ids"))
+    # Positions count characters and not bytes.
+    with fails("FILTER_INVALID") as failure:
+        record.page("events", filter='title = "폭풍" AND titel = "x"')
+    assert failure.metadata["position"] == "18"
     with fails("FILTER_INVALID") as failure:
         record.page("events", filter="participants.rolle = RECIPIENT")
     assert all(field in failure.metadata["expected"] for field in ("actor", "role", "side"))

@@ -64,7 +64,7 @@ pub(crate) fn empty_message(stream: u32) -> Vec<u8> {
     frame(DATA, END_STREAM, stream, &EMPTY_MESSAGE)
 }
 
-/// RST_STREAM with CANCEL.
+/// `RST_STREAM` with CANCEL.
 pub(crate) fn cancel(stream: u32) -> Vec<u8> {
     frame(RST_STREAM, 0, stream, &8u32.to_be_bytes())
 }

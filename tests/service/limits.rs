@@ -134,3 +134,40 @@ async fn many_calls_at_once_are_all_answered_or_refused_with_a_reason_and_none_l
     }
     server.stop().await;
 }
+
+#[tokio::test]
+async fn requests_that_would_take_more_memory_than_there_is_are_refused_with_a_reason_and_others_are_served() {
+    let options = ServerOptions {
+        bytes_max: 1 << 20,
+        bytes_per_connection_max: 1 << 20,
+        decode_bytes_max: 5 << 20,
+        ..ServerOptions::default()
+    };
+    let server = Server::start_with(options).await;
+    let mut plain = server.client().await;
+    let mut packed = server.client().await.send_compressed(CompressionEncoding::Zstd);
+    for client in [&mut plain, &mut packed] {
+        let status = client.batch_get_records(names(3 << 20)).await.expect_err("too much");
+        assert_eq!((status.code(), reason(&status).as_str()), (Code::ResourceExhausted, "TOO_MANY_REQUESTS"), "{status:?}");
+        assert_eq!(metadata(&status, "limit"), "rpc.bytes_per_connection");
+        client.get_server_info(GetServerInfoRequest {}).await.expect("what it took was given back");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_long_commit_and_a_check_are_answered_as_a_short_one() {
+    let server = Server::start().await;
+    let mut client = server.client().await;
+    let events: Vec<_> =
+        (0..500).map(|n| support::event(&format!("e{n}"), &format!(r#", "description": "{}""#, "x".repeat(500)))).collect();
+    let request = support::request("long", &events.join(","));
+    let check = annals::proto::CommitRequest { validate_only: true, ..request.clone() };
+    assert_eq!(client.commit(check).await.expect("checked").into_inner().revision, 0);
+    let answer = client.commit(request).await.expect("committed").into_inner();
+    assert_eq!((answer.revision, answer.results.len()), (1, 500));
+    let mut huge = support::request("huge", &support::event("huge", ""));
+    huge.annotations.insert("a".into(), "x".repeat(5 << 20));
+    assert_eq!(reason(&client.commit(huge).await.expect_err("too long")), "LIMIT_EXCEEDED");
+    server.stop().await;
+}

@@ -3,9 +3,9 @@
 use std::{net::SocketAddr, time::Duration};
 
 use annals::{
-    proto::record_service_client::RecordServiceClient,
+    proto::{CommitRequest, CommitResponse, record_service_client::RecordServiceClient},
     rpc::{self, ServeError, ServerOptions},
-    store::Store,
+    store::{Caller, Store},
 };
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 use tonic::{
@@ -59,6 +59,16 @@ impl Server {
     /// A client of it.
     pub(crate) async fn client(&self) -> Client {
         RecordServiceClient::new(self.channel().await).max_decoding_message_size(16 << 20)
+    }
+
+    /// Commits mutations in proto3 JSON to its store.
+    pub(crate) async fn commit(&self, mutations: &str) -> CommitResponse {
+        self.commit_request(super::support::fresh_request(mutations)).await
+    }
+
+    /// Commits a request to its store.
+    pub(crate) async fn commit_request(&self, request: CommitRequest) -> CommitResponse {
+        self.store.submit(&Caller::anonymous(), request).await.expect("committed")
     }
 
     /// Tells it to stop, and does not wait.

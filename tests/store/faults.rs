@@ -310,7 +310,7 @@ fn a_read_that_a_rebuild_overtakes_is_not_answered_from_half_a_state() {
 #[test]
 fn a_state_that_fails_under_a_reader_is_rebuilt_although_the_queue_is_full() {
     let engine = Hooked::new(MemoryEngine::new());
-    let limits = Limits { queue_commits: 1, ..Limits::default() };
+    let limits = Limits { queue_commits: 2, ..Limits::default() };
     let options = Options { limits, ..Options::default() };
     let store = Store::start(Arc::clone(&engine) as Arc<dyn Engine>, options).unwrap();
     store.wait_until_serving().unwrap();

@@ -55,9 +55,14 @@ pub(crate) fn get<T: Message + Default>(store: &Store, name: &str) -> Result<T, 
 
 /// Commits mutations in proto3 JSON under a request id of their own.
 pub(crate) fn commit(store: &Store, mutations: &str) -> Result<proto::CommitResponse, Error> {
+    store.commit(fresh_request(mutations))
+}
+
+/// A request from mutations in proto3 JSON, under an id of its own.
+pub(crate) fn fresh_request(mutations: &str) -> CommitRequest {
     use std::sync::atomic::{AtomicU64, Ordering};
     static NEXT: AtomicU64 = AtomicU64::new(1);
-    store.commit(request(&format!("r{}", NEXT.fetch_add(1, Ordering::Relaxed)), mutations))
+    request(&format!("fresh-{}", NEXT.fetch_add(1, Ordering::Relaxed)), mutations)
 }
 
 /// What became of each mutation: "CREATED events/e1".

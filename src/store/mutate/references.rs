@@ -165,10 +165,15 @@ impl Changes<'_> {
         let named: Vec<_> = referrers.iter().take(REFERRERS_NAMED).map(Name::to_string).collect();
         let named = named.join(", ");
         let name = &deleted.name;
-        let message = format!(
-            "{name} cannot be deleted, as {count} live records refer to it, such as {named}: delete them or point them \
-             elsewhere in the same commit"
-        );
+        let message = match count {
+            1 => format!(
+                "{name} cannot be deleted, as {named} refers to it: delete that or point it elsewhere in the same commit"
+            ),
+            _ => format!(
+                "{name} cannot be deleted, as {count} live records refer to it, such as {named}: delete them or point them \
+                 elsewhere in the same commit"
+            ),
+        };
         Ok(Some(
             Finding::new(ErrorKind::FailedPrecondition, ErrorReason::Referenced, name, message)
                 .with("name", name)

@@ -209,9 +209,10 @@ fn pattern(compare: &Compare, text: &Text) -> Result<Option<Pattern>, Mistake> {
 
 /// References compare by name. With stars, or by order, they are texts as they are stored.
 fn reference_test(field: &Field, target: Option<Kind>, compare: &Compare, literal: &Literal) -> Result<Test, Mistake> {
-    let test = text_test(compare, literal)?;
-    let (Test::Text(comparison @ (Comparison::Equal | Comparison::NotEqual), text), false) = (&test, is_empty(literal)) else {
-        return Ok(test);
+    let as_stored = text_test(compare, literal)?;
+    let (Test::Text(comparison @ (Comparison::Equal | Comparison::NotEqual), text), false) = (&as_stored, is_empty(literal))
+    else {
+        return Ok(as_stored);
     };
     let example = target.unwrap_or(Kind::Event);
     let expected = || format!("a name such as \"{}/x1\", as {} refers to records", example.collection(), field.name);

@@ -250,8 +250,7 @@ mod tests {
                         field.is_map() || message.package_name() == "annals.v1" || message.name() == "Timestamp"
                     }
                     FieldKind::Bool | FieldKind::Double | FieldKind::Enum(_) | FieldKind::String => true,
-                    FieldKind::Int32 | FieldKind::Int64 | FieldKind::Uint32 => true,
-                    _ => false,
+                    other => matches!(other, FieldKind::Int32 | FieldKind::Int64 | FieldKind::Uint32),
                 };
                 assert!(known, "{}: add its values to `values` and to the evaluation", field.full_name());
                 assert!(!field.is_packed(), "{}: the evaluation does not unpack", field.full_name());

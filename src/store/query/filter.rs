@@ -60,7 +60,6 @@ fn expand(predicate: &mut Predicate, view: &View<'_>) -> Result<()> {
         Predicate::Value(_, Test::Name { literal, names, .. }) => {
             *names = view.names_of(literal)?.iter().map(ToString::to_string).collect();
             names.sort_unstable();
-            names.dedup();
             Ok(())
         }
         Predicate::Value(..) => Ok(()),

@@ -179,6 +179,11 @@ fn string(input: &mut Input<'_>) -> Result<Text, Mistake> {
                 }
                 None => return Err(unclosed),
             },
+            Some(letter) if letter.is_control() && !"\t\r\n".contains(letter) => {
+                // Keys hold none either.
+                let expected = "no control character but tabs and line ends: no record holds one";
+                return Err(Mistake::new(at, letter.escape_unicode().to_string(), expected));
+            }
             Some(letter) => {
                 if letter == '*' {
                     text.stars.push(text.characters.len());
@@ -260,6 +265,7 @@ mod tests {
         wrong("a = \"x", 4, "a text that is not closed");
         wrong("a = \"x\\", 4, "a text that is not closed");
         wrong(r#"a = "\n""#, 5, "\\n");
+        wrong("a = \"x\0\"", 6, "\\u{0}");
         wrong("a = 5abc", 4, "5abc");
         wrong("a = 1.", 4, "1.");
         wrong("a = -1e", 4, "-1e");

@@ -33,9 +33,9 @@ impl Mistake {
         Self { at, found: found.into(), expected: expected.into() }
     }
 
-    /// The error for whoever sent the text. Positions count characters from 1, as an editor does.
+    /// The error for whoever sent the text. A position is the number of characters before it.
     pub(super) fn into_error(self, of: Of, text: &str) -> Error {
-        let position = text.get(..self.at).unwrap_or(text).chars().count() + 1;
+        let position = text.get(..self.at).unwrap_or(text).chars().count();
         let mut found: String = self.found.chars().take(FOUND_CHARS_MAX).collect();
         if found.len() < self.found.len() {
             found.push('…');
@@ -45,7 +45,7 @@ impl Mistake {
             Of::OrderBy => ("order_by", ErrorReason::OrderByInvalid),
         };
         let shown = if found.is_empty() { "its end".to_owned() } else { found.clone() };
-        let description = format!("at character {position}, found {shown}, expected {}", self.expected);
+        let description = format!("at position {position}, found {shown}, expected {}", self.expected);
         Error::new(ErrorKind::Invalid, reason, format!("{field}: {description}"))
             .with("position", position)
             .with("found", found)

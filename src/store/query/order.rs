@@ -66,9 +66,9 @@ impl Order {
         let mut place = key.to_vec();
         let id = id.bytes().chain([0]);
         if self.names_descending {
-            place.extend(id.map(|byte| !byte))
+            place.extend(id.map(|byte| !byte));
         } else {
-            place.extend(id)
+            place.extend(id);
         }
         place
     }
@@ -214,18 +214,18 @@ mod tests {
 
     #[test]
     fn an_order_that_makes_no_sense_is_refused_where_it_is_wrong() {
-        wrong("titel", 1, "titel");
-        wrong("title asc", 7, "asc");
-        wrong("title desc desc", 12, "desc");
-        wrong("title,", 7, "");
-        wrong(", title", 1, ",");
-        wrong("title, title desc", 8, "title");
-        wrong("title, name, revision, actuality", 24, "actuality");
-        wrong("types", 1, "types");
-        wrong("places.country", 1, "places.country");
-        wrong("metrics", 1, "metrics");
-        wrong("time", 1, "time");
-        wrong("title desc title", 12, "title");
+        wrong("titel", 0, "titel");
+        wrong("title asc", 6, "asc");
+        wrong("title desc desc", 11, "desc");
+        wrong("title,", 6, "");
+        wrong(", title", 0, ",");
+        wrong("title, title desc", 7, "title");
+        wrong("title, name, revision, actuality", 23, "actuality");
+        wrong("types", 0, "types");
+        wrong("places.country", 0, "places.country");
+        wrong("metrics", 0, "metrics");
+        wrong("time", 0, "time");
+        wrong("title desc title", 11, "title");
     }
 
     #[test]

@@ -283,7 +283,7 @@ impl Access {
 fn has(field: &Field, test: &Test) -> Vec<(Has, String)> {
     let equals = |value: &dyn fmt::Debug| format!("= {value:?}");
     match (test, &field.values) {
-        (Test::Text(Comparison::Equal, text), _) => vec![(Has::Text(text.clone()), equals(text))],
+        (Test::Text(Comparison::Equal, value), _) => vec![(Has::Text(value.clone()), equals(value))],
         (Test::Like { negated: false, pattern: Pattern::Prefix(prefix) }, _) => {
             vec![(Has::Beginning(prefix.clone()), equals(&format!("{prefix}*")))]
         }

@@ -44,12 +44,8 @@ pub fn served(kind: Kind) -> Vec<ServedIndex> {
     let references = kind.schema().references.iter().map(|reference| ServedIndex {
         fields: vec![ServedField { path: reference.dotted(), operators: EQUAL }],
         order: None,
-        serves: if tells_origin(reference) {
-            "who said it; fewer are looked at where the filter asks for the origin: attribution:(role = ORIGIN AND actors:\"...\")"
-                .to_owned()
-        } else {
-            "what refers to a record".to_owned()
-        },
+        serves: if tells_origin(reference) { "who said it, at the origin or in any hop" } else { "what refers to a record" }
+            .to_owned(),
     });
     std::iter::once(name).chain(indexes(kind).iter().map(of_index)).chain(references).collect()
 }
@@ -81,4 +77,80 @@ fn of_index(index: &HintIndex) -> ServedIndex {
         _ => None,
     };
     ServedIndex { fields, order, serves: index.index.serves.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fmt::Write as _, fs};
+
+    use super::*;
+
+    /// What stands in the documentation before the tables.
+    const MARK: &str = "UPDATE_DOCS=1 after a change. -->\n";
+
+    fn tables() -> String {
+        let mut text = String::new();
+        for kind in Kind::ALL {
+            writeln!(text, "\n### {}\n\n| filter | by | order | for |\n|--|--|--|--|", kind.message()).unwrap();
+            for ServedIndex { fields, order, serves } in served(kind) {
+                let paths: Vec<_> = fields.iter().map(|field| format!("`{}`", field.path)).collect();
+                let mut operators: Vec<_> = fields.iter().map(|field| field.operators).collect();
+                operators.dedup();
+                let (paths, operators) = (paths.join(", then "), operators.join("; "));
+                // Numbers before a colon are those of the questions that the model was made for.
+                let serves = serves.trim_start_matches(|letter: char| letter.is_ascii_digit() || ", :".contains(letter));
+                writeln!(text, "| {paths} | {operators} | {} | {serves} |", order.unwrap_or_default()).unwrap();
+            }
+        }
+        text
+    }
+
+    #[test]
+    fn the_documentation_says_what_is_served() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/filters.md");
+        let before = fs::read_to_string(path).unwrap();
+        let (written, _) = before.split_once(MARK).unwrap();
+        let now = format!("{written}{MARK}{}", tables());
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            fs::write(path, &now).unwrap();
+        } else {
+            assert!(before == now, "docs/filters.md is stale: run this test with UPDATE_DOCS=1");
+        }
+    }
+
+    #[test]
+    fn what_is_said_to_be_served_is_served() {
+        for kind in Kind::ALL {
+            for index in served(kind) {
+                let literal = |field: &ServedField| match field.path.as_str() {
+                    "name" => format!("\"{}/a\"", kind.collection()),
+                    "aspect" => "LEVEL".to_owned(),
+                    "kind" => "SUPPORTS".to_owned(),
+                    _ if field.operators == SPAN => "\"2024-10-01\"".to_owned(),
+                    path => kind.schema().references.iter().find(|reference| reference.dotted() == path).map_or_else(
+                        || "\"a\"".to_owned(),
+                        |reference| format!("\"{}/a\"", reference.target.unwrap_or(Kind::Event).collection()),
+                    ),
+                };
+                let terms: Vec<_> = index.fields.iter().map(|field| format!("{} = {}", field.path, literal(field))).collect();
+                for count in 1..=terms.len() {
+                    let filter = terms[..count].join(" AND ");
+                    let request = crate::proto::ListRecordsRequest { filter, ..Default::default() };
+                    let plan = super::super::explain(kind, &request, &crate::store::Limits::default()).unwrap();
+                    assert!(!plan.starts_with("every record"), "{}: {plan}", request.filter);
+                }
+                if let Some(order) = index.order {
+                    let (order_by, _) = order.split_once(' ').unwrap_or((&order, ""));
+                    let before = terms.len() - 1;
+                    let filter = if order_by == "name" { String::new() } else { terms[..before].join(" AND ") };
+                    for order_by in [order_by.to_owned(), format!("{order_by} desc")] {
+                        let request =
+                            crate::proto::ListRecordsRequest { filter: filter.clone(), order_by, ..Default::default() };
+                        let plan = super::super::explain(kind, &request, &crate::store::Limits::default()).unwrap();
+                        assert!(!plan.contains("then sort"), "{request:?}: {plan}");
+                    }
+                }
+            }
+        }
+    }
 }

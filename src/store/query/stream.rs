@@ -28,7 +28,7 @@ pub(super) struct Keys<'v> {
     /// What is not read yet.
     rest: Option<KeyRange>,
     piece: VecDeque<(Bytes, Bytes)>,
-    piece_keys: usize,
+    piece_length: usize,
 }
 
 /// How keys and ids belong together.
@@ -65,7 +65,7 @@ impl<'v> Keys<'v> {
     }
 
     fn new(view: View<'v>, table: Table, range: KeyRange, direction: Direction) -> Self {
-        Self { view, table, direction, rest: Some(range), piece: VecDeque::new(), piece_keys: PIECE_FIRST }
+        Self { view, table, direction, rest: Some(range), piece: VecDeque::new(), piece_length: PIECE_FIRST }
     }
 
     /// Leaves out all keys before one. Only keys that are not read yet.
@@ -83,8 +83,8 @@ impl<'v> Keys<'v> {
             && let Some(range) = self.rest.take()
             && !is_empty(&range)
         {
-            let piece = self.view.state.scan(range.clone(), self.direction, self.piece_keys)?;
-            if piece.len() == self.piece_keys
+            let piece = self.view.state.scan(range.clone(), self.direction, self.piece_length)?;
+            if piece.len() == self.piece_length
                 && let Some((last, _)) = piece.last()
             {
                 let last = Bound::Excluded(last.to_vec());
@@ -94,7 +94,7 @@ impl<'v> Keys<'v> {
                 });
             }
             let most = if matches!(self.table, Table::Names(_)) { PIECE_RECORDS_MAX } else { PIECE_MAX };
-            self.piece_keys = (self.piece_keys * 2).min(most);
+            self.piece_length = (self.piece_length * 2).min(most);
             self.piece = piece.into();
         }
         Ok(self.piece.front())
@@ -125,7 +125,7 @@ impl<'v> Keys<'v> {
         }
         if self.piece.is_empty() {
             self.skip_to(Bound::Included(key));
-            self.piece_keys = PIECE_FIRST;
+            self.piece_length = PIECE_FIRST;
         }
     }
 }
@@ -186,7 +186,7 @@ impl<'v> Ids<'v> {
     pub(super) fn next(&mut self) -> Result<Option<Step>> {
         match self {
             Self::Both(parts) => both(parts),
-            _ => {
+            Self::Keys(_) | Self::Sorted(..) | Self::Union(..) => {
                 let id = self.peek()?;
                 self.pass()?;
                 Ok(id.map(Step::Id))

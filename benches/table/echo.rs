@@ -1,0 +1,80 @@
+//! The yardstick: as little as a gRPC server can do.
+//!
+//! tonic as it comes, one unary method, a fixed answer of 600 bytes. What it reaches is the ceiling of this machine and this
+//! client at this moment, whatever else runs beside them.
+
+use std::{
+    convert::Infallible,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use prost::Message;
+use tonic::{
+    Request, Response, Status,
+    body::Body,
+    codegen::{BoxFuture, Service, http},
+    server::{Grpc, NamedService, UnaryService},
+    transport::{Server, server::TcpIncoming},
+};
+use tonic_prost::ProstCodec;
+
+/// The one method.
+pub(crate) const METHOD: &str = "/bench.v1.Echo/Get";
+/// Bytes of its answer.
+const ANSWER_BYTES: usize = 600;
+/// As many as the machine that the targets were set for has cores.
+const WORKERS: usize = 2;
+
+#[derive(Clone, PartialEq, Message)]
+struct Question {}
+
+#[derive(Clone, PartialEq, Message)]
+struct Answer {
+    #[prost(bytes = "bytes", tag = "1")]
+    payload: Bytes,
+}
+
+#[derive(Clone)]
+struct Echo(Bytes);
+
+impl NamedService for Echo {
+    const NAME: &'static str = "bench.v1.Echo";
+}
+
+impl UnaryService<Question> for Echo {
+    type Response = Answer;
+    type Future = BoxFuture<Response<Answer>, Status>;
+
+    fn call(&mut self, _: Request<Question>) -> Self::Future {
+        let payload = self.0.clone();
+        Box::pin(async move { Ok(Response::new(Answer { payload })) })
+    }
+}
+
+impl Service<http::Request<Body>> for Echo {
+    type Response = http::Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<Self::Response, Infallible>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        let service = self.clone();
+        Box::pin(async move { Ok(Grpc::new(ProstCodec::<Answer, Question>::default()).unary(service, request).await) })
+    }
+}
+
+/// Serves until the process is ended. Says where it listens as `annals serve` does.
+pub(crate) fn serve() -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build()?;
+    runtime.block_on(async {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+        println!("listening on {}", listener.local_addr()?);
+        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+        let echo = Echo(vec![b'x'; ANSWER_BYTES].into());
+        Ok(Server::builder().add_service(echo).serve_with_incoming(incoming).await?)
+    })
+}

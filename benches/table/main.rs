@@ -1,0 +1,221 @@
+//! Measures Annals against the least that a gRPC server can do, and prints the tables of `docs/performance.md`.
+//!
+//! ```text
+//! cargo bench --bench table -- --records 10000,100000
+//! ```
+//! Server and yardstick run as processes of their own and take turns, round after round, so that what else the machine does
+//! falls on both; every figure is the median of the rounds, every ratio the median of the rounds' own ratios.
+
+use std::{
+    fs,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use annals::proto::{GetRecordRequest, record::Record};
+use bytes::Bytes;
+use clap::Parser;
+use prost::Message;
+
+use crate::{
+    load::{Call, Measured},
+    population::Population,
+    report::{Report, Row, Turn},
+    server::Server,
+};
+
+mod echo;
+mod load;
+mod outage;
+mod population;
+mod records;
+mod report;
+mod server;
+
+/// The allocator of the server, for client and yardstick too: what differs is then not the allocator.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Streams of one-record commits.
+const COMMIT_STREAMS: [usize; 4] = [1, 16, 64, 256];
+/// Streams of Gets.
+const GET_STREAMS: [usize; 2] = [1, 64];
+/// Streams of lists and of bulk commits.
+const BULK_STREAMS: usize = 16;
+/// Events of a bulk commit.
+const BULK_EVENTS: u64 = 100;
+/// A population up to this size is put back to it before each round of writing; a larger one grows by little.
+const RESTORED_EVENTS_MAX: u64 = 100_000;
+
+/// What to measure.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// Populations, in events.
+    #[arg(long, value_delimiter = ',', default_value = "10000,100000")]
+    records: Vec<u64>,
+    /// Turns that each measurement takes.
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// Seconds of one turn.
+    #[arg(long, default_value_t = 2.0)]
+    seconds: f64,
+    /// Memory of the server for cached pages.
+    #[arg(long, default_value = "256MiB")]
+    cache: String,
+    /// Where the data folders are kept for the next run. Without it they are made in a temporary folder.
+    #[arg(long)]
+    keep: Option<PathBuf>,
+    /// Given by cargo.
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+fn main() -> anyhow::Result<()> {
+    if std::env::args().nth(1).as_deref() == Some(server::ECHO) {
+        return echo::serve();
+    }
+    let arguments = Arguments::parse();
+    let temporary = tempfile::tempdir()?;
+    let folder = arguments.keep.clone().unwrap_or_else(|| temporary.path().to_path_buf());
+    fs::create_dir_all(&folder)?;
+    // One thread: the client takes no more than one core.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let report = runtime.block_on(async {
+        let mut bench = Bench::prepare(arguments, folder).await?;
+        bench.read().await?;
+        bench.write().await?;
+        anyhow::Ok(bench.report)
+    })?;
+    print!("{report}");
+    Ok(())
+}
+
+struct Bench {
+    arguments: Arguments,
+    folder: PathBuf,
+    echo: Server,
+    populations: Vec<Population>,
+    report: Report,
+}
+
+impl Bench {
+    async fn prepare(arguments: Arguments, folder: PathBuf) -> anyhow::Result<Self> {
+        let mut report = Report::default();
+        let mut populations = Vec::new();
+        for events in &arguments.records {
+            let population = Population::prepare(&folder.join(events.to_string()), *events, &arguments.cache).await?;
+            report.folder(*events).usage = Some(population::usage(&population.folder)?);
+            populations.push(population);
+        }
+        Ok(Self { arguments, folder, echo: Server::echo()?, populations, report })
+    }
+
+    /// Gets and lists, all populations in turns.
+    async fn read(&mut self) -> anyhow::Result<()> {
+        let servers: Vec<_> = self
+            .populations
+            .iter()
+            .map(|population| Server::annals(&population.folder, &self.arguments.cache))
+            .collect::<Result<_, _>>()?;
+        for round in 0..self.arguments.rounds {
+            eprintln!("reading, round {}", round + 1);
+            for (what, streams) in GET_STREAMS.map(|streams| ("GetEvent", streams)).into_iter().chain([LIST]) {
+                let echo = self.call(&self.echo, &echo_call(), streams).await?;
+                self.report.rows.add(Row { events: 0, what: "echo", streams, records: 1 }, Turn { own: echo, echo });
+                for (population, server) in self.populations.iter().zip(&servers) {
+                    let call = if what == "GetEvent" { get(population) } else { list(population.events) };
+                    let own = self.call(server, &call, streams).await?;
+                    let row = Row { events: population.events, what, streams, records: 1 };
+                    self.report.rows.add(row, Turn { own, echo });
+                }
+            }
+        }
+        for (population, server) in self.populations.iter().zip(servers) {
+            self.report.folder(population.events).reading_bytes = server.resident_peak()?;
+            server.stop()?;
+        }
+        Ok(())
+    }
+
+    /// Commits, then outages, one population after the other.
+    async fn write(&mut self) -> anyhow::Result<()> {
+        let copy = self.folder.join("copy");
+        for population in &self.populations {
+            let events = population.events;
+            population.copy(&copy)?;
+            let mut server = Server::annals(&copy, &self.arguments.cache)?;
+            for round in 0..self.arguments.rounds {
+                eprintln!("writing at {events} events, round {}", round + 1);
+                if round > 0 && events <= RESTORED_EVENTS_MAX {
+                    server.stop()?;
+                    population.copy(&copy)?;
+                    server = Server::annals(&copy, &self.arguments.cache)?;
+                }
+                let ones = COMMIT_STREAMS.map(|streams| ("Commit of 1", streams, 1));
+                for (what, streams, records) in ones.into_iter().chain([("Commit of 100", BULK_STREAMS, BULK_EVENTS)]) {
+                    let echo = self.call(&self.echo, &echo_call(), streams).await?;
+                    let own = self.call(&server, &commit(events, records), streams).await?;
+                    self.report.rows.add(Row { events, what, streams, records }, Turn { own, echo });
+                }
+            }
+            let writing_bytes = server.resident_peak()?;
+            eprintln!("restarting at {events} events");
+            server.kill()?;
+            let (server, kill) = outage::time_to_answer(&copy, &self.arguments.cache, &population.names[0]).await?;
+            server.kill()?;
+            outage::cut_power(&copy)?;
+            let (server, power_cut) = outage::time_to_answer(&copy, &self.arguments.cache, &population.names[0]).await?;
+            let folder = self.report.folder(events);
+            (folder.after_kill, folder.after_power_cut) = (kill, power_cut);
+            (folder.writing_bytes, folder.rebuilding_bytes) = (writing_bytes, server.resident_peak()?);
+            server.stop()?;
+            folder.usage_written = Some(population::usage(&copy)?);
+            fs::remove_dir_all(&copy)?;
+        }
+        Ok(())
+    }
+
+    async fn call(&self, server: &Server, call: &Call, streams: usize) -> anyhow::Result<Measured> {
+        load::run(server, call, streams, Duration::from_secs_f64(self.arguments.seconds)).await
+    }
+}
+
+/// What lists are called in the table, and their streams.
+const LIST: (&str, usize) = ("ListEvents of 50", BULK_STREAMS);
+
+fn echo_call() -> Call {
+    Call { method: echo::METHOD, request: Arc::new(|_| Bytes::new()) }
+}
+
+/// Any event, all equally likely.
+fn get(population: &Population) -> Call {
+    let names = Arc::clone(&population.names);
+    let request = move |rng: &mut fastrand::Rng| {
+        let name = names[rng.usize(..names.len())].to_string();
+        GetRecordRequest { name, ..GetRecordRequest::default() }.encode_to_vec().into()
+    };
+    Call { method: "/annals.v1.RecordService/GetEvent", request: Arc::new(request) }
+}
+
+/// The events of any actor.
+fn list(events: u64) -> Call {
+    let actors = records::actors(events);
+    let request = move |rng: &mut fastrand::Rng| records::list(rng.u64(..actors)).encode_to_vec().into();
+    Call { method: "/annals.v1.RecordService/ListEvents", request: Arc::new(request) }
+}
+
+/// Events that are not there yet, so many a call.
+fn commit(events: u64, records: u64) -> Call {
+    static NEXT: AtomicU64 = AtomicU64::new(1 << 32);
+    let actors = records::actors(events);
+    let request = move |_: &mut fastrand::Rng| {
+        let first = NEXT.fetch_add(records, Ordering::Relaxed);
+        let new = (first..first + records).map(|number| Record::Event(records::event(number, actors)));
+        records::commit(new).encode_to_vec().into()
+    };
+    Call { method: "/annals.v1.RecordService/Commit", request: Arc::new(request) }
+}

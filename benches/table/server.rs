@@ -1,0 +1,98 @@
+//! A server in a process of its own: what it costs is its own too.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use anyhow::{Context, bail};
+use rustix::process::{Pid, Signal, kill_process};
+use tonic::transport::{Channel, Endpoint};
+
+/// The argument that makes this program the echo server.
+pub(crate) const ECHO: &str = "echo";
+/// `/proc` counts processor time in these.
+const TICKS_PER_SECOND: u64 = 100;
+
+/// A running server.
+pub(crate) struct Server {
+    process: Child,
+    address: String,
+}
+
+impl Server {
+    /// The yardstick.
+    pub(crate) fn echo() -> anyhow::Result<Self> {
+        Self::start(Command::new(std::env::current_exe()?).arg(ECHO))
+    }
+
+    /// `annals serve` on a data folder, configured as it comes, save the cache.
+    pub(crate) fn annals(folder: &Path, cache: &str) -> anyhow::Result<Self> {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_annals"));
+        command.args(["serve", "--listen", "127.0.0.1:0", "--log", "warn", "--cache", cache, "--data"]).arg(folder);
+        Self::start(&mut command)
+    }
+
+    fn start(command: &mut Command) -> anyhow::Result<Self> {
+        let mut process = command.stdout(Stdio::piped()).spawn().context("cannot start a server")?;
+        let mut line = String::new();
+        let stdout = process.stdout.take().context("a server's output is piped")?;
+        BufReader::new(stdout).read_line(&mut line)?;
+        let Some(address) = line.trim().strip_prefix("listening on ") else { bail!("the server did not start: {line:?}") };
+        Ok(Self { process, address: address.to_owned() })
+    }
+
+    /// A new connection to it.
+    pub(crate) async fn connect(&self) -> anyhow::Result<Channel> {
+        let endpoint = Endpoint::from_shared(format!("http://{}", self.address))?;
+        Ok(endpoint.tcp_nodelay(true).buffer_size(1024).connect().await?)
+    }
+
+    /// Processor time that it has used so far, on all its threads.
+    pub(crate) fn cpu(&self) -> anyhow::Result<Duration> {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.process.id()))?;
+        // Behind the command's name, which may hold anything, come the fields from the third on: 14 and 15 are the ticks in
+        // user space and in the kernel.
+        let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
+        let ticks: u64 = fields.skip(11).take(2).map(|field| field.parse::<u64>().unwrap_or_default()).sum();
+        Ok(Duration::from_millis(ticks * 1000 / TICKS_PER_SECOND))
+    }
+
+    /// The most memory that it ever had resident, in bytes.
+    pub(crate) fn resident_peak(&self) -> anyhow::Result<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("the kernel tells peak memory")?;
+        let kib: u64 = line.trim().trim_end_matches("kB").trim().parse()?;
+        Ok(kib * 1024)
+    }
+
+    /// Asks it to stop and waits until it has.
+    pub(crate) fn stop(mut self) -> anyhow::Result<()> {
+        let id = Pid::from_child(&self.process);
+        kill_process(id, Signal::TERM)?;
+        let status = self.process.wait()?;
+        // The echo server does not listen for signals.
+        anyhow::ensure!(status.success() || status.code().is_none(), "the server stopped with {status}");
+        Ok(())
+    }
+
+    /// Ends it at once, as SIGKILL does.
+    pub(crate) fn kill(mut self) -> anyhow::Result<()> {
+        self.process.kill()?;
+        self.process.wait()?;
+        Ok(())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Also on the way out after an error. One that has been waited for is left alone.
+        if matches!(self.process.try_wait(), Ok(None)) {
+            self.process.kill().unwrap_or_default();
+            self.process.wait().map(drop).unwrap_or_default();
+        }
+    }
+}
