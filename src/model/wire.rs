@@ -5,7 +5,7 @@
 //!
 //! Knows the protobuf wire format. Must not know what any field means.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 /// One field as it stands in a message.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -181,9 +181,11 @@ impl Parts {
     /// Adds texts to a repeated field, each once.
     pub fn add_texts(&mut self, number: u32, added: impl IntoIterator<Item = String>) {
         let mut raw = self.get(number).to_vec();
+        let mut present: HashSet<String> = texts(&raw, number).map(str::to_owned).collect();
         for text in added {
-            if !texts(&raw, number).any(|present| present == text) {
+            if !present.contains(&text) {
                 put_bytes(number, text.as_bytes(), &mut raw);
+                present.insert(text);
             }
         }
         self.set(number, raw);

@@ -25,7 +25,7 @@ pub(super) enum Job {
     },
     /// Make durable that no later commit gets a time up to this one.
     BoundTime { time_us: i64, answer: oneshot::Sender<Result<()>> },
-    /// The state failed under a reader: rebuild it.
+    /// Look whether the state is to be rebuilt.
     Rebuild,
     /// Answer what has queued before, then end.
     Close,

@@ -47,6 +47,8 @@ impl Changes<'_> {
                 let mut checked = check_record(decode(planned.name.kind(), &planned.body)?, &at);
                 violations.append(std::mem::take(&mut checked.violations));
                 planned.linked = checked.linked;
+                // Its references may be others now, and with them what is computed from them.
+                planned.body = checked.body;
             } else if planned.change == ChangeKind::Updated {
                 // The record that another was merged into.
                 let count = wire::texts(&planned.body, schema::EXTERNAL_IDS).count();
