@@ -1,4 +1,6 @@
 //! The clock, as an argument: tests step it, the store only ever asks it.
+//!
+//! Knows time. Must not know commits.
 
 use std::{
     fmt::Debug,

@@ -1,4 +1,6 @@
 //! What the store answers when it cannot do what was asked.
+//!
+//! Knows reasons and what a caller can do next. Must not know gRPC's codes.
 
 use std::fmt;
 

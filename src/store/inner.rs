@@ -1,4 +1,6 @@
 //! What the writer and the readers of a store share: head, condition, and the times that were promised.
+//!
+//! Knows conditions and the queue. Must not know what a commit does, or what is read.
 
 use std::sync::{
     Arc, Condvar, Mutex, MutexGuard, PoisonError,

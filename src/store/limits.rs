@@ -1,4 +1,6 @@
 //! Every bound of the store: what a request, a record, a page and a queue may hold.
+//!
+//! Knows numbers and their names. Must not know what is measured.
 
 use std::collections::BTreeMap;
 

@@ -1,6 +1,6 @@
 //! Reading one record, many, its history, or a commit, at the head or as of an earlier revision or time.
 //!
-//! Knows views and the log. Must not know what is being written, nor filters.
+//! Knows views, plans and the log. Must not know keys, how a commit gets its number, or what a filter says.
 
 use std::time::Duration;
 

@@ -2,6 +2,8 @@
 //!
 //! Open, rebuild, upgrade, verify and every commit go through here. An entry reads the state at the revision before it and
 //! nothing else, so that replaying it twice, or over a state that holds part of what follows, is the same as once.
+//!
+//! Knows entries, keys and the state before. Must not know requests, rules or filters.
 
 use std::collections::{BTreeMap, btree_map};
 

@@ -2,6 +2,8 @@
 //!
 //! A long version is cut: its value holds the first piece, and the keys `rest` hold the others. They are written before the
 //! value that needs them and never changed, so the piece count in a value always finds its pieces.
+//!
+//! Knows the bytes of a value. Must not know what made the version, or who reads it.
 
 use bytes::Bytes;
 

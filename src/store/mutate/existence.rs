@@ -1,4 +1,6 @@
 //! Which record each mutation is about, and whether it may be done to that record.
+//!
+//! Knows the state between two mutations. Must not know the rules of any type.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,6 @@
 //! What the state of the store forbids, collected like violations of fields.
+//!
+//! Knows errors. Must not know what is looked for.
 
 use crate::{
     model::Name,

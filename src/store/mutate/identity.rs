@@ -1,4 +1,6 @@
 //! External ids: which record has one, and that no two do.
+//!
+//! Knows external ids. Must not know what they mean elsewhere.
 
 use super::{
     Changes,

@@ -1,4 +1,6 @@
 //! Links along which nothing may come back to itself, and judgements that forbid a merge.
+//!
+//! Knows the state after the last mutation. Must not know which fields are links: the types say.
 
 use std::collections::BTreeSet;
 

@@ -1,5 +1,7 @@
 //! What must hold of records before a commit looks at anything else: its preconditions, and the revisions that its mutations
 //! name.
+//!
+//! Knows the state before the first mutation. Must not know what the mutations do.
 
 use super::{
     finding::{Finding, refuse},

@@ -1,4 +1,6 @@
 //! References between records: labels become names, redirects their targets, and what is referred to must be there.
+//!
+//! Knows the state after the last mutation. Must not know what a referrer says.
 
 use std::collections::{BTreeSet, HashMap};
 

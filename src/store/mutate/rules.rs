@@ -1,4 +1,6 @@
 //! Each record as it will be, held against the rules of its type.
+//!
+//! Knows the types' own rules. Must not know which record of the store a mutation found, or how.
 
 use std::collections::HashMap;
 
