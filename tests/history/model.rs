@@ -405,7 +405,11 @@ impl<'m> Plan<'m> {
             body.clear_field_by_name(field);
         }
         let looked_at = field_names(&body);
-        (name.clone(), self.plan(index, name, None, ChangeKind::Created, body, looked_at, false))
+        let (change, updates) = (ChangeKind::Created, false);
+        (
+            name.clone(),
+            self.plan(Planned { mutation: index, name, before: None, change, body, redirect: None, looked_at, updates }),
+        )
     }
 
     fn update(
@@ -446,7 +450,18 @@ impl<'m> Plan<'m> {
                 body.clear_field_by_name(field);
             }
         }
-        (name.clone(), self.plan(index, name, Some(before), ChangeKind::Updated, body, fields, true))
+        let (before, change) = (Some(before), ChangeKind::Updated);
+        let planned = Planned {
+            mutation: index,
+            name: name.clone(),
+            before,
+            change,
+            body,
+            redirect: None,
+            looked_at: fields,
+            updates: true,
+        };
+        (name, self.plan(planned))
     }
 
     /// A change after which the record has the fields it had.
@@ -456,25 +471,20 @@ impl<'m> Plan<'m> {
             ChangeKind::Undeleted | ChangeKind::Unmerged => field_names(&body),
             _ => BTreeSet::new(),
         };
-        (name.to_owned(), self.plan(index, name.to_owned(), Some(before), change, body, looked_at, false))
+        let (name, before) = (name.to_owned(), Some(before));
+        let planned =
+            Planned { mutation: index, name: name.clone(), before, change, body, redirect: None, looked_at, updates: false };
+        (name, self.plan(planned))
     }
 
     fn change_other(&mut self, index: usize, name: String, before: Version, body: DynamicMessage) {
         self.claimed.insert(name.clone());
-        self.plan(index, name, Some(before), ChangeKind::Updated, body, BTreeSet::new(), false);
+        let (before, change, looked_at) = (Some(before), ChangeKind::Updated, BTreeSet::new());
+        self.plan(Planned { mutation: index, name, before, change, body, redirect: None, looked_at, updates: false });
     }
 
-    fn plan(
-        &mut self,
-        mutation: usize,
-        name: String,
-        before: Option<Version>,
-        change: ChangeKind,
-        body: DynamicMessage,
-        looked_at: BTreeSet<String>,
-        updates: bool,
-    ) -> Outcome {
-        self.planned.push(Planned { mutation, name, before, change, body, redirect: None, looked_at, updates });
+    fn plan(&mut self, planned: Planned) -> Outcome {
+        self.planned.push(planned);
         Outcome::Planned(self.planned.len() - 1)
     }
 

@@ -172,7 +172,7 @@ fn in_time<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> T {
 fn assert_sound(engine: &Hooked) {
     let mut findings = Vec::new();
     annals::store::verify(&engine.memory, &MemoryEngine::new(), &mut |finding| findings.push(finding.to_string())).unwrap();
-    assert_eq!(findings, [String::new(); 0]);
+    assert!(findings.is_empty(), "{findings:?}");
 }
 
 #[test]

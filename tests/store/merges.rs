@@ -153,9 +153,9 @@ fn a_name_that_left_a_chain_of_merges_does_not_come_back_with_the_record_it_was_
         commit(&store, &mutation).unwrap();
     }
     let read = |name| get::<proto::Actor>(&store, name).unwrap();
-    assert_eq!(read("actors/b").merged_names, [String::new(); 0], "actors/a is a record of its own again");
+    assert!(read("actors/b").merged_names.is_empty(), "actors/a is a record of its own again");
     assert_eq!((read("actors/a").external_ids, read("actors/b").external_ids), (vec!["x:1".into()], vec!["x:2".into()]));
-    assert_eq!(read("actors/c").merged_names, [String::new(); 0]);
+    assert!(read("actors/c").merged_names.is_empty());
 }
 
 #[test]
