@@ -31,7 +31,7 @@ use annals::{
     },
     model::{Kind, words::words},
     proto::{self, BatchGetRecordsRequest, CommitRequest, CommitResponse, GetRecordRequest, ListRecordsRequest},
-    store::{Clock, Error, Options, Store, verify},
+    store::{Caller, Clock, Error, Options, Pending, Store, verify},
 };
 use brute::Meaning;
 use bytes::Bytes;
@@ -86,11 +86,22 @@ struct Run<'f> {
     stores: [Store; 2],
     memory: MemoryEngine,
     model: Model,
+    /// Requests made so far.
+    requests: u64,
     /// Everything that was accepted, with its answer.
     answered: Vec<(CommitRequest, CommitResponse)>,
     /// Times that were read at, with the revision that was read.
     times: Vec<(i64, u64)>,
     refused: BTreeMap<&'static str, u64>,
+}
+
+/// What must come of a request of several that are sent at once.
+#[derive(Debug)]
+enum Expected {
+    /// This, at this head.
+    Predicted { head: u64, prediction: Prediction },
+    /// What came of the one at this place.
+    Again(usize),
 }
 
 impl<'f> Run<'f> {
@@ -106,6 +117,7 @@ impl<'f> Run<'f> {
             stores,
             memory,
             model: Model::default(),
+            requests: 0,
             answered: Vec::new(),
             times: Vec::new(),
             refused: BTreeMap::new(),
@@ -125,34 +137,63 @@ impl<'f> Run<'f> {
         self.model.reopen();
     }
 
-    /// Sends a request to both and holds the answers against the model.
-    fn commit(&mut self, request: &CommitRequest) {
-        let now_us = self.clock.now_us();
-        let prediction = self.model.predict(request, now_us);
-        let answers = self.stores.each_ref().map(|store| store.commit(request.clone()));
-        let context = || format!("at {}: {}\n{prediction:?}", self.model.head(), workload::shown(request));
-        assert_eq!(answers[0], answers[1], "the engines differ {}", context());
-        let [answer, _] = answers;
-        match (&prediction, &answer) {
-            (Prediction::Refused(reason), Err(error)) => {
-                assert_eq!(reason_of(error), *reason, "{error}\n{}", context());
-                *self.refused.entry(reason).or_default() += 1;
+    /// Makes some requests one after the other, each for what those before it will have done, and now and then one of them
+    /// again; sends them all at once to both stores, and holds the answers against the model.
+    fn commit(&mut self, rng: &mut Rng, first: CommitRequest, count: usize) {
+        let mut sent: Vec<(CommitRequest, Expected)> = Vec::new();
+        let mut next = Some(first);
+        while sent.len() < count && self.model.head() < COMMITS {
+            // What was refused is not remembered: sent again, it might be done.
+            let is_accepted = |(_, expected): &(CommitRequest, Expected)| matches!(expected, Expected::Predicted { prediction, .. } if !matches!(prediction, Prediction::Refused(_)));
+            if rng.u32(..8) == 0
+                && let Some(again) = sent.iter().position(is_accepted)
+            {
+                sent.push((sent[again].0.clone(), Expected::Again(again)));
+                continue;
             }
-            (Prediction::Unchanged(results), Ok(response)) => {
-                assert_eq!((&response.results, response.replayed), (results, false), "{}", context());
-                assert_eq!(response.revision, to_i64(self.model.head()), "{}", context());
-            }
-            (Prediction::Committed { time_us, results, .. }, Ok(response)) => {
-                assert_eq!(&response.results, results, "{}", context());
-                assert_eq!(response.revision, to_i64(self.model.head() + 1), "{}", context());
-                assert_eq!(response.commit_time, Some(timestamp(*time_us)), "{}", context());
-            }
-            (_, answer) => panic!("{answer:?}\n{}", context()),
+            let request = next.take().unwrap_or_else(|| self.request(rng));
+            let prediction = self.model.predict(&request, self.clock.now_us());
+            let head = self.model.head();
+            self.model.apply(&prediction);
+            sent.push((request, Expected::Predicted { head, prediction }));
         }
-        self.model.apply(&prediction);
-        if let Ok(response) = answer {
-            self.answered.push((request.clone(), response));
+        let answers = self.stores.each_ref().map(|store| {
+            let pending: Vec<_> = sent.iter().map(|(request, _)| store.submit(&Caller::anonymous(), request.clone())).collect();
+            pending.into_iter().map(Pending::wait).collect::<Vec<_>>()
+        });
+        let [answers, others] = answers;
+        for (at, ((request, expected), answer)) in sent.iter().zip(&answers).enumerate() {
+            let context = || format!("{expected:?}: {}", workload::shown(request));
+            assert_eq!(answer, &others[at], "the engines differ: {}", context());
+            match (expected, answer) {
+                (Expected::Again(first), Ok(response)) => {
+                    let first = answers[*first].clone().unwrap();
+                    assert_eq!(*response, CommitResponse { replayed: true, ..first }, "{}", context());
+                }
+                (Expected::Predicted { prediction: Prediction::Refused(reason), .. }, Err(error)) => {
+                    assert_eq!(reason_of(error), *reason, "{error}\n{}", context());
+                    *self.refused.entry(reason).or_default() += 1;
+                }
+                (Expected::Predicted { head, prediction: Prediction::Unchanged(results) }, Ok(response)) => {
+                    assert_eq!((&response.results, response.replayed), (results, false), "{}", context());
+                    assert_eq!(response.revision, to_i64(*head), "{}", context());
+                }
+                (Expected::Predicted { head, prediction: Prediction::Committed { time_us, results, .. } }, Ok(response)) => {
+                    assert_eq!((&response.results, response.replayed), (results, false), "{}", context());
+                    assert_eq!(response.revision, to_i64(head + 1), "{}", context());
+                    assert_eq!(response.commit_time, Some(timestamp(*time_us)), "{}", context());
+                }
+                (_, answer) => panic!("{answer:?}\n{}", context()),
+            }
+            if let (Expected::Predicted { .. }, Ok(response)) = (expected, answer) {
+                self.answered.push((request.clone(), response.clone()));
+            }
         }
+    }
+
+    fn request(&mut self, rng: &mut Rng) -> CommitRequest {
+        self.requests += 1;
+        workload::request(rng, &self.model, format!("r{}", self.requests))
     }
 
     /// Asks what a request would do, which changes nothing.
@@ -196,12 +237,10 @@ impl<'f> Run<'f> {
     }
 
     fn make(&mut self, rng: &mut Rng) {
-        let mut request_number = 0;
         while self.model.head() < COMMITS {
             let step = *workload::one(rng, &[0, 1, 700, 1_000, 3_000, 3_000, -10_000, 2_000_000]);
             self.clock.0.fetch_add(step, Ordering::SeqCst);
-            request_number += 1;
-            let request = workload::request(rng, &self.model, format!("r{request_number}"));
+            let request = self.request(rng);
             match rng.u32(..60) {
                 0 => self.validate(&request),
                 1 => self.repeat(rng),
@@ -209,7 +248,9 @@ impl<'f> Run<'f> {
                 3 => self.read_at(self.clock.now_us() - rng.i64(0..5_000_000)),
                 _ => {}
             }
-            self.commit(&request);
+            // Many at once share a sync, and are decided on each other before any of them is in the state.
+            let count = if rng.u32(..8) == 0 { rng.usize(2..=16) } else { 1 };
+            self.commit(rng, request, count);
             if rng.u64(..COMMITS) < 2 || self.model.head() == COMMITS / 2 && rng.u32(..3) == 0 {
                 self.reopen();
             }
