@@ -9,7 +9,7 @@ use tonic::Status;
 
 use super::{
     Encoded,
-    records::Pools,
+    pool::Pools,
     status,
     streams::{Outlet, Unsent},
 };

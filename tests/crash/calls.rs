@@ -8,7 +8,7 @@ use std::{fs, path::Path, process::Command};
 use crate::{
     life::ARGUMENTS,
     process::{Life, count, loudly},
-    script::{Compared, Purpose, Said, Script},
+    script::{Purpose, Said, Script},
 };
 
 /// Requests of a run.
@@ -32,16 +32,7 @@ struct Run {
 fn refuse(call: &str, error: &str, when: u64) -> Run {
     let files = tempfile::tempdir().expect("a folder");
     let trace = files.path().join("trace");
-    let mut script = Script {
-        folder: files.path().join("data"),
-        boot_id: "one boot".into(),
-        seed: when,
-        purpose: Purpose::CommitSome(REQUESTS),
-        sabotage: None,
-        acknowledged: vec![Vec::new()],
-        seen: 0,
-        compared: Compared::default(),
-    };
+    let mut script = Script::new(files.path().join("data"), when, Purpose::CommitSome(REQUESTS), 1);
     let mut strace = Command::new("strace");
     strace.args(["-f", "-y", "-Y", "-s", "64", "-o"]).arg(&trace);
     strace.args(["-e", &format!("trace=write,{call}"), "-e", &format!("inject={call}:error={error}:when={when}")]);

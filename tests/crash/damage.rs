@@ -10,7 +10,7 @@ use std::{
 
 use crate::{
     process::{Life, count, loudly, seed},
-    script::{Compared, Inspected, Purpose, Said, Script},
+    script::{Inspected, Purpose, Said, Script},
 };
 
 /// Requests that a folder holds when it is left.
@@ -22,8 +22,8 @@ const SETTLED: Duration = Duration::from_millis(2500);
 /// A data folder as a process left it, and what it must answer.
 struct Left {
     how: &'static str,
-    /// Holds the data folder and files beside it, which go with it.
-    _files: tempfile::TempDir,
+    /// Holds the data folder and files beside it.
+    _folder: tempfile::TempDir,
     script: Script,
     /// What an inspection of the undamaged folder found.
     inspected: Inspected,
@@ -65,16 +65,7 @@ impl Left {
 
     fn by(how: &'static str, seed: u64, make: impl Fn(&mut Script, &Path) -> Vec<Said>) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let mut script = Script {
-            folder: folder.path().join("data"),
-            boot_id: "one boot".into(),
-            seed,
-            purpose: Purpose::Commit,
-            sabotage: None,
-            acknowledged: vec![Vec::new(); 2],
-            seen: 0,
-            compared: Compared::default(),
-        };
+        let mut script = Script::new(folder.path().join("data"), seed, Purpose::Inspect, 1);
         for said in make(&mut script, folder.path()) {
             match said {
                 Said::Acknowledged { writer, answer, .. } => script.acknowledged[writer].push(answer),
@@ -83,7 +74,7 @@ impl Left {
             }
         }
         script.purpose = Purpose::Inspect;
-        let mut left = Self { how, _files: folder, script, inspected: Inspected::default() };
+        let mut left = Self { how, _folder: folder, script, inspected: Inspected::default() };
         let (inspected, outcome) = left.inspect(|_| {});
         assert_eq!(outcome, Outcome::Harmless, "{how}, undamaged");
         left.inspected = inspected.expect("an undamaged folder can be inspected");

@@ -25,7 +25,7 @@ use bytes::Bytes;
 use crate::{
     inspect::{Inspection, acknowledged},
     process::{Life, loudly, seed},
-    script::{Compared, Purpose, Said, Script},
+    script::{Purpose, Said, Script},
     traffic::Writer,
 };
 
@@ -136,16 +136,7 @@ fn commit_through_failures(reads: u64, batches: u64) -> u64 {
     let seed = seed();
     loudly(&format!("seed {seed}"));
     let folder = tempfile::tempdir().expect("a folder");
-    let mut script = Script {
-        folder: folder.path().join("data"),
-        boot_id: "one boot".into(),
-        seed,
-        purpose: Purpose::Inspect,
-        sabotage: None,
-        acknowledged: vec![Vec::new()],
-        seen: 0,
-        compared: Compared::default(),
-    };
+    let mut script = Script::new(folder.path().join("data"), seed, Purpose::Inspect, 1);
     let options = Options { cache_bytes: 16 << 20, segment_bytes: 1 << 20, ..Options::default() };
     let engine = EmbeddedEngine::open(&script.folder, options).expect("a new folder");
     let engine = Arc::new(FailingState::new(engine, seed));
@@ -207,16 +198,7 @@ fn sled_s_file_is_overwritten_and_cut_under_a_running_store() {
     let (trials, mut rebuilt) = (8, 0);
     for trial in 0..trials {
         let files = tempfile::tempdir().expect("a folder");
-        let mut script = Script {
-            folder: files.path().join("data"),
-            boot_id: "one boot".into(),
-            seed: rng.u64(..),
-            purpose: Purpose::Commit,
-            sabotage: None,
-            acknowledged: vec![Vec::new(); 2],
-            seen: 0,
-            compared: Compared::default(),
-        };
+        let mut script = Script::new(files.path().join("data"), rng.u64(..), Purpose::Commit, 2);
         let life = Life::start(&script, files.path());
         life.wait_for(|said| matches!(said, Said::Acknowledged { step: 40, .. }));
         let db = script.folder.join("state/db");

@@ -126,9 +126,7 @@ impl<'a> Inspection<'a> {
         if *purpose == Purpose::Commit {
             first = compared.revision + 1;
             for (writer, steps) in writers.iter_mut().zip(&compared.steps) {
-                while writer.steps() < *steps {
-                    writer.step();
-                }
+                writer.skip(*steps);
             }
         }
         let mut unread = false;

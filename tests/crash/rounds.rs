@@ -6,7 +6,7 @@ use std::{path::Path, time::Duration};
 
 use crate::{
     process::{Life, loudly},
-    script::{Compared, Purpose, Sabotage, Said, Script},
+    script::{Purpose, Sabotage, Said, Script},
 };
 
 /// Writers of a life.
@@ -89,16 +89,8 @@ pub(crate) fn run(
     let mut rng = fastrand::Rng::with_seed(seed);
     let mut tally = Tally { seed, machine: machine(), ..Tally::default() };
     while tally.ends < ends && !enough(&tally) {
-        let mut script = Script {
-            folder: place.new_folder(),
-            boot_id: "boot 0".into(),
-            seed: rng.u64(..),
-            purpose: Purpose::Commit,
-            sabotage,
-            acknowledged: vec![Vec::new(); WRITERS],
-            seen: 0,
-            compared: Compared::default(),
-        };
+        let mut script = Script::new(place.new_folder(), rng.u64(..), Purpose::Commit, WRITERS);
+        script.sabotage = sabotage;
         for _ in 0..ROUNDS_OF_A_STORE.min(ends - tally.ends) {
             let life = Life::start(&script, place.files());
             let ended = place.end(life, &mut rng);

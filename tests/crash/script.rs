@@ -24,6 +24,22 @@ pub(crate) struct Script {
     pub(crate) compared: Compared,
 }
 
+impl Script {
+    /// For a new folder, in which nothing was committed yet.
+    pub(crate) fn new(folder: PathBuf, seed: u64, purpose: Purpose, writers: usize) -> Self {
+        Self {
+            folder,
+            boot_id: "boot 0".into(),
+            seed,
+            purpose,
+            sabotage: None,
+            acknowledged: vec![Vec::new(); writers],
+            seen: 0,
+            compared: Compared::default(),
+        }
+    }
+}
+
 /// Up to where commits were compared with what was sent.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Compared {

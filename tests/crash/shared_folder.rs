@@ -4,22 +4,13 @@ use annals::store::Store;
 
 use crate::{
     process::Life,
-    script::{Compared, Purpose, Said, Script},
+    script::{Purpose, Said, Script},
 };
 
 #[test]
 fn a_second_process_is_refused_and_told_who_has_the_folder() {
     let files = tempfile::tempdir().expect("a folder");
-    let script = Script {
-        folder: files.path().join("data"),
-        boot_id: "one boot".into(),
-        seed: 1,
-        purpose: Purpose::CommitAndWait(3),
-        sabotage: None,
-        acknowledged: vec![Vec::new()],
-        seen: 0,
-        compared: Compared::default(),
-    };
+    let script = Script::new(files.path().join("data"), 1, Purpose::CommitAndWait(3), 1);
     let first = Life::start(&script, files.path());
     first.wait_for(|said| matches!(said, Said::Acknowledged { step: 2, .. }));
     let refused = Store::open(&script.folder).map(drop).expect_err("the folder is in use");

@@ -80,6 +80,13 @@ impl Writer {
         Self { seed, number, next: 0, events: BTreeMap::new(), next_event: 0 }
     }
 
+    /// Makes the first requests.
+    pub(crate) fn skip(&mut self, steps: u64) {
+        while self.next < steps {
+            drop(self.step());
+        }
+    }
+
     /// How many requests were made.
     pub(crate) fn steps(&self) -> u64 {
         self.next

@@ -57,19 +57,16 @@ fn measure() {
     }
     for size in [8, 16, 32, 64, 128, 256] {
         let start = Instant::now();
-        let mut keys = 0_u32;
+        let mut keys = 0;
         for _ in 0..2000 / size {
             let group = entries(1, head + 1..=head + size);
             let batch = batch(&group);
-            keys += u32::try_from(batch.stages[0].len()).unwrap();
+            keys += batch.stages[0].len();
             engine.apply(batch).unwrap();
             head += size;
         }
-        println!(
-            "stages of {} writes: {:.1} us a write",
-            u64::from(keys) / (2000 / size),
-            start.elapsed().as_secs_f64() * 1e6 / f64::from(keys)
-        );
+        let keys = u32::try_from(keys).unwrap();
+        println!("stages of {} writes: {:.1?} a write", u64::from(keys) / (2000 / size), start.elapsed() / keys);
     }
     println!("{:?}", engine.disk_usage().unwrap());
     let start = Instant::now();
