@@ -68,7 +68,7 @@ pub(crate) async fn run(server: &Server, call: &Call, streams: usize, time: Dura
     counting.store(true, Ordering::Relaxed);
     tokio::time::sleep(time).await;
     counting.store(false, Ordering::Relaxed);
-    let (seconds, cpu) = (began.elapsed().as_secs_f64(), server.cpu()? - cpu);
+    let (seconds, cpu) = (began.elapsed().as_secs_f64(), server.cpu()?.saturating_sub(cpu));
     stop.store(true, Ordering::Relaxed);
 
     let mut latencies = histogram()?;

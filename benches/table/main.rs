@@ -6,6 +6,9 @@
 //! Server and yardstick run as processes of their own and take turns, round after round, so that what else the machine does
 //! falls on both; every figure is the median of the rounds, every ratio the median of the rounds' own ratios.
 
+// Figures are rounded for people; counts of records and requests fit any machine that could hold them.
+#![allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)]
+
 use std::{
     fs,
     path::PathBuf,

@@ -34,10 +34,10 @@ pub(super) struct Arguments {
     #[arg(value_parser = collection)]
     collection: Kind,
     /// Which records. Left out: all.
-    #[arg(long, default_value = "")]
+    #[arg(long, default_value = "", hide_default_value = true)]
     filter: String,
     /// In which order: up to three fields, each with an optional "desc". Left out: by name.
-    #[arg(long, value_name = "FIELDS", default_value = "")]
+    #[arg(long, value_name = "FIELDS", default_value = "", hide_default_value = true)]
     order_by: String,
     /// As they were at a revision, or at a time: 12, 2024-10-23, 2024-10-23T08:00:00Z.
     #[arg(long, value_name = "REVISION|TIME")]

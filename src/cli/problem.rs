@@ -37,10 +37,10 @@ pub(super) fn describe_status(status: &Status) -> String {
         };
     };
     let fields = details.bad_request().map(|bad| bad.field_violations.as_slice()).unwrap_or_default();
-    let states = details.precondition_failure().map(|failure| failure.violations.as_slice()).unwrap_or_default();
+    let records = details.precondition_failure().map(|failure| failure.violations.as_slice()).unwrap_or_default();
     let fields = fields.iter().map(|violation| (violation.field.clone(), violation.description.clone()));
-    let states = states.iter().map(|failed| (failed.subject.clone(), format!("{} ({})", failed.description, failed.r#type)));
-    assemble(status.message(), &info.reason, fields.chain(states).collect())
+    let records = records.iter().map(|failed| (failed.subject.clone(), format!("{} ({})", failed.description, failed.r#type)));
+    assemble(status.message(), &info.reason, fields.chain(records).collect())
 }
 
 /// What a store in this process answered.

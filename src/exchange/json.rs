@@ -24,7 +24,7 @@ use crate::proto;
 pub enum Error {
     /// It is not JSON, or does not fit the message.
     Invalid {
-        /// The field, as a path from the message: "mutations[3].create.claim". Empty for the message itself.
+        /// The field, as a path from the message: `mutations[3].create.claim`. Empty for the message itself.
         field: String,
         /// Line of the text, from 1.
         line: usize,

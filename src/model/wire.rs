@@ -5,7 +5,7 @@
 //!
 //! Knows the protobuf wire format. Must not know what any field means.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 /// One field as it stands in a message.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -178,6 +178,28 @@ impl Parts {
         }
     }
 
+    /// Adds texts to a repeated field, each once.
+    pub fn add_texts(&mut self, number: u32, added: impl IntoIterator<Item = String>) {
+        let mut raw = self.get(number).to_vec();
+        let mut present: HashSet<String> = texts(&raw, number).map(str::to_owned).collect();
+        for text in added {
+            if !present.contains(&text) {
+                put_bytes(number, text.as_bytes(), &mut raw);
+                present.insert(text);
+            }
+        }
+        self.set(number, raw);
+    }
+
+    /// Keeps the texts of a repeated field that `keep` wants.
+    pub fn retain_texts(&mut self, number: u32, keep: impl Fn(&str) -> bool) {
+        let mut raw = Vec::new();
+        for text in texts(self.get(number), number).filter(|text| keep(text)) {
+            put_bytes(number, text.as_bytes(), &mut raw);
+        }
+        self.set(number, raw);
+    }
+
     /// The numbers of the fields that are set.
     pub fn numbers(&self) -> impl Iterator<Item = u32> {
         self.fields.keys().copied()
@@ -287,6 +309,17 @@ mod tests {
         expected.attribution[0].actors[1] = "actors/long-name".into();
         assert_eq!(Claim::decode(replaced.as_slice()).unwrap(), expected);
         assert_eq!(replaced, expected.encode_to_vec());
+    }
+
+    #[test]
+    fn texts_are_added_once_and_kept_by_choice() {
+        let mut parts = Parts::of(&claim().encode_to_vec());
+        parts.add_texts(7, ["a:2".to_owned(), "a:3".to_owned()]);
+        parts.retain_texts(7, |id| id != "a:1");
+        let changed = Claim::decode(parts.encode().as_slice()).unwrap();
+        assert_eq!(changed, Claim { external_ids: vec!["a:2".into(), "a:3".into()], ..claim() });
+        parts.retain_texts(7, |_| false);
+        assert_eq!(parts.numbers().find(|number| *number == 7), None);
     }
 
     #[test]

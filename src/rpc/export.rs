@@ -9,7 +9,7 @@ use tonic::Status;
 
 use super::{
     Encoded,
-    records::Pools,
+    pool::Pools,
     status,
     streams::{Outlet, Unsent},
 };
@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// A client that takes nothing for so long has gone without saying so.
-const STALLED_AFTER: Duration = Duration::from_secs(600);
+const STALLED_AFTER: Duration = Duration::from_mins(10);
 /// Number of `ExportResponse.records`.
 const RECORDS: u32 = 1;
 

@@ -24,7 +24,7 @@ use crate::{
 /// Commits of one stream that may wait for their answers.
 const IN_FLIGHT_MAX: usize = 256;
 /// A client that takes no answer for so long has gone without saying so.
-const STALLED_AFTER: Duration = Duration::from_secs(600);
+const STALLED_AFTER: Duration = Duration::from_mins(10);
 
 /// A commit whose answer is due.
 struct Due {

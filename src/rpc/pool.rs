@@ -21,7 +21,32 @@ use tokio::{
 };
 use tonic::Status;
 
-use super::status;
+use super::{options::ServerOptions, status};
+
+/// Where work runs that takes long. Two, so that commits do not wait for scans.
+#[derive(Debug)]
+pub(crate) struct Pools {
+    /// Lists, batches, history, reads that wait for the clock, what streams read.
+    pub(crate) reads: Pool,
+    /// Checks of long commits.
+    pub(crate) commits: Pool,
+}
+
+impl Pools {
+    /// The pools of a server.
+    pub(crate) fn new(options: &ServerOptions) -> Self {
+        Self {
+            reads: Pool::new(options.read_threads, options.reads_waiting_max, "rpc.reads_waiting"),
+            commits: Pool::new(options.read_threads, options.commits_waiting_max, "rpc.commits_waiting"),
+        }
+    }
+
+    /// Refuses new work and waits for what goes on, each for at most `limit`.
+    pub(crate) async fn close(&self, limit: Duration) {
+        self.commits.close(limit).await;
+        self.reads.close(limit).await;
+    }
+}
 
 /// A bounded number of threads with a bounded queue before them.
 #[derive(Debug)]

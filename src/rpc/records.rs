@@ -2,7 +2,7 @@
 //!
 //! Knows the store's public API. Must not know keys, engines or how an error becomes a status.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use prost::Message;
 use tonic::{Request, Response, Status, async_trait};
@@ -15,7 +15,7 @@ use super::{
     info, ingest,
     load::Held,
     options::ServerOptions,
-    pool::Pool,
+    pool::Pools,
     status,
     streams::{Answers, Streams},
     watch::Watch,
@@ -36,31 +36,6 @@ pub(crate) struct Records {
     streams: Streams,
     /// Without authentication all callers share one scope of request ids.
     caller: Caller,
-}
-
-/// Where work runs that takes long. Two, so that commits do not wait for scans.
-#[derive(Debug)]
-pub(crate) struct Pools {
-    /// Lists, batches, history, reads that wait for the clock, what streams read.
-    pub(super) reads: Pool,
-    /// Checks of long commits.
-    commits: Pool,
-}
-
-impl Pools {
-    /// The pools of a server.
-    pub(crate) fn new(options: &ServerOptions) -> Self {
-        Self {
-            reads: Pool::new(options.read_threads, options.reads_waiting_max, "rpc.reads_waiting"),
-            commits: Pool::new(options.read_threads, options.commits_waiting_max, "rpc.commits_waiting"),
-        }
-    }
-
-    /// Refuses new work and waits for what goes on, each for at most `limit`.
-    pub(crate) async fn close(&self, limit: Duration) {
-        self.commits.close(limit).await;
-        self.reads.close(limit).await;
-    }
 }
 
 /// Bytes of a commit that is decoded, checked and hashed where it arrives. A longer one would keep Gets waiting there.

@@ -16,7 +16,8 @@ use super::{
     layer::Guard,
     load::{Load, Scope},
     options::ServerOptions,
-    records::{Pools, Records},
+    pool::Pools,
+    records::Records,
     services::{self, Health},
     streams::Streams,
 };

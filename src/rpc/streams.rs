@@ -168,7 +168,7 @@ mod tests {
         let mut answers = streams
             .start(|outlet: Outlet<u32>| async move {
                 for number in 0.. {
-                    if outlet.send(number, Duration::from_secs(60)).await == Err(Unsent::Stalled) {
+                    if outlet.send(number, Duration::from_mins(1)).await == Err(Unsent::Stalled) {
                         return Err(Status::aborted("stalled"));
                     }
                 }

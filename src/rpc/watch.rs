@@ -12,7 +12,7 @@ use tonic::Status;
 
 use super::{
     Encoded,
-    records::Pools,
+    pool::Pools,
     status,
     streams::{Outlet, Unsent, WatchPlace},
 };
@@ -28,9 +28,9 @@ use crate::{
 /// Longest silence where the request does not say.
 const HEARTBEAT_DEFAULT: Duration = Duration::from_secs(10);
 /// Shortest and longest silence that a request may ask for.
-const HEARTBEAT: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
+const HEARTBEAT: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(5));
 /// A client that takes nothing for so long is told to resume later.
-const STALLED_AFTER: Duration = Duration::from_secs(600);
+const STALLED_AFTER: Duration = Duration::from_mins(10);
 /// Records of the initial state that are read and sent at once.
 const BATCH_RECORDS: i32 = 500;
 

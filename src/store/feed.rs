@@ -17,6 +17,7 @@ use super::{
     Store,
     entry::{Committed, Entry},
     error::{Error, Result},
+    version::Version,
     view::View,
 };
 use crate::engine::{Seek, Sequence};
@@ -168,7 +169,9 @@ impl Delivery {
         Self { commit, before: OnceLock::new(), selected: Mutex::new(Vec::new()) }
     }
 
-    /// What was made of the commit for another reader who selects the same.
+    /// What was made of the commit for another reader who selects the same: outside, whether it was; inside, whether any change
+    /// of it is shown.
+    #[allow(clippy::option_option)]
     pub(super) fn known(&self, key: &Arc<str>) -> Option<Option<Bytes>> {
         let selected = self.selected.lock().unwrap_or_else(PoisonError::into_inner);
         selected.iter().find(|(known, _)| known == key).map(|(_, made)| made.clone())
@@ -200,10 +203,7 @@ impl Delivery {
                 .iter()
                 .map(|change| match change.previous_revision {
                     0 => Ok(None),
-                    _ => Ok(view
-                        .version(change.kind()?, &change.id)?
-                        .filter(|before| before.is_live())
-                        .map(|before| before.record)),
+                    _ => Ok(view.version(change.kind()?, &change.id)?.filter(Version::is_live).map(|before| before.record)),
                 })
                 .collect::<Result<Vec<_>>>()
         })?;

@@ -3,17 +3,16 @@
 use std::sync::{
     Arc, Condvar, Mutex, MutexGuard, PoisonError,
     atomic::{AtomicBool, AtomicU64, Ordering},
-    mpsc,
 };
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, watch};
+use tokio::sync::watch;
 
 use super::{
     Condition, Options,
     error::{Error, ErrorKind, Result},
     feed::{Published, Recent},
+    queue::{Job, Queue},
     replay::Meta,
-    writer::Job,
 };
 use crate::{engine::Engine, proto::ErrorReason};
 
@@ -30,19 +29,12 @@ pub(super) struct Inner {
     shared: Mutex<Shared>,
     /// Told when `shared` changes.
     changed: Condvar,
-    /// Unbounded; `places` bounds the commits in it.
-    jobs: Mutex<Option<mpsc::Sender<Job>>>,
-    places: Arc<Semaphore>,
+    /// What the writer is asked to do.
+    pub(super) queue: Queue,
     /// Wakes feeds.
     published: watch::Sender<Published>,
     /// What feeds read lately.
     pub(super) recent: Recent,
-}
-
-/// A place in the queue of commits, given back when the commit is answered.
-#[derive(Debug)]
-pub(super) struct Place {
-    _permit: OwnedSemaphorePermit,
 }
 
 struct Shared {
@@ -58,12 +50,10 @@ struct Shared {
 }
 
 impl Inner {
-    pub(super) fn new(engine: Arc<dyn Engine>, options: Options, jobs: mpsc::Sender<Job>) -> Self {
-        let places = usize::try_from(options.limits.queue_commits).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
+    pub(super) fn new(engine: Arc<dyn Engine>, options: Options, queue: Queue) -> Self {
         Self {
             engine,
             options,
-            places: Arc::new(Semaphore::new(places)),
             head: AtomicU64::new(0),
             readable: AtomicBool::new(false),
             interruptions: AtomicU64::new(0),
@@ -75,7 +65,7 @@ impl Inner {
                 answered_us: i64::MIN,
             }),
             changed: Condvar::new(),
-            jobs: Mutex::new(Some(jobs)),
+            queue,
             published: watch::Sender::new(Published::default()),
             recent: Recent::default(),
         }
@@ -144,7 +134,7 @@ impl Inner {
         {
             self.rebuilding(0, self.meta().sequence);
             // A writer that has ended rebuilds nothing.
-            drop(self.send(Job::Rebuild));
+            drop(self.queue.send(Job::Rebuild));
         }
         if self.interruptions.load(Ordering::Acquire) == interruptions {
             outcome
@@ -246,7 +236,7 @@ impl Inner {
 
     /// The writer has ended. Why it failed stays, if it did.
     pub(super) fn closed(&self) {
-        self.jobs.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.queue.close();
         if !matches!(self.condition(), Condition::Failed(_)) {
             self.set(Condition::Closed);
         }
@@ -261,45 +251,6 @@ impl Inner {
         shared.condition = condition;
         drop(shared);
         self.changed.notify_all();
-    }
-
-    /// A place in the queue of commits. An error where there is none: the same request can be sent again in a moment.
-    pub(super) fn place(&self) -> Result<Place> {
-        match Arc::clone(&self.places).try_acquire_owned() {
-            Ok(place) => Ok(Place { _permit: place }),
-            Err(TryAcquireError::NoPermits) => {
-                let maximum = self.options.limits.queue_commits;
-                let text = format!("{maximum} commits wait already: send the same request again in a moment");
-                Err(Error::new(ErrorKind::Exhausted, ErrorReason::TooManyRequests, text)
-                    .with("limit", "commit.queue")
-                    .with("maximum", maximum))
-            }
-            Err(TryAcquireError::Closed) => Err(Error::shutting_down()),
-        }
-    }
-
-    /// A place in the queue of commits, waited for.
-    pub(super) async fn place_when_free(&self) -> Result<Place> {
-        let place = Arc::clone(&self.places).acquire_owned().await;
-        place.map(|permit| Place { _permit: permit }).map_err(|_| Error::shutting_down())
-    }
-
-    /// Queues a job for the writer.
-    pub(super) fn send(&self, job: Job) -> Result<()> {
-        let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
-        match jobs.as_ref().map(|jobs| jobs.send(job)) {
-            Some(Ok(())) => Ok(()),
-            Some(Err(_)) | None => Err(Error::shutting_down()),
-        }
-    }
-
-    /// Queues the last job: what was queued before is still done.
-    pub(super) fn send_close(&self) {
-        let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(jobs) = jobs {
-            // A writer that has ended needs no telling.
-            drop(jobs.send(Job::Close));
-        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Shared> {

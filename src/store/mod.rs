@@ -11,7 +11,7 @@ use std::{
     future::Future,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError, mpsc},
+    sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll},
     thread::JoinHandle,
 };
@@ -20,9 +20,10 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use self::{
-    inner::{Inner, Place},
+    inner::Inner,
     mutate::request::Request,
-    writer::{Job, Writer},
+    queue::{Job, Place, Queue},
+    writer::Writer,
 };
 use crate::{
     engine::Engine,
@@ -41,6 +42,7 @@ mod keys;
 mod limits;
 mod mutate;
 pub mod query;
+mod queue;
 mod read;
 mod replay;
 mod selection;
@@ -173,8 +175,8 @@ struct Handle {
 impl Store {
     /// Starts a store on an engine and returns at once, whatever has to be replayed first: see [`Self::wait_until_serving`].
     pub fn start(engine: Arc<dyn Engine>, options: Options) -> Result<Self> {
-        let (sender, jobs) = mpsc::channel();
-        let inner = Arc::new(Inner::new(engine, options, sender));
+        let (queue, jobs) = Queue::new(options.limits.queue_commits);
+        let inner = Arc::new(Inner::new(engine, options, queue));
         let writer = Writer::new(Arc::clone(&inner), jobs);
         let shared = Arc::clone(&inner);
         let thread = std::thread::Builder::new().name("annals-writer".into()).spawn(move || {
@@ -231,7 +233,7 @@ impl Store {
     /// Hands a commit to the writer. From here on it does not depend on the caller: dropping the answer does not undo it. A
     /// full queue is `TOO_MANY_REQUESTS`.
     pub fn submit(&self, caller: &Caller, request: proto::CommitRequest) -> Pending {
-        match self.inner().place() {
+        match self.inner().queue.place() {
             Ok(place) => self.submit_at(place, caller, request),
             Err(error) => Pending::ready(Err(error)),
         }
@@ -239,7 +241,7 @@ impl Store {
 
     /// As [`Self::submit`], but waits for a place in the queue: for streams, whose sender is held up by flow control.
     pub(crate) async fn submit_when_free(&self, caller: &Caller, request: proto::CommitRequest) -> Pending {
-        match self.inner().place_when_free().await {
+        match self.inner().queue.place_when_free().await {
             Ok(place) => self.submit_at(place, caller, request),
             Err(error) => Pending::ready(Err(error)),
         }
@@ -252,7 +254,7 @@ impl Store {
             Ok(request) => Box::new(request),
         };
         let (answer, pending) = oneshot::channel();
-        match self.inner().send(Job::Commit { request, answer, place }) {
+        match self.inner().queue.send(Job::Commit { request, answer, place }) {
             Ok(()) => Pending { answer: pending },
             Err(error) => Pending::ready(Err(error)),
         }
@@ -280,7 +282,7 @@ impl Handle {
     fn stop(&self) {
         let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(writer) = writer {
-            self.inner.send_close();
+            self.inner.queue.close();
             // Its panics were caught inside.
             drop(writer.join());
         }

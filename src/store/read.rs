@@ -16,9 +16,10 @@ use super::{
     inner::Inner,
     mutate::{self, Outcome, request::Request},
     query::{self, page_size, token},
+    queue::Job,
     version::Version,
     view::View,
-    writer::{Job, new_id},
+    writer::new_id,
 };
 use crate::{
     engine::{self, Seek, Sequence},
@@ -286,9 +287,11 @@ fn as_of_time(inner: &Inner, time: &Timestamp) -> Result<u64> {
         }
         std::thread::sleep(Duration::from_micros((time_us - now_us).unsigned_abs()));
     }
-    if time_us > inner.meta().time_bound_us {
+    let meta = inner.meta();
+    // Later commits have later times than the last one: of the past nothing has to be promised.
+    if time_us > meta.time_bound_us.max(meta.commit_time_us) {
         let (answer, bound) = oneshot::channel();
-        inner.send(Job::BoundTime { time_us, answer })?;
+        inner.queue.send(Job::BoundTime { time_us, answer })?;
         bound.blocking_recv().unwrap_or_else(|_| Err(Error::shutting_down()))?;
     }
     inner.answer_time(time_us)?;

@@ -70,6 +70,14 @@ pub(crate) struct Overlay<'a> {
     puts: BTreeMap<Vec<u8>, Bytes>,
 }
 
+/// What one record goes through in a commit.
+struct Step<'c> {
+    kind: Kind,
+    id: &'c str,
+    before: Option<Version>,
+    after: Version,
+}
+
 impl<'a> Overlay<'a> {
     /// Nothing on top of what the engine's state holds.
     pub(crate) fn new(base: &'a dyn Engine, meta: Meta) -> Self {
@@ -113,8 +121,11 @@ impl<'a> Overlay<'a> {
     fn replay_commit(&mut self, sequence: Sequence, commit: &Committed) -> Result<()> {
         assert!(commit.revision > self.meta.revision, "revisions rise from commit to commit");
         assert!(commit.commit_time_us > self.meta.commit_time_us, "commit times rise from commit to commit");
-        for change in &commit.changes {
-            self.replay_change(commit.revision, change)?;
+        // Everything is read before anything is put: a state that fails half way leaves no part of a commit behind. A commit
+        // changes a record once, so none of its changes reads what another puts.
+        let steps = commit.changes.iter().map(|change| self.step(commit.revision, change)).collect::<Result<Vec<_>>>()?;
+        for step in steps {
+            self.put_step(step);
         }
         self.put_receipt(sequence, &commit.asked);
         self.meta.revision = commit.revision;
@@ -122,7 +133,7 @@ impl<'a> Overlay<'a> {
         Ok(())
     }
 
-    fn replay_change(&mut self, revision: u64, change: &Changed) -> Result<()> {
+    fn step<'c>(&self, revision: u64, change: &'c Changed) -> Result<Step<'c>> {
         let kind = change.kind()?;
         let id = change.id.as_str();
         let before = match change.previous_revision {
@@ -136,6 +147,10 @@ impl<'a> Overlay<'a> {
             redirect: change.redirect_target.clone(),
             record: change.record.clone(),
         };
+        Ok(Step { kind, id, before, after })
+    }
+
+    fn put_step(&mut self, Step { kind, id, before, after }: Step<'_>) {
         let mut new_hints = hints(kind, id, &after.record);
         if let Some(before) = &before {
             // Pieces of `before` stay where they are: their keys hold its revision.
@@ -148,7 +163,6 @@ impl<'a> Overlay<'a> {
         self.puts.extend(rest);
         self.puts.insert(keys::current(kind, id), value);
         self.count(kind, before.is_some_and(|before| before.is_live()), after.is_live());
-        Ok(())
     }
 
     fn count(&mut self, kind: Kind, was_live: bool, is_live: bool) {

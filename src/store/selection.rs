@@ -60,6 +60,7 @@ impl Selection {
     }
 
     /// As [`Self::show`], if another watcher was shown the same.
+    #[allow(clippy::option_option)] // As `Delivery::known` has it.
     pub(crate) fn shown(&self, delivery: &Delivery) -> Option<Option<Bytes>> {
         delivery.known(&self.key)
     }

@@ -132,7 +132,7 @@ mod tests {
             revision: 300,
             change: ChangeKind::Merged,
             redirect: redirect.map(str::to_owned),
-            record: (0..bytes).map(|at| (at % 251) as u8).collect::<Vec<_>>().into(),
+            record: (0..=250).cycle().take(bytes).collect::<Vec<u8>>().into(),
         };
         let (value, rest) = version.encode(Kind::Event, "e");
         assert!(rest.iter().all(|(_, piece)| piece.len() <= PIECE_BYTES_MAX));

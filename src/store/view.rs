@@ -18,8 +18,9 @@ use crate::{
     store::error::ErrorKind,
 };
 
-/// Longest chain of redirects that is followed. Each merge makes one step, and merging into a redirect merges into its target.
-const REDIRECTS_MAX: usize = 1000;
+/// Longest chain of redirects that is followed: more than there can be. Every name of a chain is among the `merged_names` of
+/// the record at its end, takes ten bytes there, and no record has more than 256 KiB.
+const REDIRECTS_MAX: usize = 30_000;
 
 /// A state read as of a revision.
 #[derive(Clone, Copy)]
@@ -166,4 +167,44 @@ fn damaged(kind: Kind, id: &str) -> Error {
         format!("the stored state of {name} is damaged: an operator can rebuild it from the log by starting the server again"),
     )
     .with("name", name)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::{engine, proto::ChangeKind};
+
+    struct Keys(BTreeMap<Vec<u8>, Bytes>);
+
+    impl State for Keys {
+        fn get(&self, key: &[u8]) -> engine::Result<Option<Bytes>> {
+            Ok(self.0.get(key).cloned())
+        }
+
+        fn scan(&self, _: KeyRange, _: Direction, _: usize) -> engine::Result<Vec<(Bytes, Bytes)>> {
+            Ok(Vec::new())
+        }
+    }
+
+    #[test]
+    fn a_chain_of_redirects_is_followed_however_many_merges_made_it() {
+        const MERGES: u64 = 20_000;
+        let id = |number: u64| format!("a{number}");
+        let keys = (0..=MERGES).map(|number| {
+            let is_last = number == MERGES;
+            let version = Version {
+                revision: number + 1,
+                change: if is_last { ChangeKind::Updated } else { ChangeKind::Merged },
+                redirect: (!is_last).then(|| format!("actors/{}", id(number + 1))),
+                record: Bytes::new(),
+            };
+            (keys::current(Kind::Actor, &id(number)), version.encode(Kind::Actor, &id(number)).0)
+        });
+        let state = Keys(keys.collect());
+        let view = View { state: &state, revision: MERGES + 1 };
+        let resolved = view.resolve(&Name::new(Kind::Actor, "a0").unwrap()).unwrap().unwrap();
+        assert_eq!((resolved.name.id(), resolved.redirected), ("a20000", true));
+    }
 }

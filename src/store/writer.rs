@@ -6,7 +6,7 @@ use std::{
     collections::HashMap,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, mpsc},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -17,9 +17,10 @@ use ulid::Ulid;
 use super::{
     entry::{Asked, Changed, Committed, Entry, FORMAT, Founded, Resulted, TimeBound, Unchanged, timestamp},
     error::{Error, ErrorKind, Result},
-    inner::{Inner, Place},
+    inner::Inner,
     keys,
     mutate::{self, Outcome, Plan, Planned, request::Request},
+    queue::{Job, Place},
     replay::{Meta, Overlay, Receipt},
 };
 use crate::{
@@ -37,25 +38,6 @@ const TIME_BOUND_AHEAD_US: i64 = 1_000_000;
 /// How long the writer waits before it looks again whether the state can be rebuilt.
 const REBUILD_RETRY: Duration = Duration::from_secs(1);
 
-/// What the writer is asked to do.
-pub(super) enum Job {
-    /// Commit, and answer when it is durable and can be read.
-    Commit {
-        /// What to commit.
-        request: Box<Request>,
-        /// Who waits.
-        answer: oneshot::Sender<Result<CommitResponse>>,
-        /// Its place in the queue, held until it is answered.
-        place: Place,
-    },
-    /// Make durable that no later commit gets a time up to this one.
-    BoundTime { time_us: i64, answer: oneshot::Sender<Result<()>> },
-    /// The state failed under a reader: rebuild it.
-    Rebuild,
-    /// Answer what has queued before, then end.
-    Close,
-}
-
 /// The writer's own state. Lives on its thread.
 pub(super) struct Writer {
     inner: Arc<Inner>,
@@ -66,7 +48,13 @@ pub(super) struct Writer {
 
 /// An answer that is given once the group it belongs to is durable.
 enum Answer {
-    Commit { to: oneshot::Sender<Result<CommitResponse>>, outcome: Result<CommitResponse>, _place: Place },
+    /// `rests_on_group`: it was decided when the group held entries, its own or earlier ones.
+    Commit {
+        to: oneshot::Sender<Result<CommitResponse>>,
+        outcome: Result<CommitResponse>,
+        rests_on_group: bool,
+        _place: Place,
+    },
     Bound(oneshot::Sender<Result<()>>),
 }
 
@@ -87,10 +75,9 @@ impl Writer {
 
     /// Brings the state up to the log, then works until it is told to close. Gives why it ended, if not by that.
     pub(super) fn run(mut self) -> Result<()> {
-        self.meta = catch_up(&self.inner)?;
-        self.inner.keep_time_bound(self.meta.time_bound_us);
-        self.inner.publish(&self.meta);
-        self.inner.serving();
+        if !self.rebuild()? {
+            return Ok(());
+        }
         loop {
             // The store that holds the sending end tells before it goes.
             let Ok(first) = self.jobs.recv() else { return Ok(()) };
@@ -121,22 +108,21 @@ impl Writer {
                     Job::Commit { request, answer, place } => {
                         let outcome = self.decide(&mut group, *request);
                         rebuild |= outcome.as_ref().is_err_and(|error| error.reason == ErrorReason::StoreRebuilding);
-                        group.answers.push(Answer::Commit { to: answer, outcome, _place: place });
+                        let rests_on_group = !group.entries.is_empty();
+                        group.answers.push(Answer::Commit { to: answer, outcome, rests_on_group, _place: place });
                     }
                     Job::BoundTime { time_us, answer } => {
                         group.bound_time(time_us)?;
                         group.answers.push(Answer::Bound(answer));
                     }
-                    Job::Rebuild => rebuild = true,
+                    Job::Rebuild => {}
                     Job::Close => close = true,
                 }
             }
             rebuild |= self.finish(group);
         }
-        if rebuild || self.inner.wants_rebuild() {
-            self.rebuild()?;
-        }
-        Ok(!close)
+        rebuild |= self.inner.wants_rebuild();
+        Ok(!close && (!rebuild || self.rebuild()?))
     }
 
     /// Decides what becomes of one request, and adds what is to be logged to the group.
@@ -207,6 +193,8 @@ impl Writer {
     fn finish(&mut self, group: Group<'_>) -> bool {
         let Group { overlay, entries, answers, .. } = group;
         if entries.is_empty() {
+            // What was numbered, and failed before it was an entry, never was.
+            self.inner.publish(&self.meta);
             answers.into_iter().for_each(Answer::give);
             return false;
         }
@@ -238,21 +226,40 @@ impl Writer {
         applied.is_err()
     }
 
-    fn rebuild(&mut self) -> Result<()> {
+    /// Brings the state up to the log, however often it fails meanwhile, and serves. Gives whether to go on: a store may be
+    /// closed before it gets there.
+    fn rebuild(&mut self) -> Result<bool> {
         self.inner.rebuilding(0, self.meta.sequence);
         loop {
             match catch_up(&self.inner) {
                 Ok(meta) => {
                     self.meta = meta;
+                    self.inner.keep_time_bound(self.meta.time_bound_us);
                     self.inner.publish(&self.meta);
                     self.inner.serving();
-                    return Ok(());
+                    return Ok(true);
                 }
                 Err(error) if error.reason == ErrorReason::StoreRebuilding => {
-                    tracing::error!("the state failed again while it was rebuilt: {error}; trying again");
-                    std::thread::sleep(REBUILD_RETRY);
+                    tracing::error!("the state failed while it was rebuilt: {error}; trying again");
+                    if !self.refuse_for(REBUILD_RETRY, &error) {
+                        return Ok(false);
+                    }
                 }
                 Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Answers whoever comes within a time with an error. Gives whether to go on.
+    fn refuse_for(&self, time: Duration, error: &Error) -> bool {
+        let until = Instant::now() + time;
+        loop {
+            match self.jobs.recv_timeout(until.saturating_duration_since(Instant::now())) {
+                Ok(Job::Commit { answer, .. }) => drop(answer.send(Err(error.clone()))),
+                Ok(Job::BoundTime { answer, .. }) => drop(answer.send(Err(error.clone()))),
+                Ok(Job::Rebuild) => {}
+                Err(mpsc::RecvTimeoutError::Timeout) => return true,
+                Ok(Job::Close) | Err(mpsc::RecvTimeoutError::Disconnected) => return false,
             }
         }
     }
@@ -294,9 +301,11 @@ impl Answer {
         }
     }
 
-    /// The group could not be logged. What was refused is told the same: the refusal may rest on a commit of the group.
+    /// The group could not be logged. What was decided without it stands; a refusal that rests on a commit of the group would
+    /// tell of what never was.
     fn fail(self, error: &Error) {
         match self {
+            Self::Commit { to, outcome, rests_on_group: false, .. } => drop(to.send(outcome)),
             Self::Commit { to, .. } => drop(to.send(Err(error.clone()))),
             Self::Bound(to) => drop(to.send(Err(error.clone()))),
         }

@@ -18,7 +18,7 @@ fn folder(closed: bool) -> (tempfile::TempDir, u64) {
     let (used, left) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let engine = workload::open(used.path(), Arc::new(LocalDisk), "boot").unwrap();
     let mut head = 0;
-    while head < 120 {
+    while head < 120 || frames(&last_segment(used.path()).unwrap()) < 5 {
         engine.append(Sequence(head), &entries(SEED, head + 1..=head + LAST)).unwrap();
         head += LAST;
     }
@@ -29,12 +29,18 @@ fn folder(closed: bool) -> (tempfile::TempDir, u64) {
     (left, head)
 }
 
-/// The files of the log, and of the data folder beside it.
+/// The files of the log, and of the data folder beside it. Not a segment that was prepared and is not listed yet.
 fn files(folder: &Path) -> Vec<PathBuf> {
     let mut files: Vec<_> = ["MANIFEST", "MARK"].map(|name| folder.join(name)).into();
-    files.extend(std::fs::read_dir(folder.join("log")).unwrap().map(|found| found.unwrap().path()));
-    files.sort();
+    files.extend(segments(folder));
     files
+}
+
+/// The segments as the MANIFEST lists them.
+fn segments(folder: &Path) -> Vec<PathBuf> {
+    let manifest = std::fs::read_to_string(folder.join("MANIFEST")).unwrap();
+    let numbers = manifest.lines().filter_map(|line| line.strip_prefix("segment ")?.split(' ').next()?.parse::<u64>().ok());
+    numbers.map(|number| folder.join(format!("log/{number:012}.segment"))).collect()
 }
 
 /// What is read from a damaged folder: nothing wrong, ever. Gives back how many entries there were, or `None` where the
@@ -82,10 +88,13 @@ fn check(left: &Path, closed: bool, head: u64, file: &Path, what: &str, damage: 
     found.is_none()
 }
 
-fn last_segment(left: &Path) -> Option<PathBuf> {
-    let manifest = std::fs::read_to_string(left.join("MANIFEST")).unwrap();
-    let number: u64 = manifest.lines().rev().nth(1)?.split(' ').nth(1)?.parse().ok()?;
-    Some(left.join(format!("log/{number:012}.segment")))
+/// How many frames a segment holds.
+fn frames(segment: &Path) -> usize {
+    std::fs::read(segment).unwrap().windows(4).filter(|bytes| bytes == b"FRM1").count()
+}
+
+fn last_segment(folder: &Path) -> Option<PathBuf> {
+    segments(folder).pop()
 }
 
 #[test]
@@ -116,13 +125,13 @@ fn flipped_bits_are_reported_and_never_served() {
 }
 
 #[test]
-fn every_flipped_byte_of_the_last_frames_is_reported_or_looks_like_a_crash() {
+fn a_flipped_byte_of_the_last_frames_is_reported_or_looks_like_a_crash() {
     for closed in [true, false] {
         let (left, head) = folder(closed);
         let file = last_segment(left.path()).unwrap();
         let bytes = std::fs::read(&file).unwrap();
         let end = bytes.iter().rposition(|byte| *byte != 0).unwrap() + 1;
-        for at in (4096..end).rev().step_by(37).take(60) {
+        for at in (4096..end).step_by((end - 4096) / 60) {
             let what = format!("byte {at} of the last segment, whose frames end at {end}");
             check(left.path(), closed, head, &file, &what, |path| {
                 let mut flipped = bytes.clone();
@@ -159,9 +168,7 @@ fn files_that_are_cut_or_gone_are_reported() {
 #[test]
 fn swapped_segments_are_reported() {
     let (left, head) = folder(true);
-    let segments: Vec<_> =
-        files(left.path()).into_iter().filter(|path| path.ends_with("log") || path.extension().is_some()).collect();
-    for pair in segments.windows(2) {
+    for pair in segments(left.path()).windows(2) {
         let what = format!("{} and the next swapped", pair[0].display());
         let other = pair[1].strip_prefix(left.path()).unwrap().to_path_buf();
         let name = pair[0].strip_prefix(left.path()).unwrap().to_path_buf();

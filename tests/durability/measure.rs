@@ -65,11 +65,8 @@ fn measure() {
             engine.apply(batch).unwrap();
             head += size;
         }
-        println!(
-            "stages of {} writes: {:.1} us a write",
-            keys as u64 / (2000 / size),
-            start.elapsed().as_secs_f64() * 1e6 / keys as f64
-        );
+        let keys = u32::try_from(keys).unwrap();
+        println!("stages of {} writes: {:.1?} a write", u64::from(keys) / (2000 / size), start.elapsed() / keys);
     }
     println!("{:?}", engine.disk_usage().unwrap());
     let start = Instant::now();

@@ -50,7 +50,7 @@ fn a_killed_process_loses_nothing() {
     let seed = fastrand::u64(..);
     eprintln!("seed {seed}");
     let mut rng = fastrand::Rng::with_seed(seed);
-    let mut rebuilds = Vec::new();
+    let mut doubts = Vec::new();
     let mut acknowledged = 0;
     for round in 0..rounds {
         let mut child = Command::new(std::env::current_exe().unwrap())
@@ -60,9 +60,9 @@ fn a_killed_process_loses_nothing() {
             .spawn()
             .unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let life = Duration::from_millis(rng.u64(1..1500));
+        let pause = Duration::from_millis(rng.u64(1..1500));
         let killer = std::thread::spawn(move || {
-            std::thread::sleep(life);
+            std::thread::sleep(pause);
             child.kill().unwrap();
             child.wait().unwrap();
         });
@@ -72,19 +72,19 @@ fn a_killed_process_loses_nothing() {
                 // A line that was cut short would hold a smaller number, never a greater one.
                 acknowledged = acknowledged.max(head.parse().unwrap_or(0));
             } else if line.contains("suspect") {
-                rebuilds.push((round, line));
+                doubts.push((round, line));
             }
         }
         killer.join().unwrap();
     }
     let engine = workload::open(folder.path(), Arc::new(LocalDisk), BOOT).unwrap();
     if let StateCondition::Suspect(why) = engine.state_condition() {
-        rebuilds.push((rounds, why));
+        doubts.push((rounds, why));
         engine.reset_state().unwrap();
     }
     catch_up(&engine).unwrap();
     let head = engine.head().unwrap().0;
-    eprintln!("{rounds} kills, {head} entries, {acknowledged} acknowledged, state rebuilt: {rebuilds:?}");
+    eprintln!("{rounds} kills, {head} entries, {acknowledged} acknowledged, state rebuilt: {doubts:?}");
     assert!(head >= acknowledged, "entries up to {acknowledged} were acknowledged and {head} are there");
     let expected = entries(SEED, 1..=head);
     assert!(read_all(&engine).unwrap() == expected);
@@ -104,7 +104,7 @@ enum Outcome {
     Wrong,
 }
 
-/// Opens a data folder whose state may be damaged, uses all of it, rebuilds it if the engine says so, and compares.
+/// Opens a data folder whose state may be damaged, uses all of it, and compares.
 fn outcome(folder: &Path) -> Outcome {
     let engine = workload::open(folder, Arc::new(LocalDisk), BOOT).unwrap();
     let expected = model(&read_all(&engine).unwrap());
@@ -120,7 +120,8 @@ fn outcome(folder: &Path) -> Outcome {
             Err(other) => panic!("{other}"),
         },
     };
-    if matches!(used, Outcome::Suspect(_) | Outcome::Failed(_)) {
+    // Rebuilding takes longer than all the rest, so it is done now and then.
+    if matches!(used, Outcome::Suspect(_) | Outcome::Failed(_)) && fastrand::u8(..8) == 0 {
         engine.reset_state().unwrap();
         catch_up(&engine).unwrap();
         assert!(contents(&engine).unwrap() == expected, "a rebuilt state holds what follows from the log");
@@ -136,7 +137,7 @@ fn outcome(folder: &Path) -> Outcome {
 fn left_folders() -> (tempfile::TempDir, tempfile::TempDir) {
     let (used, killed) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let engine = workload::open(used.path(), Arc::new(LocalDisk), BOOT).unwrap();
-    for group in 0..60 {
+    for group in 0..20 {
         commit(&engine, SEED, group * 100, 100).unwrap();
     }
     // Past sled's own flush, what is in the page cache is what a kill leaves.
@@ -162,6 +163,7 @@ fn damage_to_the_state_is_found_or_harmless() {
             let found = outcome(copy.path());
             eprintln!("{left}, {what}: {found:?}");
             assert_ne!(found, Outcome::Wrong, "{left}, {what}");
+            found
         };
         check("untouched".into(), &|_| {});
         check("folder gone".into(), &|state| std::fs::remove_dir_all(state).unwrap());
@@ -175,7 +177,8 @@ fn damage_to_the_state_is_found_or_harmless() {
         for _ in 0..10 {
             let length = rng.usize(..db.len());
             for length in [length, length / SEGMENT * SEGMENT] {
-                check(format!("cut to {length}"), &|state| std::fs::write(state.join("db"), &db[..length]).unwrap());
+                let cut = check(format!("cut to {length}"), &|state| std::fs::write(state.join("db"), &db[..length]).unwrap());
+                assert!(matches!(cut, Outcome::Suspect(_)), "{left}, cut to {length}: {cut:?}");
             }
         }
         for _ in 0..50 {

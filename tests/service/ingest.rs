@@ -37,9 +37,9 @@ async fn each_message_is_answered_once_in_order_and_a_second_sending_changes_not
     for again in [false, true] {
         let answers = ingest(&mut client, events(1000)).await;
         assert_eq!(answers.len(), 1000);
-        for (number, answer) in answers.iter().enumerate() {
-            assert_eq!((answer.index, answer.request_id.as_str()), (number as i64, format!("r{number}").as_str()));
-            assert_eq!(revision(answer), Some(number as i64 + 1));
+        for (number, answer) in (0..).zip(&answers) {
+            assert_eq!((answer.index, answer.request_id.as_str()), (number, format!("r{number}").as_str()));
+            assert_eq!(revision(answer), Some(number + 1));
             let Some(Outcome::Committed(response)) = &answer.outcome else { panic!("{answer:?}") };
             assert_eq!(response.replayed, again);
         }

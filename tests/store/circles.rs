@@ -57,3 +57,32 @@ fn a_merge_does_not_put_a_record_above_itself() {
     let error = commit(&store, r#"{"merge": {"name": "actors/top", "into": "actors/low"}}"#).unwrap_err();
     assert_eq!(error.reason.as_str_name(), "ERROR_REASON_FIELD_INVALID");
 }
+
+fn source(id: &str) -> String {
+    format!(r#"{{"create": {{"source": {{"name": "sources/{id}", "kind": "SOURCE_KIND_REPORT"}}}}}}"#)
+}
+
+fn supersedes(subject: &str, object: &str) -> String {
+    let relation =
+        format!(r#""kind": "RELATION_KIND_SUPERSEDES", "subject": "sources/{subject}", "object": "sources/{object}""#);
+    format!(r#"{{"create": {{"relation": {{{relation}}}}}}}"#)
+}
+
+#[test]
+fn a_merge_does_not_close_a_circle_of_records_that_supersede_each_other() {
+    let store = store();
+    commit(&store, &["a", "b", "c"].map(source).join(",")).unwrap();
+    commit(&store, &format!("{},{}", supersedes("a", "b"), supersedes("b", "c"))).unwrap();
+    let error = commit(&store, r#"{"merge": {"name": "sources/a", "into": "sources/c"}}"#).unwrap_err();
+    assert_eq!(fields(&error), ["mutations[0].merge.into"]);
+}
+
+#[test]
+fn a_merge_and_a_new_link_of_one_commit_do_not_close_a_circle_together() {
+    let store = store();
+    commit(&store, &["a", "b", "c"].map(source).join(",")).unwrap();
+    commit(&store, &supersedes("a", "c")).unwrap();
+    let both = format!(r#"{{"merge": {{"name": "sources/a", "into": "sources/b"}}}}, {}"#, supersedes("c", "b"));
+    let error = commit(&store, &both).unwrap_err();
+    assert!(fields(&error).contains(&"mutations[1].create.relation.object".to_owned()), "{error:?}");
+}

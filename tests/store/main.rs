@@ -5,6 +5,7 @@
 mod support;
 
 mod circles;
+mod faults;
 mod identity;
 mod merges;
 mod references;

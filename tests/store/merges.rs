@@ -12,6 +12,10 @@ fn merge(name: &str, into: &str) -> String {
     format!(r#"{{"merge": {{"name": "actors/{name}", "into": "actors/{into}"}}}}"#)
 }
 
+fn unmerge(name: &str) -> String {
+    format!(r#"{{"unmerge": {{"name": "actors/{name}"}}}}"#)
+}
+
 #[test]
 fn a_merged_name_redirects_and_its_external_ids_move() {
     let store = store();
@@ -139,4 +143,56 @@ fn a_reference_is_stored_under_the_name_that_is_canonical_when_it_is_written() {
     commit(&store, &merge("a", "b")).unwrap();
     commit(&store, &event("e", r#", "participants": [{"actor": "actors/a"}]"#)).unwrap();
     assert_eq!(get::<proto::Event>(&store, "events/e").unwrap().participants[0].actor, "actors/b");
+}
+
+#[test]
+fn a_name_that_left_a_chain_of_merges_does_not_come_back_with_the_record_it_was_merged_into() {
+    let store = store();
+    commit(&store, &format!("{},{},{}", with_ids("a", r#""x:1""#), with_ids("b", r#""x:2""#), actor("c"))).unwrap();
+    for mutation in [merge("a", "b"), merge("b", "c"), unmerge("a"), unmerge("b")] {
+        commit(&store, &mutation).unwrap();
+    }
+    let read = |name| get::<proto::Actor>(&store, name).unwrap();
+    assert_eq!(read("actors/b").merged_names, [String::new(); 0], "actors/a is a record of its own again");
+    assert_eq!((read("actors/a").external_ids, read("actors/b").external_ids), (vec!["x:1".into()], vec!["x:2".into()]));
+    assert_eq!(read("actors/c").merged_names, [String::new(); 0]);
+}
+
+#[test]
+fn a_record_that_a_merge_of_the_commit_changes_is_not_named_again() {
+    let store = store();
+    commit(&store, &format!("{},{},{},{}", actor("a"), with_ids("b", r#""x:2""#), actor("old"), actor("other"))).unwrap();
+    commit(&store, &merge("old", "b")).unwrap();
+    let first = r#"{"update": {"record": {"actor": {"name": "actors/other", "display_name": "x"}}}}"#;
+    let into_old = merge("a", "old");
+    for again in [
+        r#"{"undelete": {"name": "actors/b"}}"#,
+        r#"{"unmerge": {"name": "actors/b"}}"#,
+        r#"{"delete": {"name": "actors/b"}}"#,
+        r#"{"upsert": {"record": {"actor": {"display_name": "y", "external_ids": ["x:2"]}}}}"#,
+    ] {
+        let error = commit(&store, &format!("{first},{into_old},{again}")).unwrap_err();
+        assert_eq!(error.reason.as_str_name(), "ERROR_REASON_DUPLICATE_MUTATION", "{again}");
+        assert_eq!(error.metadata, [("name", "actors/b".into()), ("first", "1".into()), ("second", "2".into())], "{again}");
+    }
+    let error = commit(&store, &format!("{first},{},{}", merge("a", "old"), unmerge("old"))).unwrap_err();
+    assert_eq!(error.metadata[1..], [("first", "1".into()), ("second", "2".into())]);
+}
+
+#[test]
+fn undeleting_rewrites_references_to_what_was_merged_and_says_so() {
+    let store = store();
+    let estimate = r#"{"create": {"estimate": {"name": "estimates/n", "estimand": {"measure": "measure:x", "subjects": ["actors/a"]},
+        "quantity": {"unit": "1", "best": 3}, "aspect": "ASPECT_LEVEL", "mode": "ESTIMATE_MODE_COUNTED",
+        "origin": "ESTIMATE_ORIGIN_CODED", "attribution": [{"description": "x"}], "citations": [{"source": "@s"}]}}},
+        {"label": "s", "create": {"source": {"kind": "SOURCE_KIND_REPORT"}}}"#;
+    commit(&store, &format!("{},{},{estimate}", actor("a"), actor("b"))).unwrap();
+    let made: proto::Estimate = get(&store, "estimates/n").unwrap();
+    assert_eq!(made.estimand.unwrap().series, "measure:x|actors/a|||1");
+    commit(&store, r#"{"delete": {"name": "estimates/n"}}"#).unwrap();
+    commit(&store, &merge("a", "b")).unwrap();
+    let revision = commit(&store, r#"{"undelete": {"name": "estimates/n"}}"#).unwrap().revision;
+    let estimand = get::<proto::Estimate>(&store, "estimates/n").unwrap().estimand.unwrap();
+    assert_eq!((estimand.subjects, estimand.series.as_str()), (vec!["actors/b".to_owned()], "measure:x|actors/b|||1"));
+    assert_eq!(store.get_commit(revision).unwrap().changes[0].changed_fields, ["delete_time", "estimand"]);
 }

@@ -83,3 +83,54 @@ fn a_quote_equals_its_span_counted_in_code_points() {
     assert!(fields(&error)[0].starts_with("mutations[1].create.claim.citations[0]"), "{error:?}");
     assert_eq!(reason(commit(&store, &claim(r#"{"start": 5, "end": 99}"#, "came."))), "FIELD_INVALID");
 }
+
+#[test]
+fn a_live_reference_is_found_behind_many_that_were_given_up() {
+    let store = store();
+    commit(
+        &store,
+        &format!(
+            "{},{},{}",
+            actor("a"),
+            actor("b"),
+            r#"{"create": {"source": {"name": "sources/s", "kind": "SOURCE_KIND_REPORT"}}}"#
+        ),
+    )
+    .unwrap();
+    // Five reference keys each, in all more than are looked at for an error's count; the relation's key comes last.
+    let hops = r#"{"actors": ["actors/a"]}, {"actors": ["actors/a"]}"#;
+    let full = format!(
+        r#", "participants": [{{"actor": "actors/a", "associated_with": "actors/a"}}], "attribution": [{hops}], "ratings": [{{"code": "x:1", "assessor": "actors/a"}}]"#
+    );
+    for thousand in 0..3 {
+        let ids = || (thousand * 700..(thousand + 1) * 700).map(|number| format!("e{number}"));
+        let created: Vec<_> = ids().map(|id| event(&id, &full)).collect();
+        commit(&store, &created.join(",")).unwrap();
+        let cleared: Vec<_> = ids()
+            .map(|id| {
+                format!(
+                    r#"{{"update": {{"record": {{"event": {{"name": "events/{id}"}}}}, "update_fields": ["participants", "attribution", "ratings"]}}}}"#
+                )
+            })
+            .collect();
+        commit(&store, &cleared.join(",")).unwrap();
+    }
+    commit(
+        &store,
+        r#"{"create": {"relation": {"name": "relations/z", "kind": "RELATION_KIND_MAYBE_SAME_AS", "subject": "actors/b", "object": "actors/a"}}}"#,
+    )
+    .unwrap();
+    let error = commit(&store, r#"{"delete": {"name": "actors/a"}}"#).unwrap_err();
+    assert_eq!(error.reason.as_str_name(), "ERROR_REASON_REFERENCED");
+    assert!(error.metadata.contains(&("referrers", "relations/z".into())), "{error:?}");
+}
+
+#[test]
+fn the_first_mutation_that_is_refused_gives_the_reason() {
+    let store = store();
+    commit(&store, &format!("{},{}", actor("a"), event("e", r#", "participants": [{"actor": "actors/a"}]"#))).unwrap();
+    let delete = r#"{"delete": {"name": "actors/a"}}"#;
+    let refer = event("f", r#", "participants": [{"actor": "actors/none"}]"#);
+    assert_eq!(reason(commit(&store, &format!("{delete},{refer}"))), "REFERENCED");
+    assert_eq!(reason(commit(&store, &format!("{refer},{delete}"))), "REFERENCE_NOT_FOUND");
+}

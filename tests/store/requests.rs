@@ -114,11 +114,12 @@ fn validate_only_says_what_would_happen_and_writes_nothing() {
 
 #[test]
 fn all_preconditions_that_fail_are_reported_and_nothing_is_written() {
+    use proto::precondition::Condition::{Exists, Revision, UnchangedSince};
+
     let store = store();
     commit(&store, &actor("a")).unwrap();
     let mut request = request("p", &actor("b"));
     let precondition = |name: &str, condition| proto::Precondition { name: name.into(), condition: Some(condition) };
-    use proto::precondition::Condition::{Exists, Revision, UnchangedSince};
     request.preconditions = vec![
         precondition("actors/a", Revision(1)),
         precondition("actors/a", Revision(2)),

@@ -37,7 +37,8 @@ fn micros(time: prost_types::Timestamp) -> i64 {
 }
 
 fn read_at(store: &Store, time_us: i64) -> Result<bytes::Bytes, annals::store::Error> {
-    let as_of_time = prost_types::Timestamp { seconds: time_us / 1_000_000, nanos: (time_us % 1_000_000 * 1000) as i32 };
+    let as_of_time =
+        prost_types::Timestamp { seconds: time_us / 1_000_000, nanos: i32::try_from(time_us % 1_000_000 * 1000).unwrap() };
     store.get_encoded(
         Kind::Event,
         &GetRecordRequest { name: "events/e".into(), as_of_time: Some(as_of_time), ..Default::default() },
@@ -97,4 +98,18 @@ fn before_the_first_commit_there_is_the_empty_record() {
     let store = crate::support::store();
     commit(&store, &event("e", "")).unwrap();
     assert_eq!(reason(read_at(&store, 1_000_000)), "RECORD_NOT_FOUND");
+}
+
+#[test]
+fn an_id_that_the_server_makes_is_never_one_in_use() {
+    // With a clock that stands, ids are counted up, so the next one is known.
+    let clock = Arc::new(Stepped(AtomicI64::new(START)));
+    let store = store_at(&Arc::new(MemoryEngine::new()), &clock);
+    let made = commit(&store, r#"{"create": {"event": {"title": "first"}}}"#).unwrap().results.remove(0).name;
+    let next: ulid::Ulid = made.trim_start_matches("events/").to_uppercase().parse().unwrap();
+    let next = next.increment().unwrap().to_string().to_lowercase();
+    commit(&store, &event(&next, "")).unwrap();
+    let response = commit(&store, r#"{"create": {"event": {"title": "second"}}}"#).unwrap();
+    assert_ne!(response.results[0].name, format!("events/{next}"));
+    assert_eq!(store.info().unwrap().record_counts[&Kind::Event], 3);
 }

@@ -194,3 +194,36 @@ fn a_read_as_of_a_revision_is_what_was_there_then() {
     assert_eq!(reason(title(4)), "REVISION_IN_FUTURE");
     assert_eq!(reason(title(-1)), "FIELD_INVALID");
 }
+
+#[test]
+fn a_record_is_not_created_twice_in_one_commit() {
+    let store = store();
+    let upsert = r#"{"upsert": {"record": {"actor": {"name": "actors/a", "display_name": "a"}}}}"#;
+    for twice in [format!("{upsert},{}", actor("a")), format!("{},{upsert}", actor("a"))] {
+        let error = commit(&store, &twice).unwrap_err();
+        assert_eq!(error.reason.as_str_name(), "ERROR_REASON_DUPLICATE_MUTATION", "{twice}");
+        assert_eq!(error.metadata, [("name", "actors/a".into()), ("first", "0".into()), ("second", "1".into())]);
+    }
+}
+
+#[test]
+fn sending_a_relation_again_after_its_ends_were_merged_changes_nothing() {
+    let store = store();
+    commit(&store, &["a", "b", "c"].map(actor).join(",")).unwrap();
+    let upsert = |subject: &str| {
+        format!(
+            r#"{{"upsert": {{"record": {{"relation": {{"kind": "RELATION_KIND_MAYBE_SAME_AS", "external_ids": ["x:1"],
+               "subject": "{subject}", "object": "actors/c", "asserted_by": "actors/b"}}}}}}}}"#
+        )
+    };
+    let name = commit(&store, &upsert("actors/a")).unwrap().results[0].name.clone();
+    commit(&store, r#"{"merge": {"name": "actors/a", "into": "actors/b"}}"#).unwrap();
+    let labelled =
+        format!(r#"{{"label": "l", "update": {{"record": {{"actor": {{"name": "actors/b"}}}}}}}}, {}"#, upsert("@l"));
+    for again in [upsert("actors/a"), upsert("actors/b"), labelled] {
+        let response = commit(&store, &again).unwrap();
+        assert_eq!(kinds(&response).last(), Some(&format!("UNCHANGED {name}")), "{again}");
+    }
+    assert_eq!(get::<proto::Relation>(&store, &name).unwrap().subject, "actors/a", "history still says what was said");
+    assert_eq!(reason(commit(&store, &upsert("actors/c"))), "FIELD_INVALID");
+}

@@ -6,8 +6,8 @@ use super::{
     Changes, Outcome, Planned, Sets, body,
     finding::{Finding, refuse},
     identity::external_ids,
-    request::{FieldMask, Operation, Sent, Work, duplicate},
-    rules::Update,
+    request::{Operation, Sent, Work, duplicate},
+    update::{FieldMask, Update},
 };
 use crate::{
     model::{Name, schema, wire},
@@ -64,30 +64,31 @@ impl Changes<'_> {
         match op {
             Operation::Create { sent } => {
                 let name = match sent.name.clone() {
-                    Some(name) => self.free_name(name)?,
-                    None => new_name(&sent, new_id)?,
+                    Some(name) => self.free_name(index, name)?,
+                    None => self.new_name(&sent, new_id)?,
                 };
                 Ok(self.create(name, sent))
             }
             Operation::Update { sent, name, fields, .. } => {
-                let before = self.live(&name)?;
+                let before = self.live(index, &name)?;
                 Ok(self.update(name, before, sent, fields, false))
             }
             Operation::Upsert { sent, fields, create_only } => self.upsert(index, sent, fields, create_only, new_id),
             Operation::Delete { name, allow_missing, .. } => {
-                let before = match self.live(&name) {
+                let before = match self.live(index, &name) {
                     Err(Refusal::Finding(_)) if allow_missing && self.is_gone(&name)? => {
                         let revision = self.before(&name)?.map_or(0, |before| before.revision);
                         return Ok((name.clone(), Outcome::Unchanged { name: name.to_string(), revision }));
                     }
                     before => before?,
                 };
-                Ok(self.replace(name, before, ChangeKind::Deleted))
+                Ok(self.replace(index, name, before, ChangeKind::Deleted))
             }
             Operation::Undelete { name } => {
+                self.claim(index, &name)?;
                 let Some(before) = self.before(&name)? else { return Err(not_found(&name).into()) };
                 match before.change {
-                    ChangeKind::Deleted => Ok(self.replace(name, before, ChangeKind::Undeleted)),
+                    ChangeKind::Deleted => Ok(self.replace(index, name, before, ChangeKind::Undeleted)),
                     ChangeKind::Erased => Err(erased(&name, &before).into()),
                     _ if before.is_live() => Ok(unchanged(name, &before)),
                     _ => Err(redirected(&name, &before).into()),
@@ -132,7 +133,7 @@ impl Changes<'_> {
         let Some(name) = found else {
             let name = match sent.name.clone() {
                 Some(name) => name,
-                None => new_name(&sent, new_id)?,
+                None => self.new_name(&sent, new_id)?,
             };
             return Ok(self.create(name, sent));
         };
@@ -142,11 +143,11 @@ impl Changes<'_> {
             }
             let outcome = match self.by_name.get(&name) {
                 Some(planned) => Outcome::MadeBefore(*planned),
-                None => unchanged(name.clone(), &self.live(&name)?).1,
+                None => unchanged(name.clone(), &self.live_before(&name)?).1,
             };
             return Ok((name, outcome));
         }
-        let before = self.live(&name)?;
+        let before = self.live_before(&name)?;
         if create_only { Ok(unchanged(name, &before)) } else { Ok(self.update(name, before, sent, fields, true)) }
     }
 
@@ -156,7 +157,7 @@ impl Changes<'_> {
             Some(target) if !target.version.is_live() => return Err(not_live(&target.name, &target.version).into()),
             Some(target) => target,
         };
-        let before = match self.live(&name) {
+        let before = match self.live(index, &name) {
             Err(Refusal::Finding(finding)) => {
                 // Merging again what is merged already changes nothing.
                 return match self.view.resolve(&name)? {
@@ -175,17 +176,18 @@ impl Changes<'_> {
         self.claim(index, &target.name)?;
         let mut parts = wire::Parts::of(body(&target.version.record));
         let former = texts(&before.record, schema::MERGED_NAMES);
-        append(&mut parts, schema::MERGED_NAMES, std::iter::once(name.to_string()).chain(former));
-        append(&mut parts, schema::EXTERNAL_IDS, external_ids(&before.record).map(str::to_owned));
-        let (merged_name, outcome) = self.replace(name.clone(), before, ChangeKind::Merged);
+        parts.add_texts(schema::MERGED_NAMES, std::iter::once(name.to_string()).chain(former));
+        parts.add_texts(schema::EXTERNAL_IDS, external_ids(&before.record).map(str::to_owned));
+        let (merged_name, outcome) = self.replace(index, name, before, ChangeKind::Merged);
         if let Some(planned) = self.planned.last_mut() {
             planned.redirect = Some(target.name.clone());
         }
-        self.update_other(target, parts.encode(), format!("mutations[{index}].merge.into"));
+        self.update_other(index, target, parts.encode(), format!("mutations[{index}].merge.into"));
         Ok((merged_name, outcome))
     }
 
     fn unmerge(&mut self, index: usize, name: Name) -> Result<(Name, Outcome), Refusal> {
+        self.claim(index, &name)?;
         let Some(before) = self.before(&name)? else { return Err(not_found(&name).into()) };
         if before.change != ChangeKind::Merged {
             return if before.is_live() { Ok(unchanged(name, &before)) } else { Err(not_live(&name, &before).into()) };
@@ -199,21 +201,41 @@ impl Changes<'_> {
         let still: BTreeSet<String> = external_ids(&target.version.record).map(str::to_owned).collect();
         let given_back: BTreeSet<String> =
             external_ids(&before.record).filter(|id| still.contains(*id)).map(str::to_owned).collect();
-        let former: BTreeSet<String> =
-            std::iter::once(name.to_string()).chain(texts(&before.record, schema::MERGED_NAMES)).collect();
+        // Names that were merged into it; but one that was taken back since, from further down the chain, is not its any more.
+        let mut former = BTreeSet::new();
+        for merged in texts(&before.record, schema::MERGED_NAMES) {
+            if self.leads_through(&merged, &name)? {
+                former.insert(merged);
+            }
+        }
 
         let mut restored = wire::Parts::of(body(&before.record));
-        retain(&mut restored, schema::EXTERNAL_IDS, |id| given_back.contains(id));
+        restored.retain_texts(schema::EXTERNAL_IDS, |id| given_back.contains(id));
+        restored.retain_texts(schema::MERGED_NAMES, |merged| former.contains(merged));
+        former.insert(name.to_string());
         let mut left = wire::Parts::of(body(&target.version.record));
-        retain(&mut left, schema::EXTERNAL_IDS, |id| !given_back.contains(id));
-        retain(&mut left, schema::MERGED_NAMES, |merged| !former.contains(merged));
+        left.retain_texts(schema::EXTERNAL_IDS, |id| !given_back.contains(id));
+        left.retain_texts(schema::MERGED_NAMES, |merged| !former.contains(merged));
 
-        let (restored_name, outcome) = self.replace(name, before, ChangeKind::Unmerged);
+        let (restored_name, outcome) = self.replace(index, name, before, ChangeKind::Unmerged);
         if let Some(planned) = self.planned.last_mut() {
             planned.body = restored.encode();
         }
-        self.update_other(target, left.encode(), format!("mutations[{index}].unmerge"));
+        self.update_other(index, target, left.encode(), format!("mutations[{index}].unmerge"));
         Ok((restored_name, outcome))
+    }
+
+    /// Whether the redirects that begin at one name pass another.
+    fn leads_through(&self, from: &str, through: &Name) -> Result<bool> {
+        let mut at = from.parse::<Name>().ok();
+        while let Some(name) = at {
+            if name == *through {
+                return Ok(true);
+            }
+            let standing = self.view.standing(name.kind(), name.id())?;
+            at = standing.as_ref().and_then(|standing| standing.redirect()).and_then(|target| target.parse().ok());
+        }
+        Ok(false)
     }
 
     fn create(&mut self, name: Name, sent: Sent) -> (Name, Outcome) {
@@ -233,20 +255,21 @@ impl Changes<'_> {
     }
 
     /// The other record that a merge or its undoing changes.
-    fn update_other(&mut self, target: Resolved, body: Vec<u8>, at: String) {
+    fn update_other(&mut self, index: usize, target: Resolved, body: Vec<u8>, at: String) {
         let sets = Sets::Fields(Vec::new());
+        self.first_about.insert(target.name.clone(), index);
         self.add(Planned::new(target.name, Some(target.version), ChangeKind::Updated, body, sets, at));
     }
 
     /// A change that keeps the body as it is.
-    fn replace(&mut self, name: Name, before: Version, change: ChangeKind) -> (Name, Outcome) {
-        let mutation = self.subjects.len();
+    fn replace(&mut self, index: usize, name: Name, before: Version, change: ChangeKind) -> (Name, Outcome) {
         let body = body(&before.record).to_vec();
-        let at = format!("mutations[{mutation}]");
+        let at = format!("mutations[{index}]");
         (name.clone(), Outcome::Changed(self.add(Planned::new(name, Some(before), change, body, Sets::All, at))))
     }
 
-    fn free_name(&self, name: Name) -> Result<Name, Refusal> {
+    fn free_name(&self, index: usize, name: Name) -> Result<Name, Refusal> {
+        self.claim(index, &name)?;
         let taken = |deleted: bool| {
             let was = if deleted { "was in use and its record is deleted: undelete it, or" } else { "is in use:" };
             Finding::new(
@@ -258,31 +281,38 @@ impl Changes<'_> {
             .with("name", &name)
             .with("deleted", deleted)
         };
-        if self.by_name.contains_key(&name) {
-            return Err(taken(false).into());
-        }
         match self.view.standing(name.kind(), name.id())? {
             Some(standing) => Err(taken(standing.is_deleted()).into()),
             None => Ok(name),
         }
     }
 
-    /// A second record that a mutation changes: no other mutation may be about it.
+    fn new_name(&self, sent: &Sent, new_id: &mut dyn FnMut() -> String) -> Result<Name, Refusal> {
+        loop {
+            let name = Name::new(sent.kind, &new_id()).map_err(Error::internal)?;
+            // Ids of one millisecond are counted up, so a caller could guess the next one and take it.
+            if !self.by_name.contains_key(&name) && self.view.standing(name.kind(), name.id())?.is_none() {
+                return Ok(name);
+            }
+        }
+    }
+
+    /// An error where a mutation before this one is about the record, if only through a merge or an upsert.
     fn claim(&self, index: usize, name: &Name) -> Result<(), Refusal> {
         match self.first_about.get(name) {
             Some(first) => Err(duplicate(name, *first, index).into()),
-            None if self.by_name.contains_key(name) => Err(duplicate(name, index, index).into()),
             None => Ok(()),
         }
     }
 
-    /// The version of a record that can be changed.
-    fn live(&self, name: &Name) -> Result<Version, Refusal> {
-        if self.by_name.contains_key(name) {
-            // A mutation before this one is about it, through a merge or an upsert.
-            let first = self.first_about.get(name).copied().unwrap_or_default();
-            return Err(duplicate(name, first, self.subjects.len()).into());
-        }
+    /// The version of a record that a mutation can change.
+    fn live(&self, index: usize, name: &Name) -> Result<Version, Refusal> {
+        self.claim(index, name)?;
+        self.live_before(name)
+    }
+
+    /// The version of a record before this commit, if it can be changed.
+    fn live_before(&self, name: &Name) -> Result<Version, Refusal> {
         match self.before(name)? {
             None => Err(not_found(name).into()),
             Some(version) if version.is_live() => Ok(version),
@@ -293,10 +323,6 @@ impl Changes<'_> {
     fn is_gone(&self, name: &Name) -> Result<bool> {
         Ok(self.before(name)?.is_none_or(|before| matches!(before.change, ChangeKind::Deleted | ChangeKind::Erased)))
     }
-}
-
-fn new_name(sent: &Sent, new_id: &mut dyn FnMut() -> String) -> Result<Name, Refusal> {
-    Name::new(sent.kind, &new_id()).map_err(|error| Error::internal(error).into())
 }
 
 fn unchanged(name: Name, at: &Version) -> (Name, Outcome) {
@@ -355,23 +381,4 @@ fn erased(name: &Name, version: &Version) -> Finding {
 
 fn texts(record: &[u8], number: u32) -> Vec<String> {
     wire::texts(record, number).map(str::to_owned).collect()
-}
-
-/// Adds texts to a repeated field, each once.
-pub(super) fn append(parts: &mut wire::Parts, number: u32, texts: impl IntoIterator<Item = String>) {
-    let mut raw = parts.get(number).to_vec();
-    for text in texts {
-        if !wire::texts(&raw, number).any(|present| present == text) {
-            wire::put_bytes(number, text.as_bytes(), &mut raw);
-        }
-    }
-    parts.set(number, raw);
-}
-
-fn retain(parts: &mut wire::Parts, number: u32, keep: impl Fn(&str) -> bool) {
-    let mut raw = Vec::new();
-    for text in wire::texts(parts.get(number), number).filter(|text| keep(text)) {
-        wire::put_bytes(number, text.as_bytes(), &mut raw);
-    }
-    parts.set(number, raw);
 }

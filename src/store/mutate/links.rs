@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use super::{
     Changes, Planned,
+    checked::decode,
     finding::{Finding, refuse},
-    rules::decode,
 };
 use crate::{
     engine::Direction,
@@ -37,6 +37,14 @@ impl Changes<'_> {
                 self.check_circle(planned, &edge, &mut violations)?;
             }
         }
+        // What one record supersedes is in relations, so a merge joins chains that neither of the two holds itself.
+        for into in self.planned.iter().filter_map(|planned| planned.redirect.as_ref()) {
+            let Some(planned) = self.by_name.get(into).and_then(|index| self.planned.get(*index)) else { continue };
+            for to in self.successors(into, Chain::Supersedes)? {
+                let edge = Edge { chain: Chain::Supersedes, field: String::new(), from: into.clone(), to };
+                self.check_circle(planned, &edge, &mut violations)?;
+            }
+        }
         if let Some(error) = Error::from_violations(violations) {
             return Err(error);
         }
@@ -51,8 +59,8 @@ impl Changes<'_> {
 
     fn check_circle(&self, planned: &Planned, edge: &Edge, violations: &mut Violations) -> Result<()> {
         let root = Path::ROOT;
-        let at = root.field(&planned.at);
-        let at = at.field(&edge.field);
+        let planned_at = root.field(&planned.at);
+        let at = if edge.field.is_empty() { root.field(&planned.at) } else { planned_at.field(&edge.field) };
         let mut seen = BTreeSet::new();
         let mut next = vec![edge.to.clone()];
         while let Some(name) = next.pop() {
@@ -79,8 +87,9 @@ impl Changes<'_> {
     fn successors(&self, name: &Name, chain: Chain) -> Result<Vec<Name>> {
         let mut successors = Vec::new();
         if chain == Chain::Supersedes {
-            for relation in self.relations("subject", name)? {
-                successors.extend(self.edges(&relation.0, &relation.1)?.into_iter().filter(|edge| edge.chain == chain));
+            for relation in self.relations("subject", &self.names_after(name)?)? {
+                let edges = self.edges(&relation.0, &relation.1)?.into_iter();
+                successors.extend(edges.filter(|edge| edge.chain == chain && edge.from == *name));
             }
         } else if let Some(after) = self.after(name)?.filter(|after| after.live) {
             successors.extend(self.edges(name, &after.body)?.into_iter().filter(|edge| edge.chain == chain));
@@ -105,15 +114,24 @@ impl Changes<'_> {
         Ok(edges)
     }
 
-    /// The live relations that have a record, under any of its names, in one of their two ends, with their bodies.
-    fn relations(&self, end: &str, name: &Name) -> Result<Vec<(Name, Vec<u8>)>> {
+    /// A record's names as they will be.
+    fn names_after(&self, name: &Name) -> Result<BTreeSet<Name>> {
+        let mut names = BTreeSet::from_iter(self.view.names_of(name)?);
+        for merged in self.planned.iter().filter(|planned| planned.redirect.as_ref() == Some(name)) {
+            names.extend(self.view.names_of(&merged.name)?);
+        }
+        Ok(names)
+    }
+
+    /// The live relations that have one of a record's names in one of their two ends, with their bodies.
+    fn relations(&self, end: &str, names: &BTreeSet<Name>) -> Result<Vec<(Name, Vec<u8>)>> {
         let schema = Kind::Relation.schema();
         let Some(reference) = schema.references.iter().find(|reference| reference.names == [end]) else {
             return Err(Error::internal(format!("the contract's Relation has no {end}")));
         };
         let mut found = BTreeSet::new();
-        for target in self.view.names_of(name)? {
-            let range = keys::references_from(&target, Kind::Relation, &reference.path, false);
+        for target in names {
+            let range = keys::references_from(target, Kind::Relation, &reference.path, false);
             for entry in self.view.scan(range, Direction::Forward, RELATIONS_AT_ONCE) {
                 let (key, _) = entry?;
                 found.extend(Name::new(Kind::Relation, keys::last_id(&key)).ok());
@@ -125,8 +143,7 @@ impl Changes<'_> {
             let Some(after) = self.after(&relation)?.filter(|after| after.live) else { continue };
             let Ok(Record::Relation(decoded)) = decode(Kind::Relation, &after.body) else { continue };
             let text = if end == "subject" { &decoded.subject } else { &decoded.object };
-            let Ok(at) = text.parse::<Name>() else { continue };
-            if at == *name || self.live_target(&at)?.as_ref() == Some(name) || self.view.names_of(name)?.contains(&at) {
+            if text.parse::<Name>().is_ok_and(|at| names.contains(&at)) {
                 relations.push((relation, after.body));
             }
         }
@@ -135,9 +152,10 @@ impl Changes<'_> {
 
     /// Why a merge is forbidden, if somebody holds that the two are not the same.
     fn veto(&self, name: &Name, into: &Name) -> Result<Option<Finding>> {
-        let others: BTreeSet<_> = self.view.names_of(into)?.into_iter().collect();
+        let names = BTreeSet::from_iter(self.view.names_of(name)?);
+        let others = BTreeSet::from_iter(self.view.names_of(into)?);
         for (end, other_end) in [("subject", "object"), ("object", "subject")] {
-            for (relation, body) in self.relations(end, name)? {
+            for (relation, body) in self.relations(end, &names)? {
                 let Ok(Record::Relation(decoded)) = decode(Kind::Relation, &body) else { continue };
                 let other = if other_end == "object" { &decoded.object } else { &decoded.subject };
                 let Ok(other) = other.parse::<Name>() else { continue };

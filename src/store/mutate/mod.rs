@@ -5,6 +5,7 @@
 //!
 //! Knows the view of the store and the types' rules. Must not know the log, the queue or the engine.
 
+mod checked;
 mod existence;
 mod finding;
 mod identity;
@@ -13,10 +14,11 @@ mod preconditions;
 mod references;
 pub(crate) mod request;
 mod rules;
+mod update;
 
 use std::collections::HashMap;
 
-use self::{request::Work, rules::Checked};
+use self::{checked::Checked, request::Work, update::Update};
 use super::{error::Result, limits::Limits, version::Version, view::View};
 use crate::{
     model::{Kind, Name, schema, wire},
@@ -48,7 +50,7 @@ pub(crate) struct Planned {
     /// Which fields the mutation sets: their references are checked.
     sets: Sets,
     /// What was sent, until it is joined with what was there.
-    sent: Option<rules::Update>,
+    sent: Option<Update>,
     /// The record as it was checked when it was parsed, unless references had to be rewritten since.
     checked: Option<Checked>,
     /// Whether it has links that could close a circle.
@@ -241,8 +243,9 @@ pub(crate) fn body(record: &[u8]) -> &[u8] {
 
 /// Numbers of the fields in which two versions of a record differ, given what happened in between.
 pub(crate) fn changed_fields(change: ChangeKind, before: &[u8], after: &[u8]) -> Vec<u32> {
-    match change {
-        ChangeKind::Deleted | ChangeKind::Undeleted => vec![schema::DELETE_TIME],
-        _ => wire::Parts::of(before).differences(&wire::Parts::of(after)),
+    let mut fields = wire::Parts::of(before).differences(&wire::Parts::of(after));
+    if matches!(change, ChangeKind::Deleted | ChangeKind::Undeleted) {
+        fields.insert(0, schema::DELETE_TIME);
     }
+    fields
 }

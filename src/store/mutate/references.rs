@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use super::{
-    Changes, Planned,
+    Changes, Planned, Sets,
     finding::{Finding, refuse},
 };
 use crate::{
@@ -18,7 +18,7 @@ use crate::{
 
 /// Referrers that an error names.
 const REFERRERS_NAMED: usize = 10;
-/// Reference keys looked at before an error about them is sent.
+/// Reference keys looked at to count the referrers for an error. That there is none is said only when all were.
 const REFERRERS_COUNTED: usize = 10_000;
 /// Reference keys read at once.
 const REFERRERS_AT_ONCE: usize = 64;
@@ -35,8 +35,8 @@ enum Target {
 
 impl Changes<'_> {
     /// Rewrites what was sent so that every reference is the name of a live record. Gives what cannot be, to be reported when
-    /// the rules have been looked at.
-    pub(super) fn resolve_references(&mut self) -> Result<Vec<Finding>> {
+    /// the rules have been looked at, each with the place of its change.
+    pub(super) fn resolve_references(&mut self) -> Result<Vec<(usize, Finding)>> {
         let labels: HashMap<String, Name> = self
             .subjects
             .iter()
@@ -55,6 +55,7 @@ impl Changes<'_> {
                 if !reference.path.first().is_some_and(|number| planned.sets.contains(*number)) {
                     continue;
                 }
+                let kept = self.kept(planned, reference)?;
                 let mut names = HashMap::new();
                 let mut failed = None;
                 wire::visit_texts(sent, &reference.path, &mut |positions, text| {
@@ -64,12 +65,16 @@ impl Changes<'_> {
                     match self.target(text, reference, &labels) {
                         Err(error) => failed = Some(error),
                         Ok(Target::Missing) => {
-                            findings.push(missing(planned, &reference.at(positions), text, reference.target));
+                            findings.push((index, missing(planned, &reference.at(positions), text, reference.target)));
                         }
-                        Ok(Target::Name(name)) if name.to_string() != text => {
-                            names.insert(text.to_owned(), name.to_string());
+                        Ok(Target::Name(name)) => {
+                            let kept = kept.as_ref().filter(|(target, _)| *target == name);
+                            let written = kept.map_or_else(|| name.to_string(), |(_, stored)| stored.clone());
+                            if written != text {
+                                names.insert(text.to_owned(), written);
+                            }
                         }
-                        Ok(Target::Name(_) | Target::Malformed) => {}
+                        Ok(Target::Malformed) => {}
                     }
                 });
                 if let Some(error) = failed {
@@ -91,6 +96,19 @@ impl Changes<'_> {
         Ok(findings)
     }
 
+    /// Where an immutable reference leads that was set before, and how it is stored: it stays so, under whichever of the
+    /// record's names it is sent again.
+    fn kept(&self, planned: &Planned, reference: &Reference) -> Result<Option<(Name, String)>> {
+        let ([number], Some(before)) = (reference.path.as_slice(), planned.before.as_ref()) else { return Ok(None) };
+        let field = planned.name.kind().schema().fields.iter().find(|field| field.number == *number);
+        if !field.is_some_and(|field| field.immutable) {
+            return Ok(None);
+        }
+        let Some(stored) = wire::texts(&before.record, *number).next() else { return Ok(None) };
+        let Ok(name) = stored.parse::<Name>() else { return Ok(None) };
+        Ok(self.live_target(&name)?.map(|target| (target, stored.to_owned())))
+    }
+
     fn target(&self, text: &str, reference: &Reference, labels: &HashMap<String, Name>) -> Result<Target> {
         let name = match labels.get(text) {
             Some(name) => name.clone(),
@@ -106,12 +124,16 @@ impl Changes<'_> {
     }
 
     /// Checks that references lead somewhere and that nothing live refers to what is deleted.
-    pub(super) fn check_references(&self, missing: Vec<Finding>) -> Result<()> {
+    pub(super) fn check_references(&self, missing: Vec<(usize, Finding)>) -> Result<()> {
         let mut findings = missing;
-        for planned in self.planned.iter().filter(|planned| planned.change == ChangeKind::Deleted) {
-            findings.extend(self.referenced(planned)?);
+        for (index, planned) in self.planned.iter().enumerate() {
+            if planned.change == ChangeKind::Deleted {
+                findings.extend(self.referenced(planned)?.map(|finding| (index, finding)));
+            }
         }
-        refuse(findings)
+        // The first in the order of the mutations is what the error is about.
+        findings.sort_by_key(|(index, _)| *index);
+        refuse(findings.into_iter().map(|(_, finding)| finding).collect())
     }
 
     fn referenced(&self, deleted: &Planned) -> Result<Option<Finding>> {
@@ -119,14 +141,19 @@ impl Changes<'_> {
         for target in self.view.names_of(&deleted.name)? {
             let stored = target.to_string();
             let scan = self.view.scan(keys::references_to(&target), Direction::Forward, REFERRERS_AT_ONCE);
-            for entry in scan.take(REFERRERS_COUNTED) {
+            for (looked_at, entry) in scan.enumerate() {
+                if looked_at >= REFERRERS_COUNTED && !referrers.is_empty() {
+                    break;
+                }
                 let (key, _) = entry?;
                 let Some((kind, id)) = keys::referrer(&target, &key) else { continue };
                 let Ok(name) = Name::new(kind, id) else { continue };
                 if name == deleted.name || referrers.contains(&name) {
                     continue;
                 }
-                if self.after(&name)?.is_some_and(|after| after.live && refers_to(kind, &after.body, &stored)) {
+                // What this commit sets is reported as leading nowhere, if it does.
+                let set = self.by_name.get(&name).and_then(|index| self.planned.get(*index)).map(|planned| &planned.sets);
+                if self.after(&name)?.is_some_and(|after| after.live && refers_to(kind, &after.body, &stored, set)) {
                     referrers.insert(name);
                 }
             }
@@ -161,9 +188,13 @@ fn is_checked(planned: &Planned) -> bool {
     planned.sent.is_some() || matches!(planned.change, ChangeKind::Created | ChangeKind::Undeleted | ChangeKind::Unmerged)
 }
 
-fn refers_to(kind: Kind, body: &[u8], target: &str) -> bool {
+/// Whether a record refers to a name from a field that is not among those set.
+fn refers_to(kind: Kind, body: &[u8], target: &str, set: Option<&Sets>) -> bool {
     let mut refers = false;
-    hints::for_each_reference(kind.schema(), body, &mut |_, _, name| refers |= name.to_string() == target);
+    hints::for_each_reference(kind.schema(), body, &mut |path, _, name| {
+        let is_set = path.first().is_some_and(|number| set.is_some_and(|set| set.contains(*number)));
+        refers |= !is_set && name.to_string() == target;
+    });
     refers
 }
 

@@ -8,7 +8,10 @@ use bytes::Bytes;
 use prost::Message;
 use sha2::{Digest, Sha256};
 
-use super::rules::{Checked, check_record};
+use super::{
+    checked::{Checked, check_record},
+    update::FieldMask,
+};
 use crate::{
     model::{self, Kind, Name, Path, Violations, is_id, kind_of, schema, wire},
     proto::{self, ErrorReason, mutation::Op, precondition::Condition},
@@ -77,17 +80,6 @@ pub(crate) enum Operation {
     Undelete { name: Name },
     Merge { name: Name, into: Name, if_revision: u64, if_into_revision: u64 },
     Unmerge { name: Name },
-}
-
-/// The fields that an update sets.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum FieldMask {
-    /// Those that are set in what was sent.
-    Sent,
-    /// All but immutable ones.
-    All,
-    /// These, by number.
-    Listed(BTreeSet<u32>),
 }
 
 /// A condition on a record.

@@ -1,112 +1,18 @@
 //! Each record as it will be, held against the rules of its type.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use prost::Message;
 
-use super::{Changes, body, existence::append, request::FieldMask};
+use super::{
+    Changes, body,
+    checked::{check_record, decode},
+};
 use crate::{
     model::{self, Kind, Name, Path, Violations, schema, wire},
-    proto::{ChangeKind, Citation, Source, record::Record},
+    proto::{ChangeKind, Citation, Source},
     store::error::{Error, Result},
 };
-
-/// A record that was completed and held against the rules of its type.
-#[derive(Clone, Debug)]
-pub(crate) struct Checked {
-    /// Its body with what the server computes.
-    pub(crate) body: Vec<u8>,
-    /// What is wrong with it.
-    pub(crate) violations: Violations,
-    /// Whether it has links that could close a circle.
-    pub(crate) linked: bool,
-}
-
-/// Completes a record and holds it against the rules of its type. `at` is where it stands in the request.
-pub(crate) fn check_record(mut record: Record, at: &Path<'_>) -> Checked {
-    model::resource_mut(&mut record).complete();
-    let encoded = model::encode(&record);
-    let mut violations = Violations::default();
-    model::check(&record, &encoded, at, &mut violations);
-    Checked { body: encoded, violations, linked: !model::resource(&record).links().is_empty() }
-}
-
-/// Reads a body that was encoded here.
-pub(crate) fn decode(kind: Kind, body: &[u8]) -> Result<Record> {
-    (kind.resource_type().decode)(body)
-        .map_err(|error| Error::internal(format!("a {} that was encoded here cannot be decoded: {error}", kind.singular())))
-}
-
-/// What was sent to change a record.
-#[derive(Clone, Debug)]
-pub(super) struct Update {
-    kind: Kind,
-    /// The body that was sent.
-    pub(super) sent: Vec<u8>,
-    fields: FieldMask,
-    /// External ids, and labels unless listed, are added and never taken away: an upsert.
-    adds: bool,
-}
-
-impl Update {
-    pub(super) fn new(kind: Kind, sent: Vec<u8>, fields: FieldMask, adds: bool) -> Self {
-        Self { kind, sent, fields, adds }
-    }
-
-    /// The fields that are set, by number.
-    pub(super) fn numbers(&self) -> Vec<u32> {
-        let sent = || wire::fields(&self.sent).map(|field| field.number).collect::<BTreeSet<_>>();
-        let mut numbers = match &self.fields {
-            FieldMask::Sent => sent(),
-            FieldMask::Listed(listed) => listed.clone(),
-            FieldMask::All => {
-                let fields = self.kind.schema().fields.iter();
-                fields.filter(|field| !field.output_only && !field.immutable).map(|field| field.number).collect()
-            }
-        };
-        if self.adds && !wire::Parts::of(&self.sent).get(schema::EXTERNAL_IDS).is_empty() {
-            numbers.insert(schema::EXTERNAL_IDS);
-        }
-        numbers.into_iter().collect()
-    }
-
-    /// The body as it will be, before the server computes anything.
-    pub(super) fn join(&self, before: &[u8]) -> Vec<u8> {
-        let sent = wire::Parts::of(&self.sent);
-        let mut joined = wire::Parts::of(before);
-        for number in self.numbers() {
-            let only_adds = match number {
-                schema::EXTERNAL_IDS => self.adds,
-                schema::LABELS => self.adds && matches!(self.fields, FieldMask::Sent),
-                _ => false,
-            };
-            if only_adds {
-                append(&mut joined, number, wire::texts(sent.get(number), number).map(str::to_owned));
-            } else {
-                joined.set(number, sent.get(number).to_vec());
-            }
-        }
-        joined.encode()
-    }
-
-    /// Reports immutable fields that would change, and gives whether there are none. One that is empty may be set.
-    fn check_immutable(&self, before: &[u8], at: &Path<'_>, violations: &mut Violations) -> bool {
-        let mut kept = true;
-        let (before, sent) = (wire::Parts::of(before), wire::Parts::of(&self.sent));
-        for number in self.numbers() {
-            let immutable = self.kind.schema().fields.iter().find(|field| field.number == number && field.immutable);
-            let Some(field) = immutable else { continue };
-            if !before.get(number).is_empty() && before.get(number) != sent.get(number) {
-                kept = false;
-                violations.invalid(
-                    &at.field(&field.name),
-                    "was set when it was first written and never changes: make a new record, and link the two",
-                );
-            }
-        }
-        kept
-    }
-}
 
 impl Changes<'_> {
     /// Joins what was sent with what was there, lets the server's part be computed, and holds the result against the rules.
@@ -141,6 +47,8 @@ impl Changes<'_> {
                 let mut checked = check_record(decode(planned.name.kind(), &planned.body)?, &at);
                 violations.append(std::mem::take(&mut checked.violations));
                 planned.linked = checked.linked;
+                // Its references may be others now, and with them what is computed from them.
+                planned.body = checked.body;
             } else if planned.change == ChangeKind::Updated {
                 // The record that another was merged into.
                 let count = wire::texts(&planned.body, schema::EXTERNAL_IDS).count();

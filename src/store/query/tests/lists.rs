@@ -634,6 +634,20 @@ fn an_index_is_read_instead_of_all_records() {
         2100,
         "index types = \"t:all\", then sort",
     );
+    check(
+        "time.earliest > \"1970-01-01\" AND time.earliest >= \"1970-01-01T01:23:15Z\"",
+        "",
+        5,
+        40,
+        "index time.earliest in a span",
+    );
+    check(
+        "time.earliest < \"1970-01-02\" AND time.earliest <= \"1970-01-01T00:00:04Z\"",
+        "",
+        5,
+        40,
+        "index time.earliest in a span",
+    );
     check("external_ids = \"x:77*\"", "", 11, 80, "index external_ids = \"x:77*\"");
     check("name = \"events/e00007\"", "", 1, 10, "name = \"events/e00007\"");
     check("name = \"events/e0000*\"", "", 10, 40, "name = \"events/e0000*\"");

@@ -1,0 +1,127 @@
+//! Pages that are taken while somebody writes: together they are the list of one revision.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicU64, Ordering},
+};
+
+use annals::{
+    engine::{
+        Engine,
+        embedded::{EmbeddedEngine, Options as EngineOptions},
+        memory::MemoryEngine,
+    },
+    model::Kind,
+    proto::ListRecordsRequest,
+    store::{Limits, Options, Store},
+};
+use bytes::Bytes;
+use fastrand::Rng;
+
+use crate::{
+    Stepped, assert_listed, list_page_by_page,
+    model::{Model, Prediction},
+    options,
+    random::Tree,
+    random_filter, random_order, rng, serving, workload,
+};
+
+const READERS: usize = 3;
+/// Revisions before anybody reads, and when the writer ends at the earliest.
+const FIRST: u64 = 120;
+const LAST: u64 = 500;
+/// Lists of several pages that the writer waits for.
+const LISTS: u64 = 120;
+
+/// A list that somebody read.
+struct Listed {
+    kind: Kind,
+    tree: Tree,
+    request: ListRecordsRequest,
+    revision: u64,
+    records: Vec<Bytes>,
+}
+
+/// Reads lists until it is told to end.
+fn read(store: &Store, mut rng: Rng, ended: &AtomicBool, overtaken: &AtomicU64) -> Vec<Listed> {
+    let mut listed = Vec::new();
+    while !ended.load(Ordering::Acquire) {
+        let kind = *workload::one(&mut rng, &[Kind::Event, Kind::Event, Kind::Actor, Kind::Claim, Kind::Relation]);
+        let (tree, filter) = match rng.u32(..2) {
+            0 => (Tree::All(Vec::new()), String::new()),
+            _ => random_filter(&mut rng, kind, 1),
+        };
+        let request = ListRecordsRequest {
+            filter,
+            order_by: random_order(&mut rng, kind).into(),
+            page_size: rng.i32(1..=7),
+            show_deleted: rng.u32(..4) == 0,
+            ..Default::default()
+        };
+        let head = || store.info().unwrap().head_revision;
+        let (before, mut pages) = (head(), 0);
+        let (revision, records) = list_page_by_page(store, kind, &request, &mut || pages += 1).unwrap();
+        assert!(revision >= before, "a list is of everything that was answered before it began");
+        if pages > 1 && head() > revision {
+            overtaken.fetch_add(1, Ordering::AcqRel);
+        }
+        listed.push(Listed { kind, tree, request, revision, records });
+    }
+    listed
+}
+
+fn check(engine: Arc<dyn Engine>, limits: Limits) {
+    let (seed, mut rng) = rng();
+    let clock = Stepped::at_start();
+    let store = serving(engine, Options { limits, ..options(&clock) });
+    let (ended, overtaken) = (AtomicBool::new(false), AtomicU64::new(0));
+    let mut model = Model::default();
+    let mut number = 0;
+    let mut write = |model: &mut Model, rng: &mut Rng| {
+        number += 1;
+        clock.0.fetch_add(rng.i64(0..2_000), Ordering::SeqCst);
+        let request = workload::request(rng, model, format!("r{number}"));
+        let prediction = model.predict(&request, clock.0.load(Ordering::SeqCst));
+        let answer = store.commit(request);
+        assert_eq!(answer.is_ok(), !matches!(prediction, Prediction::Refused(_)), "{answer:?}");
+        model.apply(&prediction);
+    };
+    while model.head() < FIRST {
+        write(&mut model, &mut rng);
+    }
+    let listed: Vec<Listed> = std::thread::scope(|scope| {
+        let readers: Vec<_> = (0..READERS as u64)
+            .map(|reader| {
+                let (store, ended, overtaken) = (&store, &ended, &overtaken);
+                let rng = Rng::with_seed(seed.wrapping_add(reader + 1));
+                scope.spawn(move || read(store, rng, ended, overtaken))
+            })
+            .collect();
+        while model.head() < LAST || overtaken.load(Ordering::Acquire) < LISTS {
+            // A reader that failed has ended before it was told to.
+            if readers.iter().any(std::thread::ScopedJoinHandle::is_finished) {
+                break;
+            }
+            write(&mut model, &mut rng);
+        }
+        ended.store(true, Ordering::Release);
+        readers.into_iter().flat_map(|reader| reader.join().unwrap()).collect()
+    });
+    println!("{} lists, {} overtaken by {} commits", listed.len(), overtaken.into_inner(), model.head());
+    for Listed { kind, tree, request, revision, records } in listed {
+        assert_listed(&model, kind, &tree, &request, revision, &records);
+    }
+}
+
+#[test]
+fn pages_taken_while_somebody_writes_are_one_list_of_their_revision() {
+    check(Arc::new(MemoryEngine::new()), Limits::default());
+}
+
+#[test]
+fn so_are_pages_of_the_embedded_engine_that_close_early() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = EngineOptions { segment_bytes: 256 << 10, ..EngineOptions::default() };
+    let engine = EmbeddedEngine::open(folder.path(), options).unwrap();
+    check(Arc::new(engine), Limits { scan_rows: 5, response_bytes: 20_000, ..Limits::default() });
+}

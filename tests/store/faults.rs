@@ -1,0 +1,375 @@
+//! An engine that fails or pauses where a test says: what callers are told then, and what is left behind.
+
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicBool, AtomicU64, Ordering},
+    mpsc,
+};
+
+use annals::{
+    engine::{
+        self, Batch, Direction, DiskUsage, Engine, Entry, KeyRange, Result, Seek, Sequence, State, StateCondition,
+        memory::MemoryEngine,
+    },
+    model::Kind,
+    proto::{self, GetRecordRequest},
+    store::{Caller, Limits, Options, Store},
+};
+use bytes::Bytes;
+
+use crate::support::{actor, event, get, reason, request, store_on};
+
+/// A call on the engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Call<'a> {
+    Get(&'a [u8]),
+    Append,
+    Apply,
+}
+
+impl Call<'_> {
+    /// Whether it reads the newest version of the record with this id.
+    fn gets_current(self, id: &str) -> bool {
+        const CURRENT: u8 = 0x20;
+        matches!(self, Self::Get([CURRENT, _, rest @ ..]) if rest == id.as_bytes())
+    }
+}
+
+type Hook = dyn Fn(Call<'_>) -> Result<()> + Send + Sync;
+
+/// The memory engine, with a function that is called before each call and may fail it or hold it up.
+struct Hooked {
+    memory: MemoryEngine,
+    hook: Mutex<Arc<Hook>>,
+    suspect: AtomicBool,
+}
+
+impl Hooked {
+    fn new(memory: MemoryEngine) -> Arc<Self> {
+        Arc::new(Self { memory, hook: Mutex::new(Arc::new(|_| Ok(()))), suspect: AtomicBool::new(false) })
+    }
+
+    fn hook(&self, hook: impl Fn(Call<'_>) -> Result<()> + Send + Sync + 'static) {
+        *self.hook.lock().unwrap() = Arc::new(hook);
+    }
+
+    fn call(&self, call: Call<'_>) -> Result<()> {
+        let hook = Arc::clone(&self.hook.lock().unwrap_or_else(PoisonError::into_inner));
+        let outcome = hook(call);
+        if matches!(outcome, Err(engine::Error::State(_))) {
+            self.suspect.store(true, Ordering::SeqCst);
+        }
+        outcome
+    }
+}
+
+impl State for Hooked {
+    fn get(&self, key: &[u8]) -> Result<Option<Bytes>> {
+        self.call(Call::Get(key))?;
+        self.memory.get(key)
+    }
+
+    fn scan(&self, range: KeyRange, direction: Direction, limit: usize) -> Result<Vec<(Bytes, Bytes)>> {
+        self.memory.scan(range, direction, limit)
+    }
+}
+
+impl Engine for Hooked {
+    fn head(&self) -> Result<Sequence> {
+        self.memory.head()
+    }
+
+    fn append(&self, expected_head: Sequence, entries: &[Entry]) -> Result<()> {
+        self.call(Call::Append)?;
+        self.memory.append(expected_head, entries)
+    }
+
+    fn read_log(&self, after: Sequence, bytes_max: usize) -> Result<Vec<Entry>> {
+        self.memory.read_log(after, bytes_max)
+    }
+
+    fn seek(&self, seek: Seek) -> Result<Sequence> {
+        self.memory.seek(seek)
+    }
+
+    fn state_condition(&self) -> StateCondition {
+        if self.suspect.load(Ordering::SeqCst) { StateCondition::Suspect("by intent".into()) } else { StateCondition::Trusted }
+    }
+
+    fn reset_state(&self) -> Result<()> {
+        self.memory.reset_state()?;
+        self.suspect.store(false, Ordering::SeqCst);
+        Ok(())
+    }
+
+    fn apply(&self, batch: Batch) -> Result<()> {
+        self.call(Call::Apply)?;
+        self.memory.apply(batch)
+    }
+
+    fn reads_may_block(&self) -> bool {
+        false
+    }
+
+    fn disk_usage(&self) -> Result<DiskUsage> {
+        self.memory.disk_usage()
+    }
+
+    fn close(&self) -> Result<()> {
+        self.memory.close()
+    }
+}
+
+/// A place at which one thread waits until the test lets it go on.
+struct Gate {
+    reached: mpsc::Receiver<()>,
+    go: mpsc::Sender<()>,
+}
+
+/// The other side of a [`Gate`]: holds up the first who comes.
+struct Barred {
+    reach: Mutex<Option<(mpsc::Sender<()>, mpsc::Receiver<()>)>>,
+}
+
+impl Gate {
+    fn new() -> (Self, Barred) {
+        let (reach, reached) = mpsc::channel();
+        let (go, wait) = mpsc::channel();
+        (Self { reached, go }, Barred { reach: Mutex::new(Some((reach, wait))) })
+    }
+}
+
+impl Barred {
+    fn pass(&self) {
+        let first = self.reach.lock().unwrap().take();
+        if let Some((reach, wait)) = first {
+            reach.send(()).unwrap();
+            // The test has ended where its end is gone.
+            wait.recv().unwrap_or_default();
+        }
+    }
+}
+
+fn is_writer() -> bool {
+    std::thread::current().name() == Some("annals-writer")
+}
+
+fn full() -> engine::Error {
+    engine::Error::Full { available: 1, reserve: 2, path: "data".into() }
+}
+
+fn update(id: &str, text: &str) -> String {
+    format!(r#"{{"update": {{"record": {{"actor": {{"name": "actors/{id}", "display_name": "{text}"}}}}}}}}"#)
+}
+
+/// What a call gives, or a failed test where it never does.
+fn in_time<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> T {
+    let (done, finished) = mpsc::channel();
+    std::thread::spawn(move || done.send(call()));
+    finished.recv_timeout(std::time::Duration::from_secs(20)).expect("an answer")
+}
+
+fn assert_sound(engine: &Hooked) {
+    let mut findings = Vec::new();
+    annals::store::verify(&engine.memory, &MemoryEngine::new(), &mut |finding| findings.push(finding.to_string())).unwrap();
+    assert_eq!(findings, [String::new(); 0]);
+}
+
+#[test]
+fn the_past_is_read_by_time_while_the_disk_is_full() {
+    let engine = Hooked::new(MemoryEngine::new());
+    let store = store_on(Arc::clone(&engine) as Arc<dyn Engine>);
+    let first = store.commit(request("1", &event("e", ""))).unwrap().commit_time;
+    engine.hook(|call| if call == Call::Append { Err(full()) } else { Ok(()) });
+    assert_eq!(reason(store.commit(request("2", &event("f", "")))), "STORAGE_FULL");
+    let request = GetRecordRequest { name: "events/e".into(), as_of_time: first, ..Default::default() };
+    assert!(store.get_encoded(Kind::Event, &request).is_ok(), "no later commit can have this time, so nothing needs promising");
+}
+
+#[test]
+fn nobody_is_refused_because_of_a_commit_that_never_was() {
+    let engine = Hooked::new(MemoryEngine::new());
+    let store = store_on(Arc::clone(&engine) as Arc<dyn Engine>);
+    let (gate, barred) = Gate::new();
+    let appends = AtomicU64::new(0);
+    engine.hook(move |call| {
+        if call != Call::Append {
+            return Ok(());
+        }
+        barred.pass();
+        if appends.fetch_add(1, Ordering::SeqCst) == 1 { Err(full()) } else { Ok(()) }
+    });
+    let submit = |id: &str, mutation: &str| store.submit(&Caller::anonymous(), request(id, mutation));
+    let before = submit("0", &actor("before"));
+    gate.reached.recv().unwrap();
+    let invalid = submit("i", r#"{"delete": {"name": "actors/none"}}"#);
+    let (first, second) = (submit("1", &actor("x")), submit("2", &actor("x")));
+    gate.go.send(()).unwrap();
+    before.wait().unwrap();
+    assert_eq!(reason(invalid.wait()), "RECORD_NOT_FOUND", "refused for its own sake");
+    assert_eq!(reason(first.wait()), "STORAGE_FULL");
+    assert_eq!(reason(second.wait()), "STORAGE_FULL", "actors/x is not in use");
+    assert_eq!(store.commit(request("2", &actor("x"))).unwrap().revision, 2);
+}
+
+#[test]
+fn a_commit_during_which_the_state_fails_leaves_nothing_behind() {
+    let engine = Hooked::new(MemoryEngine::new());
+    let store = store_on(Arc::clone(&engine) as Arc<dyn Engine>);
+    store.commit(request("0", &["a", "b", "c"].map(actor).join(","))).unwrap();
+    let (gate, barred) = Gate::new();
+    let reads = AtomicU64::new(0);
+    engine.hook(move |call| {
+        if call == Call::Append {
+            barred.pass();
+        }
+        // Once when the commit is checked, once when it becomes keys, after the keys of two other records.
+        if call.gets_current("c") && reads.fetch_add(1, Ordering::SeqCst) == 1 {
+            return Err(engine::Error::State("by intent".into()));
+        }
+        Ok(())
+    });
+    let submit = |id: &str, mutations: &str| store.submit(&Caller::anonymous(), request(id, mutations));
+    let before = submit("1", &actor("d"));
+    gate.reached.recv().unwrap();
+    let failed = submit("2", &["a", "b", "c"].map(|id| update(id, "x")).join(","));
+    let next = submit("3", &update("d", "y"));
+    gate.go.send(()).unwrap();
+    before.wait().unwrap();
+    assert_eq!(reason(failed.wait()), "STORE_REBUILDING");
+    let next = next.wait().unwrap();
+    store.wait_until_serving().unwrap();
+    assert_eq!(next.revision, 3);
+    assert_eq!(get::<proto::Actor>(&store, "actors/a").unwrap().display_name, "a");
+    assert_eq!(store.commit(request("2", &["a", "b", "c"].map(|id| update(id, "x")).join(","))).unwrap().revision, 4);
+    store.close().unwrap();
+    let engine = Hooked::new(engine.memory.reopen());
+    assert_sound(&engine);
+}
+
+#[test]
+fn reading_by_time_goes_on_after_a_commit_that_failed_when_it_had_its_number() {
+    let engine = Hooked::new(MemoryEngine::new());
+    let store = store_on(Arc::clone(&engine) as Arc<dyn Engine>);
+    store.commit(request("0", &actor("a"))).unwrap();
+    let read_now = move |store: &Store| {
+        let as_of_time = Some(std::time::SystemTime::now().into());
+        store.get_encoded(Kind::Actor, &GetRecordRequest { name: "actors/a".into(), as_of_time, ..Default::default() })
+    };
+    // Promises a second ahead, so that the next such read needs nothing of the writer.
+    read_now(&store).unwrap();
+    let reads = AtomicU64::new(0);
+    engine.hook(move |call| {
+        if call.gets_current("a") && is_writer() && reads.fetch_add(1, Ordering::SeqCst) == 1 {
+            return Err(engine::Error::State("by intent".into()));
+        }
+        Ok(())
+    });
+    assert_eq!(reason(store.commit(request("1", &update("a", "x")))), "STORE_REBUILDING");
+    let read = in_time(move || {
+        store.wait_until_serving().unwrap();
+        read_now(&store)
+    });
+    assert!(read.is_ok(), "{read:?}");
+}
+
+#[test]
+fn a_read_that_a_rebuild_overtakes_is_not_answered_from_half_a_state() {
+    let engine = Hooked::new(MemoryEngine::new());
+    let store = store_on(Arc::clone(&engine) as Arc<dyn Engine>);
+    store.commit(request("0", &actor("a"))).unwrap();
+    let ((reader, reads), (rebuild, applies)) = (Gate::new(), Gate::new());
+    let applied = AtomicU64::new(0);
+    engine.hook(move |call| {
+        match call {
+            Call::Get(_) if !is_writer() => reads.pass(),
+            Call::Apply => match applied.fetch_add(1, Ordering::SeqCst) {
+                0 => return Err(engine::Error::State("by intent".into())),
+                1 => applies.pass(),
+                _ => {}
+            },
+            _ => {}
+        }
+        Ok(())
+    });
+    let reading = {
+        let store = store.clone();
+        std::thread::spawn(move || get::<proto::Actor>(&store, "actors/a"))
+    };
+    reader.reached.recv().unwrap();
+    assert!(store.commit(request("1", &actor("b"))).is_ok(), "it is in the log");
+    rebuild.reached.recv().unwrap();
+    // The state is empty now.
+    reader.go.send(()).unwrap();
+    assert_eq!(reason(reading.join().unwrap()), "STORE_REBUILDING");
+    rebuild.go.send(()).unwrap();
+    store.wait_until_serving().unwrap();
+    assert!(get::<proto::Actor>(&store, "actors/a").is_ok());
+}
+
+#[test]
+fn a_state_that_fails_under_a_reader_is_rebuilt_although_the_queue_is_full() {
+    let engine = Hooked::new(MemoryEngine::new());
+    let limits = Limits { queue_commits: 2, ..Limits::default() };
+    let options = Options { limits, ..Options::default() };
+    let store = Store::start(Arc::clone(&engine) as Arc<dyn Engine>, options).unwrap();
+    store.wait_until_serving().unwrap();
+    store.commit(request("0", &actor("a"))).unwrap();
+    let (gate, barred) = Gate::new();
+    let failed = AtomicBool::new(false);
+    engine.hook(move |call| {
+        if call == Call::Append {
+            barred.pass();
+        }
+        if matches!(call, Call::Get(_)) && !is_writer() && !failed.swap(true, Ordering::SeqCst) {
+            return Err(engine::Error::State("by intent".into()));
+        }
+        Ok(())
+    });
+    let submit = |id: &str| store.submit(&Caller::anonymous(), request(id, &actor(id)));
+    let first = submit("x");
+    gate.reached.recv().unwrap();
+    let queued = submit("y");
+    assert_eq!(reason(submit("z").wait()), "TOO_MANY_REQUESTS");
+    assert_eq!(reason(get::<proto::Actor>(&store, "actors/a")), "STORE_REBUILDING");
+    gate.go.send(()).unwrap();
+    first.wait().unwrap();
+    queued.wait().unwrap();
+    let served = store.clone();
+    in_time(move || served.wait_until_serving()).unwrap();
+    assert!(get::<proto::Actor>(&store, "actors/y").is_ok());
+}
+
+#[test]
+fn a_state_that_fails_while_the_store_opens_is_rebuilt() {
+    let memory = MemoryEngine::new();
+    store_on(Arc::new(memory.reopen())).commit(request("0", &actor("a"))).unwrap();
+    memory.reset_state().unwrap();
+    let engine = Hooked::new(memory);
+    let failed = AtomicBool::new(false);
+    engine.hook(move |call| {
+        if call == Call::Apply && !failed.swap(true, Ordering::SeqCst) {
+            return Err(engine::Error::State("by intent".into()));
+        }
+        Ok(())
+    });
+    let store = store_on(engine);
+    assert!(get::<proto::Actor>(&store, "actors/a").is_ok());
+}
+
+#[test]
+fn a_store_whose_state_cannot_be_rebuilt_can_be_closed() {
+    let engine = Hooked::new(MemoryEngine::new());
+    let (gate, barred) = Gate::new();
+    engine.hook(move |call| {
+        if call == Call::Apply {
+            barred.pass();
+            return Err(engine::Error::State("by intent".into()));
+        }
+        Ok(())
+    });
+    let store = Store::start(engine, Options::default()).unwrap();
+    gate.reached.recv().unwrap();
+    gate.go.send(()).unwrap();
+    in_time(move || store.close()).unwrap();
+}
