@@ -252,6 +252,8 @@ class Client:
     def __init__(self, address: str) -> None:
         self.address = address
         options = [("grpc.max_receive_message_length", 64 << 20), ("grpc.max_send_message_length", 64 << 20)]
+        # A connection of its own.
+        options.append(("grpc.use_local_subchannel_pool", 1))
         self.channel = grpc.insecure_channel(address, options=options)
         self.stub = record_service_pb2_grpc.RecordServiceStub(self.channel)
 

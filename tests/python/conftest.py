@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import grpc
@@ -21,8 +21,9 @@ BINARY = Path(os.environ.get("ANNALS_BINARY", ROOT / "target/debug/annals"))
 class Server:
     """One running server. Its log is shown when a test that uses it fails."""
 
-    def __init__(self, log: Path, *arguments: str) -> None:
+    def __init__(self, log: Path, *arguments: str, environment: Mapping[str, str] | None = None) -> None:
         self.arguments = arguments
+        self.environment = os.environ | dict(environment or {})
         self.log = log
         self.start()
 
@@ -33,7 +34,9 @@ class Server:
             self.address = f"127.0.0.1:{probe.getsockname()[1]}"
         with self.log.open("ab") as log:
             command = [str(BINARY), "serve", "--listen", self.address, *self.arguments]
-            self.process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
+            self.process = subprocess.Popen(
+                command, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=self.environment
+            )
         deadline = time.monotonic() + 30
         with grpc.insecure_channel(self.address) as channel:
             health = health_pb2_grpc.HealthStub(channel)
@@ -84,9 +87,9 @@ def start_server(binary: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
     """Starts servers, in memory unless a data folder is given, and stops those that still run."""
     servers: list[Server] = []
 
-    def start(data: Path | None = None, *arguments: str) -> Server:
+    def start(data: Path | None = None, *arguments: str, environment: Mapping[str, str] | None = None) -> Server:
         where = ["--data", str(data)] if data else ["--in-memory"]
-        server = Server(tmp_path_factory.mktemp("server") / "log", *where, *arguments)
+        server = Server(tmp_path_factory.mktemp("server") / "log", *where, *arguments, environment=environment)
         servers.append(server)
         return server
 

@@ -12,12 +12,14 @@ import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 from annals.v1 import errors_pb2
-from annals_client import ROOT
+from annals.v1 import record_service_pb2 as rs
+from annals_client import ROOT, Client
 from conftest import Server
 
 TRANSCRIPT = ROOT / "docs/grpcurl-transcript.md"
@@ -36,10 +38,6 @@ NOT_HERE = {
     "TOKEN_MISSING": "needs authentication",
     "TOKEN_INVALID": "needs authentication",
     "ROLE_REQUIRED": "needs authentication",
-    "TOO_MANY_WATCHES": "needs a thousand watches",
-    "TOO_MANY_REQUESTS": "needs an overload",
-    "DEADLINE": "needs a slow call",
-    "SHUTTING_DOWN": "needs a server that is stopping",
     "STORAGE_FULL": "needs a full disk",
     "STORE_POISONED": "needs a failing disk",
     "STORE_REBUILDING": "needs a store that is being rebuilt",
@@ -85,7 +83,7 @@ STEPS = [
     ),
     Step("What a message holds", arguments=("describe", "annals.v1.TextSpan"), says=("code points", "uint32 start = 1")),
     Step("What an error can say", arguments=("describe", "annals.v1.ErrorReason"), says=("REVISION_MISMATCH",), lines=20),
-    Step("What this server is", "GetServerInfo", says=('"headRevision": "1"', '"claims": "30"')),
+    Step("What this server is", "GetServerInfo", says=('"headRevision": "1"', '"claims": "30"'), lines=80),
     Step("One event", "GetEvent", {"name": "events/troop-deployment"}, says=("events/troop-deployment",)),
     Step(
         "What the intelligence service said, two claims a page",
@@ -139,7 +137,21 @@ STEPS = [
         {"name": "claims/denial", "as_of_revision": 2},
         says=("No troops were sent.",),
     ),
-    Step("Its history", "ListRevisions", {"name": "claims/denial"}, says=("CHANGE_KIND_UPDATED", "CHANGE_KIND_CREATED")),
+    Step(
+        "Its history", "ListRevisions", {"name": "claims/denial"}, says=("CHANGE_KIND_UPDATED", "CHANGE_KIND_CREATED"), lines=95
+    ),
+    Step(
+        "Several records at once, and what is not there",
+        "BatchGetRecords",
+        {"names": ["actors/nis", "actors/nobody"], "allow_missing": True},
+        says=('"missing"', "National Intelligence Service"),
+    ),
+    Step(
+        "Everything after a revision; without stop_at_head it goes on as commits are made",
+        "Watch",
+        {"after_revision": 2, "stop_at_head": True},
+        says=('"opened": true', "tour-2"),
+    ),
 ]
 
 # Puts there what the errors below run into.
@@ -270,6 +282,18 @@ ERRORS = [
 ]
 
 
+# A whole article is checked: longer than a server allows that gives a call one millisecond.
+LATE = Step(
+    "A call that takes longer than the server, or the caller's deadline, allows",
+    "Commit",
+    json.loads(SEED.read_text(encoding="utf-8")) | {"request_id": "late", "validate_only": True},
+    fails="DEADLINE",
+)
+ONE_TOO_MANY = Step("One watch more than may be open", "Watch", {}, fails="TOO_MANY_WATCHES")
+OVERLOAD = Step("More calls than the server takes on at once", "GetServerInfo", {}, fails="TOO_MANY_REQUESTS")
+STOPPED = Step("A watch when the server stops", "Watch", {"after_revision": 0}, fails="SHUTTING_DOWN")
+
+
 class Session:
     """Runs steps against one server and writes down what a user would see."""
 
@@ -283,9 +307,22 @@ class Session:
         data = step.data
         if data and data.get("page_token") == "TOKEN":
             data = data | {"page_token": self.page_token}
-        done = self.grpcurl(step, data)
-        output = done.stdout + done.stderr
-        assert (done.returncode != 0) == bool(step.fails), output
+        process = self.start(step, data)
+        output, _ = process.communicate(timeout=60)
+        self.keep(step, data, process.returncode, output)
+
+    def start(self, step: Step, data: dict | None) -> subprocess.Popen[str]:
+        """Starts grpcurl as a user would."""
+        command = [str(GRPCURL), "-plaintext"]
+        if step.method:
+            command += ["-d", json.dumps(data or {}, ensure_ascii=False)]
+        command.append(self.server.address)
+        command += [f"{SERVICE}/{step.method}"] if step.method else step.arguments
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+    def keep(self, step: Step, data: dict | None, code: int, output: str) -> None:
+        """Checks what a step has answered and writes it down."""
+        assert (code != 0) == bool(step.fails), output
         for words in step.says:
             assert words in output, f"{words!r} is not in\n{output}"
         if step.fails:
@@ -294,15 +331,6 @@ class Session:
             self.page_token = token[1]
         if step.shown:
             self.write(step, data, output)
-
-    def grpcurl(self, step: Step, data: dict | None) -> subprocess.CompletedProcess[str]:
-        """Runs grpcurl as a user would."""
-        command = [str(GRPCURL), "-plaintext"]
-        if step.method:
-            command += ["-d", json.dumps(data or {}, ensure_ascii=False)]
-        command.append(self.server.address)
-        command += [f"{SERVICE}/{step.method}"] if step.method else step.arguments
-        return subprocess.run(command, capture_output=True, text=True, timeout=60)
 
     @staticmethod
     def check_error(step: Step, output: str) -> str:
@@ -320,14 +348,15 @@ class Session:
     def write(self, step: Step, data: dict | None, output: str) -> None:
         """Adds a step to the transcript."""
         command = "grpcurl -plaintext"
-        if data is not None:
+        if data:
             body = json.dumps(data, ensure_ascii=False)
             if len(body) > 2000:
                 body = body[:60] + " ... " + body[-40:]
             command += f" -d {shlex.quote(body)}"
         command += f" {SHOWN_ADDRESS} " + (f"{SERVICE}/{step.method}" if step.method else " ".join(step.arguments))
         lines = output.rstrip().splitlines()
-        if len(lines) > step.lines:
+        # A cut is worth it where it hides more than a few.
+        if len(lines) > step.lines + 10:
             lines = [*lines[: step.lines], f"... {len(lines) - step.lines} more lines"]
         title = f"{step.title} ({step.fails})" if step.fails else step.title
         self.text += [f"### {title}", "", "```console", f"$ {command}", *lines, "```", ""]
@@ -342,10 +371,10 @@ def normalised(text: str) -> str:
     return re.sub(r"127\.0\.0\.1:\d+", SHOWN_ADDRESS, text)
 
 
-@pytest.fixture(scope="module")
-def session(start_server: object) -> Session:
+@pytest.fixture
+def session(start_server: Callable[..., Server]) -> Session:
     """A session with a fresh server that holds the seed."""
-    server: Server = start_server()  # type: ignore[operator]
+    server = start_server()
     server.run("commit", str(SEED))
     return Session(server)
 
@@ -357,15 +386,73 @@ def test_grpcurl_is_the_real_one() -> None:
 
 def test_every_reason_is_shown_or_has_a_reason_not_to_be() -> None:
     reasons = {name.removeprefix("ERROR_REASON_") for name in errors_pb2.ErrorReason.keys()} - {"UNSPECIFIED"}  # noqa: SIM118
-    assert {step.fails for step in ERRORS if step.fails} | set(NOT_HERE) == reasons
+    shown = {step.fails for step in [*ERRORS, LATE, ONE_TOO_MANY, OVERLOAD, STOPPED] if step.fails}
+    assert shown | set(NOT_HERE) == reasons
+    assert not shown & set(NOT_HERE)
 
 
-def test_the_transcript_is_what_users_see(session: Session) -> None:
+def errors_of_busy_servers(session: Session, start_server: Callable[..., Server]) -> None:
+    """Runs into what takes a server with little time or room, or one that stops."""
+    session.server = start_server(environment={"ANNALS_RPC__CALL_TIME_MAX": "1ms"})
+    session.run(LATE)
+
+    session.server = start_server()
+    limits = session.server.client.call("GetServerInfo").limits
+    # Where nobody says who they are, a connection is a caller.
+    connections = [Client(session.server.address) for _ in range(limits["watches"] // limits["watches.caller"])]
+    watches = []
+    for other in connections:
+        # Opened one connection after the other, since only so many reads may wait for their turn.
+        opened = [other.stub.Watch(rs.WatchRequest()) for _ in range(limits["watches.caller"])]
+        assert all(next(watch).checkpoint.opened for watch in opened)
+        watches += opened
+    session.run(ONE_TOO_MANY)
+    for other in connections:
+        other.close()
+
+    # One is the watch, and one is grpcurl's own call for the description of the service.
+    session.server = start_server(environment={"ANNALS_RPC__CALLS_MAX": "2"})
+    watch = session.server.client.stub.Watch(rs.WatchRequest())
+    assert next(watch).checkpoint.opened
+    session.run(OVERLOAD)
+    watch.cancel()
+
+    session.server = start_server()
+    process = session.start(STOPPED, STOPPED.data)
+    assert process.stdout
+    said = [process.stdout.readline()]
+    while '"storeId"' not in said[-1]:
+        said.append(process.stdout.readline())
+        assert said[-1], "".join(said)
+    session.server.stop()
+    said.append(process.stdout.read())
+    session.keep(STOPPED, STOPPED.data, process.wait(timeout=60), "".join(said))
+
+
+def test_every_method_of_the_contract_has_an_example_that_works(session: Session) -> None:
+    # In the order of the contract, on a server of its own: commits of one would change what the transcript shows.
+    text = (ROOT / "proto/annals/v1/record_service.proto").read_text(encoding="utf-8")
+    examples = dict(re.findall(r"^  //   (grpcurl [^\n]*)\n  rpc (\w+)\(", text, re.MULTILINE))
+    methods = [method.name for method in rs.DESCRIPTOR.services_by_name["RecordService"].methods]
+    assert list(examples.values()) == methods
+    for example, method in examples.items():
+        assert example.endswith(f" {SHOWN_ADDRESS} {SERVICE}/{method}"), example
+        command = shlex.split(example.replace(SHOWN_ADDRESS, session.server.address))
+        done = subprocess.run([str(GRPCURL), *command[1:]], capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, f"{example}\n{done.stdout}{done.stderr}"
+        if method.startswith("List") or method in ("Export", "Watch"):
+            assert '"name"' in done.stdout, f"{example} finds nothing\n{done.stdout}"
+
+
+def test_the_transcript_is_what_users_see(session: Session, start_server: Callable[..., Server]) -> None:
     session.text = [
         "# Annals through grpcurl",
         "",
-        "What a user types and what comes back, from a fresh server that holds the seed example (`./run`).",
-        "Made by `ANNALS_UPDATE=1 ./test -k transcript` and compared in every run; do not edit it by hand.",
+        "What a user types and what comes back, from a fresh server that holds the example of the README (`./run`). Times,",
+        "names that the server chose and tokens are replaced by `<...>`. grpcurl prints a detail of an error on one line;",
+        "here it has several.",
+        "",
+        "<!-- Made by `ANNALS_UPDATE=1 ./test -k transcript` and compared in every run: do not edit it by hand. -->",
         "",
         "## A tour",
         "",
@@ -375,6 +462,7 @@ def test_the_transcript_is_what_users_see(session: Session) -> None:
     session.text += ["## Errors", "", "Every error carries one `google.rpc.ErrorInfo`; its reasons are in `errors.proto`.", ""]
     for step in ERRORS:
         session.run(step)
+    errors_of_busy_servers(session, start_server)
     transcript = normalised("\n".join(session.text).rstrip() + "\n")
     if os.environ.get("ANNALS_UPDATE"):
         TRANSCRIPT.write_text(transcript, encoding="utf-8")
