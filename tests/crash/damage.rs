@@ -14,7 +14,9 @@ use crate::{
 };
 
 /// Requests that a folder holds when it is left.
-const REQUESTS: u64 = 150;
+const REQUESTS: u64 = 250;
+/// Bytes of a segment of sled's file.
+const SEGMENT_BYTES: usize = 512 << 10;
 /// How long a process lives on before it is killed: sled writes what it holds in memory twice a second, and the length of its
 /// file is noted once a second.
 const SETTLED: Duration = Duration::from_millis(2500);
@@ -148,6 +150,12 @@ fn damage_the_state(left: &Left, rng: &mut fastrand::Rng) {
     for _ in 0..count("ANNALS_CRASH_FLIPS", 50) {
         let (at, bit) = (rng.usize(..db.len()), rng.u8(..8));
         check(format!("bit {bit} of byte {at} flipped"), false, &|state| flip(&state.join("db"), at, bit));
+    }
+    // A segment of zeros is what sled leaves where it has not written yet.
+    for start in (0..db.len()).step_by(SEGMENT_BYTES) {
+        let mut zeroed = db.clone();
+        zeroed[start..].iter_mut().take(SEGMENT_BYTES).for_each(|byte| *byte = 0);
+        check(format!("zeros from {start} on"), false, &|state| fs::write(state.join("db"), &zeroed).expect("room for a copy"));
     }
     for name in ["conf", "db", "snap"] {
         for found in fs::read_dir(left.path("state")).expect("sled's folder") {

@@ -13,6 +13,7 @@
 //! Knows sled's files. Must not know keys or the log.
 
 use std::{
+    collections::BTreeSet,
     fs::{self, File},
     io,
     os::unix::fs::FileExt as _,
@@ -50,9 +51,9 @@ pub(super) struct Outline {
 pub(super) enum Left<'a> {
     /// Closed, with these files.
     Closed(&'a Outline),
-    /// By a process that was killed. Writes that were under way may have left one gap near the tip. The file `db` had at least
-    /// this length.
-    Killed { bytes_min: u64 },
+    /// By a process that was killed. Writes that were under way may have left gaps near the tip. The file `db` had at least this
+    /// length; and of its segments no others than these held nothing because sled had cleared them, if that is known.
+    Killed { bytes_min: u64, cleared: Option<&'a BTreeSet<u64>> },
 }
 
 /// The outline of a state that is closed and durable.
@@ -81,6 +82,24 @@ pub(super) fn outline(folder: &Path) -> io::Result<Outline> {
     Ok(Outline { bytes, headers_sum: headers_sum.finalize(), tip, tip_end: tip_end as u64, others_sum })
 }
 
+/// The length of sled's file, and which of its segments sled has cleared, by their place in it: of all, or of some.
+pub(super) fn cleared(path: &Path, of: Option<&BTreeSet<u64>>) -> io::Result<(u64, BTreeSet<u64>)> {
+    let file = File::open(path)?;
+    let bytes = file.metadata()?.len();
+    let is_cleared = |segment: u64| -> io::Result<bool> {
+        let mut header = [0; SEGMENT_HEADER_BYTES];
+        read_up_to(&file, &mut header, segment * SEGMENT_BYTES as u64)?;
+        Ok(header == [0; SEGMENT_HEADER_BYTES])
+    };
+    let mut found = BTreeSet::new();
+    for segment in 0..bytes.div_ceil(SEGMENT_BYTES as u64) {
+        if of.is_none_or(|of| of.contains(&segment)) && is_cleared(segment)? {
+            found.insert(segment);
+        }
+    }
+    Ok((bytes, found))
+}
+
 /// Says what is wrong with a state's files, if anything is.
 pub(super) fn audit(folder: &Path, left: Left<'_>) -> Result<(), String> {
     let unreadable = |error: io::Error| format!("{} cannot be read: {error}", folder.display());
@@ -99,7 +118,7 @@ pub(super) fn audit(folder: &Path, left: Left<'_>) -> Result<(), String> {
                 return Err(format!("its files are not as they were when it was closed: {found:?} in place of {closed:?}"));
             }
         }
-        Left::Killed { bytes_min } if bytes < bytes_min => {
+        Left::Killed { bytes_min, .. } if bytes < bytes_min => {
             return Err(format!("its file has {bytes} bytes and had {bytes_min} while it was in use"));
         }
         Left::Killed { .. } => {}
@@ -108,19 +127,29 @@ pub(super) fn audit(folder: &Path, left: Left<'_>) -> Result<(), String> {
     // Above this, writes may have been under way when the process was killed.
     let stable = segments.iter().filter_map(|segment| segment.header).map(|header| header.stable).max().unwrap_or(-1);
     let tip = segments.iter().filter_map(|segment| segment.header).map(|header| header.lsn).max().unwrap_or(-1);
+    let may_be_missing = |lsn: i64| lsn + SEGMENT_LSN > stable;
+    // How many segments may hold nothing because the writes that fill them were under way, while later ones were there already.
+    let present: BTreeSet<_> = segments.iter().filter_map(|segment| segment.header).map(|header| header.lsn).collect();
+    let missing = (0..tip).step_by(SEGMENT_BYTES).filter(|lsn| may_be_missing(*lsn) && !present.contains(lsn));
+    let mut missing = missing.count();
     for (index, segment) in segments.iter().enumerate() {
         let position = index * SEGMENT_BYTES;
         let Some(header) = segment.header else {
-            // Cleared by sled when it recovered from a crash, or skipped by writes that were under way. So a segment that was
-            // zeroed whole after a kill is not noticed here; after a clean stop, the outline tells.
-            if segment.zeros {
-                continue;
+            match left {
+                // After a clean stop, the outline tells.
+                Left::Closed(_) | Left::Killed { cleared: None, .. } if segment.zeros => continue,
+                Left::Killed { cleared: Some(cleared), .. } if segment.zeros && cleared.contains(&(index as u64)) => continue,
+                Left::Killed { .. } if segment.zeros && missing > 0 => {
+                    missing -= 1;
+                    continue;
+                }
+                Left::Closed(_) | Left::Killed { .. } => {}
             }
             return Err(format!("its file has a bad segment header at byte {position}"));
         };
         let may_be_cut = match left {
             Left::Closed(_) => header.lsn == tip,
-            Left::Killed { .. } => header.lsn + SEGMENT_LSN > stable,
+            Left::Killed { .. } => may_be_missing(header.lsn),
         };
         if !segment.walked.complete && (!may_be_cut || segment.walked.continues) {
             return Err(format!("its file has a bad message at byte {}", position + segment.walked.end));

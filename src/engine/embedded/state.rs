@@ -21,8 +21,8 @@ use bytes::Bytes;
 use super::{
     audit::{self, Left},
     disk::{Disk, refused},
-    length::{self, LengthNote},
     mark::{Doubt, MarkFile, StateMark},
+    note::{Note, NoteTaker},
     stages::{Stages, guarded},
 };
 use crate::engine::{Batch, Direction, Error, KeyRange, Result, StateCondition, range_is_empty};
@@ -57,7 +57,7 @@ pub(super) struct State {
     /// `None` while the state is suspect, being reset, or closed. Readers take a reference and let go of the lock.
     current: RwLock<Option<Arc<sled::Db>>>,
     /// Runs while there is a current sled.
-    length_note: Mutex<Option<LengthNote>>,
+    notes: Mutex<Option<NoteTaker>>,
     condition: Mutex<Condition>,
     /// Held while the state is reset or closed.
     changing: Mutex<()>,
@@ -82,6 +82,8 @@ impl State {
         };
         // Before sled touches anything: a crash from here on must not find `closed`.
         marks.write_state(mark)?;
+        // A sled that is opened clears segments and may give some back.
+        Note::forget(&settings.data_folder).map_err(refused("remove the note of the state in", &settings.data_folder))?;
         let opened = judged.and_then(|()| open_sled(&folder, settings.cache_bytes).map_err(Doubt::damaged));
         let state = Self {
             settings,
@@ -89,7 +91,7 @@ impl State {
             marks,
             stages: Stages::start()?,
             current: RwLock::new(None),
-            length_note: Mutex::new(None),
+            notes: Mutex::new(None),
             condition: Mutex::new(Condition::Trusted),
             changing: Mutex::new(()),
         };
@@ -217,16 +219,16 @@ impl State {
 
     /// Serves from an open sled.
     fn take_up(&self, sled: sled::Db) -> Result<()> {
-        let note = LengthNote::start(&self.settings.data_folder, self.folder.join("db"))
-            .map_err(|source| Error::Io { context: "cannot start the thread that notes the state's length".into(), source })?;
-        *self.length_note.lock().unwrap_or_else(PoisonError::into_inner) = Some(note);
+        let notes = NoteTaker::start(&self.settings.data_folder, self.folder.join("db"))
+            .map_err(|source| Error::Io { context: "cannot take notes of the state's file".into(), source })?;
+        *self.notes.lock().unwrap_or_else(PoisonError::into_inner) = Some(notes);
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(sled));
         Ok(())
     }
 
     /// Ends sled. False where it does not end: then its threads and memory are given up, and its files are no longer used.
     fn let_go(&self) -> bool {
-        drop(self.length_note.lock().unwrap_or_else(PoisonError::into_inner).take());
+        drop(self.notes.lock().unwrap_or_else(PoisonError::into_inner).take());
         let Some(mut sled) = self.current.write().unwrap_or_else(PoisonError::into_inner).take() else { return true };
         let deadline = Instant::now() + CLOSE_WAIT_MAX;
         let sled = loop {
@@ -271,7 +273,7 @@ impl State {
                 remove_folder(&data_folder.join(name))?;
             }
         }
-        length::forget(data_folder).map_err(refused("remove the length note in", data_folder))?;
+        Note::forget(data_folder).map_err(refused("remove the note of the state in", data_folder))?;
         if !self.folder.exists() {
             return Ok(());
         }
@@ -302,12 +304,16 @@ impl Drop for State {
 
 /// Whether the state in a folder can be used, as it was left.
 fn judge(settings: &Settings, folder: &Path, left: &StateMark) -> std::result::Result<(), Doubt> {
+    let note = Note::read(&settings.data_folder);
     let left = match left {
         StateMark::Suspect(doubt) => return Err(doubt.clone()),
         StateMark::Open { boot_id: then } if *then != settings.boot_id => {
             return Err(Doubt::unknown("the machine stopped while it was in use, and it is not synced as it is written"));
         }
-        StateMark::Open { .. } => Left::Killed { bytes_min: length::noted(&settings.data_folder) },
+        StateMark::Open { .. } => Left::Killed {
+            bytes_min: note.as_ref().map_or(0, |note| note.bytes),
+            cleared: note.as_ref().map(|note| &note.cleared),
+        },
         StateMark::Closed(outline) => Left::Closed(outline),
     };
     if !folder.exists() {
