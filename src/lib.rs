@@ -45,3 +45,8 @@ pub mod config;
 pub mod rpc;
 
 pub use open::{OpenOptions, verify};
+
+/// README.md, whose example is compiled and run with those of the documentation.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -278,11 +278,8 @@ fn as_of_time(inner: &Inner, time: &Timestamp) -> Result<u64> {
             break;
         }
         if time_us - now_us > TIME_AHEAD_US {
-            let now = timestamp(now_us);
-            let text = format!(
-                "lies in the future: this server's clock says {} s since 1970; leave it out to read the newest",
-                now.seconds
-            );
+            let now = Timestamp { nanos: 0, ..timestamp(now_us) };
+            let text = format!("lies in the future: this server's clock says {now}; leave it out to read the newest");
             return Err(Error::field(FIELD, text));
         }
         std::thread::sleep(Duration::from_micros((time_us - now_us).unsigned_abs()));

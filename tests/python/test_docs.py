@@ -5,8 +5,13 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
+import subprocess
+from collections.abc import Callable
 
-from annals_client import REASONS, ROOT
+from annals_client import REASONS, ROOT, Client
+from conftest import Server
+from test_grpcurl import GRPCURL, SEED, SHOWN_ADDRESS
 
 API = ROOT / "docs/api.md"
 BEGIN, END = re.compile(r"<!-- errors: begin [^>]*-->\n"), "<!-- errors: end -->"
@@ -43,3 +48,29 @@ def test_links_lead_somewhere() -> None:
     for page in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]:
         for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
             assert (page.parent / link).exists(), f"{page.name} links to {link}"
+
+
+def test_the_tour_of_the_readme_answers_as_it_says(start_server: Callable[..., Server]) -> None:
+    server = start_server()
+    server.run("commit", str(SEED))
+    page = (ROOT / "README.md").read_text(encoding="utf-8")
+    tour = page[page.index("## Five minutes") : page.index("## The command line")]
+    steps = re.findall(r"```console\n\$ (grpcurl .*?/\w+)\n(.*?)```", tour, re.DOTALL)
+    assert len(steps) == tour.count("```console")
+    for command, shown in steps:
+        arguments = shlex.split(command.replace("\\\n", "").replace(SHOWN_ADDRESS, server.address))
+        done = subprocess.run([str(GRPCURL), *arguments[1:]], capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, f"{command}\n{done.stderr}"
+        # Each piece between two "..." stands in the answer as it is, one after the other.
+        rest = done.stdout
+        for piece in filter(None, re.split(r"^\.\.\.\n", shown, flags=re.MULTILINE)):
+            _, found, rest = rest.partition(piece)
+            assert found == piece, f"{command}\ndoes not answer\n{piece}but\n{done.stdout}"
+
+
+def test_the_limits_are_those_of_the_server(start_server: Callable[..., Server]) -> None:
+    page = API.read_text(encoding="utf-8")
+    table = page[page.index("\n## Limits") : page.index("\n## Connecting")]
+    documented = {name for row in re.findall(r"^\| (`.*?) \|", table, re.MULTILINE) for name in re.findall(r"`([\w.]+)`", row)}
+    client: Client = start_server().client
+    assert documented == set(client.call("GetServerInfo").limits)
