@@ -25,7 +25,9 @@ pub(crate) fn cut_power(folder: &Path) -> anyhow::Result<()> {
     let (before, boot) = lines.trim_end().rsplit_once(' ').context("the mark names a boot")?;
     let other: String = boot.chars().map(|letter| if letter == '0' { '1' } else { '0' }).collect();
     let lines = format!("{before} {other}\n");
-    fs::write(&mark, format!("{lines}checksum {:08x}\n", crc32fast::hash(lines.as_bytes())))?;
+    // As every checksum of the folder it begins with a salt, here 0.
+    let checksum = crc32fast::hash(&[&[0; 8], lines.as_bytes()].concat());
+    fs::write(&mark, format!("{lines}checksum {checksum:08x}\n"))?;
     for entry in fs::read_dir(folder.join("log"))? {
         let file = fs::File::open(entry?.path())?;
         file.sync_all()?;

@@ -62,7 +62,7 @@ impl Population {
         let began = Instant::now();
         let names = load(&server, events).await?;
         eprintln!("loaded {events} events in {:.1} s", began.elapsed().as_secs_f64());
-        server.stop()?;
+        server.stop().await?;
         fs::write(&list, names.join("\n"))?;
         Ok(Self { events, folder: data, names: Arc::new(names) })
     }

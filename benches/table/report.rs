@@ -142,7 +142,7 @@ impl Report {
             self.rows.median(Row { events, what: "GetEvent", streams, records: 1 }, |turn| turn.own.p99_us)
         };
         let bulk = |events| {
-            let row = Row { events, what: "Commit of 100", streams: crate::BULK_STREAMS, records: crate::BULK_EVENTS };
+            let row = Row { events, what: "bulk commit of 100", streams: crate::BULK_STREAMS, records: crate::BULK_EVENTS };
             self.rows.median(row, |turn| turn.own.rate * crate::BULK_EVENTS as f64)
         };
         let (small, middle, large) = (10_000, 100_000, 1_000_000);
@@ -150,7 +150,7 @@ impl Report {
         for (events, get, commit, records) in [(middle, 0.85, 0.25, 10_000.0), (large, 0.65, 0.12, 6_000.0)] {
             at_least.push((format!("GetEvent, 64 streams, {events} records, of the echo's rate"), get, of_echo(events, "GetEvent", 64)));
             at_least.push((format!("Commit of 1, 64 streams, {events} records, of the echo's rate"), commit, of_echo(events, "Commit of 1", 64)));
-            at_least.push((format!("Commit of 100, {events} records, records/s"), records, bulk(events)));
+            at_least.push((format!("bulk commit of 100, {events} records, records/s"), records, bulk(events)));
         }
         let mut at_most = Vec::new();
         for (streams, times) in [(64, 1.3), (1, 2.0)] {

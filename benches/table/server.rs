@@ -69,11 +69,11 @@ impl Server {
         Ok(kib * 1024)
     }
 
-    /// Asks it to stop and waits until it has.
-    pub(crate) fn stop(mut self) -> anyhow::Result<()> {
+    /// Asks it to stop and waits until it has. Meanwhile the client answers what is asked of its connections.
+    pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
         let id = Pid::from_child(&self.process);
         kill_process(id, Signal::TERM)?;
-        let status = self.process.wait()?;
+        let status = tokio::task::spawn_blocking(move || self.process.wait()).await??;
         // The echo server does not listen for signals.
         anyhow::ensure!(status.success() || status.code().is_none(), "the server stopped with {status}");
         Ok(())
