@@ -174,6 +174,10 @@ impl Config {
             ),
             (rpc.connections_max > 0, "rpc.connections_max is at least 1"),
             (rpc.decode_bytes_max >= 4 << 20, "rpc.decode_bytes_max is at least 4194304, the largest request that is accepted"),
+            (
+                rpc.bytes_max >= rpc.bytes_per_connection_max && rpc.bytes_per_connection_max >= rpc.decode_bytes_max,
+                "rpc.bytes_max is at least rpc.bytes_per_connection_max, and that at least rpc.decode_bytes_max",
+            ),
             (rpc.answer_time_max >= rpc.call_time_max, "rpc.answer_time_max is at least rpc.call_time_max"),
             (!rpc.call_time_max.is_zero() && !rpc.keepalive_interval.is_zero(), "rpc's times are more than zero"),
             ((16 << 10..1 << 24).contains(&rpc.frame_bytes_max), "rpc.frame_bytes_max is 16384 to 16777215, as HTTP/2 has it"),

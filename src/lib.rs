@@ -1,15 +1,45 @@
-//! placeholder
-pub mod engine;
-pub mod exchange;
-pub mod model;
+//! Annals: one shared record of reported events. Who said what, about which event, through whom, when, and with which numbers.
+//!
+//! The record is kept as a library ([`store::Store`], which a Rust program embeds), as a gRPC service (`rpc`, feature `server`)
+//! and as a command line (`cli`, feature `cli`).
+//!
+//! ```
+//! use annals::{
+//!     proto::{Actor, CommitRequest, Mutation},
+//!     store::Store,
+//! };
+//!
+//! // Store::open("./annals-data") keeps it on disk.
+//! let store = Store::in_memory()?;
+//! let nis = Actor { name: "actors/nis".into(), display_name: "National Intelligence Service".into(), ..Default::default() };
+//! let answer = store.commit(CommitRequest::of("first", [Mutation::create(nis)]))?;
+//! assert_eq!(answer.revision, 1);
+//! assert_eq!(store.get::<Actor>("actors/nis")?.display_name, "National Intelligence Service");
+//! # Ok::<(), annals::store::Error>(())
+//! ```
+//!
+//! The modules in reading order, each of which knows those before it and none behind.
+
+// The contract.
 pub mod proto;
-#[cfg(feature = "server")]
-pub mod rpc;
+
+// What a record is.
+pub mod model;
+
+// Durable ordered bytes, and on them the record's revisions.
+pub mod engine;
+mod open;
 pub mod store;
 
-mod open;
-pub use open::{OpenOptions, verify};
+// Other formats.
+pub mod exchange;
+
+// The wire, the command line, and the options of both.
 #[cfg(feature = "cli")]
 pub mod cli;
 #[cfg(feature = "cli")]
 pub mod config;
+#[cfg(feature = "server")]
+pub mod rpc;
+
+pub use open::{OpenOptions, verify};

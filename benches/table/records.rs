@@ -10,13 +10,40 @@ use annals::proto::{
 use fastrand::Rng;
 
 const TYPES: [&str; 20] = [
-    "cameo:010", "cameo:036", "cameo:042", "cameo:051", "cameo:057", "cameo:073", "cameo:111", "cameo:112", "cameo:130",
-    "cameo:141", "cameo:145", "cameo:163", "cameo:173", "cameo:180", "cameo:183", "cameo:190", "cameo:193", "cameo:194",
-    "cameo:195", "cameo:203",
+    "cameo:010",
+    "cameo:036",
+    "cameo:042",
+    "cameo:051",
+    "cameo:057",
+    "cameo:073",
+    "cameo:111",
+    "cameo:112",
+    "cameo:130",
+    "cameo:141",
+    "cameo:145",
+    "cameo:163",
+    "cameo:173",
+    "cameo:180",
+    "cameo:183",
+    "cameo:190",
+    "cameo:193",
+    "cameo:194",
+    "cameo:195",
+    "cameo:203",
 ];
 const COUNTRIES: [(&str, &str); 12] = [
-    ("AFG", "Kandahar"), ("COL", "Cauca"), ("ETH", "Amhara"), ("IRQ", "Ninawa"), ("MLI", "Mopti"), ("MMR", "Sagaing"),
-    ("NGA", "Borno"), ("PHL", "Maguindanao"), ("SOM", "Lower Shabelle"), ("SYR", "Idlib"), ("UKR", "Donetsk"), ("YEM", "Taizz"),
+    ("AFG", "Kandahar"),
+    ("COL", "Cauca"),
+    ("ETH", "Amhara"),
+    ("IRQ", "Ninawa"),
+    ("MLI", "Mopti"),
+    ("MMR", "Sagaing"),
+    ("NGA", "Borno"),
+    ("PHL", "Maguindanao"),
+    ("SOM", "Lower Shabelle"),
+    ("SYR", "Idlib"),
+    ("UKR", "Donetsk"),
+    ("YEM", "Taizz"),
 ];
 
 /// Events for each actor.
@@ -56,9 +83,10 @@ pub(crate) fn event(number: u64, actors: u64) -> Event {
     Event {
         external_ids: vec![format!("bench:{:016x}", rng.u64(..))],
         title: format!("Fighting reported near {region}, incident {number}"),
-        description: "Clashes with small arms and mortars were reported in the morning hours; residents left for the next town. \
+        description:
+            "Clashes with small arms and mortars were reported in the morning hours; residents left for the next town. \
                       Neither side gave figures, and the road to the north was closed until the evening."
-            .into(),
+                .into(),
         types: vec![TYPES[first].into(), TYPES[second].into()],
         actuality: proto::Actuality::Occurred.into(),
         time: Some(TimeSpec {
@@ -84,8 +112,7 @@ pub(crate) fn event(number: u64, actors: u64) -> Event {
 
 /// A commit that creates records.
 pub(crate) fn commit(records: impl IntoIterator<Item = Record>) -> CommitRequest {
-    let mutation =
-        |record| Mutation { op: Some(Op::Create(proto::Record { record: Some(record) })), ..Mutation::default() };
+    let mutation = |record| Mutation { op: Some(Op::Create(proto::Record { record: Some(record) })), ..Mutation::default() };
     CommitRequest {
         // Random, as a client's UUID is.
         request_id: format!("{:032x}", fastrand::u128(..)),

@@ -74,7 +74,10 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(to, "| records | call | streams | calls/s | of the echo's | p50 us | p99 us | p99 of the echo's | server CPU us | of the echo's |")?;
+        writeln!(
+            to,
+            "| records | call | streams | calls/s | of the echo's | p50 us | p99 us | p99 of the echo's | server CPU us | of the echo's |"
+        )?;
         writeln!(to, "|--:|--|--:|--:|--:|--:|--:|--:|--:|--:|")?;
         for row in self.rows.0.keys() {
             let median = |of: fn(&Turn) -> f64| self.rows.median(*row, of).unwrap_or_default();
@@ -138,9 +141,8 @@ impl Report {
         let of_echo = |events, what, streams| {
             self.rows.median(Row { events, what, streams, records: 1 }, |turn| turn.own.rate / turn.echo.rate)
         };
-        let p99 = |events, streams| {
-            self.rows.median(Row { events, what: "GetEvent", streams, records: 1 }, |turn| turn.own.p99_us)
-        };
+        let p99 =
+            |events, streams| self.rows.median(Row { events, what: "GetEvent", streams, records: 1 }, |turn| turn.own.p99_us);
         let bulk = |events| {
             let row = Row { events, what: "bulk commit of 100", streams: crate::BULK_STREAMS, records: crate::BULK_EVENTS };
             self.rows.median(row, |turn| turn.own.rate * crate::BULK_EVENTS as f64)
@@ -148,8 +150,16 @@ impl Report {
         let (small, middle, large) = (10_000, 100_000, 1_000_000);
         let mut at_least = Vec::new();
         for (events, get, commit, records) in [(middle, 0.85, 0.25, 10_000.0), (large, 0.65, 0.12, 6_000.0)] {
-            at_least.push((format!("GetEvent, 64 streams, {events} records, of the echo's rate"), get, of_echo(events, "GetEvent", 64)));
-            at_least.push((format!("Commit of 1, 64 streams, {events} records, of the echo's rate"), commit, of_echo(events, "Commit of 1", 64)));
+            at_least.push((
+                format!("GetEvent, 64 streams, {events} records, of the echo's rate"),
+                get,
+                of_echo(events, "GetEvent", 64),
+            ));
+            at_least.push((
+                format!("Commit of 1, 64 streams, {events} records, of the echo's rate"),
+                commit,
+                of_echo(events, "Commit of 1", 64),
+            ));
             at_least.push((format!("bulk commit of 100, {events} records, records/s"), records, bulk(events)));
         }
         let mut at_most = Vec::new();
@@ -162,7 +172,11 @@ impl Report {
             at_most.push((format!("peak memory at {events} records, MiB"), 1024.0, Some(peak as f64 / MIB)));
             let ratio = |usage: Usage| usage.state_bytes as f64 / usage.content_bytes as f64;
             at_most.push((format!("state at {events} records, of keys and values"), 3.5, folder.usage.map(ratio)));
-            at_most.push((format!("to answer after a kill at {events} records, s"), 20.0, Some(folder.after_kill.as_secs_f64())));
+            at_most.push((
+                format!("to answer after a kill at {events} records, s"),
+                20.0,
+                Some(folder.after_kill.as_secs_f64()),
+            ));
             let millions = *events as f64 / large as f64;
             at_most.push((
                 format!("to answer after a power cut at {events} records, s"),

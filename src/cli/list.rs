@@ -144,7 +144,9 @@ async fn list(
     }
     out.flush()?;
     let more = if more { ", there are more: --limit 0 shows all" } else { "" };
-    output::note(&format!("{shown} {} at revision {revision}{more}", arguments.collection.collection()));
+    let kind = arguments.collection;
+    let records = if shown == 1 { kind.singular() } else { kind.collection() };
+    output::note(&format!("{shown} {records} at revision {revision}{more}"));
     Ok(())
 }
 

@@ -36,40 +36,58 @@ pub(super) fn describe_status(status: &Status) -> String {
             code => format!("{} ({code:?})", status.message()),
         };
     };
-    let mut text = format!("{} ({})", status.message(), info.reason);
-    for violation in details.bad_request().map(|bad| bad.field_violations.as_slice()).unwrap_or_default() {
-        push(&mut text, &violation.field, &violation.description);
-    }
-    for violation in details.precondition_failure().map(|failure| failure.violations.as_slice()).unwrap_or_default() {
-        push(&mut text, &violation.subject, &format!("{} ({})", violation.description, violation.r#type));
-    }
-    text
+    let fields = details.bad_request().map(|bad| bad.field_violations.as_slice()).unwrap_or_default();
+    let states = details.precondition_failure().map(|failure| failure.violations.as_slice()).unwrap_or_default();
+    let fields = fields.iter().map(|violation| (violation.field.clone(), violation.description.clone()));
+    let states = states.iter().map(|failed| (failed.subject.clone(), format!("{} ({})", failed.description, failed.r#type)));
+    assemble(status.message(), &info.reason, fields.chain(states).collect())
 }
 
 /// What a store in this process answered.
 fn describe_store(error: &store::Error) -> String {
-    let mut text = format!("{} ({})", error.message, reason(error.reason));
-    match &error.details {
+    let violations = match &error.details {
         Details::Fields(violations) => {
-            for violation in violations {
-                push(&mut text, &violation.field, &violation.description);
-            }
+            violations.iter().map(|violation| (violation.field.clone(), violation.description.clone())).collect()
         }
-        Details::Preconditions(failed) => {
-            for failed in failed {
-                push(&mut text, &failed.subject, &format!("{} ({})", failed.description, reason(failed.reason)));
-            }
-        }
-        _ => {}
-    }
-    text
+        Details::Preconditions(failed) => failed
+            .iter()
+            .map(|failed| (failed.subject.clone(), format!("{} ({})", failed.description, reason(failed.reason))))
+            .collect(),
+        _ => Vec::new(),
+    };
+    assemble(&error.message, reason(error.reason), violations)
 }
 
 fn reason(reason: ErrorReason) -> &'static str {
     reason.as_str_name().trim_start_matches("ERROR_REASON_")
 }
 
-fn push(text: &mut String, at: &str, what: &str) {
-    let colon = if at.is_empty() { "" } else { ": " };
-    text.push_str(&format!("\n  {at}{colon}{what}"));
+/// The sentence, and a line for each violation: where it is, and what. The sentence says the first one already, so there are
+/// lines from two on.
+fn assemble(message: &str, reason: &str, violations: Vec<(String, String)>) -> String {
+    let mut text = format!("{message} ({reason})");
+    if violations.len() > 1 {
+        for (at, what) in violations {
+            let colon = if at.is_empty() { "" } else { ": " };
+            text.extend(["\n  ", &at, colon, &what]);
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Path, Violations};
+
+    #[test]
+    fn one_violation_is_in_the_sentence_and_several_are_a_line_each() {
+        let mut violations = Violations::default();
+        violations.invalid(&Path::ROOT.field("title"), "is required");
+        let one = store::Error::from_violations(violations.clone()).expect("there is one");
+        assert_eq!(describe(&one.into()), "title: is required (FIELD_INVALID)");
+        violations.invalid(&Path::ROOT.field("kind"), "is required");
+        let two = store::Error::from_violations(violations).expect("there are two");
+        assert!(describe(&two.into()).ends_with("(FIELD_INVALID)\n  title: is required\n  kind: is required"));
+    }
 }

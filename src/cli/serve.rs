@@ -113,7 +113,9 @@ pub(super) fn run(arguments: &Arguments, out: &mut Output) -> anyhow::Result<Out
 }
 
 fn start_log(config: &Config) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(&config.log).with_context(|| format!("\"{}\" is not a filter for the log", config.log))?;
+    // The libraries' own details say nothing of the record; a filter that names them brings them back.
+    let filter = EnvFilter::try_new(format!("h2=info,hyper=info,hyper_util=info,sled=info,{}", config.log))
+        .with_context(|| format!("\"{}\" is not a filter for the log", config.log))?;
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let started = match config.log_format {
         LogFormat::Text => log.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).try_init(),

@@ -50,8 +50,7 @@ impl Resource for proto::Claim {
 #[cfg(test)]
 mod tests {
     use super::super::testing;
-    use super::*;
-    use crate::proto::{Attribution, Claim, Rating, TextSpan, TimeSpec};
+    use crate::proto::{Attribution, Citation, Claim, Rating, TextSpan, TimeSpec};
 
     fn check(change: impl FnOnce(&mut Claim), expect: &[&str]) {
         let mut claim = testing::claim();

@@ -142,7 +142,7 @@ fn check_support(estimate: &proto::Estimate, at: &Path<'_>, violations: &mut Vio
 mod tests {
     use super::super::testing::{self, completed};
     use super::*;
-    use crate::proto::{Aspect, Attribution, Estimate, Quantity, TimeQualifier, TimeSpec};
+    use crate::proto::{Aspect, Attribution, Citation, Estimate, Quantity, TimeQualifier, TimeSpec};
 
     fn check(change: impl FnOnce(&mut Estimate), expect: &[&str]) {
         let mut estimate = testing::estimate();

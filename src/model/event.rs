@@ -58,7 +58,7 @@ impl Resource for proto::Event {
 mod tests {
     use super::super::testing;
     use super::*;
-    use crate::proto::{Attribution, Event, EventLink, Participant, Place, Rating, TimeSpec};
+    use crate::proto::{Attribution, Citation, Event, EventLink, Participant, Place, Rating, TimeSpec};
 
     fn check(change: impl FnOnce(&mut Event), expect: &[&str]) {
         let mut event = testing::event();

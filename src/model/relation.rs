@@ -114,7 +114,7 @@ mod tests {
 
     use super::super::testing;
     use super::*;
-    use crate::proto::{Rating, Relation, TextSpan, TimeSpec};
+    use crate::proto::{Citation, Rating, Relation, TextSpan, TimeSpec};
 
     fn relation(kind: RelationKind, subject: &str, object: &str) -> Relation {
         Relation { kind: kind.into(), subject: subject.into(), object: object.into(), ..Default::default() }

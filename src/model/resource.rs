@@ -181,7 +181,7 @@ mod tests {
         for mut record in seed {
             resource_mut(&mut record).complete();
             let mut violations = testing::violations(&record);
-            for citation in resource(&record).citations() {
+            for citation in &testing::citations(&record) {
                 quotes += usize::from(citation.span.is_some());
                 check_against_text(citation, text, &Path::ROOT, &mut violations);
             }
@@ -240,7 +240,7 @@ mod tests {
         check_everywhere("Attribution", &[("cue", text("said"))], "");
         check_everywhere("Participant", &[("side", text("a"))], "");
         check_everywhere("Quantity", &[("best", Value::F64(-1.0)), ("unit", text("1"))], ".best");
-        let span = proto::descriptors().get_message_by_name("annals.v1.TextSpan").unwrap();
+        let span = crate::proto::descriptors().get_message_by_name("annals.v1.TextSpan").unwrap();
         check_everywhere("Citation", &[("span", message(&span, &[("start", Value::U32(1))]))], ".span");
     }
 
@@ -258,7 +258,7 @@ mod tests {
             }
             assert!(!found.is_empty());
             for time in found {
-                let time = proto::TimeSpec::decode(time).unwrap();
+                let time = crate::proto::TimeSpec::decode(time).unwrap();
                 let seconds = time.earliest.map(|earliest| (earliest.seconds, time.latest));
                 assert_eq!(seconds, Some((1_729_641_600, None)), "{path}");
             }
@@ -324,7 +324,7 @@ mod tests {
         resource_mut(&mut record).complete();
         assert_eq!(encode(&record), once);
         let mut violations = testing::violations(&record);
-        for citation in resource(&record).citations() {
+        for citation in &testing::citations(&record) {
             check_against_text(citation, "폭풍 abc", &Path::ROOT, &mut violations);
         }
         for violation in violations.as_slice() {

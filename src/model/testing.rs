@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use prost::Message as _;
 use prost_reflect::{DynamicMessage, FieldDescriptor, MapKey, MessageDescriptor, Value};
 
-use super::{Fault, Kind, Path, Violations, encode, resource_mut};
+use super::{Fault, Kind, Path, TypedRecord, Violations, encode, resource_mut};
 use crate::proto::{
     Aspect, Attribution, Citation, Claim, ClaimKind, Estimand, Estimate, EstimateMode, EstimateOrigin, Event, Polarity,
     Quantity, Record as Envelope, record::Record,
@@ -74,6 +74,17 @@ pub(super) fn violations(record: &Record) -> Violations {
 pub(super) fn check<T: TypedRecord + std::fmt::Debug>(record: T, expect: &[&str]) {
     let shown = format!("{record:?}");
     assert_eq!(refused(record), expect, "{shown}");
+}
+
+/// The citations of a record, of whatever type.
+pub(super) fn citations(record: &Record) -> Vec<Citation> {
+    match record {
+        Record::Event(event) => event.citations.clone(),
+        Record::Claim(claim) => claim.citations.clone(),
+        Record::Estimate(estimate) => estimate.citations.clone(),
+        Record::Relation(relation) => relation.citations.clone(),
+        Record::Source(_) | Record::Actor(_) => Vec::new(),
+    }
 }
 
 /// A map of so many entries.

@@ -30,6 +30,11 @@ pub(crate) struct Received<M> {
 }
 
 impl<M: Message + Default> Received<M> {
+    /// How long it is.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// The message, if it is not longer than `bytes_max` and can be read.
     pub(crate) fn decode(self, bytes_max: u64) -> Result<M, Status> {
         let actual = self.bytes.len() as u64;

@@ -25,7 +25,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{layer, options::ServerOptions};
+use super::{layer, load::Scope, options::ServerOptions};
 
 /// Rounds that a call in progress can have begun in: this one and the one before. What is older is closed.
 const ROUNDS: usize = 2;
@@ -33,7 +33,7 @@ const ROUNDS: usize = 2;
 /// What happens on one connection, as far as its end depends on it.
 #[derive(Debug)]
 pub(crate) struct Traffic {
-    peer: Box<str>,
+    peer: Arc<str>,
     /// Calls that ever began.
     began: AtomicU64,
     /// Calls in progress, streams too.
@@ -44,6 +44,10 @@ pub(crate) struct Traffic {
     /// would cost each call.
     open_by_round: [AtomicUsize; ROUNDS],
 }
+
+/// The other end of a connection: who a caller is where nobody has to say.
+#[derive(Clone, Debug)]
+pub(crate) struct Peer(pub(crate) Arc<str>);
 
 /// A call that [`Traffic`] counts. The round is that in which a unary one began.
 #[derive(Clone, Copy, Debug)]
@@ -66,6 +70,11 @@ impl Traffic {
     /// The other end.
     pub(super) fn peer(&self) -> &str {
         &self.peer
+    }
+
+    /// The other end, for whoever answers a call.
+    pub(super) fn to_peer(&self) -> Peer {
+        Peer(Arc::clone(&self.peer))
     }
 
     /// A call begins. Hand the answer to [`Self::end`].
@@ -121,14 +130,8 @@ enum Going {
 
 /// Serves one connection until it ends. Calls run as tasks of `tasks`. After `stop` no new call is taken, and it ends when those
 /// in progress have been answered.
-pub(crate) async fn serve<IO, S>(
-    io: IO,
-    guard: layer::Guard<S>,
-    traffic: Arc<Traffic>,
-    options: Arc<ServerOptions>,
-    tasks: TaskTracker,
-    stop: CancellationToken,
-) where
+pub(crate) async fn serve<IO, S>(io: IO, guard: layer::Guard<S>, scope: Arc<Scope>, tasks: TaskTracker, stop: CancellationToken)
+where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     S: Clone + Send + 'static,
     layer::Guard<S>: hyper::service::Service<
@@ -138,7 +141,8 @@ pub(crate) async fn serve<IO, S>(
             Future: Send + 'static,
         >,
 {
-    let connection = builder(&options, tasks).serve_connection(TokioIo::new(io), guard);
+    let (options, traffic) = (&scope.options, &scope.traffic);
+    let connection = builder(options, tasks).serve_connection(TokioIo::new(io), guard);
     let mut connection = pin!(connection);
     let born = Instant::now();
     let mut rounds = interval_at(born + options.answer_time_max, options.answer_time_max);
@@ -168,7 +172,7 @@ pub(crate) async fn serve<IO, S>(
                 if traffic.began.load(Ordering::Relaxed) == 0 {
                     break "closed: it sent no request";
                 }
-                if let Some(later) = idle.look(&traffic, options.connection_idle_time_max) {
+                if let Some(later) = idle.look(traffic, options.connection_idle_time_max) {
                     look_at = later;
                 } else {
                     going = Some((Going::Idle, Instant::now()));

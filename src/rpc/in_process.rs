@@ -20,12 +20,13 @@ use tonic::{
 
 use super::{
     connection::{self, Traffic},
-    layer::{Calls, Guard},
+    layer::Guard,
+    load::{Load, Scope},
     options::ServerOptions,
-    pool::Pool,
-    records::Records,
+    records::{Pools, Records},
     server::ServeError,
     services::{self, Health},
+    streams::Streams,
 };
 use crate::store::Store;
 
@@ -45,18 +46,19 @@ pub async fn in_process(store: Store) -> Result<Channel, ServeError> {
         first_request_time_max: FOR_EVER,
         ..ServerOptions::default()
     });
-    let pool = Arc::new(Pool::new(options.read_threads, options.reads_waiting_max));
+    let pools = Arc::new(Pools::new(&options));
     let health = Health::new().await;
     health.set(true).await;
-    let records = Records::new(store, Arc::clone(&options), pool);
+    // Streams end with the channel, as each notices when its client goes.
+    let streams = Streams::new(TaskTracker::new(), CancellationToken::new());
+    let records = Records::new(store, Arc::clone(&options), pools, streams);
     let services = Arc::new(services::services(records, &health, &options).map_err(ServeError::Reflection)?);
-    let calls = Arc::new(Calls::default());
+    let load = Arc::new(Load::default());
     let connect = move |connections: &mut JoinSet<()>, io: DuplexStream| {
-        let traffic = Arc::new(Traffic::new(None));
-        let guard = Guard::new(Arc::clone(&services), Arc::clone(&options), Arc::clone(&calls), Arc::clone(&traffic));
+        let scope = Arc::new(Scope::new(Arc::clone(&options), Arc::clone(&load), Traffic::new(None)));
+        let guard = Guard::new(Arc::clone(&services), Arc::clone(&scope));
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-        let serving = connection::serve(io, guard, traffic, Arc::clone(&options), tasks, stop);
-        connections.spawn(serving);
+        connections.spawn(connection::serve(io, guard, scope, tasks, stop));
     };
     let connector = Connector { connect, connections: JoinSet::new() };
     // The address is never resolved; the client only puts it into its requests.

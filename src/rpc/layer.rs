@@ -1,6 +1,6 @@
-//! What every call passes through: the limit of calls in progress, its deadline, a net for panics, the log.
+//! What every call passes through: the limits of what is in progress, its deadline, a net for panics, the log.
 //!
-//! It is on the way of every Get, so it is cheap: one atomic count up and down, one look at the clock, no allocation
+//! It is on the way of every Get, so it is cheap: a few atomic counts, one look at the clock, one small allocation, no timer
 //! unless the call has to wait, no text unless the log wants it.
 //!
 //! Knows HTTP requests and gRPC's headers. Must not know messages, methods' meanings or the store.
@@ -10,10 +10,7 @@ use std::{
     convert::Infallible,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -23,75 +20,120 @@ use http::{HeaderMap, Request, Response, uri::PathAndQuery};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::service::Service;
 use tokio::time::{Instant, Sleep, sleep_until};
-use tonic::{Code, Status, body::Body};
+use tonic::{Code, Status, body::Body, codegen::StdError as BoxError};
 
 use super::{
-    connection::{Begun, Traffic},
-    options::ServerOptions,
+    connection::Begun,
+    load::{Held, Scope},
     status,
 };
-
-/// The limit of calls in progress on the whole server.
-#[derive(Debug, Default)]
-pub(crate) struct Calls {
-    in_progress: AtomicUsize,
-}
 
 /// A service with everything around it, for one connection.
 #[derive(Clone, Debug)]
 pub(crate) struct Guard<S> {
     inner: S,
-    options: Arc<ServerOptions>,
-    calls: Arc<Calls>,
-    traffic: Arc<Traffic>,
+    scope: Arc<Scope>,
 }
 
 impl<S> Guard<S> {
     /// Guards the calls of one connection.
-    pub(crate) fn new(inner: S, options: Arc<ServerOptions>, calls: Arc<Calls>, traffic: Arc<Traffic>) -> Self {
-        Self { inner, options, calls, traffic }
+    pub(crate) fn new(inner: S, scope: Arc<Scope>) -> Self {
+        Self { inner, scope }
     }
 }
 
 impl<S, B> Service<Request<B>> for Guard<S>
 where
-    S: Service<Request<B>, Response = Response<Body>, Error = Infallible, Future: Unpin>,
+    S: Service<Request<Counted<B>>, Response = Response<Body>, Error = Infallible, Future: Unpin>,
 {
     type Response = Response<Guarded>;
     type Error = Infallible;
     type Future = Answering<S::Future>;
 
     fn call(&self, request: Request<B>) -> Self::Future {
+        let started = Instant::now();
         let path = request.uri().path();
         let streaming = is_streaming(path);
-        let counted = !path.starts_with("/grpc.health.v1.");
-        let wanted = timeout_of(request.headers());
-        let limit = match (streaming, wanted) {
-            (true, wanted) => wanted,
-            (false, Some(wanted)) => Some(wanted.min(self.options.call_time_max)),
-            (false, None) => Some(self.options.call_time_max),
+        let call_time_max = self.scope.options.call_time_max;
+        let limit = match timeout_of(request.headers()) {
+            wanted if streaming => wanted,
+            wanted => Some(wanted.map_or(call_time_max, |wanted| wanted.min(call_time_max))),
         };
-        let mut call = Call {
-            path: request.uri().path_and_query().cloned(),
-            started: Instant::now(),
-            code: Code::Cancelled,
-            calls: counted.then(|| Arc::clone(&self.calls)),
-            traffic: Arc::clone(&self.traffic),
-            begun: None,
-        };
-        let stage = if counted && self.calls.in_progress.fetch_add(1, Ordering::Relaxed) >= self.options.calls_max {
-            Stage::Refused(status::too_many_requests("rpc.calls", self.options.calls_max))
-        } else if limit.is_some_and(|limit| limit.is_zero()) {
-            Stage::Refused(status::deadline(Duration::ZERO))
-        } else {
-            call.begun = Some(call.traffic.begin(streaming));
-            // A service that panics before it has a future is caught with those that panic later.
-            match catch_unwind(AssertUnwindSafe(|| self.inner.call(request))) {
-                Ok(answer) => Stage::Waiting(answer),
-                Err(panic) => Stage::Refused(panicked(&*panic, call.path())),
+        // Whether this process lives is answered under any load.
+        let held =
+            if path.starts_with("/grpc.health.v1.") { Ok(Held::uncounted(&self.scope)) } else { Held::take(&self.scope) };
+        let path = request.uri().path_and_query().cloned();
+        let (stage, call) = match held {
+            Err(refused) => (Stage::Refused(refused), None),
+            Ok(held) => {
+                let held = Arc::new(held);
+                let begun = self.scope.traffic.begin(streaming);
+                let call = Call { path, started, code: Code::Cancelled, held: Arc::clone(&held), begun };
+                let stage = if limit.is_some_and(|limit| limit.is_zero()) {
+                    Stage::Refused(status::deadline(Duration::ZERO))
+                } else {
+                    // A service that panics before it has a future is caught with those that panic later.
+                    match catch_unwind(AssertUnwindSafe(|| self.inner.call(prepared(request, held, streaming)))) {
+                        Ok(answer) => Stage::Waiting(answer),
+                        Err(panic) => Stage::Refused(panicked(&*panic, call.path())),
+                    }
+                };
+                (stage, Some(call))
             }
         };
-        Answering { stage, limit, streaming, timer: None, call: Some(call), decode_bytes_max: self.options.decode_bytes_max }
+        Answering { stage, limit, streaming, timer: None, call, decode_bytes_max: self.scope.options.decode_bytes_max }
+    }
+}
+
+/// The request as the service gets it.
+fn prepared<B>(mut request: Request<B>, held: Arc<Held>, streaming: bool) -> Request<Counted<B>> {
+    if streaming {
+        request.extensions_mut().insert(held.scope().traffic.to_peer());
+    }
+    if request.headers().contains_key("grpc-encoding") {
+        // What is unpacked counts, too: the handler will know how much it is.
+        request.extensions_mut().insert(Arc::clone(&held));
+    } else {
+        // Answers are compressed for those who compress what they send. Most clients say of every call what they could read,
+        // which is no wish: to compress each Get for them would cost more than the Get.
+        request.headers_mut().remove("grpc-accept-encoding");
+    }
+    // What a stream has sent is gone once it was read; how much of it waits is bounded by flow control.
+    let held = (!streaming).then_some(held);
+    request.map(|body| Counted { body, held })
+}
+
+/// The body of a request, whose bytes are counted as they arrive.
+#[derive(Debug)]
+pub(crate) struct Counted<B> {
+    body: B,
+    held: Option<Arc<Held>>,
+}
+
+impl<B> HttpBody for Counted<B>
+where
+    B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Unpin,
+{
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        Poll::Ready(frame.map(|frame| {
+            let frame = frame.map_err(Into::into)?;
+            if let (Some(data), Some(held)) = (frame.data_ref(), &self.held) {
+                held.charge(data.len())?;
+            }
+            Ok(frame)
+        }))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 
@@ -133,10 +175,8 @@ struct Call {
     started: Instant,
     /// CANCELLED until something else is known: a call that is dropped before its end was cancelled.
     code: Code,
-    calls: Option<Arc<Calls>>,
-    traffic: Arc<Traffic>,
-    /// Unset where the call was refused before it began.
-    begun: Option<Begun>,
+    held: Arc<Held>,
+    begun: Begun,
 }
 
 impl Call {
@@ -147,20 +187,23 @@ impl Call {
 
 impl Drop for Call {
     fn drop(&mut self) {
-        if let Some(calls) = &self.calls {
-            calls.in_progress.fetch_sub(1, Ordering::Relaxed);
-        }
-        if let Some(begun) = self.begun {
-            self.traffic.end(begun);
-        }
-        let peer = self.traffic.peer();
+        let traffic = &self.held.scope().traffic;
+        traffic.end(self.begun);
         match self.code {
-            // What is the server's fault, or an operator's concern.
-            Code::Unknown | Code::Internal | Code::DataLoss | Code::Unavailable | Code::DeadlineExceeded => {
+            // A bug or a broken disk. What an overloaded or stopping server refuses is no line each.
+            Code::Unknown | Code::Internal | Code::DataLoss => {
                 let us = self.started.elapsed().as_micros();
-                tracing::info!(method = self.path(), code = ?self.code, us, peer, "call failed");
+                tracing::info!(method = self.path(), code = ?self.code, us, peer = traffic.peer(), "call failed");
             }
-            code => tracing::debug!(method = self.path(), ?code, us = self.started.elapsed().as_micros(), peer, "call"),
+            code => {
+                tracing::debug!(
+                    method = self.path(),
+                    ?code,
+                    us = self.started.elapsed().as_micros(),
+                    peer = traffic.peer(),
+                    "call"
+                );
+            }
         }
     }
 }
@@ -323,17 +366,20 @@ mod tests {
     use tonic_types::StatusExt;
 
     use super::*;
-    use crate::proto;
+    use crate::{
+        proto,
+        rpc::{ServerOptions, connection::Traffic, load::Load},
+    };
 
     type Answer = BoxFuture<Response<Body>, Infallible>;
 
     fn guard<F: Fn() -> Answer>(
         options: ServerOptions,
-        calls: &Arc<Calls>,
+        load: &Arc<Load>,
         answer: F,
-    ) -> Guard<impl Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future = Answer>> {
+    ) -> Guard<impl Service<Request<Counted<Body>>, Response = Response<Body>, Error = Infallible, Future = Answer>> {
         let service = hyper::service::service_fn(move |_| answer());
-        Guard::new(service, Arc::new(options), Arc::clone(calls), Arc::new(Traffic::new(None)))
+        Guard::new(service, Arc::new(Scope::new(Arc::new(options), Arc::clone(load), Traffic::new(None))))
     }
 
     fn request(path: &str, timeout: Option<&str>) -> Request<Body> {
@@ -357,9 +403,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_is_an_internal_error_with_a_log_id_and_gives_its_place_back() {
-        let calls = Arc::default();
-        let at_once = guard(ServerOptions::default(), &calls, || panic!("before the first await"));
-        let later = guard(ServerOptions::default(), &calls, || {
+        let load = Arc::default();
+        let at_once = guard(ServerOptions::default(), &load, || panic!("before the first await"));
+        let later = guard(ServerOptions::default(), &load, || {
             Box::pin(async {
                 tokio::task::yield_now().await;
                 panic!("after the first await")
@@ -373,13 +419,13 @@ mod tests {
             assert!(details.error_info().is_some_and(|info| info.metadata.contains_key("log_id")));
             assert!(!status.message().contains("await"), "the caller learns nothing of our code: {}", status.message());
         }
-        assert_eq!(calls.in_progress.load(Ordering::Relaxed), 0);
+        assert_eq!(load.now(), (0, 0));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_deadline_is_the_sooner_of_the_callers_and_the_servers_own() {
-        let calls = Arc::default();
-        let stuck = guard(ServerOptions::default(), &calls, || Box::pin(pending()));
+        let load = Arc::default();
+        let stuck = guard(ServerOptions::default(), &load, || Box::pin(pending()));
         for (timeout, expected) in
             [(None, 30_000), (Some("250m"), 250), (Some("1S"), 1000), (Some("1H"), 30_000), (Some("0n"), 0)]
         {
@@ -389,13 +435,13 @@ mod tests {
             assert_eq!((status.code(), reason_of(&status).as_str()), (Code::DeadlineExceeded, "DEADLINE"), "{timeout:?}");
             assert_eq!(began.elapsed().as_millis(), expected, "{timeout:?}");
         }
-        assert_eq!(calls.in_progress.load(Ordering::Relaxed), 0);
+        assert_eq!(load.now(), (0, 0));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_stream_has_no_deadline_but_the_callers_and_ends_with_it() {
-        let calls = Arc::default();
-        let silent = guard(ServerOptions::default(), &calls, || {
+        let load = Arc::default();
+        let silent = guard(ServerOptions::default(), &load, || {
             let body = silent_body();
             Box::pin(ready(Ok(Response::new(body))))
         });
@@ -406,9 +452,9 @@ mod tests {
         let status = Status::from_header_map(&trailers).expect("a status");
         assert_eq!((status.code(), began.elapsed().as_secs()), (Code::DeadlineExceeded, 100));
         assert!(response.body().is_end_stream());
-        assert_eq!(calls.in_progress.load(Ordering::Relaxed), 1, "until the body is gone");
+        assert_eq!(load.now(), (1, 0), "until the body is gone");
         drop(response);
-        assert_eq!(calls.in_progress.load(Ordering::Relaxed), 0);
+        assert_eq!(load.now(), (0, 0));
     }
 
     /// A body that never has anything to say.
@@ -426,10 +472,10 @@ mod tests {
 
     #[tokio::test]
     async fn calls_beyond_the_limit_are_refused_with_a_time_to_retry_and_health_checks_are_not() {
-        let calls = Arc::default();
+        let load = Arc::default();
         let options = ServerOptions { calls_max: 1, ..ServerOptions::default() };
-        let stuck = guard(options.clone(), &calls, || Box::pin(pending()));
-        let quick = guard(options, &calls, || Box::pin(ready(Ok(Response::new(Body::empty())))));
+        let stuck = guard(options.clone(), &load, || Box::pin(pending()));
+        let quick = guard(options, &load, || Box::pin(ready(Ok(Response::new(Body::empty())))));
         let first = stuck.call(request(GET, None));
         let Ok(second) = quick.call(request(GET, None)).await;
         let status = status_of(&second);
@@ -441,7 +487,7 @@ mod tests {
         let Ok(third) = quick.call(request(GET, None)).await;
         assert!(Status::from_header_map(third.headers()).is_none());
         drop(third);
-        assert_eq!(calls.in_progress.load(Ordering::Relaxed), 0);
+        assert_eq!(load.now(), (0, 0));
     }
 
     #[test]

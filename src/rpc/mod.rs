@@ -10,13 +10,18 @@ mod server;
 
 mod connection;
 mod layer;
+mod load;
 
 mod services;
 
 mod admin;
+mod export;
 mod info;
+mod ingest;
 mod pool;
 mod records;
+mod streams;
+mod watch;
 
 mod codec;
 mod encoded;

@@ -20,10 +20,17 @@ pub struct ServerOptions {
     pub calls_max: usize,
     /// Calls in progress on one connection. One more waits at the client, as HTTP/2 has it.
     pub calls_per_connection_max: u32,
+    /// Bytes of memory that the messages of all calls in progress take: requests, packed and unpacked, and answers that clients
+    /// have not taken. A call that needs more is refused: `TOO_MANY_REQUESTS`.
+    pub bytes_max: usize,
+    /// The same for the calls of one connection.
+    pub bytes_per_connection_max: usize,
     /// Threads that lists, batches and reads of history run on. 0: one a core.
     pub read_threads: usize,
     /// Such reads that wait for a thread. One more is refused: `TOO_MANY_REQUESTS`.
     pub reads_waiting_max: usize,
+    /// Long commits that wait for a thread to be checked on. One more is refused: `TOO_MANY_REQUESTS`.
+    pub commits_waiting_max: usize,
     /// Bytes of a message that are read at all, after decompression. Above the store's own `request_bytes`, so that the
     /// refusal can be one of ours.
     pub decode_bytes_max: usize,
@@ -76,8 +83,11 @@ impl Default for ServerOptions {
             call_time_max: Duration::from_secs(30),
             calls_max: 2048,
             calls_per_connection_max: 512,
+            bytes_max: 512 << 20,
+            bytes_per_connection_max: 128 << 20,
             read_threads: 0,
             reads_waiting_max: 256,
+            commits_waiting_max: 256,
             decode_bytes_max: 16 << 20,
             connections_max: 1024,
             first_request_time_max: Duration::from_secs(30),
@@ -106,7 +116,10 @@ impl ServerOptions {
             ("rpc.call_ms", u64::try_from(self.call_time_max.as_millis()).unwrap_or(u64::MAX)),
             ("rpc.calls", self.calls_max as u64),
             ("rpc.calls_per_connection", u64::from(self.calls_per_connection_max)),
+            ("rpc.bytes", self.bytes_max as u64),
+            ("rpc.bytes_per_connection", self.bytes_per_connection_max as u64),
             ("rpc.reads_waiting", self.reads_waiting_max as u64),
+            ("rpc.commits_waiting", self.commits_waiting_max as u64),
             ("rpc.connections", self.connections_max as u64),
             ("rpc.header_bytes", u64::from(self.header_bytes_max)),
         ])
@@ -151,7 +164,7 @@ pub mod duration {
 
         #[test]
         fn what_is_written_is_read_again() {
-            for duration in [Duration::ZERO, Duration::from_millis(1500), Duration::from_secs(90), Duration::from_secs(7200)] {
+            for duration in [Duration::ZERO, Duration::from_millis(1500), Duration::from_secs(90), Duration::from_hours(2)] {
                 assert_eq!(parse(&format(duration)), Ok(duration), "{}", format(duration));
             }
         }

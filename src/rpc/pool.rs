@@ -1,4 +1,4 @@
-//! Where reads run that may take long: lists, batches, history, reads that wait for the clock.
+//! Where work runs that takes long: lists, batches, history, reads that wait for the clock, checks of long commits.
 //!
 //! As many at a time as there are cores, so that scans never take the threads that answer Gets; a bounded number wait, and
 //! whoever comes after is told to try again.
@@ -15,7 +15,10 @@ use std::{
     time::Duration,
 };
 
-use tokio::{sync::Semaphore, task, time};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    task, time,
+};
 use tonic::Status;
 
 use super::status;
@@ -27,40 +30,65 @@ pub(crate) struct Pool {
     threads: usize,
     waiting: AtomicUsize,
     waiting_max: usize,
+    /// What errors call `waiting_max`.
+    limit: &'static str,
 }
 
 impl Pool {
-    /// A pool of `threads`, or as many as there are cores for 0, for which at most `waiting_max` jobs wait.
-    pub(crate) fn new(threads: usize, waiting_max: usize) -> Self {
+    /// A pool of `threads`, or as many as there are cores for 0, for which at most `waiting_max` jobs wait: errors call that
+    /// `limit`.
+    pub(crate) fn new(threads: usize, waiting_max: usize, limit: &'static str) -> Self {
         let threads = match threads {
             0 => thread::available_parallelism().map_or(2, NonZero::get),
             threads => threads,
         };
-        Self { free: Arc::new(Semaphore::new(threads)), threads, waiting: AtomicUsize::new(0), waiting_max }
+        Self { free: Arc::new(Semaphore::new(threads)), threads, waiting: AtomicUsize::new(0), waiting_max, limit }
     }
 
     /// Runs a job. Dropping the answer takes a waiting job out of the queue; a running one goes on to its end.
     pub(crate) async fn run<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> Result<T, Status> {
-        let permit = if let Ok(permit) = Arc::clone(&self.free).try_acquire_owned() {
-            permit
-        } else {
-            let _place = Place::take(&self.waiting, self.waiting_max)?;
-            Arc::clone(&self.free).acquire_owned().await.map_err(|_| status::shutting_down())?
-        };
+        if let Ok(permit) = Arc::clone(&self.free).try_acquire_owned() {
+            return Self::run_with(permit, job).await;
+        }
+        let place = self.queue()?;
+        let permit = Arc::clone(&self.free).acquire_owned().await.map_err(|_| status::shutting_down())?;
+        drop(place);
+        Self::run_with(permit, job).await
+    }
+
+    /// As [`Self::run`], but waits however many wait: for streams, of which there is a bounded number.
+    pub(crate) async fn run_when_free<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> Result<T, Status> {
+        let permit = Arc::clone(&self.free).acquire_owned().await.map_err(|_| status::shutting_down())?;
+        Self::run_with(permit, job).await
+    }
+
+    async fn run_with<T: Send + 'static>(
+        permit: OwnedSemaphorePermit,
+        job: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Status> {
         let done = task::spawn_blocking(move || {
             let answer = job();
             drop(permit);
             answer
         });
         // The hook of the panic has logged where; the join error says what.
-        done.await.map_err(|error| status::internal(format_args!("a read ended early: {error}")))
+        done.await.map_err(|error| status::internal(format_args!("work ended early: {error}")))
+    }
+
+    /// A place in the queue.
+    fn queue(&self) -> Result<Place<'_>, Status> {
+        let place = Place(&self.waiting);
+        if self.waiting.fetch_add(1, Ordering::Relaxed) >= self.waiting_max {
+            return Err(status::too_many_requests(self.limit, self.waiting_max));
+        }
+        Ok(place)
     }
 
     /// Refuses new jobs and waits for those that run, for at most `limit`.
     pub(crate) async fn close(&self, limit: Duration) {
         let all = u32::try_from(self.threads).unwrap_or(u32::MAX);
         if time::timeout(limit, self.free.acquire_many(all)).await.is_err() {
-            tracing::warn!("a read still runs after {} ms", limit.as_millis());
+            tracing::warn!("work still goes on after {} ms", limit.as_millis());
         }
         self.free.close();
     }
@@ -68,16 +96,6 @@ impl Pool {
 
 /// A place in the queue, given back when dropped.
 struct Place<'a>(&'a AtomicUsize);
-
-impl<'a> Place<'a> {
-    fn take(waiting: &'a AtomicUsize, waiting_max: usize) -> Result<Self, Status> {
-        let place = Self(waiting);
-        if waiting.fetch_add(1, Ordering::Relaxed) >= waiting_max {
-            return Err(status::too_many_requests("rpc.reads_waiting", waiting_max));
-        }
-        Ok(place)
-    }
-}
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
@@ -96,7 +114,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_job_beyond_the_threads_waits_and_one_beyond_the_queue_is_refused_with_a_reason() {
-        let pool = Arc::new(Pool::new(1, 1));
+        let pool = Arc::new(Pool::new(1, 1, "waiting"));
         let (go, wait) = mpsc::channel::<()>();
         let running = tokio::spawn({
             let pool = Arc::clone(&pool);
@@ -127,7 +145,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_caller_who_goes_away_leaves_the_queue() {
-        let pool = Pool::new(1, 1);
+        let pool = Pool::new(1, 1, "waiting");
         let (go, wait) = mpsc::channel::<()>();
         let running = pool.run(move || wait.recv());
         tokio::pin!(running);
@@ -140,15 +158,15 @@ mod tests {
 
     #[tokio::test]
     async fn a_job_that_panics_is_an_internal_error_and_gives_its_thread_back() {
-        let pool = Pool::new(1, 1);
-        let status = pool.run(|| panic!("by intent")).await.map(|()| ()).expect_err("it panicked");
+        let pool = Pool::new(1, 1, "waiting");
+        let status = pool.run::<()>(|| panic!("by intent")).await.expect_err("it panicked");
         assert_eq!(status.code(), Code::Internal);
         assert_eq!(pool.run(|| 1).await.expect("runs"), 1);
     }
 
     #[tokio::test]
     async fn a_closed_pool_refuses() {
-        let pool = Pool::new(2, 1);
+        let pool = Pool::new(2, 1, "waiting");
         pool.close(Duration::from_secs(1)).await;
         assert_eq!(pool.run(|| ()).await.expect_err("closed").code(), Code::Unavailable);
     }

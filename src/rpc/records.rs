@@ -2,18 +2,27 @@
 //!
 //! Knows the store's public API. Must not know keys, engines or how an error becomes a status.
 
-use std::{pin::Pin, sync::Arc};
+use std::{sync::Arc, time::Duration};
 
 use prost::Message;
-use tokio_stream::Stream;
 use tonic::{Request, Response, Status, async_trait};
 
 use super::{
-    Encoded, Received, generated::record_service_server::RecordService, info, options::ServerOptions, pool::Pool, status,
+    Encoded, Received,
+    connection::Peer,
+    export,
+    generated::record_service_server::RecordService,
+    info, ingest,
+    load::Held,
+    options::ServerOptions,
+    pool::Pool,
+    status,
+    streams::{Answers, Streams},
+    watch::Watch,
 };
 use crate::{
     model::Kind,
-    proto::{self, GetRecordRequest, ListRecordsRequest},
+    proto::{self, CommitRequest, GetRecordRequest, ListRecordsRequest},
     store::{self, Caller, Store},
 };
 
@@ -22,22 +31,49 @@ use crate::{
 pub(crate) struct Records {
     store: Store,
     options: Arc<ServerOptions>,
-    /// Where reads run that may take long.
-    pool: Arc<Pool>,
+    pools: Arc<Pools>,
+    /// Where streams run.
+    streams: Streams,
     /// Without authentication all callers share one scope of request ids.
     caller: Caller,
 }
 
-/// A stream of answers.
-type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+/// Where work runs that takes long. Two, so that commits do not wait for scans.
+#[derive(Debug)]
+pub(crate) struct Pools {
+    /// Lists, batches, history, reads that wait for the clock, what streams read.
+    pub(super) reads: Pool,
+    /// Checks of long commits.
+    commits: Pool,
+}
+
+impl Pools {
+    /// The pools of a server.
+    pub(crate) fn new(options: &ServerOptions) -> Self {
+        Self {
+            reads: Pool::new(options.read_threads, options.reads_waiting_max, "rpc.reads_waiting"),
+            commits: Pool::new(options.read_threads, options.commits_waiting_max, "rpc.commits_waiting"),
+        }
+    }
+
+    /// Refuses new work and waits for what goes on, each for at most `limit`.
+    pub(crate) async fn close(&self, limit: Duration) {
+        self.commits.close(limit).await;
+        self.reads.close(limit).await;
+    }
+}
+
+/// Bytes of a commit that is decoded, checked and hashed where it arrives. A longer one would keep Gets waiting there.
+const COMMIT_BYTES_INLINE: usize = 32 << 10;
 
 impl Records {
     /// Serves a store.
-    pub(crate) fn new(store: Store, options: Arc<ServerOptions>, pool: Arc<Pool>) -> Self {
-        Self { store, options, pool, caller: Caller::anonymous() }
+    pub(crate) fn new(store: Store, options: Arc<ServerOptions>, pools: Arc<Pools>, streams: Streams) -> Self {
+        Self { store, options, pools, streams, caller: Caller::anonymous() }
     }
 
     fn decode<M: Message + Default>(&self, request: Request<Received<M>>) -> Result<M, Status> {
+        charge(&request)?;
         request.into_inner().decode(self.store.limits().request_bytes)
     }
 
@@ -62,8 +98,13 @@ impl Records {
         read: impl FnOnce(&Store) -> store::Result<T> + Send + 'static,
     ) -> Result<Response<T>, Status> {
         let store = self.store.clone();
-        answer(self.pool.run(move || read(&store)).await?)
+        answer(self.pools.reads.run(move || read(&store)).await?)
     }
+}
+
+/// Counts a request that was compressed by the bytes that it has become; others were counted as they arrived.
+fn charge<M: Message + Default>(request: &Request<Received<M>>) -> Result<(), Status> {
+    request.extensions().get::<Arc<Held>>().map_or(Ok(()), |held| held.charge(request.get_ref().bytes()))
 }
 
 fn answer<T>(result: store::Result<T>) -> Result<Response<T>, Status> {
@@ -155,32 +196,43 @@ impl RecordService for Records {
     }
 
     /// From `submit` on the commit does not depend on this call: a deadline or a client that goes away does not undo it.
-    async fn commit(
-        &self,
-        request: Request<Received<proto::CommitRequest>>,
-    ) -> Result<Response<proto::CommitResponse>, Status> {
-        let request = self.decode(request)?;
-        answer(self.store.submit(&self.caller, request).await)
+    async fn commit(&self, request: Request<Received<CommitRequest>>) -> Result<Response<proto::CommitResponse>, Status> {
+        if request.get_ref().bytes() <= COMMIT_BYTES_INLINE {
+            let request = self.decode(request)?;
+            if !request.validate_only {
+                return answer(self.store.submit(&self.caller, request).await);
+            }
+            let records = self.clone();
+            let checked = self.pools.commits.run(move || records.store.submit(&records.caller, request)).await?;
+            return answer(checked.await);
+        }
+        let records = self.clone();
+        let submit = move || records.decode(request).map(|request| records.store.submit(&records.caller, request));
+        answer(self.pools.commits.run(submit).await??.await)
     }
 
     async fn ingest(
         &self,
-        _: Request<tonic::Streaming<Received<proto::IngestRequest>>>,
+        requests: Request<tonic::Streaming<Received<proto::IngestRequest>>>,
     ) -> Result<Response<Self::IngestStream>, Status> {
-        Err(status::unimplemented(
-            "Ingest is not in this version: send each commit with Commit, up to 1000 mutations a call and many calls at once",
-        ))
+        let (store, caller) = (self.store.clone(), self.caller.clone());
+        Ok(self.streams.start(|outlet| ingest::run(store, caller, requests.into_inner(), outlet)))
     }
 
-    async fn watch(&self, _: Request<Received<proto::WatchRequest>>) -> Result<Response<Self::WatchStream>, Status> {
-        Err(status::unimplemented(
-            "Watch is not in this version: follow head_revision of GetServerInfo and read each commit with GetCommit",
-        ))
+    async fn watch(&self, request: Request<Received<proto::WatchRequest>>) -> Result<Response<Self::WatchStream>, Status> {
+        let limits = self.store.limits();
+        let peer = request.extensions().get::<Peer>().map(|peer| peer.0.to_string()).unwrap_or_default();
+        let place = self.streams.watch_place(&peer, limits.watches, limits.watches_caller)?;
+        let request = self.decode(request)?;
+        let (pools, stop) = (Arc::clone(&self.pools), self.streams.stop().clone());
+        let watch = self.read(move |store| Watch::parse(store.clone(), pools, stop, place, request)).await?.into_inner();
+        Ok(self.streams.start(|outlet| watch.run(outlet)))
     }
 
-    async fn export(&self, _: Request<Received<proto::ExportRequest>>) -> Result<Response<Self::ExportStream>, Status> {
-        Err(status::unimplemented(
-            "Export is not in this version: list each collection with page_size 1000, all at one as_of_revision",
-        ))
+    async fn export(&self, request: Request<Received<proto::ExportRequest>>) -> Result<Response<Self::ExportStream>, Status> {
+        let request = self.decode(request)?;
+        let export = self.read(move |store| store.export(&request)).await?.into_inner();
+        let pools = Arc::clone(&self.pools);
+        Ok(self.streams.start(|outlet| export::run(export, pools, outlet)))
     }
 }

@@ -13,11 +13,12 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     connection::{self, Traffic},
-    layer::{Calls, Guard},
+    layer::Guard,
+    load::{Load, Scope},
     options::ServerOptions,
-    pool::Pool,
-    records::Records,
+    records::{Pools, Records},
     services::{self, Health},
+    streams::Streams,
 };
 use crate::store::{self, Condition, Store};
 
@@ -57,15 +58,16 @@ pub async fn serve(
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
     let options = Arc::new(options);
-    let pool = Arc::new(Pool::new(options.read_threads, options.reads_waiting_max));
+    let pools = Arc::new(Pools::new(&options));
     let health = Health::new().await;
-    let records = Records::new(store.clone(), Arc::clone(&options), Arc::clone(&pool));
-    let services = Arc::new(services::services(records, &health, &options).map_err(ServeError::Reflection)?);
-    let calls = Arc::new(Calls::default());
     // Everything that runs is in one of these three, and all three are empty at the end.
     let stop = CancellationToken::new();
     let tasks = TaskTracker::new();
     let mut connections = JoinSet::new();
+    let streams = Streams::new(tasks.clone(), stop.child_token());
+    let records = Records::new(store.clone(), Arc::clone(&options), Arc::clone(&pools), streams);
+    let services = Arc::new(services::services(records, &health, &options).map_err(ServeError::Reflection)?);
+    let load = Arc::new(Load::default());
     let condition = task::spawn(report_condition(store.clone(), health.clone(), stop.clone()));
 
     tokio::pin!(shutdown);
@@ -79,11 +81,10 @@ pub async fn serve(
                     tracing::debug!(%peer, "connection closed: there are {} already", connections.len());
                     continue;
                 }
-                let traffic = Arc::new(Traffic::new(Some(peer)));
-                let guard = Guard::new(Arc::clone(&services), Arc::clone(&options), Arc::clone(&calls), Arc::clone(&traffic));
+                let scope = Arc::new(Scope::new(Arc::clone(&options), Arc::clone(&load), Traffic::new(Some(peer))));
+                let guard = Guard::new(Arc::clone(&services), Arc::clone(&scope));
                 // A token of its own: one that all connections share would be a lock that all of them take.
-                let (options, tasks, stop) = (Arc::clone(&options), tasks.clone(), stop.child_token());
-                connections.spawn(connection::serve(stream, guard, traffic, options, tasks, stop));
+                connections.spawn(connection::serve(stream, guard, scope, tasks.clone(), stop.child_token()));
             }
         }
     }
@@ -103,7 +104,7 @@ pub async fn serve(
     if time::timeout(CLOSE_TIME_MAX, tasks.wait()).await.is_err() {
         tracing::warn!(calls = tasks.len(), "calls did not end with their connections");
     }
-    pool.close(CLOSE_TIME_MAX).await;
+    pools.close(CLOSE_TIME_MAX).await;
     close(store).await
 }
 

@@ -79,13 +79,17 @@ pub(crate) fn services(
             .register_encoded_file_descriptor_set(tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET)
     };
     let mut services = Services {
-        records: RecordServiceServer::from_arc(Arc::new(records)).max_decoding_message_size(options.decode_bytes_max),
-        admin: AdminServiceServer::new(Admin).max_decoding_message_size(options.decode_bytes_max),
+        records: RecordServiceServer::from_arc(Arc::new(records)),
+        admin: AdminServiceServer::new(Admin),
         health: HealthServer::new(HealthService::from_health_reporter(health.reporter.clone())),
         // Both versions: grpcurl before 1.8.8 and many tools know v1alpha only.
         reflection: reflection().build_v1()?,
         reflection_alpha: reflection().build_v1alpha()?,
     };
+    // Answers close early by the store's own limit; this one is a net.
+    let bytes_max = options.decode_bytes_max;
+    services.records = services.records.max_decoding_message_size(bytes_max).max_encoding_message_size(bytes_max);
+    services.admin = services.admin.max_decoding_message_size(bytes_max).max_encoding_message_size(bytes_max);
     for encoding in [CompressionEncoding::Gzip, CompressionEncoding::Zstd] {
         services.records = services.records.accept_compressed(encoding).send_compressed(encoding);
         services.admin = services.admin.accept_compressed(encoding).send_compressed(encoding);

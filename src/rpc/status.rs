@@ -79,6 +79,32 @@ pub(crate) fn too_many_requests(limit: &'static str, maximum: usize) -> Status {
     from_store(error.with("limit", limit).with("maximum", maximum))
 }
 
+/// There are as many watches as there may be.
+pub(crate) fn too_many_watches(limit: &'static str, maximum: u64) -> Status {
+    let error = Error::new(
+        ErrorKind::Exhausted,
+        ErrorReason::TooManyWatches,
+        format!("there are {maximum} {limit} already: end one, or try again in a moment"),
+    );
+    from_store(error.with("limit", limit).with("maximum", maximum))
+}
+
+/// A watch's client took nothing for too long.
+pub(crate) fn watch_stalled(revision: u64) -> Status {
+    let error = Error::new(
+        ErrorKind::Aborted,
+        ErrorReason::WatchStalled,
+        format!("nothing was taken from this watch for ten minutes: watch again with after_revision {revision}"),
+    );
+    from_store(error.with("revision", revision))
+}
+
+/// A stream's client took nothing for too long.
+pub(crate) fn answer_not_taken(limit: Duration) -> Status {
+    let text = format!("nothing was taken from this stream for {} s: send again what has no answer", limit.as_secs());
+    from_store(Error::new(ErrorKind::Unavailable, ErrorReason::Deadline, text))
+}
+
 /// A request is bigger than it may be. `actual` is unknown where the transport stopped reading.
 pub(crate) fn limit_exceeded(limit: &'static str, maximum: u64, actual: Option<u64>) -> Status {
     let has = actual.map(|actual| format!(", this has {actual}")).unwrap_or_default();
@@ -115,9 +141,14 @@ pub(crate) fn unimplemented(sentence: impl Into<String>) -> Status {
 }
 
 /// What tonic says by itself, in our words where the contract has a reason for it. Most of it has none and stays.
+///
+/// A message over tonic's limit is `OUT_OF_RANGE` there, and `RESOURCE_EXHAUSTED` if it was compressed, which clients would
+/// send again and again. Ours always have details.
 pub(crate) fn from_tonic(status: &Status, decode_bytes_max: usize) -> Option<Status> {
     match status.code() {
-        Code::OutOfRange if status.details().is_empty() => Some(limit_exceeded("request.bytes", decode_bytes_max as u64, None)),
+        Code::OutOfRange | Code::ResourceExhausted if status.details().is_empty() => {
+            Some(limit_exceeded("request.bytes", decode_bytes_max as u64, None))
+        }
         _ => None,
     }
 }

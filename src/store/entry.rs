@@ -10,8 +10,8 @@ use prost::Message;
 use super::error::{Error, ErrorKind, Result};
 use crate::{
     engine,
-    model::{Kind, schema},
-    proto::{self, ChangeKind, ErrorReason},
+    model::{Kind, schema, wire},
+    proto::{self, ChangeKind, ErrorReason, Transition},
 };
 
 /// Number of the data format. A folder with a greater one is refused; a smaller one is upgraded by rebuilding the state.
@@ -106,7 +106,7 @@ pub(crate) struct Changed {
     pub(crate) redirect_target: Option<String>,
     /// Numbers of the top-level fields that differ from the revision before.
     #[prost(uint32, repeated, tag = "7")]
-    pub(crate) changed_fields: Vec<u32>,
+    pub(crate) fields: Vec<u32>,
 }
 
 /// What a mutation came to.
@@ -179,21 +179,42 @@ impl Changed {
         Ok(format!("{}/{}", self.kind()?.collection(), self.id))
     }
 
-    /// The change as the contract has it.
-    pub(crate) fn to_proto(&self, revision: u64) -> Result<proto::Change> {
+    /// Whether the record exists afterwards.
+    pub(crate) fn is_live(&self) -> bool {
+        !matches!(ChangeKind::try_from(self.change), Ok(ChangeKind::Deleted | ChangeKind::Merged | ChangeKind::Erased))
+    }
+
+    /// The change as the contract's `Change`, around the record's bytes as they are.
+    fn encode(&self, revision: u64, transition: Transition) -> Result<Vec<u8>> {
         let kind = self.kind()?;
-        Ok(proto::Change {
+        let head = proto::Change {
             name: self.name()?,
             kind: self.change,
             revision: revision.cast_signed(),
             previous_revision: self.previous_revision.cast_signed(),
-            record: record(kind, &self.record)?,
-            changed_fields: field_names(kind, &self.changed_fields),
-            redirect_target: self.redirect_target.clone().unwrap_or_default(),
             ..Default::default()
-        })
+        };
+        let tail = proto::Change {
+            changed_fields: field_names(kind, &self.fields),
+            redirect_target: self.redirect_target.clone().unwrap_or_default(),
+            transition: transition.into(),
+            ..Default::default()
+        };
+        let mut change = head.encode_to_vec();
+        if !self.record.is_empty() {
+            let mut record = Vec::with_capacity(self.record.len() + 8);
+            wire::put_bytes(kind as u32, &self.record, &mut record);
+            wire::put_bytes(CHANGE_RECORD, &record, &mut change);
+        }
+        tail.encode_raw(&mut change);
+        Ok(change)
     }
 }
+
+/// Number of `Change.record`.
+const CHANGE_RECORD: u32 = 5;
+/// Number of `Commit.changes`.
+const COMMIT_CHANGES: u32 = 6;
 
 /// A record's bytes as the contract's `Record`; none where there are none.
 pub(crate) fn record(kind: Kind, bytes: &[u8]) -> Result<Option<proto::Record>> {
@@ -213,16 +234,27 @@ pub(crate) fn field_names(kind: Kind, numbers: &[u32]) -> Vec<String> {
 }
 
 impl Committed {
-    /// The commit as the contract has it.
-    pub(crate) fn to_proto(&self) -> Result<proto::Commit> {
-        Ok(proto::Commit {
+    /// The commit as the contract's `Commit`, with all its changes.
+    pub(crate) fn encode(&self) -> Result<Bytes> {
+        let all: Vec<_> = self.changes.iter().map(|change| (change, Transition::Unspecified)).collect();
+        self.encode_with(&all)
+    }
+
+    /// The commit as the contract's `Commit`, with these of its changes. Records are not decoded: a commit may be large.
+    pub(crate) fn encode_with(&self, changes: &[(&Changed, Transition)]) -> Result<Bytes> {
+        let head = proto::Commit {
             revision: self.revision.cast_signed(),
             commit_time: Some(timestamp(self.commit_time_us)),
             author: self.asked.caller.clone(),
             request_id: self.asked.request_id.clone(),
             annotations: self.annotations.clone(),
-            changes: self.changes.iter().map(|change| change.to_proto(self.revision)).collect::<Result<_>>()?,
-        })
+            changes: Vec::new(),
+        };
+        let mut commit = head.encode_to_vec();
+        for (change, transition) in changes {
+            wire::put_bytes(COMMIT_CHANGES, &change.encode(self.revision, *transition)?, &mut commit);
+        }
+        Ok(commit.into())
     }
 
     /// What whoever sent it was answered.
@@ -278,4 +310,49 @@ pub(crate) fn timestamp(time_us: i64) -> prost_types::Timestamp {
 /// The contract's timestamp in whole microseconds since the epoch, rounded down.
 pub(crate) fn micros(time: &prost_types::Timestamp) -> i64 {
     time.seconds.saturating_mul(1_000_000).saturating_add(i64::from(time.nanos.clamp(0, 999_999_999)) / 1000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_commit_around_encoded_records_is_the_commit_that_the_contract_has() {
+        let event = proto::Event { name: "events/e".into(), title: "t".into(), ..Default::default() };
+        let changed = |change: ChangeKind, record: &proto::Event, redirect: Option<&str>| Changed {
+            kind: Kind::Event as u32,
+            id: "e".into(),
+            change: change.into(),
+            previous_revision: 3,
+            record: record.encode_to_vec().into(),
+            redirect_target: redirect.map(str::to_owned),
+            fields: vec![schema::LABELS, 16],
+        };
+        let commit = Committed {
+            revision: 7,
+            commit_time_us: 1_700_000_000_000_001,
+            asked: Asked { caller: "anonymous".into(), request_id: "r".into(), content_hash: Bytes::new() },
+            annotations: [("model".to_owned(), "m".to_owned())].into(),
+            changes: vec![
+                changed(ChangeKind::Updated, &event, None),
+                changed(ChangeKind::Merged, &event, Some("events/f")),
+                changed(ChangeKind::Erased, &proto::Event::default(), None),
+            ],
+            results: Vec::new(),
+        };
+        let shown: Vec<_> = commit.changes.iter().map(|change| (change, Transition::Stayed)).collect();
+        let decoded = proto::Commit::decode(commit.encode_with(&shown).unwrap()).unwrap();
+        assert_eq!((decoded.revision, decoded.author.as_str(), decoded.changes.len()), (7, "anonymous", 3));
+        assert_eq!(decoded.commit_time, Some(timestamp(1_700_000_000_000_001)));
+        let [updated, merged, erased] = decoded.changes.as_slice() else { panic!("{decoded:?}") };
+        assert_eq!(updated.record, Some(event.clone().into()));
+        assert_eq!(updated.changed_fields, ["labels", "title"]);
+        assert_eq!(
+            (updated.name.as_str(), updated.kind(), updated.transition()),
+            ("events/e", ChangeKind::Updated, Transition::Stayed)
+        );
+        assert_eq!((updated.revision, updated.previous_revision), (7, 3));
+        assert_eq!((merged.redirect_target.as_str(), merged.record.is_some()), ("events/f", true));
+        assert_eq!(erased.record, None);
+    }
 }

@@ -92,8 +92,8 @@ impl Error {
 
     /// Adds a variable of the message.
     #[must_use]
-    pub fn with(mut self, key: &'static str, value: impl ToString) -> Self {
-        self.metadata.push((key, value.to_string()));
+    pub fn with(mut self, key: &'static str, value: impl fmt::Display) -> Self {
+        self.metadata.push((key, format!("{value}")));
         self
     }
 

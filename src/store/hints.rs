@@ -8,12 +8,17 @@ use std::sync::LazyLock;
 use prost_reflect::{Kind as FieldKind, MessageDescriptor};
 
 use super::keys::{self, IndexKey};
-use crate::model::{Index, Kind, Name, Part, schema::Schema, wire, words::words};
+use crate::model::{
+    Index, Kind, Name, Part,
+    schema::{Reference, Schema},
+    wire,
+    words::words,
+};
 
 /// Field number of `Attribution.role`.
-const ATTRIBUTION_ROLE: u32 = 3;
+pub(crate) const ATTRIBUTION_ROLE: u32 = 3;
 /// Number of `ATTRIBUTION_ROLE_ORIGIN`.
-const ORIGIN: u64 = 1;
+pub(crate) const ORIGIN: u64 = 1;
 
 /// An index with its paths resolved to field numbers.
 #[derive(Debug)]
@@ -96,7 +101,10 @@ pub(crate) fn hints(kind: Kind, id: &str, record: &[u8]) -> Vec<Vec<u8>> {
         let mut prefixes = vec![IndexKey::new(kind, index.index.number)];
         for (at, part) in index.parts.iter().enumerate() {
             let last = at + 1 == index.parts.len();
-            prefixes = prefixes.into_iter().flat_map(|prefix| with_part(&prefix, part, record, last)).collect();
+            prefixes = prefixes
+                .into_iter()
+                .flat_map(|prefix| with_part(&prefix, part, record, Place { first: at == 0, last }))
+                .collect();
         }
         hints.extend(prefixes.into_iter().map(|prefix| prefix.entry(id)));
     }
@@ -108,8 +116,18 @@ pub(crate) fn hints(kind: Kind, id: &str, record: &[u8]) -> Vec<Vec<u8>> {
     hints
 }
 
+/// Where a part stands in its index.
+#[derive(Clone, Copy)]
+struct Place {
+    first: bool,
+    last: bool,
+}
+
 /// The key so far, continued with every value of a part.
-fn with_part(prefix: &IndexKey, part: &HintPart, record: &[u8], last: bool) -> Vec<IndexKey> {
+///
+/// A part that is not the first has an entry for unset, so that the parts before it find every record that has them; so has
+/// a single time at the end, which serves an order.
+fn with_part(prefix: &IndexKey, part: &HintPart, record: &[u8], place: Place) -> Vec<IndexKey> {
     let mut keys = Vec::new();
     match part {
         HintPart::Text(path) => wire::visit_values(record, &path.numbers, &mut |value| {
@@ -129,7 +147,7 @@ fn with_part(prefix: &IndexKey, part: &HintPart, record: &[u8], last: bool) -> V
                 let (seconds, nanos) = value.timestamp();
                 keys.push(prefix.clone().time(seconds, nanos));
             });
-            if keys.is_empty() && last && !path.many {
+            if keys.is_empty() && place.last && !path.many {
                 keys.push(prefix.clone().unset());
             }
         }
@@ -141,14 +159,16 @@ fn with_part(prefix: &IndexKey, part: &HintPart, record: &[u8], last: bool) -> V
             }
         }
     }
+    if keys.is_empty() && !place.first {
+        keys.push(prefix.clone().unset());
+    }
     keys
 }
 
 /// Every reference that a record holds: the field's path, whether it stands at the origin of an attribution, the name.
 pub(crate) fn for_each_reference(schema: &Schema, record: &[u8], visit: &mut dyn FnMut(&[u32], bool, Name)) {
     for reference in &schema.references {
-        let in_attribution =
-            matches!(reference.names.as_slice(), [.., hop, field] if hop == "attribution" && field == "actors");
+        let in_attribution = tells_origin(reference);
         wire::visit_texts(record, &reference.path, &mut |positions, text| {
             if let Ok(target) = text.parse() {
                 let origin = in_attribution && is_origin(record, &reference.path, positions);
@@ -156,6 +176,11 @@ pub(crate) fn for_each_reference(schema: &Schema, record: &[u8], visit: &mut dyn
             }
         });
     }
+}
+
+/// Whether the keys of a reference tell who stands at the origin of an attribution.
+pub(crate) fn tells_origin(reference: &Reference) -> bool {
+    matches!(reference.names.as_slice(), [.., hop, field] if hop == "attribution" && field == "actors")
 }
 
 /// Whether the hop that holds a reference is the first, or says that it is the origin.

@@ -1,14 +1,17 @@
 //! What the writer and the readers of a store share: head, condition, and the times that were promised.
 
 use std::sync::{
-    Condvar, Mutex, MutexGuard, PoisonError,
+    Arc, Condvar, Mutex, MutexGuard, PoisonError,
     atomic::{AtomicBool, AtomicU64, Ordering},
     mpsc,
 };
 
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, watch};
+
 use super::{
     Condition, Options,
     error::{Error, ErrorKind, Result},
+    feed::{Published, Recent},
     replay::Meta,
     writer::Job,
 };
@@ -16,16 +19,30 @@ use crate::{engine::Engine, proto::ErrorReason};
 
 /// Shared by all handles on a store and its writer.
 pub(super) struct Inner {
-    pub(super) engine: std::sync::Arc<dyn Engine>,
+    pub(super) engine: Arc<dyn Engine>,
     pub(super) options: Options,
     /// The newest revision that can be read. Moves when its keys are in place.
     head: AtomicU64,
     /// Whether reads are answered; `condition` says why not.
     readable: AtomicBool,
+    /// How often reads stopped being answered. A read during which that happened may have seen a state without its keys.
+    interruptions: AtomicU64,
     shared: Mutex<Shared>,
     /// Told when `shared` changes.
     changed: Condvar,
-    jobs: Mutex<Option<mpsc::SyncSender<Job>>>,
+    /// Unbounded; `places` bounds the commits in it.
+    jobs: Mutex<Option<mpsc::Sender<Job>>>,
+    places: Arc<Semaphore>,
+    /// Wakes feeds.
+    published: watch::Sender<Published>,
+    /// What feeds read lately.
+    pub(super) recent: Recent,
+}
+
+/// A place in the queue of commits, given back when the commit is answered.
+#[derive(Debug)]
+pub(super) struct Place {
+    _permit: OwnedSemaphorePermit,
 }
 
 struct Shared {
@@ -41,12 +58,15 @@ struct Shared {
 }
 
 impl Inner {
-    pub(super) fn new(engine: std::sync::Arc<dyn Engine>, options: Options, jobs: mpsc::SyncSender<Job>) -> Self {
+    pub(super) fn new(engine: Arc<dyn Engine>, options: Options, jobs: mpsc::Sender<Job>) -> Self {
+        let places = usize::try_from(options.limits.queue_commits).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
         Self {
             engine,
             options,
+            places: Arc::new(Semaphore::new(places)),
             head: AtomicU64::new(0),
             readable: AtomicBool::new(false),
+            interruptions: AtomicU64::new(0),
             shared: Mutex::new(Shared {
                 condition: Condition::Rebuilding { done: 0, total: 0 },
                 refused: None,
@@ -56,6 +76,8 @@ impl Inner {
             }),
             changed: Condvar::new(),
             jobs: Mutex::new(Some(jobs)),
+            published: watch::Sender::new(Published::default()),
+            recent: Recent::default(),
         }
     }
 
@@ -77,9 +99,23 @@ impl Inner {
         self.lock().meta.clone()
     }
 
-    /// The oldest revision that can be read.
-    pub(super) fn meta_oldest_revision(&self) -> u64 {
-        self.lock().meta.oldest_revision
+    /// A revision that can be read, or read on from.
+    pub(super) fn check_revision(&self, revision: u64) -> Result<u64> {
+        let head = self.head();
+        if revision > head {
+            let text = format!("revision {revision} is not reached: the newest is {head}; read that, or wait");
+            return Err(Error::new(ErrorKind::OutOfRange, ErrorReason::RevisionInFuture, text)
+                .with("revision", revision)
+                .with("head_revision", head));
+        }
+        let oldest = self.lock().meta.oldest_revision;
+        if revision < oldest {
+            let text = format!("revision {revision} was compacted: the oldest that can be read is {oldest}");
+            return Err(Error::new(ErrorKind::OutOfRange, ErrorReason::RevisionCompacted, text)
+                .with("revision", revision)
+                .with("oldest_revision", oldest));
+        }
+        Ok(revision)
     }
 
     /// Waits until the store answers reads, or says why it never will.
@@ -95,6 +131,31 @@ impl Inner {
                 Condition::Closed => return Err(Error::shutting_down()),
             }
         }
+    }
+
+    /// Runs a read of the state. The answer is discarded where the state failed or was reset meanwhile.
+    pub(super) fn read<T>(&self, read: impl FnOnce() -> Result<T>) -> Result<T> {
+        let interruptions = self.interruptions.load(Ordering::Acquire);
+        self.check_readable()?;
+        let outcome = read();
+        if let Err(error) = &outcome
+            && error.reason == ErrorReason::StoreRebuilding
+            && self.readable.load(Ordering::Acquire)
+        {
+            self.rebuilding(0, self.meta().sequence);
+            // A writer that has ended rebuilds nothing.
+            drop(self.send(Job::Rebuild));
+        }
+        if self.interruptions.load(Ordering::Acquire) == interruptions {
+            outcome
+        } else {
+            self.check_readable().and(Err(Error::rebuilding(0, 0)))
+        }
+    }
+
+    /// Whether the state failed under a reader.
+    pub(super) fn wants_rebuild(&self) -> bool {
+        matches!(self.lock().condition, Condition::Rebuilding { .. })
     }
 
     /// An error unless reads are answered.
@@ -126,7 +187,14 @@ impl Inner {
         shared.meta = meta.clone();
         self.head.store(meta.revision, Ordering::Release);
         drop(shared);
+        let published = Published { sequence: meta.sequence, revision: meta.revision };
+        self.published.send_if_modified(|last| std::mem::replace(last, published) != published);
         self.changed.notify_all();
+    }
+
+    /// How far the log can be read, and a wake-up when that moves.
+    pub(super) fn subscribe(&self) -> watch::Receiver<Published> {
+        self.published.subscribe()
     }
 
     /// Takes over the promise about times that an earlier process made.
@@ -186,29 +254,46 @@ impl Inner {
 
     fn set(&self, condition: Condition) {
         let mut shared = self.lock();
-        self.readable.store(condition == Condition::Serving, Ordering::Release);
+        let readable = condition == Condition::Serving;
+        if self.readable.swap(readable, Ordering::AcqRel) && !readable {
+            self.interruptions.fetch_add(1, Ordering::AcqRel);
+        }
         shared.condition = condition;
         drop(shared);
         self.changed.notify_all();
     }
 
-    /// Queues a job for the writer.
-    pub(super) fn send(&self, job: Job) -> Result<()> {
-        let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
-        match jobs.as_ref().map(|jobs| jobs.try_send(job)) {
-            Some(Ok(())) => Ok(()),
-            Some(Err(mpsc::TrySendError::Full(_))) => {
+    /// A place in the queue of commits. An error where there is none: the same request can be sent again in a moment.
+    pub(super) fn place(&self) -> Result<Place> {
+        match Arc::clone(&self.places).try_acquire_owned() {
+            Ok(place) => Ok(Place { _permit: place }),
+            Err(TryAcquireError::NoPermits) => {
                 let maximum = self.options.limits.queue_commits;
                 let text = format!("{maximum} commits wait already: send the same request again in a moment");
                 Err(Error::new(ErrorKind::Exhausted, ErrorReason::TooManyRequests, text)
                     .with("limit", "commit.queue")
                     .with("maximum", maximum))
             }
-            Some(Err(mpsc::TrySendError::Disconnected(_))) | None => Err(Error::shutting_down()),
+            Err(TryAcquireError::Closed) => Err(Error::shutting_down()),
         }
     }
 
-    /// Queues the last job; a full queue is waited for.
+    /// A place in the queue of commits, waited for.
+    pub(super) async fn place_when_free(&self) -> Result<Place> {
+        let place = Arc::clone(&self.places).acquire_owned().await;
+        place.map(|permit| Place { _permit: permit }).map_err(|_| Error::shutting_down())
+    }
+
+    /// Queues a job for the writer.
+    pub(super) fn send(&self, job: Job) -> Result<()> {
+        let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
+        match jobs.as_ref().map(|jobs| jobs.send(job)) {
+            Some(Ok(())) => Ok(()),
+            Some(Err(_)) | None => Err(Error::shutting_down()),
+        }
+    }
+
+    /// Queues the last job: what was queued before is still done.
     pub(super) fn send_close(&self) {
         let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(jobs) = jobs {

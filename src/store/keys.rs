@@ -34,10 +34,10 @@ const RECEIPT: u8 = 0x50;
 
 /// Ends a text inside a key. Less than any byte that a text of a record may hold.
 const END: u8 = 0x00;
-/// Before a value of an index.
-const SET: u8 = 0x01;
+/// Before a value, of an index or a sort.
+pub(crate) const SET: u8 = 0x01;
 /// Instead of a value: unset. Greater than `SET`, so that unset comes last.
-const UNSET: u8 = 0x02;
+pub(crate) const UNSET: u8 = 0x02;
 
 /// Longest text in an index key, in bytes. A longer one is cut: the index then serves equality and prefix with a recheck.
 pub(crate) const INDEX_TEXT_BYTES_MAX: usize = 128;
@@ -139,10 +139,10 @@ impl IndexKey {
         self
     }
 
-    /// Behind every value and before the entry for unset, of the part that follows.
+    /// A part that is encoded already, by [`time_part`].
     #[must_use]
-    pub(crate) fn end_of_values(mut self) -> Self {
-        self.0.push(UNSET);
+    pub(crate) fn part(mut self, part: &[u8]) -> Self {
+        self.0.extend_from_slice(part);
         self
     }
 
@@ -165,8 +165,29 @@ impl IndexKey {
 
 /// The id at the end of an `index` or `reference` key.
 pub(crate) fn last_id(key: &[u8]) -> &str {
-    let Some((length, before)) = key.split_last() else { return "" };
+    let [before @ .., END, length] = key else { return "" };
     text(before.len().checked_sub(usize::from(*length)).and_then(|start| before.get(start..)))
+}
+
+/// The key of one record among the entries of an index or of a reference that share these leading bytes.
+pub(crate) fn entry_under(prefix: &[u8], id: &str) -> Vec<u8> {
+    let mut key = prefix.to_vec();
+    put_last_id(id, &mut key);
+    key
+}
+
+/// An instant as a part of an index key; nothing for unset. Sorts as the times do, unset last.
+pub(crate) fn time_part(time: Option<(i64, i32)>) -> Vec<u8> {
+    let Some((seconds, nanos)) = time else { return vec![UNSET] };
+    let mut part = vec![SET];
+    put_time(seconds, nanos, &mut part);
+    part
+}
+
+/// The part of an index key that [`time_part`] made and that follows these many bytes.
+pub(crate) fn time_part_at(key: &[u8], start: usize) -> Option<&[u8]> {
+    let length = if *key.get(start)? == UNSET { 1 } else { 1 + TIME_BYTES };
+    key.get(start..start + length)
 }
 
 /// One record's reference to another. `origin`: it stands in the first hop of an attribution, or in one with the role ORIGIN.
@@ -198,7 +219,8 @@ fn reference_target(target: &Name) -> Vec<u8> {
     key
 }
 
-fn reference_field(target: &Name, from: Kind, path: &[u32], origin: bool) -> Vec<u8> {
+/// What the keys of all references to a record from one field of one kind begin with.
+pub(crate) fn reference_field(target: &Name, from: Kind, path: &[u32], origin: bool) -> Vec<u8> {
     let mut key = reference_target(target);
     key.push(from as u8);
     key.push(u8::try_from(path.len()).expect("messages of the contract are a few levels deep"));
@@ -242,7 +264,7 @@ pub(crate) fn describe(key: &[u8]) -> String {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
 }
 
 /// Every key there can be.
@@ -269,9 +291,11 @@ fn put_text(text: &str, to: &mut Vec<u8>) {
     to.push(END);
 }
 
-/// The id, then its length, so that it can be read from the end; no id holds a byte so small, so ids sort as they are.
+/// The id, its end, then its length, so that it can be read from the end. The end is less than any byte of an id, so ids sort
+/// as they are; a length alone would not be: 48 is also the digit 0.
 fn put_last_id(id: &str, to: &mut Vec<u8>) {
     to.extend_from_slice(id.as_bytes());
+    to.push(END);
     to.push(u8::try_from(id.len()).expect("an id has at most 63 characters"));
 }
 
@@ -283,6 +307,9 @@ fn put_number(number: u64, to: &mut Vec<u8>) {
         to.push((number >> (7 * group) & 0x7f) as u8);
     }
 }
+
+/// Bytes of a time in a key.
+const TIME_BYTES: usize = 11;
 
 fn put_time(seconds: i64, nanos: i32, to: &mut Vec<u8>) {
     // From year -34844 on: whatever a Timestamp of the contract may hold is positive and below 2^42.
@@ -331,8 +358,31 @@ mod tests {
     #[test]
     fn unset_sorts_behind_every_value() {
         let set = IndexKey::new(Kind::Event, 3).time(253_402_300_799, 0).entry("zzz");
-        assert!(set < IndexKey::new(Kind::Event, 3).end_of_values().bytes());
         assert!(set < IndexKey::new(Kind::Event, 3).unset().entry("a"));
+    }
+
+    #[test]
+    fn entries_of_one_value_sort_by_id_whatever_the_length() {
+        let long = "x".repeat(62);
+        let mut ids: Vec<String> =
+            (40..=62).flat_map(|at| ["", "-", "0", "1", "z"].map(|end| format!("{}{end}", &long[..at]))).collect();
+        ids.sort();
+        ids.dedup();
+        let keys: Vec<_> = ids.iter().map(|id| IndexKey::new(Kind::Event, 1).text("v").entry(id)).collect();
+        assert!(keys.is_sorted());
+        assert!(keys.iter().zip(&ids).all(|(key, id)| last_id(key) == id));
+    }
+
+    #[test]
+    fn a_time_part_is_read_from_the_key_it_stands_in() {
+        for time in [None, Some((-1, 0)), Some((1 << 33, 999_999_999))] {
+            let prefix = IndexKey::new(Kind::Event, 3).text("v");
+            let key = prefix.clone().part(&time_part(time)).entry("e1");
+            assert_eq!(time_part_at(&key, prefix.bytes().len()), Some(time_part(time).as_slice()));
+            assert_eq!(last_id(&key), "e1");
+        }
+        let set = IndexKey::new(Kind::Event, 3).time(5, 7).bytes();
+        assert_eq!(set, IndexKey::new(Kind::Event, 3).part(&time_part(Some((5, 7)))).bytes());
     }
 
     #[test]

@@ -39,6 +39,10 @@ pub struct Limits {
     pub queue_commits: u64,
     /// Commits that share one sync.
     pub group_commits: u64,
+    /// Watches at once.
+    pub watches: u64,
+    /// Watches at once of one caller.
+    pub watches_caller: u64,
     /// Steps along a chain of links when looking for a circle.
     pub circle_steps: u64,
 }
@@ -63,6 +67,8 @@ impl Default for Limits {
             batch_get_names: 1000,
             queue_commits: 4096,
             group_commits: 512,
+            watches: 1000,
+            watches_caller: 100,
             circle_steps: 1000,
         }
     }
@@ -87,6 +93,8 @@ impl Limits {
             ("filter.depth", self.filter_depth),
             ("batch_get.names", self.batch_get_names),
             ("commit.queue", self.queue_commits),
+            ("watches", self.watches),
+            ("watches.caller", self.watches_caller),
             ("links.steps", self.circle_steps),
         ])
     }

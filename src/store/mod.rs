@@ -7,6 +7,7 @@
 
 use std::{
     collections::BTreeMap,
+    fmt,
     future::Future,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
@@ -19,19 +20,21 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use self::{
-    inner::Inner,
+    inner::{Inner, Place},
     mutate::request::Request,
     writer::{Job, Writer},
 };
 use crate::{
     engine::Engine,
     model::Kind,
-    proto::{self, CommitResponse, ErrorReason},
+    proto::{self, CommitResponse},
 };
 
 mod clock;
 mod entry;
 mod error;
+mod export;
+mod feed;
 mod hints;
 mod inner;
 mod keys;
@@ -40,6 +43,8 @@ mod mutate;
 pub mod query;
 mod read;
 mod replay;
+mod selection;
+pub(crate) mod stream;
 mod typed;
 mod verify;
 mod version;
@@ -153,6 +158,12 @@ pub struct Store {
     handle: Arc<Handle>,
 }
 
+impl fmt::Debug for Store {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        to.debug_struct("Store").field("condition", &self.condition()).finish_non_exhaustive()
+    }
+}
+
 /// Ends the writer when the last handle on a store goes.
 struct Handle {
     inner: Arc<Inner>,
@@ -162,7 +173,7 @@ struct Handle {
 impl Store {
     /// Starts a store on an engine and returns at once, whatever has to be replayed first: see [`Self::wait_until_serving`].
     pub fn start(engine: Arc<dyn Engine>, options: Options) -> Result<Self> {
-        let (sender, jobs) = mpsc::sync_channel(usize::try_from(options.limits.queue_commits).unwrap_or(usize::MAX));
+        let (sender, jobs) = mpsc::channel();
         let inner = Arc::new(Inner::new(engine, options, sender));
         let writer = Writer::new(Arc::clone(&inner), jobs);
         let shared = Arc::clone(&inner);
@@ -217,22 +228,34 @@ impl Store {
         self.inner().engine.reads_may_block()
     }
 
-    /// Hands a commit to the writer. From here on it does not depend on the caller: dropping the answer does not undo it.
+    /// Hands a commit to the writer. From here on it does not depend on the caller: dropping the answer does not undo it. A
+    /// full queue is `TOO_MANY_REQUESTS`.
     pub fn submit(&self, caller: &Caller, request: proto::CommitRequest) -> Pending {
-        let (answer, pending) = oneshot::channel();
-        match self.inner().check_writable().and_then(|()| Request::parse(caller, request, self.limits())) {
-            Err(error) => drop(answer.send(Err(error))),
-            Ok(request) if request.validate_only => drop(answer.send(self.validate(request))),
-            Ok(request) => {
-                // A job that could not be queued drops its answer; the error that says why is sent on a channel of its own.
-                if let Err(error) = self.inner().send(Job::Commit { request: Box::new(request), answer }) {
-                    let (answer, pending) = oneshot::channel();
-                    drop(answer.send(Err(error)));
-                    return Pending { answer: pending };
-                }
-            }
+        match self.inner().place() {
+            Ok(place) => self.submit_at(place, caller, request),
+            Err(error) => Pending::ready(Err(error)),
         }
-        Pending { answer: pending }
+    }
+
+    /// As [`Self::submit`], but waits for a place in the queue: for streams, whose sender is held up by flow control.
+    pub(crate) async fn submit_when_free(&self, caller: &Caller, request: proto::CommitRequest) -> Pending {
+        match self.inner().place_when_free().await {
+            Ok(place) => self.submit_at(place, caller, request),
+            Err(error) => Pending::ready(Err(error)),
+        }
+    }
+
+    fn submit_at(&self, place: Place, caller: &Caller, request: proto::CommitRequest) -> Pending {
+        let request = match self.inner().check_writable().and_then(|()| Request::parse(caller, request, self.limits())) {
+            Err(error) => return Pending::ready(Err(error)),
+            Ok(request) if request.validate_only => return Pending::ready(self.validate(request)),
+            Ok(request) => Box::new(request),
+        };
+        let (answer, pending) = oneshot::channel();
+        match self.inner().send(Job::Commit { request, answer, place }) {
+            Ok(()) => Pending { answer: pending },
+            Err(error) => Pending::ready(Err(error)),
+        }
     }
 
     /// Commits and waits for the answer, as [`Caller::anonymous`].
@@ -240,20 +263,10 @@ impl Store {
         self.submit(&Caller::anonymous(), request).wait()
     }
 
-    /// Runs a read. Where the state fails under it, the writer is told to rebuild.
+    /// Runs a read of the state.
     fn read<T>(&self, read: impl FnOnce(&Inner) -> Result<T>) -> Result<T> {
         let inner = self.inner();
-        inner.check_readable()?;
-        let outcome = read(inner);
-        if let Err(error) = &outcome
-            && error.reason == ErrorReason::StoreRebuilding
-            && inner.check_readable().is_ok()
-        {
-            inner.rebuilding(0, inner.meta().sequence);
-            // The queue is full or the writer gone: then whoever comes next tells it.
-            drop(inner.send(Job::Rebuild));
-        }
-        outcome
+        inner.read(|| read(inner))
     }
 
     /// Stops: what was submitted is committed and answered, then the engine is closed. Later calls fail.
@@ -292,6 +305,14 @@ pub struct Pending {
 }
 
 impl Pending {
+    /// An answer that is there already.
+    fn ready(outcome: Result<CommitResponse>) -> Self {
+        let (sender, answer) = oneshot::channel();
+        // The receiver is right here.
+        drop(sender.send(outcome));
+        Self { answer }
+    }
+
     /// Blocks this thread until the answer is there. Must not be called from an async task.
     pub fn wait(self) -> Result<proto::CommitResponse> {
         self.answer.blocking_recv().unwrap_or_else(|_| Err(Error::shutting_down()))

@@ -15,7 +15,7 @@ use super::{
     error::{Error, ErrorKind, Result},
     inner::Inner,
     mutate::{self, Outcome, request::Request},
-    query::{self, token},
+    query::{self, page_size, token},
     version::Version,
     view::View,
     writer::{Job, new_id},
@@ -54,29 +54,29 @@ impl Store {
     /// A page of the records of a kind.
     pub fn list_encoded(&self, kind: Kind, request: &proto::ListRecordsRequest) -> Result<Page> {
         self.read(|inner| {
-            let position = match request.page_token.as_str() {
-                "" => None,
-                text => Some(token::decode(text, kind, request)?),
-            };
-            let revision = match &position {
-                Some(position) => check_revision(inner, position.revision)?,
+            let token = token::decode(kind, request)?;
+            let revision = match &token {
+                Some(token) => inner.check_revision(token.revision)?,
                 None => as_of(inner, request.as_of_revision, request.as_of_time.as_ref())?,
             };
             let deadline = std::time::Instant::now() + Duration::from_millis(inner.options.limits.page_ms);
             let is_late = || std::time::Instant::now() >= deadline;
-            let page = query::list(&view(inner, revision), kind, request, position.as_ref(), &inner.options.limits, &is_late)?;
+            let position = token.as_ref().map(|token| &token.position);
+            let page = query::list(&view(inner, revision), kind, request, position, &inner.options.limits, &is_late)?;
             // What was compacted while it was read may be missing rows.
-            check_revision(inner, revision)?;
+            inner.check_revision(revision)?;
             Ok(page)
         })
     }
 
     /// How a list would be read: which index, in which order, what is checked on each row. Text for people.
     pub fn explain(&self, kind: Kind, request: &proto::ListRecordsRequest) -> Result<String> {
-        self.read(|inner| {
-            let revision = as_of(inner, request.as_of_revision, request.as_of_time.as_ref())?;
-            query::explain(&view(inner, revision), kind, request, &inner.options.limits)
-        })
+        query::explain(kind, request, self.limits())
+    }
+
+    /// The revision that a read at a revision or time would read at.
+    pub(super) fn revision_as_of(&self, revision: i64, time: Option<&Timestamp>) -> Result<u64> {
+        self.read(|inner| as_of(inner, revision, time))
     }
 
     /// Many records by name.
@@ -128,12 +128,12 @@ impl Store {
     /// The revisions of one record, newest first.
     pub fn list_revisions(&self, request: &proto::ListRevisionsRequest) -> Result<proto::ListRevisionsResponse> {
         let name = parse_name(&request.name, None)?;
-        let size = page_size(request.page_size, &self.inner().options.limits)?;
+        let size = page_size(request.page_size, self.limits())?;
         self.read(|inner| {
             let mut view = view(inner, inner.head());
             if !request.page_token.is_empty() {
                 // The position is the revision of the oldest change that was sent.
-                view.revision = token::decode_revision(&request.page_token, &request.name)?.saturating_sub(1);
+                view.revision = token::decode_revision(request)?.saturating_sub(1);
             }
             let mut response = proto::ListRevisionsResponse::default();
             let mut bytes = 0;
@@ -143,9 +143,9 @@ impl Store {
             }
             while let Some(version) = next {
                 bytes += version.record.len() as u64 + CHANGE_FRAME_BYTES;
-                let full = response.changes.len() as u64 >= size || bytes > inner.options.limits.response_bytes;
+                let full = response.changes.len() >= size || bytes > inner.options.limits.response_bytes;
                 if full && let Some(last) = response.changes.last() {
-                    response.next_page_token = token::encode_revision(last.revision.cast_unsigned(), &request.name);
+                    response.next_page_token = token::encode_revision(request, last.revision.cast_unsigned());
                     break;
                 }
                 let before = view.version_before(name.kind(), name.id(), version.revision)?;
@@ -156,15 +156,15 @@ impl Store {
         })
     }
 
-    /// One commit whole.
-    pub fn get_commit(&self, revision: i64) -> Result<proto::Commit> {
+    /// One commit whole, encoded as the contract's `Commit`.
+    pub fn get_commit_encoded(&self, revision: i64) -> Result<Bytes> {
         let Some(wanted) = u64::try_from(revision).ok().filter(|revision| *revision > 0) else {
             return Err(Error::field("revision", "is required and counts from 1"));
         };
         self.read(|inner| {
-            check_revision(inner, wanted)?;
+            inner.check_revision(wanted)?;
             match logged_commit(inner, wanted)? {
-                Some(commit) => commit.to_proto(),
+                Some(commit) => commit.encode(),
                 None => Err(engine::Error::Corrupt(format!("the log has no revision {wanted}")).into()),
             }
         })
@@ -258,29 +258,10 @@ fn as_of(inner: &Inner, revision: i64, time: Option<&Timestamp>) -> Result<u64> 
         (0, Some(time)) => as_of_time(inner, time),
         (_, Some(_)) => Err(Error::field("as_of_time", "set as_of_revision or as_of_time, not both")),
         (revision, None) => match u64::try_from(revision) {
-            Ok(revision) => check_revision(inner, revision),
+            Ok(revision) => inner.check_revision(revision),
             Err(_) => Err(Error::field("as_of_revision", "a revision is never negative; 0 reads the newest")),
         },
     }
-}
-
-/// A revision that can be read.
-fn check_revision(inner: &Inner, revision: u64) -> Result<u64> {
-    let head = inner.head();
-    if revision > head {
-        let text = format!("revision {revision} is not reached: the newest is {head}; read that, or wait");
-        return Err(Error::new(ErrorKind::OutOfRange, ErrorReason::RevisionInFuture, text)
-            .with("revision", revision)
-            .with("head_revision", head));
-    }
-    let oldest = inner.meta_oldest_revision();
-    if revision < oldest {
-        let text = format!("revision {revision} was compacted: the oldest that can be read is {oldest}");
-        return Err(Error::new(ErrorKind::OutOfRange, ErrorReason::RevisionCompacted, text)
-            .with("revision", revision)
-            .with("oldest_revision", oldest));
-    }
-    Ok(revision)
 }
 
 /// The last revision made at or before a time. Promises that no later commit gets a time up to it.
@@ -319,16 +300,7 @@ fn as_of_time(inner: &Inner, time: &Timestamp) -> Result<u64> {
             entries.first().map_or(0, |entry| entry.revision)
         }
     };
-    check_revision(inner, revision)
-}
-
-/// A page size within its bounds.
-pub(super) fn page_size(page_size: i32, limits: &super::Limits) -> Result<u64> {
-    match u64::try_from(page_size) {
-        Ok(0) => Ok(limits.page_size_default),
-        Ok(size) => Ok(size.min(limits.page_size)),
-        Err(_) => Err(Error::field("page_size", format!("is negative: use 1 to {}, or 0 for the default", limits.page_size))),
-    }
+    inner.check_revision(revision)
 }
 
 fn parse_name(text: &str, kind: Option<Kind>) -> Result<Name> {

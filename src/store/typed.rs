@@ -2,6 +2,8 @@
 //!
 //! Knows the store's encoded reads and the six types. Must not know how either is done.
 
+use prost::Message as _;
+
 use super::{Error, Result, Store};
 use crate::{model::TypedRecord, proto};
 
@@ -38,6 +40,12 @@ impl Store {
         decode(&encoded)
     }
 
+    /// One commit whole: who made it, when, and every change in it.
+    pub fn get_commit(&self, revision: i64) -> Result<proto::Commit> {
+        let encoded = self.get_commit_encoded(revision)?;
+        proto::Commit::decode(encoded).map_err(|error| Error::internal(format!("a logged commit cannot be decoded: {error}")))
+    }
+
     /// A page of the records that match a filter. All pages of a list are read at one revision.
     ///
     /// ```
@@ -59,6 +67,5 @@ impl Store {
 }
 
 fn decode<T: TypedRecord>(encoded: &[u8]) -> Result<T> {
-    T::decode(encoded)
-        .map_err(|error| Error::internal(format!("a stored {} cannot be decoded: {error}", T::KIND.singular())))
+    T::decode(encoded).map_err(|error| Error::internal(format!("a stored {} cannot be decoded: {error}", T::KIND.singular())))
 }

@@ -114,7 +114,9 @@ impl Head {
             self.inline
         } else {
             let mut whole = self.inline.to_vec();
-            pieces.iter().for_each(|piece| whole.extend_from_slice(piece));
+            for piece in pieces {
+                whole.extend_from_slice(piece);
+            }
             whole.into()
         };
         Version { revision: self.revision, change: self.change, redirect: self.redirect, record }

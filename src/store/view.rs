@@ -99,12 +99,17 @@ impl<'a> View<'a> {
         Err(Error::internal(format!("{name} starts more than {REDIRECTS_MAX} redirects")))
     }
 
-    /// A name's target and every name that redirects to it: what a reference may be stored as. The name itself where it leads
-    /// nowhere.
+    /// A name, its target and every name that redirects to it, sorted: what a reference may be stored as. An erased target
+    /// does not know any more who redirects to it.
     pub(crate) fn names_of(&self, name: &Name) -> Result<Vec<Name>> {
-        let Some(resolved) = self.resolve(name)? else { return Ok(vec![name.clone()]) };
-        let merged = wire::texts(&resolved.version.record, schema::MERGED_NAMES).filter_map(|name| name.parse().ok());
-        Ok(std::iter::once(resolved.name.clone()).chain(merged).collect())
+        let mut names = vec![name.clone()];
+        if let Some(resolved) = self.resolve(name)? {
+            names.extend(wire::texts(&resolved.version.record, schema::MERGED_NAMES).filter_map(|name| name.parse().ok()));
+            names.push(resolved.name);
+        }
+        names.sort_unstable();
+        names.dedup();
+        Ok(names)
     }
 
     /// Keys and values of a range, in pieces of `limit`, each from where the last ended.

@@ -4,6 +4,7 @@
 
 use std::{
     collections::HashMap,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, mpsc},
     time::Duration,
 };
@@ -14,9 +15,9 @@ use tokio::sync::oneshot;
 use ulid::Ulid;
 
 use super::{
-    Inner,
     entry::{Asked, Changed, Committed, Entry, FORMAT, Founded, Resulted, TimeBound, Unchanged, timestamp},
     error::{Error, ErrorKind, Result},
+    inner::{Inner, Place},
     keys,
     mutate::{self, Outcome, Plan, Planned, request::Request},
     replay::{Meta, Overlay, Receipt},
@@ -39,7 +40,14 @@ const REBUILD_RETRY: Duration = Duration::from_secs(1);
 /// What the writer is asked to do.
 pub(super) enum Job {
     /// Commit, and answer when it is durable and can be read.
-    Commit { request: Box<Request>, answer: oneshot::Sender<Result<CommitResponse>> },
+    Commit {
+        /// What to commit.
+        request: Box<Request>,
+        /// Who waits.
+        answer: oneshot::Sender<Result<CommitResponse>>,
+        /// Its place in the queue, held until it is answered.
+        place: Place,
+    },
     /// Make durable that no later commit gets a time up to this one.
     BoundTime { time_us: i64, answer: oneshot::Sender<Result<()>> },
     /// The state failed under a reader: rebuild it.
@@ -58,7 +66,7 @@ pub(super) struct Writer {
 
 /// An answer that is given once the group it belongs to is durable.
 enum Answer {
-    Commit(oneshot::Sender<Result<CommitResponse>>, Result<CommitResponse>),
+    Commit { to: oneshot::Sender<Result<CommitResponse>>, outcome: Result<CommitResponse>, _place: Place },
     Bound(oneshot::Sender<Result<()>>),
 }
 
@@ -110,21 +118,22 @@ impl Writer {
                 && let Some(job) = jobs.next()
             {
                 match job {
-                    Job::Commit { request, answer } => {
+                    Job::Commit { request, answer, place } => {
                         let outcome = self.decide(&mut group, *request);
-                        group.answers.push(Answer::Commit(answer, outcome));
+                        rebuild |= outcome.as_ref().is_err_and(|error| error.reason == ErrorReason::StoreRebuilding);
+                        group.answers.push(Answer::Commit { to: answer, outcome, _place: place });
                     }
                     Job::BoundTime { time_us, answer } => {
-                        self.bound_time(&mut group, time_us)?;
+                        group.bound_time(time_us)?;
                         group.answers.push(Answer::Bound(answer));
                     }
                     Job::Rebuild => rebuild = true,
                     Job::Close => close = true,
                 }
             }
-            rebuild |= self.finish(group)?;
+            rebuild |= self.finish(group);
         }
-        if rebuild {
+        if rebuild || self.inner.wants_rebuild() {
             self.rebuild()?;
         }
         Ok(!close)
@@ -138,7 +147,11 @@ impl Writer {
         let Self { ids, inner, .. } = self;
         let now_ms = u64::try_from(inner.options.clock.now_us() / 1000).unwrap_or_default();
         let mut new_id = || new_id(ids, now_ms);
-        let plan = mutate::plan(group.overlay.view(), request.work?, &inner.options.limits, &mut new_id)?;
+        // A panic here is a bug that this one request found. Planning changes nothing, so the others are not harmed.
+        let work = request.work?;
+        let plan =
+            catch_unwind(AssertUnwindSafe(|| mutate::plan(group.overlay.view(), work, &inner.options.limits, &mut new_id)))
+                .unwrap_or_else(|_| Err(Error::internal(format!("planning request {} panicked", request.asked.request_id))))?;
         let sequence = Sequence(group.overlay.meta.sequence + 1);
         if plan.changes.is_empty() {
             let unchanged = Unchanged {
@@ -190,20 +203,12 @@ impl Writer {
         Ok(Some(CommitResponse { replayed: true, ..response }))
     }
 
-    fn bound_time(&self, group: &mut Group<'_>, time_us: i64) -> Result<()> {
-        if group.overlay.meta.time_bound_us >= time_us {
-            return Ok(());
-        }
-        let sequence = Sequence(group.overlay.meta.sequence + 1);
-        group.add(sequence, Entry::TimeBound(TimeBound { time_us: time_us + TIME_BOUND_AHEAD_US }), None)
-    }
-
     /// Logs and applies a group, then gives its answers. Gives whether the state failed and must be rebuilt.
-    fn finish(&mut self, group: Group<'_>) -> Result<bool> {
+    fn finish(&mut self, group: Group<'_>) -> bool {
         let Group { overlay, entries, answers, .. } = group;
         if entries.is_empty() {
             answers.into_iter().for_each(Answer::give);
-            return Ok(false);
+            return false;
         }
         let engine = self.inner.engine.as_ref();
         if let Err(error) = engine.append(Sequence(self.meta.sequence), &entries) {
@@ -214,20 +219,23 @@ impl Writer {
             }
             // What was numbered never was.
             self.inner.publish(&self.meta);
-            answers.into_iter().for_each(|answer| answer.fail(&error));
-            return Ok(false);
+            for answer in answers {
+                answer.fail(&error);
+            }
+            return false;
         }
         let (batch, meta) = overlay.into_batch();
         self.meta = meta;
         let applied = engine.apply(batch);
         if let Err(error) = &applied {
-            // The commits stand: they are in the log. Nobody reads until the state holds them again.
+            // The commits stand: they are in the log. Nobody reads until the state holds them again, and head moves then.
             self.inner.rebuilding(0, self.meta.sequence);
             tracing::error!("{error}");
+        } else {
+            self.inner.publish(&self.meta);
         }
-        self.inner.publish(&self.meta);
         answers.into_iter().for_each(Answer::give);
-        Ok(applied.is_err())
+        applied.is_err()
     }
 
     fn rebuild(&mut self) -> Result<()> {
@@ -255,6 +263,15 @@ impl<'a> Group<'a> {
         Self { overlay, entries: Vec::new(), answers: Vec::new(), responses: HashMap::new(), bytes: 0 }
     }
 
+    /// Makes it durable that no later commit gets a time up to this one.
+    fn bound_time(&mut self, time_us: i64) -> Result<()> {
+        if self.overlay.meta.time_bound_us >= time_us {
+            return Ok(());
+        }
+        let sequence = Sequence(self.overlay.meta.sequence + 1);
+        self.add(sequence, Entry::TimeBound(TimeBound { time_us: time_us + TIME_BOUND_AHEAD_US }), None)
+    }
+
     fn add(&mut self, sequence: Sequence, entry: Entry, response: Option<&CommitResponse>) -> Result<()> {
         let body = entry.clone().into_bytes();
         self.overlay.replay_entry(sequence, entry)?;
@@ -272,16 +289,15 @@ impl Answer {
     /// Whoever asked may be gone; the commit stands all the same.
     fn give(self) {
         match self {
-            Self::Commit(to, outcome) => drop(to.send(outcome)),
+            Self::Commit { to, outcome, .. } => drop(to.send(outcome)),
             Self::Bound(to) => drop(to.send(Ok(()))),
         }
     }
 
-    /// The group could not be logged. What was refused for its own sake is told so.
+    /// The group could not be logged. What was refused is told the same: the refusal may rest on a commit of the group.
     fn fail(self, error: &Error) {
         match self {
-            Self::Commit(to, Err(own)) => drop(to.send(Err(own))),
-            Self::Commit(to, Ok(_)) => drop(to.send(Err(error.clone()))),
+            Self::Commit { to, .. } => drop(to.send(Err(error.clone()))),
             Self::Bound(to) => drop(to.send(Err(error.clone()))),
         }
     }
@@ -331,7 +347,7 @@ fn change(planned: Planned, revision: u64, commit_time_us: i64) -> Changed {
         id: planned.name.id().to_owned(),
         change: planned.change.into(),
         previous_revision: planned.before.as_ref().map_or(0, |before| before.revision),
-        changed_fields: planned.changed_fields(),
+        fields: planned.changed_fields(),
         record: stamp(&planned, revision, commit_time_us),
         redirect_target: planned.redirect.map(|target| target.to_string()),
     }
@@ -371,9 +387,13 @@ fn catch_up(inner: &Inner) -> Result<Meta> {
         engine.reset_state()?;
     }
     let mut meta = Overlay::read_meta(engine)?;
-    if meta.sequence > 0 && (meta.format != FORMAT || meta.sequence > head.0) {
-        let (format, state, log) = (meta.format, meta.sequence, head.0);
-        tracing::warn!(format, state, log, "rebuilding the state from the log: it is of another format, or ahead of the log");
+    if meta.sequence > head.0 {
+        // The state is written once the log is durable. So this is no crash: the log's end is damaged and looks like a torn frame.
+        let lost = format!("it ends at entry {}, and the state holds entry {} that was in it", head.0, meta.sequence);
+        return Err(engine::Error::Corrupt(lost).into());
+    }
+    if meta.sequence > 0 && meta.format != FORMAT {
+        tracing::warn!(format = meta.format, "rebuilding the state from the log: it is of another format");
         engine.reset_state()?;
         meta = Meta::default();
     }

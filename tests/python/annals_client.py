@@ -136,11 +136,11 @@ class Failure:
         assert self.code.name in documented.codes, f"{self.reason} came as {self.code.name}: {self.message}"
         missing = documented.keys - self.metadata.keys()
         assert not missing, f"{self.reason} lacks the metadata {sorted(missing)}: {self.metadata}"
-        # A sentence for people: it starts with a word and ends like a sentence.
-        assert len(self.message) > 20 and self.message[-1] in ".!?)\"'", f"not a whole sentence: {self.message!r}"
+        # For people: some words that name the thing, without a full stop, so that they can stand inside another sentence.
+        assert len(self.message.split()) > 2 and self.message[-1] not in ".!? ", f"not a message for people: {self.message!r}"
         if self.reason == "FIELD_INVALID":
             assert self.violations, f"no field violations: {self.message}"
-            assert self.metadata["count"] == str(len(self.violations)), (self.metadata, self.violations)
+            assert int(self.metadata["count"]) == len(self.violations), (self.metadata, self.violations)
             assert all(path and description for path, description in self.violations), self.violations
         if self.reason in ("REFERENCE_NOT_FOUND", "REVISION_MISMATCH"):
             assert self.preconditions, f"no precondition violations: {self.message}"

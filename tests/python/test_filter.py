@@ -268,7 +268,8 @@ REFUSED = [
 def test_a_filter_is_refused(record: Client, collection: str, filter_: str) -> None:
     with fails("FILTER_INVALID", "INVALID_ARGUMENT") as failure:
         record.page(collection, filter=filter_)
-    assert 0 <= int(failure.metadata["position"]) <= len(filter_.encode())
+    # The number of characters before it; all of them at the end.
+    assert 0 <= int(failure.metadata["position"]) <= len(filter_)
     assert failure.metadata["expected"]
 
 
@@ -284,6 +285,10 @@ def test_an_unknown_field_is_answered_with_those_there_are(record: Client) -> No
     assert failure.metadata["position"] == "0"
     assert failure.metadata["found"] == "titel"
     assert all(field in failure.metadata["expected"] for field in ("title", "participants", "external_ids"))
+    # Positions count characters and not bytes.
+    with fails("FILTER_INVALID") as failure:
+        record.page("events", filter='title = "폭풍" AND titel = "x"')
+    assert failure.metadata["position"] == "17"
     with fails("FILTER_INVALID") as failure:
         record.page("events", filter="participants.rolle = RECIPIENT")
     assert all(field in failure.metadata["expected"] for field in ("actor", "role", "side"))

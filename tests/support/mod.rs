@@ -1,5 +1,5 @@
 //! What the tests of the store share: the seed, stores on several engines, requests in few words.
-#![allow(dead_code, missing_docs, clippy::missing_panics_doc)]
+#![allow(dead_code)]
 
 use std::sync::Arc;
 
@@ -12,13 +12,13 @@ use prost::Message;
 use prost_reflect::DynamicMessage;
 
 /// The seed as one request.
-pub fn seed() -> CommitRequest {
+pub(crate) fn seed() -> CommitRequest {
     let json = include_str!("../data/seed/commit.json");
     from_json("annals.v1.CommitRequest", json)
 }
 
 /// A message from proto3 JSON.
-pub fn from_json<T: Message + Default>(name: &str, json: &str) -> T {
+pub(crate) fn from_json<T: Message + Default>(name: &str, json: &str) -> T {
     let descriptor = proto::descriptors().get_message_by_name(name).expect("a message of the contract");
     let mut deserializer = serde_json::Deserializer::from_str(json);
     let message = DynamicMessage::deserialize(descriptor, &mut deserializer).expect("proto3 JSON of the message");
@@ -26,58 +26,63 @@ pub fn from_json<T: Message + Default>(name: &str, json: &str) -> T {
 }
 
 /// A store on a new memory engine.
-pub fn store() -> Store {
+pub(crate) fn store() -> Store {
     store_on(Arc::new(MemoryEngine::new()))
 }
 
 /// A store on an engine, ready.
-pub fn store_on(engine: Arc<dyn Engine>) -> Store {
+pub(crate) fn store_on(engine: Arc<dyn Engine>) -> Store {
     let store = Store::start(engine, Options::default()).expect("a store");
     store.wait_until_serving().expect("a store that serves");
     store
 }
 
 /// A request from mutations in proto3 JSON.
-pub fn request(request_id: &str, mutations: &str) -> CommitRequest {
+pub(crate) fn request(request_id: &str, mutations: &str) -> CommitRequest {
     from_json("annals.v1.CommitRequest", &format!(r#"{{"request_id": "{request_id}", "mutations": [{mutations}]}}"#))
 }
 
 /// The reason of the error that a call must give.
-pub fn reason<T: std::fmt::Debug>(outcome: Result<T, Error>) -> String {
+pub(crate) fn reason<T: std::fmt::Debug>(outcome: Result<T, Error>) -> String {
     outcome.expect_err("an error").reason.as_str_name().trim_start_matches("ERROR_REASON_").to_owned()
 }
 
-pub fn get<T: Message + Default>(store: &Store, name: &str) -> Result<T, Error> {
+pub(crate) fn get<T: Message + Default>(store: &Store, name: &str) -> Result<T, Error> {
     let kind = annals::model::Kind::from_collection(name.split('/').next().unwrap_or_default()).expect("a collection");
     let request = proto::GetRecordRequest { name: name.to_owned(), ..Default::default() };
     store.get_encoded(kind, &request).map(|bytes| T::decode(bytes).expect("an encoded record"))
 }
 
 /// Commits mutations in proto3 JSON under a request id of their own.
-pub fn commit(store: &Store, mutations: &str) -> Result<proto::CommitResponse, Error> {
+pub(crate) fn commit(store: &Store, mutations: &str) -> Result<proto::CommitResponse, Error> {
+    store.commit(fresh_request(mutations))
+}
+
+/// A request from mutations in proto3 JSON, under an id of its own.
+pub(crate) fn fresh_request(mutations: &str) -> CommitRequest {
     use std::sync::atomic::{AtomicU64, Ordering};
     static NEXT: AtomicU64 = AtomicU64::new(1);
-    store.commit(request(&format!("r{}", NEXT.fetch_add(1, Ordering::Relaxed)), mutations))
+    request(&format!("fresh-{}", NEXT.fetch_add(1, Ordering::Relaxed)), mutations)
 }
 
 /// What became of each mutation: "CREATED events/e1".
-pub fn kinds(response: &proto::CommitResponse) -> Vec<String> {
+pub(crate) fn kinds(response: &proto::CommitResponse) -> Vec<String> {
     let word = |result: &proto::MutationResult| result.kind().as_str_name().trim_start_matches("CHANGE_KIND_").to_owned();
     response.results.iter().map(|result| format!("{} {}", word(result), result.name)).collect()
 }
 
 /// The fields that an error names.
-pub fn fields(error: &Error) -> Vec<String> {
+pub(crate) fn fields(error: &Error) -> Vec<String> {
     match &error.details {
         annals::store::Details::Fields(violations) => violations.iter().map(|violation| violation.field.clone()).collect(),
         _ => Vec::new(),
     }
 }
 
-pub fn actor(id: &str) -> String {
+pub(crate) fn actor(id: &str) -> String {
     format!(r#"{{"create": {{"actor": {{"name": "actors/{id}", "display_name": "{id}"}}}}}}"#)
 }
 
-pub fn event(id: &str, more: &str) -> String {
+pub(crate) fn event(id: &str, more: &str) -> String {
     format!(r#"{{"create": {{"event": {{"name": "events/{id}", "title": "{id}"{more}}}}}}}"#)
 }

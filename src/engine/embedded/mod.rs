@@ -7,6 +7,7 @@
 //! ├── MANIFEST                   data format, list of segments
 //! ├── log/000000000001.segment   frames, each a group of entries
 //! ├── state/                     sled: everything in it can be rebuilt from the log
+//! ├── state.bytes                how long sled's file is
 //! └── state.set-aside-<time>/    the last damaged state, for whoever wants to look at it
 //! ```
 //!
@@ -25,6 +26,7 @@ mod audit;
 pub mod disk;
 mod frame;
 mod index;
+mod length;
 mod lock;
 mod log;
 mod manifest;

@@ -21,6 +21,7 @@ use bytes::Bytes;
 use super::{
     audit::{self, Left},
     disk::{Disk, refused},
+    length::{self, LengthNote},
     mark::{Doubt, MarkFile, StateMark},
     stages::{Stages, guarded},
 };
@@ -55,6 +56,8 @@ pub(super) struct State {
     stages: Stages,
     /// `None` while the state is suspect, being reset, or closed. Readers take a reference and let go of the lock.
     current: RwLock<Option<Arc<sled::Db>>>,
+    /// Runs while there is a current sled.
+    length_note: Mutex<Option<LengthNote>>,
     condition: Mutex<Condition>,
     /// Held while the state is reset or closed.
     changing: Mutex<()>,
@@ -72,7 +75,7 @@ impl State {
     /// even opened.
     pub(super) fn open(settings: Settings, marks: Arc<MarkFile>, left: std::result::Result<StateMark, Doubt>) -> Result<Self> {
         let folder = settings.data_folder.join(FOLDER);
-        let judged = left.and_then(|left| judge(&folder, &left, &settings.boot_id));
+        let judged = left.and_then(|left| judge(&settings, &folder, &left));
         let mark = match &judged {
             Ok(()) => StateMark::Open { boot_id: settings.boot_id.clone() },
             Err(doubt) => StateMark::Suspect(doubt.clone()),
@@ -80,23 +83,25 @@ impl State {
         // Before sled touches anything: a crash from here on must not find `closed`.
         marks.write_state(mark)?;
         let opened = judged.and_then(|()| open_sled(&folder, settings.cache_bytes).map_err(Doubt::damaged));
-        let (current, condition) = match opened {
-            Ok(sled) => (Some(Arc::new(sled)), Condition::Trusted),
-            Err(doubt) => {
-                tracing::warn!(why = %doubt.why, "the state must be rebuilt from the log");
-                marks.write_state(StateMark::Suspect(doubt.clone()))?;
-                (None, Condition::Suspect(doubt))
-            }
-        };
-        Ok(Self {
+        let state = Self {
             settings,
             folder,
             marks,
             stages: Stages::start()?,
-            current: RwLock::new(current),
-            condition: Mutex::new(condition),
+            current: RwLock::new(None),
+            length_note: Mutex::new(None),
+            condition: Mutex::new(Condition::Trusted),
             changing: Mutex::new(()),
-        })
+        };
+        match opened {
+            Ok(sled) => state.take_up(sled)?,
+            Err(doubt) => {
+                tracing::warn!(why = %doubt.why, "the state must be rebuilt from the log");
+                state.marks.write_state(StateMark::Suspect(doubt.clone()))?;
+                *state.lock_condition() = Condition::Suspect(doubt);
+            }
+        }
+        Ok(state)
     }
 
     /// Whether what the state holds can be used.
@@ -160,7 +165,7 @@ impl State {
         match open_sled(&self.folder, self.settings.cache_bytes) {
             Ok(sled) => {
                 self.marks.write_state(StateMark::Open { boot_id: self.settings.boot_id.clone() })?;
-                *self.current.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(sled));
+                self.take_up(sled)?;
                 *self.lock_condition() = Condition::Trusted;
                 Ok(())
             }
@@ -210,8 +215,18 @@ impl State {
         Error::State(why)
     }
 
+    /// Serves from an open sled.
+    fn take_up(&self, sled: sled::Db) -> Result<()> {
+        let note = LengthNote::start(&self.settings.data_folder, self.folder.join("db"))
+            .map_err(|source| Error::Io { context: "cannot start the thread that notes the state's length".into(), source })?;
+        *self.length_note.lock().unwrap_or_else(PoisonError::into_inner) = Some(note);
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(sled));
+        Ok(())
+    }
+
     /// Ends sled. False where it does not end: then its threads and memory are given up, and its files are no longer used.
     fn let_go(&self) -> bool {
+        drop(self.length_note.lock().unwrap_or_else(PoisonError::into_inner).take());
         let Some(mut sled) = self.current.write().unwrap_or_else(PoisonError::into_inner).take() else { return true };
         let deadline = Instant::now() + CLOSE_WAIT_MAX;
         let sled = loop {
@@ -256,6 +271,7 @@ impl State {
                 remove_folder(&data_folder.join(name))?;
             }
         }
+        length::forget(data_folder).map_err(refused("remove the length note in", data_folder))?;
         if !self.folder.exists() {
             return Ok(());
         }
@@ -285,13 +301,13 @@ impl Drop for State {
 }
 
 /// Whether the state in a folder can be used, as it was left.
-fn judge(folder: &Path, left: &StateMark, boot_id: &str) -> std::result::Result<(), Doubt> {
+fn judge(settings: &Settings, folder: &Path, left: &StateMark) -> std::result::Result<(), Doubt> {
     let left = match left {
         StateMark::Suspect(doubt) => return Err(doubt.clone()),
-        StateMark::Open { boot_id: then } if then != boot_id => {
+        StateMark::Open { boot_id: then } if *then != settings.boot_id => {
             return Err(Doubt::unknown("the machine stopped while it was in use, and it is not synced as it is written"));
         }
-        StateMark::Open { .. } => Left::Killed { bytes_min: 0 },
+        StateMark::Open { .. } => Left::Killed { bytes_min: length::noted(&settings.data_folder) },
         StateMark::Closed(outline) => Left::Closed(outline),
     };
     if !folder.exists() {

@@ -65,7 +65,7 @@ impl Changes<'_> {
             Operation::Create { sent } => {
                 let name = match sent.name.clone() {
                     Some(name) => self.free_name(name)?,
-                    None => self.new_name(&sent, new_id)?,
+                    None => new_name(&sent, new_id)?,
                 };
                 Ok(self.create(name, sent))
             }
@@ -93,7 +93,7 @@ impl Changes<'_> {
                     _ => Err(redirected(&name, &before).into()),
                 }
             }
-            Operation::Merge { name, into, .. } => self.merge(index, name, into),
+            Operation::Merge { name, into, .. } => self.merge(index, name, &into),
             Operation::Unmerge { name } => self.unmerge(index, name),
         }
     }
@@ -132,7 +132,7 @@ impl Changes<'_> {
         let Some(name) = found else {
             let name = match sent.name.clone() {
                 Some(name) => name,
-                None => self.new_name(&sent, new_id)?,
+                None => new_name(&sent, new_id)?,
             };
             return Ok(self.create(name, sent));
         };
@@ -150,9 +150,9 @@ impl Changes<'_> {
         if create_only { Ok(unchanged(name, &before)) } else { Ok(self.update(name, before, sent, fields, true)) }
     }
 
-    fn merge(&mut self, index: usize, name: Name, into: Name) -> Result<(Name, Outcome), Refusal> {
-        let target = match self.view.resolve(&into)? {
-            None => return Err(not_found(&into).into()),
+    fn merge(&mut self, index: usize, name: Name, into: &Name) -> Result<(Name, Outcome), Refusal> {
+        let target = match self.view.resolve(into)? {
+            None => return Err(not_found(into).into()),
             Some(target) if !target.version.is_live() => return Err(not_live(&target.name, &target.version).into()),
             Some(target) => target,
         };
@@ -267,10 +267,6 @@ impl Changes<'_> {
         }
     }
 
-    fn new_name(&self, sent: &Sent, new_id: &mut dyn FnMut() -> String) -> Result<Name, Refusal> {
-        Name::new(sent.kind, &new_id()).map_err(|error| Error::internal(error).into())
-    }
-
     /// A second record that a mutation changes: no other mutation may be about it.
     fn claim(&self, index: usize, name: &Name) -> Result<(), Refusal> {
         match self.first_about.get(name) {
@@ -297,6 +293,10 @@ impl Changes<'_> {
     fn is_gone(&self, name: &Name) -> Result<bool> {
         Ok(self.before(name)?.is_none_or(|before| matches!(before.change, ChangeKind::Deleted | ChangeKind::Erased)))
     }
+}
+
+fn new_name(sent: &Sent, new_id: &mut dyn FnMut() -> String) -> Result<Name, Refusal> {
+    Name::new(sent.kind, &new_id()).map_err(|error| Error::internal(error).into())
 }
 
 fn unchanged(name: Name, at: &Version) -> (Name, Outcome) {

@@ -19,7 +19,7 @@ impl Finding {
         Self { error: Error::new(kind, reason, message), subject: subject.to_string() }
     }
 
-    pub(super) fn with(mut self, key: &'static str, value: impl ToString) -> Self {
+    pub(super) fn with(mut self, key: &'static str, value: impl std::fmt::Display) -> Self {
         self.error = self.error.with(key, value);
         self
     }

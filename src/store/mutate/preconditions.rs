@@ -10,6 +10,7 @@ use crate::{
     proto::{ErrorReason, precondition::Condition},
     store::{
         error::{ErrorKind, Result},
+        version::Head,
         view::View,
     },
 };
@@ -43,23 +44,33 @@ fn failure(view: View<'_>, name: &Name, condition: Condition) -> Result<Option<F
     let standing = view.standing(name.kind(), name.id())?;
     let changed = standing.as_ref().map_or(0, |standing| standing.revision);
     // To every condition but this one an absent or deleted record and a redirect are at revision 0.
-    let revision = standing.filter(|standing| standing.is_live()).map_or(0, |standing| standing.revision);
-    let (holds, expected, actual) = match condition {
-        Condition::Revision(expected) => (revision == expected.cast_unsigned(), expected.to_string(), revision.to_string()),
-        // A record deleted since has changed since.
-        Condition::UnchangedSince(since) => {
-            (changed <= since.cast_unsigned(), format!("unchanged since {since}"), changed.to_string())
+    let revision = standing.filter(Head::is_live).map_or(0, |standing| standing.revision);
+    let (holds, expected, actual, what) = match condition {
+        Condition::Revision(expected) => {
+            let what = match (expected, revision) {
+                (_, 0) => format!("{name} is not there, and was to be at revision {expected}"),
+                (0, _) => format!("{name} is there, at revision {revision}, and was not to be"),
+                _ => format!("{name} is at revision {revision}, and was to be at revision {expected}"),
+            };
+            (revision == expected.cast_unsigned(), expected.to_string(), revision.to_string(), what)
         }
+        // A record deleted since has changed since.
+        Condition::UnchangedSince(since) => (
+            changed <= since.cast_unsigned(),
+            format!("unchanged since {since}"),
+            changed.to_string(),
+            format!("{name} changed at revision {changed}, and was to be unchanged since revision {since}"),
+        ),
         Condition::Exists(expected) => {
             let word = |exists| if exists { "exists" } else { "does not exist" }.to_owned();
-            (expected == (revision > 0), word(expected), word(revision > 0))
+            let what = if expected { "is not there, and was to be" } else { "is there, and was not to be" };
+            (expected == (revision > 0), word(expected), word(revision > 0), format!("{name} {what}"))
         }
     };
     if holds {
         return Ok(None);
     }
-    let message =
-        format!("{name}: expected {expected}, is {actual}: read it again, redo the change and send it with a new request_id");
+    let message = format!("{what}: read it again, redo the change and send it with a new request_id");
     Ok(Some(
         Finding::new(ErrorKind::Aborted, ErrorReason::RevisionMismatch, name, message)
             .with("name", name)

@@ -46,7 +46,7 @@ impl Changes<'_> {
         let mut findings = Vec::new();
         for index in 0..self.planned.len() {
             let Some(planned) = self.planned.get(index) else { break };
-            if !self.is_checked(planned) {
+            if !is_checked(planned) {
                 continue;
             }
             let sent = planned.sent.as_ref().map_or(&planned.body, |update| &update.sent);
@@ -89,11 +89,6 @@ impl Changes<'_> {
             }
         }
         Ok(findings)
-    }
-
-    /// Whether the references of a planned record are looked at: it sets some, or comes back to life.
-    fn is_checked(&self, planned: &Planned) -> bool {
-        planned.sent.is_some() || matches!(planned.change, ChangeKind::Created | ChangeKind::Undeleted | ChangeKind::Unmerged)
     }
 
     fn target(&self, text: &str, reference: &Reference, labels: &HashMap<String, Name>) -> Result<Target> {
@@ -143,10 +138,15 @@ impl Changes<'_> {
         let named: Vec<_> = referrers.iter().take(REFERRERS_NAMED).map(Name::to_string).collect();
         let named = named.join(", ");
         let name = &deleted.name;
-        let message = format!(
-            "{name} cannot be deleted, as {count} live records refer to it, such as {named}: delete them or point them \
-             elsewhere in the same commit"
-        );
+        let message = match count {
+            1 => format!(
+                "{name} cannot be deleted, as {named} refers to it: delete that or point it elsewhere in the same commit"
+            ),
+            _ => format!(
+                "{name} cannot be deleted, as {count} live records refer to it, such as {named}: delete them or point them \
+                 elsewhere in the same commit"
+            ),
+        };
         Ok(Some(
             Finding::new(ErrorKind::FailedPrecondition, ErrorReason::Referenced, name, message)
                 .with("name", name)
@@ -154,6 +154,11 @@ impl Changes<'_> {
                 .with("count", count),
         ))
     }
+}
+
+/// Whether the references of a planned record are looked at: it sets some, or comes back to life.
+fn is_checked(planned: &Planned) -> bool {
+    planned.sent.is_some() || matches!(planned.change, ChangeKind::Created | ChangeKind::Undeleted | ChangeKind::Unmerged)
 }
 
 fn refers_to(kind: Kind, body: &[u8], target: &str) -> bool {

@@ -175,15 +175,13 @@ fn parse_work(
     let preconditions: Vec<_> = preconditions
         .into_iter()
         .enumerate()
-        .filter_map(|(index, precondition)| parse_precondition(index, precondition, &mut violations))
+        .filter_map(|(index, precondition)| parse_precondition(index, &precondition, &mut violations))
         .collect();
-    match Error::from_violations(violations) {
-        Some(error) => Err(error),
-        None => {
-            check_duplicates(&mutations)?;
-            Ok(Work { mutations, preconditions })
-        }
+    if let Some(error) = Error::from_violations(violations) {
+        return Err(error);
     }
+    check_duplicates(&mutations)?;
+    Ok(Work { mutations, preconditions })
 }
 
 fn labels(mutations: &[proto::Mutation], violations: &mut Violations) -> BTreeSet<String> {
@@ -377,7 +375,7 @@ fn parse_fields(names: &[String], kind: Kind, at: &Path<'_>, violations: &mut Vi
     well.then_some(FieldMask::Listed(listed))
 }
 
-fn parse_precondition(index: usize, precondition: proto::Precondition, violations: &mut Violations) -> Option<Precondition> {
+fn parse_precondition(index: usize, precondition: &proto::Precondition, violations: &mut Violations) -> Option<Precondition> {
     let root = Path::ROOT.field("preconditions");
     let at = &root.index(index);
     let name = parse_name(&precondition.name, &at.field("name"), violations);

@@ -170,14 +170,11 @@ impl Changes<'_> {
                 if citation.span.is_none() {
                     continue;
                 }
-                let source = match sources.get(&name) {
-                    Some(source) => source,
-                    None => {
-                        let source = self.source(&name)?;
-                        sources.entry(name).or_insert(source)
-                    }
-                };
-                if let Some(source) = source.as_ref().filter(|source| !source.text.is_empty()) {
+                if !sources.contains_key(&name) {
+                    sources.insert(name.clone(), self.source(&name)?);
+                }
+                let source = sources.get(&name).and_then(Option::as_ref);
+                if let Some(source) = source.filter(|source| !source.text.is_empty()) {
                     let root = Path::ROOT;
                     let (at, number) = (root.field(&planned.at), index);
                     model::check_against_text(&citation, &source.text, &at.field("citations").index(number), violations);

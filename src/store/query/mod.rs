@@ -1,31 +1,27 @@
-//! Lists: filter, order, plan, pages.
-use super::{Limits, Page, Result, view::View};
-use crate::{model::Kind, proto};
-pub(crate) struct Position {
-    pub(crate) revision: u64,
-}
-pub(crate) mod token {
-    use super::*;
-    pub(crate) fn decode(_t: &str, _k: Kind, _r: &proto::ListRecordsRequest) -> Result<Position> {
-        todo!()
-    }
-    pub(crate) fn decode_revision(_t: &str, _n: &str) -> Result<u64> {
-        todo!()
-    }
-    pub(crate) fn encode_revision(_r: u64, _n: &str) -> String {
-        todo!()
-    }
-}
-pub(crate) fn list(
-    _v: &View<'_>,
-    _k: Kind,
-    _r: &proto::ListRecordsRequest,
-    _p: Option<&Position>,
-    _l: &Limits,
-    _late: &dyn Fn() -> bool,
-) -> Result<Page> {
-    todo!()
-}
-pub(crate) fn explain(_v: &View<'_>, _k: Kind, _r: &proto::ListRecordsRequest, _l: &Limits) -> Result<String> {
-    todo!()
-}
+//! Lists: which records match a filter, in which order, page by page.
+//!
+//! The way of a filter: [`parse`] makes a tree of its text, [`check`] holds it against the contract, [`plan`] looks for keys
+//! that lead to the records that can match, and [`evaluate`] looks at the bytes of each. [`list`] ties them together.
+//!
+//! Knows keys, versions and the schema of records. Must not know how anything is written, or where a revision comes from.
+
+mod check;
+mod evaluate;
+mod field;
+mod filter;
+mod lexer;
+mod list;
+mod mistake;
+mod order;
+mod parse;
+mod plan;
+mod served;
+mod stream;
+pub(crate) mod token;
+
+#[cfg(test)]
+mod tests;
+
+pub use filter::Filter;
+pub(crate) use list::{explain, list, page_size};
+pub use served::{ServedField, ServedIndex, served};

@@ -1,0 +1,380 @@
+//! A filter's tree held against the contract: which fields there are, what may be compared with what.
+//!
+//! The outcome, [`Predicate`], consists of field numbers and typed values and cannot be wrong any more.
+//! Knows the tree and the fields. Must not know how a record is stored.
+
+use std::cmp::Ordering;
+
+use jiff::{Timestamp, civil, tz::TimeZone};
+use prost_reflect::EnumDescriptor;
+
+use super::{
+    field::{Field, Scope, Values},
+    lexer::{Operator, Text},
+    mistake::Mistake,
+    parse::{Compare, Expr, Literal},
+};
+use crate::model::{Kind, Name, words::words};
+
+/// A filter that is known to make sense.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Predicate {
+    /// All hold.
+    All(Vec<Predicate>),
+    /// At least one holds.
+    Any(Vec<Predicate>),
+    /// It does not hold.
+    Not(Box<Predicate>),
+    /// Some value of a field passes a test. A field without a value passes none.
+    Value(Field, Test),
+    /// Some message of a field satisfies what is inside.
+    Within(Field, Box<Predicate>),
+}
+
+/// What a value is tested for. Each goes with one sort of [`Values`].
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Test {
+    /// That it is there.
+    Set,
+    /// Against a text, by bytes.
+    Text(Comparison, String),
+    /// Against a text with stars. `negated`: it must not match.
+    Like {
+        /// Of `!=`.
+        negated: bool,
+        /// The text.
+        pattern: Pattern,
+    },
+    /// Against the name of a record.
+    Name {
+        /// Of `!=`.
+        negated: bool,
+        /// As the filter has it.
+        literal: Name,
+        /// Every name that the record is known by, sorted; just the literal until the filter is expanded.
+        names: Vec<String>,
+    },
+    /// Against a bool.
+    Bool(Comparison, bool),
+    /// Against a whole number.
+    Int(Comparison, i64),
+    /// Against a number.
+    Double(Comparison, f64),
+    /// Against an enum's number.
+    Enum(Comparison, i32),
+    /// Against an instant.
+    Time(Comparison, (i64, i32)),
+    /// That all these are among the words; the last may be the beginning of one.
+    Words {
+        /// Folded, at least one.
+        words: Vec<String>,
+        /// Whether the last is the beginning of a word.
+        prefix: bool,
+    },
+}
+
+/// A text with stars at its ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Pattern {
+    /// `"x*"`
+    Prefix(String),
+    /// `"*x"`
+    Suffix(String),
+    /// `"*x*"`, and `"*"`
+    Contains(String),
+}
+
+/// How two values compare.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub(super) enum Comparison {
+    Equal,
+    NotEqual,
+    Less,
+    LessOrEqual,
+    Greater,
+    GreaterOrEqual,
+}
+
+impl Comparison {
+    /// Whether it holds of a value that compares so with the literal.
+    pub(super) fn holds(self, ordering: Ordering) -> bool {
+        match self {
+            Self::Equal => ordering.is_eq(),
+            Self::NotEqual => ordering.is_ne(),
+            Self::Less => ordering.is_lt(),
+            Self::LessOrEqual => ordering.is_le(),
+            Self::Greater => ordering.is_gt(),
+            Self::GreaterOrEqual => ordering.is_ge(),
+        }
+    }
+}
+
+impl From<Operator> for Comparison {
+    /// `:` with a value is `=`.
+    fn from(operator: Operator) -> Self {
+        match operator {
+            Operator::Has | Operator::Equal => Self::Equal,
+            Operator::NotEqual => Self::NotEqual,
+            Operator::Less => Self::Less,
+            Operator::LessOrEqual => Self::LessOrEqual,
+            Operator::Greater => Self::Greater,
+            Operator::GreaterOrEqual => Self::GreaterOrEqual,
+        }
+    }
+}
+
+/// Checks a filter on records of a kind.
+pub(super) fn check(kind: Kind, expr: &Expr) -> Result<Predicate, Mistake> {
+    expression(&Scope::record(kind), expr)
+}
+
+fn expression(scope: &Scope, expr: &Expr) -> Result<Predicate, Mistake> {
+    let all = |parts: &[Expr]| parts.iter().map(|part| expression(scope, part)).collect::<Result<Vec<_>, _>>();
+    match expr {
+        Expr::All(parts) => all(parts).map(Predicate::All),
+        Expr::Any(parts) => all(parts).map(Predicate::Any),
+        Expr::Not(part) => Ok(Predicate::Not(Box::new(expression(scope, part)?))),
+        Expr::Compare(compare) => comparison(scope, compare),
+        Expr::Within { field: path, inside } => {
+            let field = Field::resolve(scope, path)?;
+            let Values::Message(message) = &field.values else {
+                let at = path.names.first().map_or(0, |(at, _)| *at);
+                let expected = format!("a field that holds messages before :( ), as {} does not", field.name);
+                return Err(Mistake::new(at, field.name, expected));
+            };
+            let inner = scope.inside(&field, message);
+            Ok(Predicate::Within(field, Box::new(expression(&inner, inside)?)))
+        }
+    }
+}
+
+fn comparison(scope: &Scope, compare: &Compare) -> Result<Predicate, Mistake> {
+    let field = Field::resolve(scope, &compare.field)?;
+    let test = match (&compare.value, &field.values) {
+        (Literal::Star, _) => Test::Set,
+        (literal, Values::Text) => text_test(compare, literal)?,
+        (literal, Values::Reference(target)) => reference_test(&field, *target, compare, literal)?,
+        (Literal::Word, Values::Bool) => bool_test(&field, compare)?,
+        (Literal::Number, Values::Int) => Test::Int(compare.operator.into(), whole_number(compare)?),
+        (Literal::Number, Values::Double) => Test::Double(compare.operator.into(), number(compare)?),
+        (Literal::Text(Text { characters: name, .. }), Values::Enum(values)) => enum_test(&field, values, compare, name)?,
+        (Literal::Word, Values::Enum(values)) => enum_test(&field, values, compare, &compare.value_text)?,
+        (Literal::Text(text), Values::Time) => Test::Time(compare.operator.into(), time(compare, &text.characters)?),
+        (Literal::Text(text), Values::Words(_)) => words_test(&field, compare, text)?,
+        (_, Values::Bool) => return Err(value(compare, "true or false")),
+        (_, Values::Int) => return Err(value(compare, "a whole number")),
+        (_, Values::Double) => return Err(value(compare, "a number")),
+        (_, Values::Enum(values)) => return Err(value(compare, enum_names(values))),
+        (_, Values::Time) => return Err(value(compare, TIME)),
+        (_, Values::Words(_)) => return Err(value(compare, "a text in quotes")),
+        (_, Values::Message(_)) => {
+            let expected = format!("{0}.field, {0}:(...) or {0}:*, as {0} is a message with fields of its own", field.name);
+            return Err(operator(compare, expected));
+        }
+        (_, Values::Map) => {
+            let expected = format!("{0}.\"key\" or {0}:*, as {0} is a map", field.name);
+            return Err(operator(compare, expected));
+        }
+    };
+    Ok(Predicate::Value(field, test))
+}
+
+fn text_test(compare: &Compare, literal: &Literal) -> Result<Test, Mistake> {
+    let Literal::Text(text) = literal else { return Err(value(compare, "a text in quotes")) };
+    match pattern(compare, text)? {
+        Some(pattern) => Ok(Test::Like { negated: compare.operator == Operator::NotEqual, pattern }),
+        None => Ok(Test::Text(compare.operator.into(), text.characters.clone())),
+    }
+}
+
+/// The stars of a text, where they mean something: after `=`, `!=` and `:`.
+fn pattern(compare: &Compare, text: &Text) -> Result<Option<Pattern>, Mistake> {
+    if text.stars.is_empty() || !is_equality(compare.operator) {
+        return Ok(None);
+    }
+    let last = text.characters.len() - 1;
+    let begins = text.stars.contains(&0);
+    let ends = text.stars.contains(&last);
+    if text.stars.iter().any(|at| *at != 0 && *at != last) {
+        return Err(value(compare, "a text with * at its beginning or end only: write \\* for the character itself"));
+    }
+    let inner = text.characters.get(usize::from(begins)..last + usize::from(!ends)).unwrap_or_default().to_owned();
+    Ok(Some(match (begins, ends) {
+        (true, false) => Pattern::Suffix(inner),
+        (false, true) => Pattern::Prefix(inner),
+        _ => Pattern::Contains(inner),
+    }))
+}
+
+/// References compare by name. With stars, or by order, they are texts as they are stored.
+fn reference_test(field: &Field, target: Option<Kind>, compare: &Compare, literal: &Literal) -> Result<Test, Mistake> {
+    let as_stored = text_test(compare, literal)?;
+    let (Test::Text(comparison @ (Comparison::Equal | Comparison::NotEqual), text), false) = (&as_stored, is_empty(literal))
+    else {
+        return Ok(as_stored);
+    };
+    let example = target.unwrap_or(Kind::Event);
+    let expected = || format!("a name such as \"{}/x1\", as {} refers to records", example.collection(), field.name);
+    let literal: Name = text.parse().map_err(|_| value(compare, expected()))?;
+    if target.is_some_and(|target| target != literal.kind()) {
+        return Err(value(compare, expected()));
+    }
+    Ok(Test::Name { negated: *comparison == Comparison::NotEqual, names: vec![literal.to_string()], literal })
+}
+
+fn is_empty(literal: &Literal) -> bool {
+    matches!(literal, Literal::Text(text) if text.characters.is_empty())
+}
+
+fn bool_test(field: &Field, compare: &Compare) -> Result<Test, Mistake> {
+    let literal = match compare.value_text.as_str() {
+        "true" => true,
+        "false" => false,
+        _ => return Err(value(compare, "true or false")),
+    };
+    no_order(field, compare)?;
+    Ok(Test::Bool(compare.operator.into(), literal))
+}
+
+fn enum_test(field: &Field, values: &EnumDescriptor, compare: &Compare, name: &str) -> Result<Test, Mistake> {
+    no_order(field, compare)?;
+    let prefix = enum_prefix(values);
+    let found = values.values().find(|value| value.name() == name || value.name().strip_prefix(&prefix) == Some(name));
+    match found {
+        Some(found) if found.number() != 0 => Ok(Test::Enum(compare.operator.into(), found.number())),
+        Some(_) => Err(value(compare, format!("NOT {0}:* to find where {0} is unset, {0}:* where it is set", field.name))),
+        None => Err(value(compare, enum_names(values))),
+    }
+}
+
+/// What the names of an enum's values begin with: "`CLAIM_KIND_`".
+fn enum_prefix(values: &EnumDescriptor) -> String {
+    values.get_value(0).and_then(|unset| unset.name().strip_suffix("UNSPECIFIED").map(str::to_owned)).unwrap_or_default()
+}
+
+fn enum_names(values: &EnumDescriptor) -> String {
+    let prefix = enum_prefix(values);
+    let names = values.values().filter(|value| value.number() != 0);
+    let names: Vec<_> = names.map(|value| value.name().strip_prefix(&prefix).unwrap_or(value.name()).to_owned()).collect();
+    format!("one of {}", names.join(", "))
+}
+
+/// Of a filter on words, several in one text must all be there; that none is there is said with NOT.
+fn words_test(field: &Field, compare: &Compare, text: &Text) -> Result<Test, Mistake> {
+    if !matches!(compare.operator, Operator::Equal | Operator::Has) {
+        return Err(operator(compare, format!("= or :, as {} holds words", field.name)));
+    }
+    let (text, prefix) = match pattern(compare, text)? {
+        None => (text.characters.clone(), false),
+        Some(Pattern::Prefix(text)) => (text, true),
+        Some(_) => return Err(value(compare, "a text with * at its end only, as words are found by how they begin")),
+    };
+    let words = words(&text);
+    if words.is_empty() {
+        return Err(value(compare, "a text with at least one letter or digit"));
+    }
+    Ok(Test::Words { words, prefix })
+}
+
+fn whole_number(compare: &Compare) -> Result<i64, Mistake> {
+    compare.value_text.parse().map_err(|_| value(compare, "a whole number of at most 64 bits"))
+}
+
+fn number(compare: &Compare) -> Result<f64, Mistake> {
+    let number: f64 = compare.value_text.parse().map_err(|_| value(compare, "a number"))?;
+    if number.is_finite() { Ok(number) } else { Err(value(compare, "a number below 1.8e308")) }
+}
+
+const TIME: &str = "a time such as \"2024-10-01T12:00:00Z\", or a date such as \"2024-10-01\", which is its midnight in UTC";
+
+/// Seconds and nanoseconds of an RFC 3339 time or a date.
+fn time(compare: &Compare, text: &str) -> Result<(i64, i32), Mistake> {
+    parse_time(text).ok_or_else(|| value(compare, TIME))
+}
+
+fn parse_time(text: &str) -> Option<(i64, i32)> {
+    let timestamp = match text.len() {
+        10 => text.parse::<civil::Date>().ok()?.to_zoned(TimeZone::UTC).ok()?.timestamp(),
+        _ if is_rfc_3339(text) => text.parse::<Timestamp>().ok()?,
+        _ => return None,
+    };
+    let nanos = timestamp.as_nanosecond();
+    Some((i64::try_from(nanos.div_euclid(1_000_000_000)).ok()?, i32::try_from(nanos.rem_euclid(1_000_000_000)).ok()?))
+}
+
+/// Whether a text has the shape of an RFC 3339 time; the parser of times reads others as well.
+fn is_rfc_3339(text: &str) -> bool {
+    let shape: String =
+        text.chars().map(|letter| if letter.is_ascii_digit() { '0' } else { letter.to_ascii_uppercase() }).collect();
+    let Some(rest) = shape.strip_prefix("0000-00-00T00:00:00") else { return false };
+    let zone = match rest.strip_prefix('.') {
+        Some(fraction) => {
+            let zone = fraction.trim_start_matches('0');
+            if !(1..=9).contains(&(fraction.len() - zone.len())) {
+                return false;
+            }
+            zone
+        }
+        None => rest,
+    };
+    matches!(zone, "Z" | "+00:00" | "-00:00")
+}
+
+fn is_equality(operator: Operator) -> bool {
+    matches!(operator, Operator::Has | Operator::Equal | Operator::NotEqual)
+}
+
+fn no_order(field: &Field, compare: &Compare) -> Result<(), Mistake> {
+    if is_equality(compare.operator) {
+        return Ok(());
+    }
+    Err(operator(compare, format!("=, != or :, as the values of {} have no order", field.name)))
+}
+
+fn operator(compare: &Compare, expected: impl Into<String>) -> Mistake {
+    let text = match compare.operator {
+        Operator::Has => ":",
+        Operator::Equal => "=",
+        Operator::NotEqual => "!=",
+        Operator::Less => "<",
+        Operator::LessOrEqual => "<=",
+        Operator::Greater => ">",
+        Operator::GreaterOrEqual => ">=",
+    };
+    Mistake::new(compare.operator_at, text, expected)
+}
+
+fn value(compare: &Compare, expected: impl Into<String>) -> Mistake {
+    Mistake::new(compare.value_at, compare.value_text.clone(), expected)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_rfc_3339_or_dates_and_nothing_else() {
+        for (text, expected) in [
+            ("1970-01-01", Some((0, 0))),
+            ("1970-01-01T00:00:01Z", Some((1, 0))),
+            ("1969-12-31T23:59:59.5Z", Some((-1, 500_000_000))),
+            ("1970-01-01t02:00:00.000000001+02:00", Some((0, 1))),
+            ("0001-01-01", Some((-62_135_596_800, 0))),
+            ("2024-10-01T00:00:00", None),
+            ("2024-10-01 00:00:00Z", None),
+            ("2024-10-01T00:00Z", None),
+            ("2024-10-01T00:00:00.Z", None),
+            ("2024-10-01T00:00:00Z[UTC]", None),
+            ("2024-13-01", None),
+            ("2024-02-30", None),
+            ("2024-W40-2", None),
+            ("2024", None),
+            ("20241001", None),
+            ("", None),
+            ("äöüäö", None),
+        ] {
+            assert_eq!(parse_time(text), expected, "{text}");
+        }
+    }
+}

@@ -1,0 +1,267 @@
+//! What a field's name in a filter or an order leads to: field numbers, and the sort of value that stands there.
+//!
+//! Knows the descriptors of the contract. Must not know what a value is compared with.
+
+use prost_reflect::{EnumDescriptor, FieldDescriptor, Kind as FieldKind, MessageDescriptor};
+
+use super::{lexer, mistake::Mistake};
+use crate::model::{Kind, Part};
+
+/// The message a field's name is read in: a record, or a message somewhere inside one.
+#[derive(Clone, Debug)]
+pub(super) struct Scope {
+    /// The record's kind.
+    pub(super) kind: Kind,
+    /// The message.
+    pub(super) message: MessageDescriptor,
+    /// Field numbers from the record down to the message.
+    pub(super) above: Vec<u32>,
+}
+
+impl Scope {
+    /// A record.
+    pub(super) fn record(kind: Kind) -> Self {
+        Self { kind, message: kind.schema().message.clone(), above: Vec::new() }
+    }
+
+    /// The messages that a field of this scope holds.
+    pub(super) fn inside(&self, field: &Field, message: &MessageDescriptor) -> Self {
+        let above = self.above.iter().chain(&field.numbers).copied().collect();
+        Self { kind: self.kind, message: message.clone(), above }
+    }
+}
+
+/// Where a field's values stand, and what they are.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Field {
+    /// As it was written, in proto names.
+    pub(super) name: String,
+    /// Field numbers from the scope down. The last is a map's where `key` is set.
+    pub(super) numbers: Vec<u32>,
+    /// The key of a map.
+    pub(super) key: Option<String>,
+    /// Whether there can be several values.
+    pub(super) many: bool,
+    /// Whether it has a value wherever the message around it is there: a bool or number without `optional`.
+    pub(super) always_set: bool,
+    /// What the values are.
+    pub(super) values: Values,
+}
+
+/// The sorts of value that a filter knows.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Values {
+    /// Texts.
+    Text,
+    /// Names of records; of this kind, or of any.
+    Reference(Option<Kind>),
+    /// Bools.
+    Bool,
+    /// Whole numbers.
+    Int,
+    /// Numbers.
+    Double,
+    /// An enum's.
+    Enum(EnumDescriptor),
+    /// Instants.
+    Time,
+    /// Messages, which have fields of their own.
+    Message(MessageDescriptor),
+    /// The entries of a map as a whole.
+    Map,
+    /// The folded words of the texts at these paths from the record down.
+    Words(Vec<Vec<u32>>),
+}
+
+impl Field {
+    /// Finds a field by its name in proto or JSON form.
+    pub(super) fn resolve(scope: &Scope, path: &lexer::Path) -> Result<Self, Mistake> {
+        let mut found = Self {
+            name: String::new(),
+            numbers: Vec::new(),
+            key: None,
+            many: false,
+            always_set: false,
+            values: Values::Message(scope.message.clone()),
+        };
+        let mut names = path.names.iter();
+        while let Some((at, name)) = names.next() {
+            let Values::Message(message) = &found.values else {
+                return Err(Mistake::new(*at, name, format!("an operator: {} has no fields", found.name)));
+            };
+            let field = message.get_field_by_name(name).or_else(|| message.get_field_by_json_name(name));
+            let Some(field) = field else {
+                return match words(scope, name) {
+                    Some(words) if found.numbers.is_empty() && path.word().is_some() => Ok(words),
+                    _ => {
+                        Err(Mistake::new(*at, name, format!("a field of {}: {}", message.name(), field_names(scope, message))))
+                    }
+                };
+            };
+            found.step(&field, scope);
+            if field.is_map() {
+                found.take_key(&field, names.as_slice(), path.key.as_ref())?;
+                return Ok(found);
+            }
+        }
+        match &path.key {
+            Some((at, key)) => Err(Mistake::new(
+                *at,
+                format!("{key:?}"),
+                format!("an operator: {} is no map, which alone has keys", found.name),
+            )),
+            None => Ok(found),
+        }
+    }
+
+    /// Follows a field of the message reached so far.
+    fn step(&mut self, field: &FieldDescriptor, scope: &Scope) {
+        if !self.name.is_empty() {
+            self.name.push('.');
+        }
+        self.name.push_str(field.name());
+        self.numbers.push(field.number());
+        self.many |= field.is_list();
+        self.values = values(field.kind());
+        self.always_set = matches!(self.values, Values::Bool | Values::Int | Values::Double)
+            && !field.supports_presence()
+            && !field.is_list();
+        let from_record = || scope.above.iter().chain(&self.numbers).copied();
+        if let Some(reference) = scope.kind.schema().references.iter().find(|r| from_record().eq(r.path.iter().copied())) {
+            self.values = Values::Reference(reference.target);
+        }
+    }
+
+    /// The key of a map: quoted, or the rest of the path.
+    fn take_key(
+        &mut self,
+        map: &FieldDescriptor,
+        rest: &[(usize, String)],
+        quoted: Option<&(usize, String)>,
+    ) -> Result<(), Mistake> {
+        let key = match (rest, quoted) {
+            ([], None) => {
+                self.values = Values::Map;
+                return Ok(());
+            }
+            ([], Some((_, key))) => key.clone(),
+            (rest, None) => rest.iter().map(|(_, name)| name.as_str()).collect::<Vec<_>>().join("."),
+            (_, Some((at, key))) => {
+                return Err(Mistake::new(*at, format!("{key:?}"), "the whole key in quotes, or none of it"));
+            }
+        };
+        if let FieldKind::Message(entry) = map.kind() {
+            self.values = values(entry.map_entry_value_field().kind());
+        }
+        let plain = key.split('.').all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_'));
+        self.name = if plain { format!("{}.{key}", self.name) } else { format!("{}.{key:?}", self.name) };
+        self.key = Some(key);
+        Ok(())
+    }
+}
+
+fn values(kind: FieldKind) -> Values {
+    match kind {
+        FieldKind::Bool => Values::Bool,
+        FieldKind::Double => Values::Double,
+        FieldKind::Enum(values) => Values::Enum(values),
+        FieldKind::Message(message) if message.full_name() == "google.protobuf.Timestamp" => Values::Time,
+        FieldKind::Message(message) => Values::Message(message),
+        FieldKind::Int32 | FieldKind::Int64 | FieldKind::Uint32 => Values::Int,
+        // The contract has no others, as a test shows.
+        _ => Values::Text,
+    }
+}
+
+/// The virtual field that an index over words makes.
+fn words(scope: &Scope, name: &str) -> Option<Field> {
+    let (name, paths) = virtual_fields(scope).find(|(field, _)| *field == name || json_name(field) == name)?;
+    let numbers = |dotted: &&str| {
+        let path = dotted.split('.').map(|name| (0, name.to_owned())).collect();
+        Field::resolve(scope, &lexer::Path { names: path, key: None }).map(|field| field.numbers)
+    };
+    Some(Field {
+        name: name.to_owned(),
+        numbers: Vec::new(),
+        key: None,
+        many: true,
+        always_set: false,
+        values: Values::Words(paths.iter().map(numbers).collect::<Result<_, _>>().ok()?),
+    })
+}
+
+fn virtual_fields(scope: &Scope) -> impl Iterator<Item = (&'static str, &'static [&'static str])> {
+    let indexes = if scope.above.is_empty() { scope.kind.resource_type().indexes } else { &[] };
+    indexes.iter().flat_map(|index| index.parts).filter_map(|part| match part {
+        Part::Words(name, paths) => Some((*name, *paths)),
+        _ => None,
+    })
+}
+
+fn field_names(scope: &Scope, message: &MessageDescriptor) -> String {
+    let mut names: Vec<String> = message.fields().map(|field| field.name().to_owned()).collect();
+    if *message == scope.message {
+        names.extend(virtual_fields(scope).map(|(name, _)| name.to_owned()));
+    }
+    names.join(", ")
+}
+
+/// As the JSON form of a message has a field's name.
+fn json_name(name: &str) -> String {
+    let mut json = String::new();
+    let mut upper = false;
+    for letter in name.chars() {
+        match letter {
+            '_' => upper = true,
+            letter if upper => {
+                json.extend(letter.to_uppercase());
+                upper = false;
+            }
+            letter => json.push(letter),
+        }
+    }
+    json
+}
+
+/// Every field of a kind that an order or a filter can name, with messages between, for tests and documentation.
+#[cfg(test)]
+pub(super) fn all_fields(message: &MessageDescriptor, visit: &mut dyn FnMut(&FieldDescriptor)) {
+    for field in message.fields() {
+        visit(&field);
+        if let FieldKind::Message(inner) = field.kind()
+            && !field.is_map()
+            && inner.package_name() == "annals.v1"
+        {
+            all_fields(&inner, visit);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_contract_has_only_fields_that_a_filter_can_read() {
+        for kind in Kind::ALL {
+            all_fields(&kind.schema().message, &mut |field| {
+                let known = match field.kind() {
+                    FieldKind::Message(message) => {
+                        field.is_map() || message.package_name() == "annals.v1" || message.name() == "Timestamp"
+                    }
+                    FieldKind::Bool | FieldKind::Double | FieldKind::Enum(_) | FieldKind::String => true,
+                    other => matches!(other, FieldKind::Int32 | FieldKind::Int64 | FieldKind::Uint32),
+                };
+                assert!(known, "{}: add its values to `values` and to the evaluation", field.full_name());
+                assert!(!field.is_packed(), "{}: the evaluation does not unpack", field.full_name());
+                if field.is_map()
+                    && let FieldKind::Message(entry) = field.kind()
+                {
+                    let of = entry.map_entry_value_field().kind();
+                    assert_eq!(entry.map_entry_key_field().kind(), FieldKind::String);
+                    assert!(matches!(of, FieldKind::String | FieldKind::Double), "{}", field.full_name());
+                }
+            });
+        }
+    }
+}

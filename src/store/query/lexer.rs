@@ -1,0 +1,279 @@
+//! The words of a filter and of an order: fields, values, operators.
+//!
+//! Knows how they are spelled. Must not know how they go together, or which fields there are.
+
+use winnow::{
+    Parser, Result,
+    ascii::{digit1, multispace0},
+    combinator::{alt, eof, opt, peek},
+    stream::{Location, Stream as _},
+    token::{any, one_of, take_while},
+};
+
+use super::mistake::{Input, Mistake};
+
+/// A word, and where it stands.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Token<'t> {
+    /// Its first byte in the text.
+    pub(super) at: usize,
+    /// As it was written.
+    pub(super) text: &'t str,
+    /// What it is.
+    pub(super) word: Word,
+}
+
+/// What a word can be.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Word {
+    /// `(`
+    Open,
+    /// `)`
+    Close,
+    /// `,`, in an order.
+    Comma,
+    /// `-` before a term: "not".
+    Minus,
+    /// `*` by itself: any value.
+    Star,
+    /// `=` and its like.
+    Operator(Operator),
+    /// `-2.5e3`, as written.
+    Number,
+    /// `"text"`
+    Text(Text),
+    /// `time.earliest`, `metrics."a.b"`, `AND`, `true`, `PREDICTION`.
+    Path(Path),
+}
+
+/// How a field and a value are compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Operator {
+    /// `:`
+    Has,
+    /// `=`
+    Equal,
+    /// `!=`
+    NotEqual,
+    /// `<`
+    Less,
+    /// `<=`
+    LessOrEqual,
+    /// `>`
+    Greater,
+    /// `>=`
+    GreaterOrEqual,
+}
+
+/// A text between quotes, its escapes resolved.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Text {
+    /// Its characters, stars included.
+    pub(super) characters: String,
+    /// Bytes of `characters` at which an unescaped `*` stands, ascending.
+    pub(super) stars: Vec<usize>,
+}
+
+/// Names with dots between them, and perhaps a quoted key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Path {
+    /// The names, each with its first byte in the text. Never empty.
+    pub(super) names: Vec<(usize, String)>,
+    /// The quoted key at the end, with its first byte.
+    pub(super) key: Option<(usize, String)>,
+}
+
+impl Path {
+    /// The name, where it is a single one: then it can be a keyword or a value.
+    pub(super) fn word(&self) -> Option<&str> {
+        match (self.names.as_slice(), &self.key) {
+            ([(_, name)], None) => Some(name),
+            _ => None,
+        }
+    }
+}
+
+/// All words of a text.
+pub(super) fn tokens(text: &str) -> Result<Vec<Token<'_>>, Mistake> {
+    let mut input = Input::new(text);
+    let mut tokens = Vec::new();
+    loop {
+        multispace0.parse_next(&mut input)?;
+        if input.is_empty() {
+            return Ok(tokens);
+        }
+        let at = input.current_token_start();
+        let word = word(&mut input)?;
+        let text = text.get(at..input.previous_token_end()).unwrap_or_default();
+        tokens.push(Token { at, text, word });
+    }
+}
+
+/// A word by its first character, so that what is wrong further in is reported there.
+fn word(input: &mut Input<'_>) -> Result<Word, Mistake> {
+    match input.peek_token() {
+        Some('"') => string.map(Word::Text).parse_next(input),
+        Some(digit) if digit.is_ascii_digit() => number.value(Word::Number).parse_next(input),
+        Some(letter) if begins_name(letter) => path.map(Word::Path).parse_next(input),
+        Some('-') => {
+            let negative: Option<_> = opt(peek(('-', one_of('0'..='9')))).parse_next(input)?;
+            if negative.is_some() {
+                number.value(Word::Number).parse_next(input)
+            } else {
+                '-'.value(Word::Minus).parse_next(input)
+            }
+        }
+        _ => alt((
+            '('.value(Word::Open),
+            ')'.value(Word::Close),
+            ','.value(Word::Comma),
+            '*'.value(Word::Star),
+            operator.map(Word::Operator),
+        ))
+        .parse_next(input),
+    }
+}
+
+fn operator(input: &mut Input<'_>) -> Result<Operator, Mistake> {
+    alt((
+        "!=".value(Operator::NotEqual),
+        "<=".value(Operator::LessOrEqual),
+        ">=".value(Operator::GreaterOrEqual),
+        '='.value(Operator::Equal),
+        '<'.value(Operator::Less),
+        '>'.value(Operator::Greater),
+        ':'.value(Operator::Has),
+    ))
+    .parse_next(input)
+}
+
+fn number(input: &mut Input<'_>) -> Result<(), Mistake> {
+    let at = input.current_token_start();
+    let start = *input.as_ref();
+    let fraction = ('.', digit1);
+    let exponent = (one_of(['e', 'E']), opt(one_of(['+', '-'])), digit1);
+    (opt('-'), digit1, opt(fraction), opt(exponent)).void().parse_next(input)?;
+    let ends: Result<_, Mistake> =
+        peek(alt((eof.void(), one_of(|letter: char| !continues_name(letter) && letter != '.').void()))).parse_next(input);
+    ends.map_err(|_| {
+        let found: String = start.chars().take_while(|letter| continues_name(*letter) || ".-".contains(*letter)).collect();
+        Mistake::new(at, found, "a number such as 12, -0.5 or 1e6")
+    })
+}
+
+/// A text up to its closing quote.
+fn string(input: &mut Input<'_>) -> Result<Text, Mistake> {
+    let start = input.current_token_start();
+    let unclosed = Mistake::new(start, "a text that is not closed", "a closing \"");
+    any.parse_next(input)?;
+    let mut text = Text::default();
+    loop {
+        let at = input.current_token_start();
+        match input.next_token() {
+            None => return Err(unclosed),
+            Some('"') => return Ok(text),
+            Some('\\') => match input.next_token() {
+                Some(letter @ ('"' | '\\' | '*')) => text.characters.push(letter),
+                Some(letter) => {
+                    return Err(Mistake::new(at, format!("\\{letter}"), "one of \\\" \\\\ \\*: no other character is escaped"));
+                }
+                None => return Err(unclosed),
+            },
+            Some(letter) if letter.is_control() && !"\t\r\n".contains(letter) => {
+                // Keys hold none either.
+                let expected = "no control character but tabs and line ends: no record holds one";
+                return Err(Mistake::new(at, letter.escape_unicode().to_string(), expected));
+            }
+            Some(letter) => {
+                if letter == '*' {
+                    text.stars.push(text.characters.len());
+                }
+                text.characters.push(letter);
+            }
+        }
+    }
+}
+
+/// Names with dots between. The parts after the first may begin with a digit: the keys of a map are such names, too.
+fn path(input: &mut Input<'_>) -> Result<Path, Mistake> {
+    let mut names = Vec::new();
+    let mut key = None;
+    loop {
+        let at = input.current_token_start();
+        let name: Result<&str, Mistake> = take_while(1.., continues_name).parse_next(input);
+        match name {
+            Ok(name) => names.push((at, name.to_owned())),
+            Err(_) if input.starts_with('"') => key = Some((at, string(input)?.characters)),
+            Err(mistake) => return Err(Mistake { expected: "a name after the dot".to_owned(), ..mistake }),
+        }
+        let dot: Option<char> = opt('.').parse_next(input)?;
+        match dot {
+            None => return Ok(Path { names, key }),
+            Some(_) if key.is_some() => {
+                return Err(Mistake::new(input.previous_token_end() - 1, ".", "an operator: a quoted key ends a field"));
+            }
+            Some(_) => {}
+        }
+    }
+}
+
+fn begins_name(letter: char) -> bool {
+    letter.is_ascii_alphabetic() || letter == '_'
+}
+
+fn continues_name(letter: char) -> bool {
+    letter.is_ascii_alphanumeric() || letter == '_'
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(text: &str) -> Vec<String> {
+        tokens(text).unwrap().into_iter().map(|token| format!("{}@{}", token.text, token.at)).collect()
+    }
+
+    fn wrong(text: &str, at: usize, found: &str) {
+        let mistake = tokens(text).unwrap_err();
+        assert_eq!((mistake.at, mistake.found.as_str()), (at, found), "{text}: {mistake:?}");
+    }
+
+    #[test]
+    fn words_stand_where_they_were_written() {
+        assert_eq!(words("a.b>=-1.5e3"), ["a.b@0", ">=@3", "-1.5e3@5"]);
+        assert_eq!(words(" -a:* "), ["-@1", "a@2", ":@3", "*@4"]);
+        assert_eq!(words("m.\"x.y\" != \"ä\\\"\""), ["m.\"x.y\"@0", "!=@8", "\"ä\\\"\"@11"]);
+        assert_eq!(words("m.2024.a desc,b"), ["m.2024.a@0", "desc@9", ",@13", "b@14"]);
+        assert_eq!(words("(NOT(a<1))"), ["(@0", "NOT@1", "(@4", "a@5", "<@6", "1@7", ")@8", ")@9"]);
+    }
+
+    #[test]
+    fn stars_are_told_from_escaped_ones() {
+        let texts: Vec<_> = tokens(r#""*a\*b*" "\*""#).unwrap().into_iter().map(|token| token.word).collect();
+        assert_eq!(
+            texts,
+            [
+                Word::Text(Text { characters: "*a*b*".into(), stars: vec![0, 4] }),
+                Word::Text(Text { characters: "*".into(), stars: vec![] })
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_no_word_is_an_error_where_it_stands() {
+        wrong("a = 'x'", 4, "'");
+        wrong("a = \"x", 4, "a text that is not closed");
+        wrong("a = \"x\\", 4, "a text that is not closed");
+        wrong(r#"a = "\n""#, 5, "\\n");
+        wrong("a = \"x\0\"", 6, "\\u{0}");
+        wrong("a = 5abc", 4, "5abc");
+        wrong("a = 1.", 4, "1.");
+        wrong("a = -1e", 4, "-1e");
+        wrong("a. = 1", 2, " ");
+        wrong("a.", 2, "");
+        wrong("a..b", 2, ".");
+        wrong("m.\"k\".b = 1", 5, ".");
+        wrong("ä = 1", 0, "ä");
+        wrong("a ! b", 2, "!");
+    }
+}

@@ -1,0 +1,369 @@
+//! One page of a list: the plan carried out on a view.
+//!
+//! Pages of one list share a revision, so a position is all that one hands to the next, and it does not matter if the next
+//! chooses another way to read. Rows looked at, bytes and time have bounds; a page that meets one is closed where it is.
+//!
+//! Knows all parts of a query. Must not know the time, or which revision a caller wants.
+
+use std::{
+    collections::{BinaryHeap, VecDeque},
+    ops::Bound,
+};
+
+use bytes::Bytes;
+
+use super::{
+    filter::Filter,
+    order::Order,
+    plan::{Access, ByIndex, FEW, Plan, Sequence, every_name},
+    served::served,
+    stream::{Ids, Keys, Step},
+    token::{self, Position},
+};
+use crate::{
+    engine::Direction,
+    model::{Fault, Kind, Violation},
+    proto::{ChangeKind, ListRecordsRequest},
+    store::{
+        Limits, Page,
+        error::{Error, Result},
+        keys::{self, UNSET},
+        version::Version,
+        view::View,
+    },
+};
+
+/// Fewest rows fetched at once, where there are as many: looking for the one match that tells of another page takes many.
+const FETCH_ROWS_MIN: usize = 8;
+/// Most rows fetched at once.
+const FETCH_ROWS_MAX: usize = 64;
+/// Bytes that a record's tag and length take in a response, at most.
+const RECORD_OVERHEAD_BYTES: usize = 6;
+/// Bytes of a token and a response beside the records, the position and its base64 apart, at most.
+const RESPONSE_OVERHEAD_BYTES: usize = 256;
+
+/// Reads one page at the view's revision, which is that of the request's token where it has one; `at` is its position.
+/// `deadline` tells whether the page has taken long enough: it is asked once a row, and the page then closes early. A page
+/// always comes further than the one before.
+pub(crate) fn list(
+    view: &View<'_>,
+    kind: Kind,
+    request: &ListRecordsRequest,
+    at: Option<&Position>,
+    limits: &Limits,
+    deadline: &dyn Fn() -> bool,
+) -> Result<Page> {
+    let page_size = page_size(request.page_size, limits)?;
+    let mut filter = Filter::parse(kind, &request.filter, limits)?;
+    let order = Order::parse(kind, &request.order_by, limits)?;
+    filter.expand(view)?;
+    let plan = Plan::choose(kind, &filter, &order);
+    Reader { view: *view, kind, request, filter, order, page_size, at, limits, deadline }.read(&plan)
+}
+
+/// How a list would be read, for people.
+pub(crate) fn explain(kind: Kind, request: &ListRecordsRequest, limits: &Limits) -> Result<String> {
+    let filter = Filter::parse(kind, &request.filter, limits)?;
+    let order = Order::parse(kind, &request.order_by, limits)?;
+    Ok(format!("{}, ordered by {order}", Plan::choose(kind, &filter, &order)))
+}
+
+/// Records of a page, within its bounds.
+pub(crate) fn page_size(asked: i32, limits: &Limits) -> Result<usize> {
+    let size = match u64::try_from(asked) {
+        Ok(0) => limits.page_size_default,
+        Ok(size) => size.min(limits.page_size),
+        Err(_) => return Err(Error::field("page_size", format!("{asked} is negative: send 1 or more, or 0 for the default"))),
+    };
+    Ok(usize::try_from(size).unwrap_or(usize::MAX).max(1))
+}
+
+struct Reader<'r> {
+    view: View<'r>,
+    kind: Kind,
+    request: &'r ListRecordsRequest,
+    filter: Filter,
+    order: Order,
+    page_size: usize,
+    at: Option<&'r Position>,
+    limits: &'r Limits,
+    deadline: &'r dyn Fn() -> bool,
+}
+
+/// A record that may match.
+struct Row {
+    /// Its place: the sort key that it should have, and its id.
+    position: Position,
+    /// Its newest version, where that came with the key.
+    value: Option<Bytes>,
+    /// Whether it may match at all; otherwise it only says how far the reading has come.
+    wanted: bool,
+}
+
+/// Rows in the order of the list.
+enum Rows<'v> {
+    Names(Keys<'v>),
+    Ids(Ids<'v>),
+    Few(VecDeque<String>),
+    Index(IndexRows<'v>),
+}
+
+/// Rows along the entries of an index that has the order.
+struct IndexRows<'v> {
+    /// Those with a time, then those without.
+    sections: VecDeque<Keys<'v>>,
+    /// Bytes of a key before the time.
+    start: usize,
+    descending: bool,
+}
+
+/// A page that is being filled.
+struct Filling {
+    page: Page,
+    bytes: usize,
+}
+
+impl<'r> Reader<'r> {
+    fn read(&self, plan: &Plan) -> Result<Page> {
+        match &plan.sequence {
+            Sequence::ByName => {
+                let direction = if self.order.names_descending { Direction::Backward } else { Direction::Forward };
+                let after = self.at.map(|at| at.id.as_str());
+                self.fill(self.rows(&plan.access, direction, after)?)
+            }
+            Sequence::ByIndex(by_index) => match self.few(&plan.access, by_index)? {
+                Some(ids) => self.sort(Rows::Few(ids)),
+                None => self.fill(Rows::Index(self.index_rows(by_index))),
+            },
+            Sequence::Sorted => self.sort(self.rows(&plan.access, Direction::Forward, None)?),
+        }
+    }
+
+    /// Rows by name, behind that of an id.
+    fn rows(&self, access: &Access, direction: Direction, after: Option<&str>) -> Result<Rows<'r>> {
+        let most = usize::try_from(self.limits.sort_rows).unwrap_or(usize::MAX);
+        let all = every_name(self.kind);
+        // Too many keys to collect: they lead to so many records that going through all by name is no worse.
+        let access = match access {
+            Access::Names { .. } => access,
+            access => match Ids::open(self.view, self.kind, access, direction, after, most)? {
+                Some(ids) => return Ok(Rows::Ids(ids)),
+                None => &all,
+            },
+        };
+        match access {
+            Access::Names { range, .. } => Ok(Rows::Names(Keys::names(self.view, self.kind, range.clone(), direction, after))),
+            _ => Err(Error::internal("a scan by name is not one")),
+        }
+    }
+
+    /// The ids that an access leads to, where they are few.
+    fn few(&self, access: &Access, by_index: &ByIndex) -> Result<Option<VecDeque<String>>> {
+        let most = FEW.min(usize::try_from(self.limits.sort_rows).unwrap_or(usize::MAX));
+        if !by_index.few_first {
+            return Ok(None);
+        }
+        let Some(mut ids) = Ids::open(self.view, self.kind, access, Direction::Forward, None, most)? else { return Ok(None) };
+        let mut few = VecDeque::new();
+        for _step in 0..=most {
+            match ids.next()? {
+                None => return Ok(Some(few)),
+                Some(Step::Id(id)) => few.push_back(id),
+                Some(Step::Nothing(_)) => {}
+            }
+        }
+        Ok(None)
+    }
+
+    /// Rows along an index, behind the position.
+    fn index_rows(&self, by_index: &ByIndex) -> IndexRows<'r> {
+        let prefix = by_index.prefix.as_slice();
+        let descending = self.order.names_descending;
+        let direction = if descending { Direction::Backward } else { Direction::Forward };
+        let mut sections = VecDeque::from([Keys::range(self.view, prefix, by_index.times.clone(), direction)]);
+        if by_index.unset {
+            let unset = keys::prefix([prefix, &[UNSET]].concat());
+            sections.push_back(Keys::range(self.view, prefix, unset, direction));
+        }
+        if let Some(at) = self.at {
+            let part = turned(&at.key, descending);
+            if part.first() == Some(&UNSET) {
+                sections.pop_front();
+            }
+            if let Some(first) = sections.front_mut() {
+                first.skip_to(Bound::Excluded(keys::entry_under(&[prefix, &part].concat(), &at.id)));
+            }
+        }
+        IndexRows { sections, start: prefix.len(), descending }
+    }
+
+    /// Fills a page with what matches among rows in order.
+    fn fill(&self, mut rows: Rows<'r>) -> Result<Page> {
+        let mut filling = Filling { page: Page { revision: self.view.revision, ..Page::default() }, bytes: 0 };
+        let mut reached = self.at.cloned().unwrap_or_default();
+        let mut looked = 0u64;
+        loop {
+            // One more than the page lacks: the row that tells whether there is another page.
+            let lacking = self.page_size.saturating_sub(filling.page.records.len()).saturating_add(1);
+            let fetched = self.fetch(&mut rows, lacking.clamp(FETCH_ROWS_MIN, FETCH_ROWS_MAX))?;
+            if fetched.is_empty() {
+                return Ok(filling.page);
+            }
+            for (row, value) in fetched {
+                if looked > 0 && (looked >= self.limits.scan_rows || (self.deadline)()) {
+                    return Ok(self.close(filling, &reached));
+                }
+                looked += 1;
+                if let Some(value) = value
+                    && let Some(record) = self.matching(&row.position.id, &value)?
+                    && self.order.key(&record) == row.position.key
+                    && !filling.add(record, &row.position, self)
+                {
+                    return Ok(self.close(filling, &reached));
+                }
+                reached = row.position;
+            }
+        }
+    }
+
+    /// Sorts what matches among rows in any order, and fills a page with what follows the position. No more than one page
+    /// is kept while the rows go by.
+    fn sort(&self, mut rows: Rows<'r>) -> Result<Page> {
+        let behind = self.at.map(|at| self.order.place(&at.key, &at.id));
+        let mut matches = 0u64;
+        let mut kept: BinaryHeap<(Vec<u8>, Position)> = BinaryHeap::new();
+        loop {
+            let fetched = self.fetch(&mut rows, FETCH_ROWS_MAX)?;
+            if fetched.is_empty() {
+                break;
+            }
+            for (row, value) in fetched {
+                let Some(value) = value else { continue };
+                let Some(record) = self.matching(&row.position.id, &value)? else { continue };
+                matches += 1;
+                if matches > self.limits.sort_rows {
+                    return Err(self.too_many(matches));
+                }
+                let key = self.order.key(&record);
+                let place = self.order.place(&key, &row.position.id);
+                if behind.as_ref().is_none_or(|behind| place > *behind) {
+                    kept.push((place, Position { key, id: row.position.id }));
+                    if kept.len() > self.page_size.saturating_add(1) {
+                        kept.pop();
+                    }
+                }
+            }
+        }
+        let mut filling = Filling { page: Page { revision: self.view.revision, ..Page::default() }, bytes: 0 };
+        let mut reached = self.at.cloned().unwrap_or_default();
+        for (_, position) in kept.into_sorted_vec() {
+            // The record was there a moment ago, and what was at a revision does not change.
+            let Some(version) = self.view.version(self.kind, &position.id)? else { continue };
+            if !filling.add(version.record, &position, self) {
+                return Ok(self.close(filling, &reached));
+            }
+            reached = position;
+        }
+        Ok(filling.page)
+    }
+
+    /// Takes up to some rows, and the newest version of each that may match.
+    fn fetch(&self, rows: &mut Rows<'r>, count: usize) -> Result<Vec<(Row, Option<Bytes>)>> {
+        let mut taken = Vec::with_capacity(count);
+        while taken.len() < count
+            && let Some(row) = rows.next()?
+        {
+            taken.push(row);
+        }
+        let missing = |row: &&Row| row.wanted && row.value.is_none();
+        let wanted: Vec<_> = taken.iter().filter(missing).map(|row| keys::current(self.kind, &row.position.id)).collect();
+        let mut values = if wanted.is_empty() { Vec::new() } else { self.view.state.get_many(&wanted)? }.into_iter();
+        let with_value = |mut row: Row| {
+            let value = if missing(&&row) { values.next().flatten() } else { row.value.take() };
+            (row, value)
+        };
+        Ok(taken.into_iter().map(with_value).collect())
+    }
+
+    /// The record at the view's revision, if it is listed and the filter matches.
+    fn matching(&self, id: &str, value: &Bytes) -> Result<Option<Bytes>> {
+        let version = self.view.version_in(self.kind, id, value)?;
+        Ok(version.filter(|version| self.is_listed(version) && self.filter.matches(&version.record)).map(|found| found.record))
+    }
+
+    /// Redirects and what was erased never are.
+    fn is_listed(&self, version: &Version) -> bool {
+        version.is_live() || self.request.show_deleted && version.change == ChangeKind::Deleted
+    }
+
+    fn close(&self, mut filling: Filling, reached: &Position) -> Page {
+        filling.page.next_page_token = token::encode(self.kind, self.request, self.view.revision, reached);
+        filling.page
+    }
+
+    fn too_many(&self, actual: u64) -> Error {
+        let orders: Vec<_> = served(self.kind).into_iter().filter_map(|index| index.order).collect();
+        let maximum = self.limits.sort_rows;
+        let collection = self.kind.collection();
+        Error::from(Violation {
+            field: "order_by".to_owned(),
+            description: format!(
+                "no index serves the order {}, and more than {maximum} {collection} match, which is what is sorted at most: \
+                 narrow the filter, or use one of the orders {}",
+                self.order,
+                orders.join("; ")
+            ),
+            fault: Fault::Limit { limit: "list.sort_rows", maximum, actual },
+        })
+    }
+}
+
+impl Filling {
+    /// Adds a record, unless the page is full. The first one always fits: records are smaller than responses.
+    fn add(&mut self, record: Bytes, position: &Position, reader: &Reader<'_>) -> bool {
+        let records = &mut self.page.records;
+        let bytes = self.bytes + record.len() + RECORD_OVERHEAD_BYTES;
+        let token = RESPONSE_OVERHEAD_BYTES + 2 * (position.key.len() + position.id.len());
+        let fits = (bytes + token) as u64 <= reader.limits.response_bytes;
+        if records.len() == reader.page_size || !fits && !records.is_empty() {
+            return false;
+        }
+        records.push(record);
+        self.bytes = bytes;
+        true
+    }
+}
+
+impl Rows<'_> {
+    fn next(&mut self) -> Result<Option<Row>> {
+        let by_name = |id: String, value, wanted| Row { position: Position { key: Vec::new(), id }, value, wanted };
+        Ok(match self {
+            Self::Names(keys) => keys.next()?.map(|(key, value)| by_name(keys::current_id(&key).to_owned(), Some(value), true)),
+            Self::Ids(ids) => ids.next()?.map(|step| match step {
+                Step::Id(id) => by_name(id, None, true),
+                Step::Nothing(id) => by_name(id, None, false),
+            }),
+            Self::Few(ids) => ids.pop_front().map(|id| by_name(id, None, true)),
+            Self::Index(rows) => rows.next()?,
+        })
+    }
+}
+
+impl IndexRows<'_> {
+    fn next(&mut self) -> Result<Option<Row>> {
+        while let Some(section) = self.sections.front_mut() {
+            if let Some((key, _)) = section.next()? {
+                let part = keys::time_part_at(&key, self.start).unwrap_or_default();
+                let position = Position { key: turned(part, self.descending), id: keys::last_id(&key).to_owned() };
+                return Ok(Some(Row { position, value: None, wanted: true }));
+            }
+            self.sections.pop_front();
+        }
+        Ok(None)
+    }
+}
+
+/// A time as it stands in an index, as the part of a sort key in this direction; or back.
+fn turned(part: &[u8], descending: bool) -> Vec<u8> {
+    part.iter().enumerate().map(|(at, byte)| if descending && at > 0 { !byte } else { *byte }).collect()
+}

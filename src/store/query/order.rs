@@ -1,0 +1,238 @@
+//! The order of a list: its text, and the keys that sort records by it.
+//!
+//! A key holds each field's value in bytes that sort as the values do, backwards for `desc`, and unset last either way. Two
+//! records never share a place: the name decides where the keys are equal.
+//!
+//! Knows fields and the wire format. Must not know indexes.
+
+use std::fmt;
+
+use super::{
+    evaluate::{any_value, double, int},
+    field::{Field, Scope, Values},
+    lexer::{Token, Word, tokens},
+    mistake::{Mistake, Of},
+    parse::within,
+};
+use crate::{
+    model::{Kind, schema, wire::Value},
+    store::{
+        Limits,
+        error::Result,
+        keys::{self, SET, UNSET},
+    },
+};
+
+/// Most fields of an order.
+const FIELDS_MAX: usize = 3;
+
+/// How records are sorted.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Order {
+    /// The fields, most significant first; never the name, which follows them.
+    pub(super) fields: Vec<OrderField>,
+    /// Whether equal keys, or all records where there is no field, are sorted by name backwards.
+    pub(super) names_descending: bool,
+}
+
+/// A field of an order.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct OrderField {
+    /// The field. Single-valued.
+    pub(super) field: Field,
+    /// Greatest first.
+    pub(super) descending: bool,
+}
+
+impl Order {
+    /// Reads the text of an order: `field [desc]`, with commas between. An empty text is the order by name.
+    pub(super) fn parse(kind: Kind, text: &str, limits: &Limits) -> Result<Self> {
+        within("order_by", "filter.chars", limits.filter_chars, text.chars().count())?;
+        parse(kind, text).map_err(|mistake| mistake.into_error(Of::OrderBy, text))
+    }
+
+    /// What a record is sorted by, but for its name. Empty for an order by name.
+    pub(super) fn key(&self, record: &[u8]) -> Vec<u8> {
+        let mut key = Vec::new();
+        for OrderField { field, descending } in &self.fields {
+            let part = part(field, record);
+            key.extend(part.iter().enumerate().map(|(at, byte)| if *descending && at > 0 { !byte } else { *byte }));
+        }
+        key
+    }
+
+    /// The key and the name together: unique, and in the order of the list.
+    pub(super) fn place(&self, key: &[u8], id: &str) -> Vec<u8> {
+        let mut place = key.to_vec();
+        let id = id.bytes().chain([0]);
+        if self.names_descending {
+            place.extend(id.map(|byte| !byte));
+        } else {
+            place.extend(id);
+        }
+        place
+    }
+}
+
+/// For a plan: `time.earliest desc, name desc`.
+impl fmt::Display for Order {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let direction = |descending| if descending { " desc" } else { "" };
+        for OrderField { field, descending } in &self.fields {
+            write!(to, "{}{}, ", field.name, direction(*descending))?;
+        }
+        write!(to, "name{}", direction(self.names_descending))
+    }
+}
+
+fn parse(kind: Kind, text: &str) -> std::result::Result<Order, Mistake> {
+    let tokens = tokens(text)?;
+    let mut order = Order::default();
+    if tokens.is_empty() {
+        return Ok(order);
+    }
+    let end = Token { at: text.len(), text: "", word: Word::Comma };
+    let mut rest = tokens.iter();
+    let mut by_name = false;
+    let mut seen: Vec<String> = Vec::new();
+    loop {
+        let token = rest.next().unwrap_or(&end);
+        let Word::Path(path) = &token.word else {
+            return Err(Mistake::new(token.at, token.text, "a field, such as time.earliest"));
+        };
+        let field = Field::resolve(&Scope::record(kind), path)?;
+        if let Some(why) = unsortable(&field) {
+            return Err(Mistake::new(
+                token.at,
+                token.text,
+                format!("a field with a single value that can be sorted: {} {why}", field.name),
+            ));
+        }
+        if seen.len() == FIELDS_MAX {
+            return Err(Mistake::new(token.at, token.text, format!("at most {FIELDS_MAX} fields")));
+        }
+        if seen.contains(&field.name) {
+            return Err(Mistake::new(token.at, token.text, "a field that is not named before"));
+        }
+        seen.push(field.name.clone());
+        let mut next = rest.next();
+        let descending = next.is_some_and(|token| token.text == "desc");
+        if descending {
+            next = rest.next();
+        }
+        // What follows the name decides nothing: no two records share it.
+        if !by_name {
+            order.names_descending = descending;
+            by_name = field.numbers == [schema::NAME];
+            if !by_name {
+                order.fields.push(OrderField { field, descending });
+            }
+        }
+        match next {
+            None => return Ok(order),
+            Some(Token { word: Word::Comma, .. }) => {}
+            Some(token) => {
+                let expected = if descending { "a comma or the end" } else { "desc, a comma or the end" };
+                return Err(Mistake::new(token.at, token.text, expected));
+            }
+        }
+    }
+}
+
+fn unsortable(field: &Field) -> Option<&'static str> {
+    match field.values {
+        Values::Words(_) => Some("has several"),
+        _ if field.many => Some("can have several"),
+        Values::Message(_) => Some("is a message with fields of its own"),
+        Values::Map => Some("is a map: name a key"),
+        _ => None,
+    }
+}
+
+/// One field's part of a key: a mark for set or unset, then the value.
+fn part(field: &Field, record: &[u8]) -> Vec<u8> {
+    let mut part = vec![UNSET];
+    any_value(record, &field.numbers, field, &mut |value| {
+        part = match &field.values {
+            // The same bytes as in an index, whose entries then serve as places.
+            Values::Time => keys::time_part(Some(value.timestamp())),
+            Values::Double => with_value(&ordered(double(value)).to_be_bytes()),
+            Values::Bool | Values::Int | Values::Enum(_) => with_value(&(int(value).cast_unsigned() ^ 1 << 63).to_be_bytes()),
+            _ => with_text(value),
+        };
+        true
+    });
+    part
+}
+
+fn with_value(bytes: &[u8]) -> Vec<u8> {
+    let mut part = vec![SET];
+    part.extend_from_slice(bytes);
+    part
+}
+
+/// The text and an end that is less than any character of it: records hold no U+0000.
+fn with_text(value: Value<'_>) -> Vec<u8> {
+    let mut part = with_value(value.bytes());
+    part.push(0);
+    part
+}
+
+/// A double as an integer that sorts as it does; -0 and 0 are one number.
+fn ordered(number: f64) -> u64 {
+    let bits = if number == 0.0 { 0 } else { number.to_bits() };
+    if bits >> 63 == 0 { bits | 1 << 63 } else { !bits }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn order(text: &str) -> String {
+        Order::parse(Kind::Event, text, &Limits::default()).unwrap().to_string()
+    }
+
+    fn wrong(text: &str, position: usize, found: &str) {
+        let error = Order::parse(Kind::Event, text, &Limits::default()).unwrap_err();
+        let metadata: Vec<_> = error.metadata.iter().take(2).map(|(_, value)| value.as_str()).collect();
+        assert_eq!(metadata, [position.to_string().as_str(), found], "{text}: {error}");
+        assert_eq!(error.reason, crate::proto::ErrorReason::OrderByInvalid);
+    }
+
+    #[test]
+    fn the_name_breaks_ties_in_the_direction_of_the_last_field() {
+        assert_eq!(order(""), "name");
+        assert_eq!(order("name desc"), "name desc");
+        assert_eq!(order("time.earliest"), "time.earliest, name");
+        assert_eq!(order("time.earliest desc"), "time.earliest desc, name desc");
+        assert_eq!(order("time.earliest desc,title"), "time.earliest desc, title, name");
+        assert_eq!(order("time.earliest desc, name"), "time.earliest desc, name");
+        assert_eq!(order("name, title desc"), "name");
+        assert_eq!(order("createTime"), "create_time, name");
+        assert_eq!(order("metrics.\"a.b-c\" desc, revision"), "metrics.\"a.b-c\" desc, revision, name");
+    }
+
+    #[test]
+    fn an_order_that_makes_no_sense_is_refused_where_it_is_wrong() {
+        wrong("titel", 0, "titel");
+        wrong("title asc", 6, "asc");
+        wrong("title desc desc", 11, "desc");
+        wrong("title,", 6, "");
+        wrong(", title", 0, ",");
+        wrong("title, title desc", 7, "title");
+        wrong("title, name, revision, actuality", 23, "actuality");
+        wrong("types", 0, "types");
+        wrong("places.country", 0, "places.country");
+        wrong("metrics", 0, "metrics");
+        wrong("time", 0, "time");
+        wrong("title desc title", 11, "title");
+    }
+
+    #[test]
+    fn numbers_sort_by_value() {
+        let numbers =
+            [f64::NEG_INFINITY, f64::MIN, -1.5, -f64::MIN_POSITIVE, -0.0, f64::MIN_POSITIVE, 1.0, 1e300, f64::INFINITY];
+        assert!(numbers.map(ordered).is_sorted());
+        assert_eq!(ordered(-0.0), ordered(0.0));
+    }
+}

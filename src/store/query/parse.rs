@@ -1,0 +1,247 @@
+//! The text of a filter as a tree, by the grammar of AIP-160 less what callers have been seen to misread.
+//!
+//! ```text
+//! filter  = [ expr ]
+//! expr    = term { "AND" term } | term { "OR" term }
+//! term    = [ "NOT" | "-" ] ( "(" expr ")" | compare )
+//! compare = field op value | field ":" "(" expr ")"
+//! ```
+//! AIP-160 lets OR bind tighter than AND, most languages the other way round: who mixes them on one level is asked for
+//! parentheses.
+//!
+//! Knows the grammar. Must not know which fields there are.
+
+use super::{
+    lexer::{Operator, Path, Text, Token, Word, tokens},
+    mistake::{Mistake, Of},
+};
+use crate::{
+    model::{self, Violations},
+    store::{
+        Limits,
+        error::{Error, Result},
+    },
+};
+
+/// Depth that is read at most, whatever the limits say: each level is a call inside a call.
+const DEPTH_MAX: u64 = 128;
+
+/// A filter, or a part of one.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Expr {
+    /// All hold. Of no parts: always true.
+    All(Vec<Expr>),
+    /// At least one holds.
+    Any(Vec<Expr>),
+    /// It does not hold.
+    Not(Box<Expr>),
+    /// A field compares with a value.
+    Compare(Compare),
+    /// One message that the field leads to satisfies all.
+    Within {
+        /// The field.
+        field: Path,
+        /// What must hold inside; its fields are those of the message.
+        inside: Box<Expr>,
+    },
+}
+
+/// A comparison.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Compare {
+    /// The field.
+    pub(super) field: Path,
+    /// How it is compared.
+    pub(super) operator: Operator,
+    /// Where the operator stands.
+    pub(super) operator_at: usize,
+    /// With what.
+    pub(super) value: Literal,
+    /// Where the value stands.
+    pub(super) value_at: usize,
+    /// The value as it was written.
+    pub(super) value_text: String,
+}
+
+/// A value as the filter spells it; what it means depends on the field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Literal {
+    /// `"text"`: a text, a time, a name.
+    Text(Text),
+    /// `-2.5`: any number.
+    Number,
+    /// `true`, `PREDICTION`.
+    Word,
+    /// `*`: whatever is set.
+    Star,
+}
+
+/// Reads a filter. Its size is checked first, so that what follows may call itself.
+pub(super) fn parse(text: &str, limits: &Limits) -> Result<Expr> {
+    within("filter", "filter.chars", limits.filter_chars, text.chars().count())?;
+    let tokens = tokens(text).map_err(|mistake| mistake.into_error(Of::Filter, text))?;
+    within("filter", "filter.depth", limits.filter_depth.min(DEPTH_MAX), depth(&tokens))?;
+    within("filter", "filter.terms", limits.filter_terms, terms(&tokens))?;
+    let mut parser = Parser { tokens: &tokens, end: text.len() };
+    parser.filter().map_err(|mistake| mistake.into_error(Of::Filter, text))
+}
+
+/// Checks a size of a field of the request against its limit.
+pub(super) fn within(field: &str, limit: &'static str, maximum: u64, actual: usize) -> Result<()> {
+    let mut violations = Violations::default();
+    violations.limit(&model::Path::ROOT.field(field), limit, maximum, actual as u64);
+    Error::from_violations(violations).map_or(Ok(()), Err)
+}
+
+/// How deep parentheses stand in parentheses.
+fn depth(tokens: &[Token<'_>]) -> usize {
+    let (mut depth, mut deepest) = (0usize, 0);
+    for token in tokens {
+        match token.word {
+            Word::Open => depth += 1,
+            Word::Close => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        deepest = deepest.max(depth);
+    }
+    deepest
+}
+
+/// How many comparisons there are: each has one operator; that of `field:(...)` compares nothing.
+fn terms(tokens: &[Token<'_>]) -> usize {
+    let operators = tokens.iter().filter(|token| matches!(token.word, Word::Operator(_))).count();
+    let scopes = tokens
+        .windows(2)
+        .filter(|pair| matches!(pair, [Token { word: Word::Operator(_), .. }, Token { word: Word::Open, .. }]));
+    operators - scopes.count()
+}
+
+struct Parser<'p, 't> {
+    tokens: &'p [Token<'t>],
+    /// Length of the text: where something is missing.
+    end: usize,
+}
+
+impl<'p, 't> Parser<'p, 't> {
+    fn peek(&self) -> Option<&'p Token<'t>> {
+        self.tokens.first()
+    }
+
+    fn next(&mut self) -> Option<&'p Token<'t>> {
+        let (first, rest) = self.tokens.split_first()?;
+        self.tokens = rest;
+        Some(first)
+    }
+
+    /// Takes the next token if it is this keyword.
+    fn keyword(&mut self, keyword: &str) -> bool {
+        let found = self.peek().is_some_and(|token| is_keyword(token, keyword));
+        if found {
+            self.next();
+        }
+        found
+    }
+
+    /// What is wrong with the next token.
+    fn expected(&self, expected: impl Into<String>) -> Mistake {
+        match self.peek() {
+            Some(token) => Mistake::new(token.at, token.text, expected),
+            None => Mistake::new(self.end, "", expected),
+        }
+    }
+
+    fn filter(&mut self) -> std::result::Result<Expr, Mistake> {
+        if self.tokens.is_empty() {
+            return Ok(Expr::All(Vec::new()));
+        }
+        let expr = self.expr()?;
+        match self.peek() {
+            None => Ok(expr),
+            Some(Token { word: Word::Close, .. }) => Err(self.expected("no closing parenthesis: none is open")),
+            Some(_) => Err(self.expected("AND, OR or the end")),
+        }
+    }
+
+    fn expr(&mut self) -> std::result::Result<Expr, Mistake> {
+        let first = self.term()?;
+        let (joins, other) = match self.peek() {
+            Some(token) if is_keyword(token, "AND") => ("AND", "OR"),
+            Some(token) if is_keyword(token, "OR") => ("OR", "AND"),
+            _ => return Ok(first),
+        };
+        let mut terms = vec![first];
+        while self.keyword(joins) {
+            terms.push(self.term()?);
+        }
+        if self.peek().is_some_and(|token| is_keyword(token, other)) {
+            return Err(self.expected(format!(
+                "{joins}, as before: add parentheses to say what belongs together, such as a AND (b OR c)"
+            )));
+        }
+        Ok(if joins == "AND" { Expr::All(terms) } else { Expr::Any(terms) })
+    }
+
+    fn term(&mut self) -> std::result::Result<Expr, Mistake> {
+        let minus = matches!(self.peek(), Some(Token { word: Word::Minus, .. }));
+        if minus {
+            self.next();
+        }
+        let negated = minus || self.keyword("NOT");
+        let expr = match self.peek() {
+            Some(Token { word: Word::Open, .. }) => self.parenthesized()?,
+            Some(token @ Token { word: Word::Path(path), .. })
+                if !["AND", "OR", "NOT"].iter().any(|word| is_keyword(token, word)) =>
+            {
+                self.next();
+                self.comparison(path)?
+            }
+            _ => return Err(self.expected("a comparison such as title = \"x\", or a parenthesis")),
+        };
+        Ok(if negated { Expr::Not(Box::new(expr)) } else { expr })
+    }
+
+    fn parenthesized(&mut self) -> std::result::Result<Expr, Mistake> {
+        self.next();
+        let expr = self.expr()?;
+        match self.peek() {
+            Some(Token { word: Word::Close, .. }) => {
+                self.next();
+                Ok(expr)
+            }
+            _ => Err(self.expected("AND, OR or a closing parenthesis")),
+        }
+    }
+
+    fn comparison(&mut self, field: &Path) -> std::result::Result<Expr, Mistake> {
+        let Some(Token { word: Word::Operator(operator), at: operator_at, .. }) = self.peek() else {
+            return Err(self.expected("an operator after the field: = != < <= > >= or :"));
+        };
+        self.next();
+        let literal = match self.peek().map(|token| &token.word) {
+            Some(Word::Open) if *operator == Operator::Has => {
+                let inside = Box::new(self.parenthesized()?);
+                return Ok(Expr::Within { field: field.clone(), inside });
+            }
+            Some(Word::Text(text)) => Literal::Text(text.clone()),
+            Some(Word::Number) => Literal::Number,
+            Some(Word::Star) if *operator == Operator::Has => Literal::Star,
+            Some(Word::Star) => return Err(self.expected("a value: * stands alone only after :")),
+            Some(Word::Open) => return Err(self.expected("a value: a parenthesis follows only :")),
+            Some(Word::Path(path)) if path.word().is_some_and(|word| !["AND", "OR", "NOT"].contains(&word)) => Literal::Word,
+            _ => return Err(self.expected("a value: a text in quotes, a number, true, false or a name of an enum's value")),
+        };
+        let (value_at, value_text) = self.next().map_or((self.end, ""), |token| (token.at, token.text));
+        Ok(Expr::Compare(Compare {
+            field: field.clone(),
+            operator: *operator,
+            operator_at: *operator_at,
+            value: literal,
+            value_at,
+            value_text: value_text.to_owned(),
+        }))
+    }
+}
+
+fn is_keyword(token: &Token<'_>, keyword: &str) -> bool {
+    matches!(&token.word, Word::Path(path) if path.word() == Some(keyword))
+}

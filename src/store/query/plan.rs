@@ -1,0 +1,572 @@
+//! How a list is read: which keys lead to the records that can match, and what puts them in order.
+//!
+//! A plan never decides whether a record matches: keys are hints, so every record is held against the whole filter. A plan
+//! only leaves out records that cannot match. There are no statistics; what is likely to lead to few records is preferred.
+//!
+//! Knows checked filters, orders, indexes and keys. Must not read any.
+
+use std::{
+    fmt::{self, Write as _},
+    ops::Bound,
+};
+
+use super::{
+    check::{Comparison, Pattern, Predicate, Test},
+    field::{Field, Values},
+    filter::Filter,
+    order::Order,
+};
+use crate::{
+    engine::KeyRange,
+    model::{Kind, schema},
+    store::{
+        hints::{self, HintIndex, HintPart, HintPath},
+        keys::{self, IndexKey, UNSET},
+    },
+};
+
+/// Indexes whose values are, or are nearly, one record's own: nothing leads to fewer.
+const UNIQUE: [&str; 3] = ["external_ids", "sha256", "uri"];
+
+/// Records that are sorted rather than looked for along an index that has the order.
+pub(super) const FEW: usize = 1000;
+
+/// How a list is read.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Plan {
+    /// Leads to every record that can match.
+    pub(super) access: Access,
+    /// Puts them in order.
+    pub(super) sequence: Sequence,
+}
+
+/// Keys that lead to records.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Access {
+    /// The records themselves, by name.
+    Names {
+        /// For people; `None` where it is all of them.
+        label: Option<String>,
+        /// Keys of the table of newest versions.
+        range: KeyRange,
+    },
+    /// Entries that begin with these bytes, in the order of the ids that end them.
+    Entries {
+        /// For people.
+        label: String,
+        /// What they begin with.
+        prefix: Vec<u8>,
+    },
+    /// Entries between two bounds, in an order of their own and perhaps several for one record.
+    Range {
+        /// For people.
+        label: String,
+        /// The bounds.
+        range: KeyRange,
+    },
+    /// What any of them leads to. Of none: nothing can match.
+    Union(Vec<Access>),
+    /// What all of them lead to, each in the order of ids.
+    Both(Vec<Access>),
+}
+
+/// What puts records in order.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Sequence {
+    /// The order by name, which every access can give.
+    ByName,
+    /// The order of an index' entries, which are read instead of the access; but where the access leads to few records,
+    /// those are sorted.
+    ByIndex(ByIndex),
+    /// Everything that matches is sorted.
+    Sorted,
+}
+
+/// Entries of an index in the order of the times at their end.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct ByIndex {
+    /// For people.
+    pub(super) label: String,
+    /// What the entries begin with, before the time.
+    pub(super) prefix: Vec<u8>,
+    /// Which of those that have a time can match.
+    pub(super) times: KeyRange,
+    /// Whether those without can.
+    pub(super) unset: bool,
+    /// Whether the access is tried first.
+    pub(super) few_first: bool,
+}
+
+/// How likely an access is to lead to few records, best first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    Name,
+    Unique,
+    Reference,
+    Composite,
+    Value,
+    Names,
+    Beginning,
+    Times,
+}
+
+/// Something that every matching record has, and that keys may lead to.
+#[derive(Clone, Debug, PartialEq)]
+struct Fact {
+    /// The field from the record down, in proto names.
+    name: String,
+    /// The same in numbers.
+    path: Vec<u32>,
+    has: Has,
+    /// For people.
+    label: String,
+    /// Of a reference: the hop is said to be the origin.
+    origin: bool,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Has {
+    Text(String),
+    Beginning(String),
+    Number(u64),
+    Times(Times),
+    Names(Vec<String>),
+    /// Among the words of the texts at these paths.
+    Word(Vec<Vec<u32>>, String),
+    WordBeginning(Vec<Vec<u32>>, String),
+}
+
+/// A span of time.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Times {
+    from: Bound<(i64, i32)>,
+    to: Bound<(i64, i32)>,
+}
+
+impl Plan {
+    /// Chooses how to read the records of a kind. The filter is expanded, where references are to be found by other names.
+    pub(super) fn choose(kind: Kind, filter: &Filter, order: &Order) -> Self {
+        let root = Place { kind, name: String::new(), path: Vec::new() };
+        let mut conditions = Conditions::default();
+        conditions.add(filter.predicate(), &root);
+        let best = conditions.access(kind);
+        let sequence = sequence(kind, order, &conditions.facts, best.as_ref());
+        let access = best.map_or_else(|| every_name(kind), |(_, access)| access);
+        Self { access, sequence }
+    }
+}
+
+/// All records of a kind.
+pub(super) fn every_name(kind: Kind) -> Access {
+    Access::Names { label: None, range: keys::current_of(kind) }
+}
+
+/// A message on the way to a field.
+struct Place {
+    kind: Kind,
+    name: String,
+    path: Vec<u32>,
+}
+
+impl Place {
+    fn name(&self, below: &str) -> String {
+        if self.name.is_empty() { below.to_owned() } else { format!("{}.{below}", self.name) }
+    }
+
+    fn path(&self, below: &[u32]) -> Vec<u32> {
+        [self.path.as_slice(), below].concat()
+    }
+}
+
+/// What a filter says of every record that matches.
+#[derive(Default)]
+struct Conditions {
+    facts: Vec<Fact>,
+    /// Of each, at least one part holds.
+    alternatives: Vec<Vec<Conditions>>,
+}
+
+impl Conditions {
+    /// Adds what a predicate on the messages at a place says.
+    fn add(&mut self, predicate: &Predicate, place: &Place) {
+        let mut here = Vec::new();
+        self.conjunction(predicate, place, &mut here);
+        // One hop is both: only keys of origins can lead there.
+        let role = place.path(&[hints::ATTRIBUTION_ROLE]);
+        let references = &place.kind.schema().references;
+        if here.iter().any(|fact| fact.path == role && fact.has == Has::Number(hints::ORIGIN)) {
+            for fact in here.iter_mut().filter(|fact| matches!(fact.has, Has::Names(_))) {
+                let reference = references.iter().find(|reference| reference.path == fact.path);
+                fact.origin = fact.path.len() == role.len() && reference.is_some_and(hints::tells_origin);
+            }
+        }
+        self.facts.append(&mut here);
+    }
+
+    fn conjunction(&mut self, predicate: &Predicate, place: &Place, here: &mut Vec<Fact>) {
+        match predicate {
+            Predicate::All(parts) => parts.iter().for_each(|part| self.conjunction(part, place, here)),
+            Predicate::Any(parts) => {
+                let part = |part| {
+                    let mut conditions = Self::default();
+                    conditions.add(part, place);
+                    conditions
+                };
+                self.alternatives.push(parts.iter().map(part).collect());
+            }
+            Predicate::Not(_) => {}
+            Predicate::Within(field, inside) => {
+                let inner = Place { kind: place.kind, name: place.name(&field.name), path: place.path(&field.numbers) };
+                self.add(inside, &inner);
+            }
+            Predicate::Value(field, _) if field.key.is_some() => {}
+            Predicate::Value(field, test) => {
+                let name = place.name(&field.name);
+                let path = place.path(&field.numbers);
+                for (has, value) in has(field, test) {
+                    // Of one message's only value, two spans hold together; of many values, each may hold of another.
+                    let same = here.iter_mut().find(|fact| !field.many && fact.path == path);
+                    if let (Has::Times(times), Some(Fact { has: Has::Times(before), .. })) = (&has, same) {
+                        *before = before.and(*times);
+                    } else {
+                        let label = format!("{name} {value}");
+                        here.push(Fact { name: name.clone(), path: path.clone(), has, label, origin: false });
+                    }
+                }
+            }
+        }
+    }
+
+    /// The best keys for these conditions, and how good they are. `None`: every record has to be looked at.
+    fn access(&self, kind: Kind) -> Option<(Rank, Access)> {
+        let mut found: Vec<(Rank, Access)> = self.facts.iter().filter_map(|fact| by_fact(kind, fact)).collect();
+        found.extend(hints::indexes(kind).iter().flat_map(|index| by_index(kind, index, &self.facts)));
+        found.extend(self.alternatives.iter().filter_map(|parts| {
+            let parts: Option<Vec<_>> = parts.iter().map(|part| part.access(kind).map(alone)).collect();
+            let (ranks, accesses): (Vec<Rank>, Vec<Access>) = parts?.into_iter().unzip();
+            Some((ranks.into_iter().max()?, Access::Union(accesses)))
+        }));
+        // Stable: of equals, the first in the filter.
+        found.sort_by_key(|(rank, _)| *rank);
+        let mut found = found.into_iter();
+        let (rank, best) = found.next()?;
+        if !(Rank::Reference..=Rank::Value).contains(&rank) || !best.is_by_id() {
+            return Some((rank, best));
+        }
+        match found.find(|(rank, access)| *rank <= Rank::Value && access.is_by_id() && *access != best) {
+            Some((_, second)) => Some((rank, Access::Both(vec![best, second]))),
+            None => Some((rank, best)),
+        }
+    }
+}
+
+/// As a part of a union, one access has to do.
+fn alone((rank, access): (Rank, Access)) -> (Rank, Access) {
+    match access {
+        Access::Both(parts) => parts.into_iter().next().map_or((rank, Access::Union(Vec::new())), |first| (rank, first)),
+        access => (rank, access),
+    }
+}
+
+impl Access {
+    /// Whether it gives ids in order, one at a time.
+    fn is_by_id(&self) -> bool {
+        match self {
+            Self::Entries { .. } => true,
+            Self::Union(parts) => parts.iter().all(Self::is_by_id),
+            Self::Names { .. } | Self::Range { .. } | Self::Both(_) => false,
+        }
+    }
+}
+
+/// What a passed test says of a record, and how that reads behind the field's name.
+fn has(field: &Field, test: &Test) -> Vec<(Has, String)> {
+    let equals = |value: &dyn fmt::Debug| format!("= {value:?}");
+    match (test, &field.values) {
+        (Test::Text(Comparison::Equal, value), _) => vec![(Has::Text(value.clone()), equals(value))],
+        (Test::Like { negated: false, pattern: Pattern::Prefix(prefix) }, _) => {
+            vec![(Has::Beginning(prefix.clone()), equals(&format!("{prefix}*")))]
+        }
+        (Test::Name { negated: false, names, .. }, _) => vec![(Has::Names(names.clone()), equals(names))],
+        (Test::Enum(Comparison::Equal, number), Values::Enum(values)) => {
+            let name = values.get_value(*number).map_or_else(|| number.to_string(), |value| value.name().to_owned());
+            u64::try_from(*number).map(|number| (Has::Number(number), format!("= {name}"))).into_iter().collect()
+        }
+        (Test::Time(comparison, time), _) => {
+            Times::of(*comparison, *time).map(|times| (Has::Times(times), "in a span of time".to_owned())).into_iter().collect()
+        }
+        (Test::Words { words, prefix }, Values::Words(paths)) => words
+            .iter()
+            .enumerate()
+            .map(|(at, word)| {
+                if *prefix && at + 1 == words.len() {
+                    (Has::WordBeginning(paths.clone(), word.clone()), equals(&format!("{word}*")))
+                } else {
+                    (Has::Word(paths.clone(), word.clone()), equals(word))
+                }
+            })
+            .collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// Access by name or reference.
+fn by_fact(kind: Kind, fact: &Fact) -> Option<(Rank, Access)> {
+    let label = fact.label.clone();
+    match &fact.has {
+        Has::Text(name) if fact.path == [schema::NAME] => {
+            let nothing = (Rank::Name, Access::Union(Vec::new()));
+            let Some(id) = id_in(kind, name) else { return Some(nothing) };
+            let key = keys::current(kind, id);
+            let range = (Bound::Included(key.clone()), Bound::Included(key));
+            Some((Rank::Name, Access::Names { label: Some(label), range }))
+        }
+        Has::Beginning(name) if fact.path == [schema::NAME] => {
+            let id = id_in(kind, name)?;
+            let range = keys::prefix(keys::current(kind, id));
+            Some((Rank::Names, Access::Names { label: Some(label), range }))
+        }
+        Has::Names(names) => {
+            let reference = kind.schema().references.iter().find(|reference| reference.path == fact.path)?;
+            let origins: &[bool] = match (hints::tells_origin(reference), fact.origin) {
+                (true, true) => &[true],
+                (true, false) => &[false, true],
+                (false, _) => &[false],
+            };
+            let mut entries = Vec::new();
+            for name in names {
+                let name = name.parse().ok()?;
+                entries.extend(origins.iter().map(|origin| {
+                    let prefix = keys::reference_field(&name, kind, &fact.path, *origin);
+                    let place = if *origin { " at the origin" } else { "" };
+                    let label = format!("{} = \"{name}\"{place}", fact.name);
+                    Access::Entries { label, prefix }
+                }));
+            }
+            Some((Rank::Reference, union(entries)))
+        }
+        _ => None,
+    }
+}
+
+fn id_in(kind: Kind, name: &str) -> Option<&str> {
+    name.strip_prefix(kind.collection())?.strip_prefix('/')
+}
+
+fn union(mut parts: Vec<Access>) -> Access {
+    match parts.len() {
+        1 => parts.remove(0),
+        _ => Access::Union(parts),
+    }
+}
+
+/// The ways in which an index leads to records with these facts: one for each fact on its first part.
+fn by_index<'i>(kind: Kind, index: &'i HintIndex, facts: &'i [Fact]) -> impl Iterator<Item = (Rank, Access)> + 'i {
+    facts.iter().filter_map(move |first| {
+        let (mut key, mut labels) = (IndexKey::new(kind, index.index.number), Vec::new());
+        for (at, part) in index.parts.iter().enumerate() {
+            let candidates: &[Fact] = if at == 0 { std::slice::from_ref(first) } else { facts };
+            if let Some((fact, longer)) = candidates.iter().find_map(|fact| Some((fact, equal(&key, part, fact)?))) {
+                key = longer;
+                labels.push(fact.label.clone());
+                continue;
+            }
+            let ranged = candidates.iter().find_map(|fact| Some((fact, between(&key, part, fact)?)));
+            return match (ranged, at) {
+                (Some((fact, range)), _) => {
+                    labels.push(fact.label.clone());
+                    let rank = match (at, &fact.has) {
+                        (0, Has::Times(_)) => Rank::Times,
+                        (0, _) => Rank::Beginning,
+                        _ => Rank::Composite,
+                    };
+                    Some((rank, Access::Range { label: labels.join(" AND "), range }))
+                }
+                (None, 0) => None,
+                (None, _) => Some((Rank::Composite, Access::Range { label: labels.join(" AND "), range: key.range() })),
+            };
+        }
+        let rank = match index.parts.as_slice() {
+            [HintPart::Text(_)] if UNIQUE.contains(&first.name.as_str()) => Rank::Unique,
+            [HintPart::Words(_)] => Rank::Reference,
+            [_] => Rank::Value,
+            _ => Rank::Composite,
+        };
+        Some((rank, Access::Entries { label: labels.join(" AND "), prefix: key.bytes() }))
+    })
+}
+
+/// The key so far, continued with the one value that a fact gives a part.
+fn equal(key: &IndexKey, part: &HintPart, fact: &Fact) -> Option<IndexKey> {
+    let key = key.clone();
+    match (part, &fact.has) {
+        (HintPart::Text(path), Has::Text(text)) if path.numbers == fact.path => Some(key.text(text)),
+        (HintPart::Enum(path), Has::Number(number)) if path.numbers == fact.path => Some(key.number(*number)),
+        (HintPart::Time(path), Has::Times(Times { from: Bound::Included(from), to: Bound::Included(to) }))
+            if path.numbers == fact.path && from == to =>
+        {
+            Some(key.time(from.0, from.1))
+        }
+        (HintPart::Words(paths), Has::Word(of, word)) if same_paths(paths, of) => Some(key.text(word)),
+        _ => None,
+    }
+}
+
+/// The entries between the two values that a fact gives a part.
+fn between(key: &IndexKey, part: &HintPart, fact: &Fact) -> Option<KeyRange> {
+    match (part, &fact.has) {
+        (HintPart::Text(path), Has::Beginning(beginning)) if path.numbers == fact.path => {
+            Some(key.clone().text_prefix(beginning).range())
+        }
+        (HintPart::Time(path), Has::Times(times)) if path.numbers == fact.path => Some(times.range(key)),
+        (HintPart::Words(paths), Has::WordBeginning(of, beginning)) if same_paths(paths, of) => {
+            Some(key.clone().text_prefix(beginning).range())
+        }
+        _ => None,
+    }
+}
+
+fn same_paths(paths: &[HintPath], of: &[Vec<u32>]) -> bool {
+    paths.iter().map(|path| &path.numbers).eq(of)
+}
+
+/// What gives the order.
+fn sequence(kind: Kind, order: &Order, facts: &[Fact], best: Option<&(Rank, Access)>) -> Sequence {
+    let [field] = order.fields.as_slice() else {
+        return if order.fields.is_empty() { Sequence::ByName } else { Sequence::Sorted };
+    };
+    if field.descending != order.names_descending || field.field.key.is_some() {
+        return Sequence::Sorted;
+    }
+    let serving = hints::indexes(kind).iter().filter_map(|index| {
+        let (last, before) = index.parts.split_last()?;
+        let HintPart::Time(path) = last else { return None };
+        if path.many || path.numbers != field.field.numbers {
+            return None;
+        }
+        let mut key = IndexKey::new(kind, index.index.number);
+        let mut label = String::new();
+        for part in before {
+            let (fact, longer) = facts.iter().find_map(|fact| Some((fact, equal(&key, part, fact)?)))?;
+            key = longer;
+            let _infallible = write!(label, "{} AND ", fact.label);
+        }
+        let times = facts.iter().find_map(|fact| match fact.has {
+            Has::Times(times) if fact.path == path.numbers => Some((fact.label.clone(), times)),
+            _ => None,
+        });
+        let few_first = best.is_some_and(|(rank, access)| *rank <= Rank::Value && !matches!(access, Access::Range { .. }));
+        let unset = times.is_none();
+        let everything = (field.field.name.clone(), Times { from: Bound::Unbounded, to: Bound::Unbounded });
+        let (fact, times) = times.unwrap_or(everything);
+        label.push_str(&fact);
+        let by_index = ByIndex { label, prefix: key.bytes(), times: times.range(&key), unset, few_first };
+        Some((before.len(), by_index))
+    });
+    serving.max_by_key(|(length, _)| *length).map_or(Sequence::Sorted, |(_, by_index)| Sequence::ByIndex(by_index))
+}
+
+impl Times {
+    /// What a comparison with a time allows. `None`: nearly everything.
+    fn of(comparison: Comparison, time: (i64, i32)) -> Option<Self> {
+        let (from, to) = match comparison {
+            Comparison::Equal => (Bound::Included(time), Bound::Included(time)),
+            Comparison::Less => (Bound::Unbounded, Bound::Excluded(time)),
+            Comparison::LessOrEqual => (Bound::Unbounded, Bound::Included(time)),
+            Comparison::Greater => (Bound::Excluded(time), Bound::Unbounded),
+            Comparison::GreaterOrEqual => (Bound::Included(time), Bound::Unbounded),
+            Comparison::NotEqual => return None,
+        };
+        Some(Self { from, to })
+    }
+
+    /// What lies in both.
+    fn and(self, other: Self) -> Self {
+        let later = |a: Bound<(i64, i32)>, b: Bound<(i64, i32)>| match (a, b) {
+            (Bound::Unbounded, bound) | (bound, Bound::Unbounded) => bound,
+            (Bound::Included(x), Bound::Included(y)) => Bound::Included(x.max(y)),
+            (Bound::Excluded(x), Bound::Excluded(y)) => Bound::Excluded(x.max(y)),
+            (Bound::Included(x), Bound::Excluded(y)) | (Bound::Excluded(y), Bound::Included(x)) => {
+                if x > y {
+                    Bound::Included(x)
+                } else {
+                    Bound::Excluded(y)
+                }
+            }
+        };
+        let earlier = |a: Bound<(i64, i32)>, b: Bound<(i64, i32)>| match (a, b) {
+            (Bound::Unbounded, bound) | (bound, Bound::Unbounded) => bound,
+            (Bound::Included(x), Bound::Included(y)) => Bound::Included(x.min(y)),
+            (Bound::Excluded(x), Bound::Excluded(y)) => Bound::Excluded(x.min(y)),
+            (Bound::Included(x), Bound::Excluded(y)) | (Bound::Excluded(y), Bound::Included(x)) => {
+                if x < y {
+                    Bound::Included(x)
+                } else {
+                    Bound::Excluded(y)
+                }
+            }
+        };
+        Self { from: later(self.from, other.from), to: earlier(self.to, other.to) }
+    }
+
+    /// The entries below a key that have such a time.
+    fn range(self, key: &IndexKey) -> KeyRange {
+        let begins = |time| key.clone().part(&keys::time_part(Some(time))).bytes();
+        let behind = |time| keys::prefix(begins(time)).1;
+        let from = match self.from {
+            Bound::Unbounded => Bound::Included(key.bytes()),
+            Bound::Included(time) => Bound::Included(begins(time)),
+            Bound::Excluded(time) => match behind(time) {
+                Bound::Excluded(end) => Bound::Included(end),
+                other => other,
+            },
+        };
+        let to = match self.to {
+            Bound::Unbounded => Bound::Excluded(key.clone().part(&[UNSET]).bytes()),
+            Bound::Included(time) => behind(time),
+            Bound::Excluded(time) => Bound::Excluded(begins(time)),
+        };
+        (from, to)
+    }
+}
+
+/// For `--explain`.
+impl fmt::Display for Plan {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { access, sequence } = self;
+        match sequence {
+            Sequence::ByName => write!(to, "{access}, by name")?,
+            Sequence::Sorted => write!(to, "{access}, then sort what matches")?,
+            Sequence::ByIndex(ByIndex { label, few_first: false, .. }) => write!(to, "index {label}, in its order")?,
+            Sequence::ByIndex(ByIndex { label, few_first: true, .. }) => {
+                write!(to, "{access}, then sort what matches; where that leads to more than {FEW} records: ")?;
+                write!(to, "index {label}, in its order")?;
+            }
+        }
+        to.write_str("; the whole filter is checked on each record")
+    }
+}
+
+impl fmt::Display for Access {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let list = |to: &mut fmt::Formatter<'_>, parts: &[Access], between: &str| {
+            for (at, part) in parts.iter().enumerate() {
+                to.write_str(if at == 0 { "" } else { between })?;
+                part.fmt(to)?;
+            }
+            Ok(())
+        };
+        match self {
+            Self::Names { label: None, .. } => to.write_str("every record"),
+            Self::Names { label: Some(label), .. } => to.write_str(label),
+            Self::Entries { label, .. } | Self::Range { label, .. } => write!(to, "index {label}"),
+            Self::Union(parts) if parts.is_empty() => to.write_str("nothing, as no record can match"),
+            Self::Union(parts) => {
+                to.write_str("(")?;
+                list(to, parts, " or ")?;
+                to.write_str(")")
+            }
+            Self::Both(parts) => list(to, parts, " and "),
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! Which filters and orders an index serves: what the documentation says of each type, and what an error suggests.
+//!
+//! Read off the same declarations that the keys are made from. Must not know any record.
+
+use crate::{
+    model::{Kind, Part},
+    store::hints::{HintIndex, HintPart, indexes, tells_origin},
+};
+
+/// Something that leads to few records, or puts them in order, without looking at all of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServedIndex {
+    /// What a filter can say, in this order and joined by AND: the index serves any number of them from the first on.
+    pub fields: Vec<ServedField>,
+    /// The order it serves: "`time.earliest`".
+    pub order: Option<String>,
+    /// The question that it answers.
+    pub serves: String,
+}
+
+/// A field as an index serves it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServedField {
+    /// As a filter has it.
+    pub path: String,
+    /// What it may be compared by.
+    pub operators: &'static str,
+}
+
+/// What `=` and `:` serve.
+const EQUAL: &str = "= or :";
+/// The same, and the beginning of a text.
+const BEGINNING: &str = "= or :, also with * at the end";
+/// Of a time.
+const SPAN: &str = "= < <= > >=";
+
+/// Everything that serves lists of a kind.
+pub fn served(kind: Kind) -> Vec<ServedIndex> {
+    let name = ServedIndex {
+        fields: vec![ServedField { path: "name".to_owned(), operators: BEGINNING }],
+        order: Some("name".to_owned()),
+        serves: "records by name".to_owned(),
+    };
+    let references = kind.schema().references.iter().map(|reference| ServedIndex {
+        fields: vec![ServedField { path: reference.dotted(), operators: EQUAL }],
+        order: None,
+        serves: if tells_origin(reference) { "who said it, at the origin or in any hop" } else { "what refers to a record" }
+            .to_owned(),
+    });
+    std::iter::once(name).chain(indexes(kind).iter().map(of_index)).chain(references).collect()
+}
+
+fn of_index(index: &HintIndex) -> ServedIndex {
+    let declared = index.index.parts;
+    let fields: Vec<_> = declared
+        .iter()
+        .zip(&index.parts)
+        .map(|(part, resolved)| {
+            let (path, operators) = match (part, resolved) {
+                (Part::Time(path), _) => (path, SPAN),
+                (Part::Words(name, _), _) => (name, BEGINNING),
+                (Part::Exact(path), HintPart::Enum(_)) => (path, EQUAL),
+                (Part::Exact(path), _) => (path, BEGINNING),
+            };
+            ServedField { path: (*path).to_owned(), operators }
+        })
+        .collect();
+    let order = match index.parts.last() {
+        Some(HintPart::Time(path)) if !path.many => fields.split_last().map(|(last, before)| {
+            let fixed: Vec<_> = before.iter().map(|field| format!("{} =", field.path)).collect();
+            if fixed.is_empty() {
+                last.path.clone()
+            } else {
+                format!("{} (with {} in the filter)", last.path, fixed.join(" and "))
+            }
+        }),
+        _ => None,
+    };
+    ServedIndex { fields, order, serves: index.index.serves.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fmt::Write as _, fs};
+
+    use super::*;
+
+    /// What stands in the documentation before the tables.
+    const MARK: &str = "UPDATE_DOCS=1 after a change. -->\n";
+
+    fn tables() -> String {
+        let mut text = String::new();
+        for kind in Kind::ALL {
+            writeln!(text, "\n### {}\n\n| filter | by | order | for |\n|--|--|--|--|", kind.message()).unwrap();
+            for ServedIndex { fields, order, serves } in served(kind) {
+                let paths: Vec<_> = fields.iter().map(|field| format!("`{}`", field.path)).collect();
+                let mut operators: Vec<_> = fields.iter().map(|field| field.operators).collect();
+                operators.dedup();
+                let (paths, operators) = (paths.join(", then "), operators.join("; "));
+                // Numbers before a colon are those of the questions that the model was made for.
+                let serves = serves.trim_start_matches(|letter: char| letter.is_ascii_digit() || ", :".contains(letter));
+                writeln!(text, "| {paths} | {operators} | {} | {serves} |", order.unwrap_or_default()).unwrap();
+            }
+        }
+        text
+    }
+
+    #[test]
+    fn the_documentation_says_what_is_served() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/filters.md");
+        let before = fs::read_to_string(path).unwrap();
+        let (written, _) = before.split_once(MARK).unwrap();
+        let now = format!("{written}{MARK}{}", tables());
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            fs::write(path, &now).unwrap();
+        } else {
+            assert!(before == now, "docs/filters.md is stale: run this test with UPDATE_DOCS=1");
+        }
+    }
+
+    #[test]
+    fn what_is_said_to_be_served_is_served() {
+        for kind in Kind::ALL {
+            for index in served(kind) {
+                let literal = |field: &ServedField| match field.path.as_str() {
+                    "name" => format!("\"{}/a\"", kind.collection()),
+                    "aspect" => "LEVEL".to_owned(),
+                    "kind" => "SUPPORTS".to_owned(),
+                    _ if field.operators == SPAN => "\"2024-10-01\"".to_owned(),
+                    path => kind.schema().references.iter().find(|reference| reference.dotted() == path).map_or_else(
+                        || "\"a\"".to_owned(),
+                        |reference| format!("\"{}/a\"", reference.target.unwrap_or(Kind::Event).collection()),
+                    ),
+                };
+                let terms: Vec<_> = index.fields.iter().map(|field| format!("{} = {}", field.path, literal(field))).collect();
+                for count in 1..=terms.len() {
+                    let filter = terms[..count].join(" AND ");
+                    let request = crate::proto::ListRecordsRequest { filter, ..Default::default() };
+                    let plan = super::super::explain(kind, &request, &crate::store::Limits::default()).unwrap();
+                    assert!(!plan.starts_with("every record"), "{}: {plan}", request.filter);
+                }
+                if let Some(order) = index.order {
+                    let (order_by, _) = order.split_once(' ').unwrap_or((&order, ""));
+                    let before = terms.len() - 1;
+                    let filter = if order_by == "name" { String::new() } else { terms[..before].join(" AND ") };
+                    for order_by in [order_by.to_owned(), format!("{order_by} desc")] {
+                        let request =
+                            crate::proto::ListRecordsRequest { filter: filter.clone(), order_by, ..Default::default() };
+                        let plan = super::super::explain(kind, &request, &crate::store::Limits::default()).unwrap();
+                        assert!(!plan.contains("then sort"), "{request:?}: {plan}");
+                    }
+                }
+            }
+        }
+    }
+}

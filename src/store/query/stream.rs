@@ -1,0 +1,330 @@
+//! Ids and keys read along a plan's accesses, in pieces, forwards or backwards.
+//!
+//! Knows keys and views. Must not know filters.
+
+use std::{cmp::Ordering, collections::VecDeque, ops::Bound};
+
+use bytes::Bytes;
+
+use super::plan::Access;
+use crate::{
+    engine::{Direction, KeyRange},
+    model::Kind,
+    store::{error::Result, keys, view::View},
+};
+
+/// Keys of the first piece that is read; each further one is twice as long.
+const PIECE_FIRST: usize = 16;
+/// Most keys of one piece.
+const PIECE_MAX: usize = 512;
+/// Most keys of one piece where values come with them, which hold up to 6 KiB.
+const PIECE_RECORDS_MAX: usize = 128;
+
+/// Keys and values of a range.
+pub(super) struct Keys<'v> {
+    view: View<'v>,
+    table: Table,
+    direction: Direction,
+    /// What is not read yet.
+    rest: Option<KeyRange>,
+    piece: VecDeque<(Bytes, Bytes)>,
+    piece_length: usize,
+}
+
+/// How keys and ids belong together.
+#[derive(Clone, Debug)]
+enum Table {
+    /// The newest versions of a kind.
+    Names(Kind),
+    /// Entries that begin so and end in the id.
+    Under(Vec<u8>),
+}
+
+impl<'v> Keys<'v> {
+    /// The newest versions of the records of a kind with keys in a range, behind the one with an id.
+    pub(super) fn names(view: View<'v>, kind: Kind, range: KeyRange, direction: Direction, after: Option<&str>) -> Self {
+        let mut keys = Self::new(view, Table::Names(kind), range, direction);
+        if let Some(id) = after {
+            keys.skip_to(Bound::Excluded(keys.table.key(id)));
+        }
+        keys
+    }
+
+    /// The entries that begin so, behind that of an id.
+    fn entries(view: View<'v>, prefix: &[u8], direction: Direction, after: Option<&str>) -> Self {
+        let mut keys = Self::range(view, prefix, keys::prefix(prefix.to_vec()), direction);
+        if let Some(id) = after {
+            keys.skip_to(Bound::Excluded(keys.table.key(id)));
+        }
+        keys
+    }
+
+    /// The entries in a range, all of which begin so.
+    pub(super) fn range(view: View<'v>, prefix: &[u8], range: KeyRange, direction: Direction) -> Self {
+        Self::new(view, Table::Under(prefix.to_vec()), range, direction)
+    }
+
+    fn new(view: View<'v>, table: Table, range: KeyRange, direction: Direction) -> Self {
+        Self { view, table, direction, rest: Some(range), piece: VecDeque::new(), piece_length: PIECE_FIRST }
+    }
+
+    /// Leaves out all keys before one. Only keys that are not read yet.
+    pub(super) fn skip_to(&mut self, key: Bound<Vec<u8>>) {
+        let Some((from, to)) = self.rest.take() else { return };
+        self.rest = Some(match self.direction {
+            Direction::Forward => (greater(from, key), to),
+            Direction::Backward => (from, lesser(to, key)),
+        });
+    }
+
+    /// The next key and its value, which stay the next.
+    fn peek(&mut self) -> Result<Option<&(Bytes, Bytes)>> {
+        if self.piece.is_empty()
+            && let Some(range) = self.rest.take()
+            && !is_empty(&range)
+        {
+            let piece = self.view.state.scan(range.clone(), self.direction, self.piece_length)?;
+            if piece.len() == self.piece_length
+                && let Some((last, _)) = piece.last()
+            {
+                let last = Bound::Excluded(last.to_vec());
+                self.rest = Some(match self.direction {
+                    Direction::Forward => (last, range.1),
+                    Direction::Backward => (range.0, last),
+                });
+            }
+            let most = if matches!(self.table, Table::Names(_)) { PIECE_RECORDS_MAX } else { PIECE_MAX };
+            self.piece_length = (self.piece_length * 2).min(most);
+            self.piece = piece.into();
+        }
+        Ok(self.piece.front())
+    }
+
+    /// Takes the next key and its value.
+    pub(super) fn next(&mut self) -> Result<Option<(Bytes, Bytes)>> {
+        self.peek()?;
+        Ok(self.piece.pop_front())
+    }
+
+    /// The id of the next key.
+    fn peek_id(&mut self) -> Result<Option<String>> {
+        let names = matches!(self.table, Table::Names(_));
+        let id = |key: &Bytes| if names { keys::current_id(key).to_owned() } else { keys::last_id(key).to_owned() };
+        Ok(self.peek()?.map(|(key, _)| id(key)))
+    }
+
+    /// Leaves out all keys of ids before one.
+    fn seek(&mut self, id: &str) {
+        let key = self.table.key(id);
+        let wanted = match self.direction {
+            Direction::Forward => Ordering::Less,
+            Direction::Backward => Ordering::Greater,
+        };
+        while self.piece.front().is_some_and(|(next, _)| next.as_ref().cmp(&key) == wanted) {
+            self.piece.pop_front();
+        }
+        if self.piece.is_empty() {
+            self.skip_to(Bound::Included(key));
+            self.piece_length = PIECE_FIRST;
+        }
+    }
+}
+
+impl Table {
+    fn key(&self, id: &str) -> Vec<u8> {
+        match self {
+            Self::Names(kind) => keys::current(*kind, id),
+            Self::Under(prefix) => keys::entry_under(prefix, id),
+        }
+    }
+}
+
+/// Ids in order, each once.
+pub(super) enum Ids<'v> {
+    /// Of keys that are in the order of their ids.
+    Keys(Keys<'v>),
+    /// Of other keys, collected and sorted.
+    Sorted(VecDeque<String>, Direction),
+    /// Of several.
+    Union(Vec<Ids<'v>>, Direction),
+    /// Of all of several.
+    Both(Vec<Ids<'v>>),
+}
+
+/// What the next step along some ids found.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// An id.
+    Id(String),
+    /// Nothing up to this id, which is not one of those that are wanted.
+    Nothing(String),
+}
+
+impl<'v> Ids<'v> {
+    /// The ids that an access leads to, behind one. `None`: more than `most` keys would have to be collected.
+    pub(super) fn open(
+        view: View<'v>,
+        kind: Kind,
+        access: &Access,
+        direction: Direction,
+        after: Option<&str>,
+        most: usize,
+    ) -> Result<Option<Self>> {
+        let all = |parts: &[Access]| {
+            parts.iter().map(|part| Self::open(view, kind, part, direction, after, most)).collect::<Result<Option<Vec<_>>>>()
+        };
+        Ok(match access {
+            Access::Names { range, .. } => Some(Self::Keys(Keys::names(view, kind, range.clone(), direction, after))),
+            Access::Entries { prefix, .. } => Some(Self::Keys(Keys::entries(view, prefix, direction, after))),
+            Access::Range { range, .. } => collect(view, range.clone(), direction, after, most)?,
+            Access::Union(parts) => all(parts)?.map(|parts| Self::Union(parts, direction)),
+            Access::Both(parts) => all(parts)?.map(Self::Both),
+        })
+    }
+
+    /// Takes the next step.
+    pub(super) fn next(&mut self) -> Result<Option<Step>> {
+        match self {
+            Self::Both(parts) => both(parts),
+            Self::Keys(_) | Self::Sorted(..) | Self::Union(..) => {
+                let id = self.peek()?;
+                self.pass()?;
+                Ok(id.map(Step::Id))
+            }
+        }
+    }
+
+    fn peek(&mut self) -> Result<Option<String>> {
+        match self {
+            Self::Keys(keys) => keys.peek_id(),
+            Self::Sorted(ids, _) => Ok(ids.front().cloned()),
+            Self::Union(parts, direction) => {
+                let mut nearest: Option<String> = None;
+                for part in parts {
+                    let Some(id) = part.peek()? else { continue };
+                    if nearest.as_deref().is_none_or(|nearest| before(&id, nearest, *direction)) {
+                        nearest = Some(id);
+                    }
+                }
+                Ok(nearest)
+            }
+            // A plan has it on top only, where `next` takes steps along it.
+            Self::Both(_) => Ok(None),
+        }
+    }
+
+    /// Passes over the next id.
+    fn pass(&mut self) -> Result<()> {
+        match self {
+            Self::Keys(keys) => keys.next().map(drop),
+            Self::Sorted(ids, _) => {
+                ids.pop_front();
+                Ok(())
+            }
+            Self::Union(..) => {
+                let Some(next) = self.peek()? else { return Ok(()) };
+                let Self::Union(parts, _) = self else { return Ok(()) };
+                for part in parts {
+                    if part.peek()?.as_deref() == Some(&next) {
+                        part.pass()?;
+                    }
+                }
+                Ok(())
+            }
+            Self::Both(_) => Ok(()),
+        }
+    }
+
+    /// Leaves out all ids before one.
+    fn seek(&mut self, id: &str) {
+        match self {
+            Self::Keys(keys) => keys.seek(id),
+            Self::Sorted(ids, direction) => {
+                let passed = ids.partition_point(|candidate| before(candidate, id, *direction));
+                ids.drain(..passed);
+            }
+            Self::Union(parts, _) | Self::Both(parts) => parts.iter_mut().for_each(|part| part.seek(id)),
+        }
+    }
+}
+
+/// One step along ids that all parts have: the first part proposes, each other leaves out what lies before.
+fn both(parts: &mut [Ids<'_>]) -> Result<Option<Step>> {
+    let Some((first, others)) = parts.split_first_mut() else { return Ok(None) };
+    let Some(id) = first.peek()? else { return Ok(None) };
+    for other in others {
+        other.seek(&id);
+        match other.peek()? {
+            None => return Ok(None),
+            Some(found) if found == id => {}
+            Some(found) => {
+                first.seek(&found);
+                return Ok(Some(Step::Nothing(id)));
+            }
+        }
+    }
+    first.pass()?;
+    Ok(Some(Step::Id(id)))
+}
+
+fn collect<'v>(
+    view: View<'v>,
+    range: KeyRange,
+    direction: Direction,
+    after: Option<&str>,
+    most: usize,
+) -> Result<Option<Ids<'v>>> {
+    let mut keys = Keys::range(view, &[], range, Direction::Forward);
+    let (mut ids, mut read) = (Vec::new(), 0);
+    while let Some((key, _)) = keys.next()? {
+        read += 1;
+        if read > most {
+            return Ok(None);
+        }
+        let id = keys::last_id(&key);
+        if after.is_none_or(|after| before(after, id, direction)) {
+            ids.push(id.to_owned());
+        }
+    }
+    ids.sort_unstable();
+    ids.dedup();
+    if direction == Direction::Backward {
+        ids.reverse();
+    }
+    Ok(Some(Ids::Sorted(ids.into(), direction)))
+}
+
+/// Whether an id comes before another.
+fn before(id: &str, other: &str, direction: Direction) -> bool {
+    match direction {
+        Direction::Forward => id < other,
+        Direction::Backward => id > other,
+    }
+}
+
+/// Whether nothing lies between two bounds. No engine is asked for such a range: some panic.
+fn is_empty((from, to): &KeyRange) -> bool {
+    match (from, to) {
+        (Bound::Included(from), Bound::Included(to)) => from > to,
+        (Bound::Included(from) | Bound::Excluded(from), Bound::Included(to) | Bound::Excluded(to)) => from >= to,
+        _ => false,
+    }
+}
+
+/// The greater of a lower bound and another, which is that of a key further in.
+fn greater(from: Bound<Vec<u8>>, key: Bound<Vec<u8>>) -> Bound<Vec<u8>> {
+    match (&from, &key) {
+        (Bound::Included(a) | Bound::Excluded(a), Bound::Included(b)) if a >= b => from,
+        (Bound::Included(a) | Bound::Excluded(a), Bound::Excluded(b)) if a > b => from,
+        _ => key,
+    }
+}
+
+/// The lesser of an upper bound and another.
+fn lesser(to: Bound<Vec<u8>>, key: Bound<Vec<u8>>) -> Bound<Vec<u8>> {
+    match (&to, &key) {
+        (Bound::Included(a) | Bound::Excluded(a), Bound::Included(b)) if a <= b => to,
+        (Bound::Included(a) | Bound::Excluded(a), Bound::Excluded(b)) if a < b => to,
+        _ => key,
+    }
+}

@@ -1,0 +1,69 @@
+//! A state in memory, and histories written into it as the store writes them.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
+use crate::{
+    engine::{self, Direction, KeyRange, State},
+    model::Kind,
+    proto::ChangeKind,
+    store::{hints::hints, keys, version::Version, view::View},
+};
+
+/// Keys and values, and how many were asked for.
+#[derive(Default)]
+pub(super) struct MemoryState {
+    pub(super) keys: BTreeMap<Vec<u8>, Bytes>,
+    pub(super) reads: std::sync::atomic::AtomicU64,
+}
+
+impl MemoryState {
+    fn count(&self, reads: usize) {
+        self.reads.fetch_add(reads as u64, std::sync::atomic::Ordering::Relaxed);
+    }
+
+    pub(super) fn view(&self, revision: u64) -> View<'_> {
+        View { state: self, revision }
+    }
+
+    /// Writes a version: the one before goes to history, hints are added and never taken away.
+    pub(super) fn write(&mut self, kind: Kind, id: &str, version: &Version) {
+        let key = keys::current(kind, id);
+        if let Some(before) = self.keys.get(&key).cloned() {
+            let head = crate::store::version::Head::decode(&before).unwrap();
+            self.keys.insert(keys::history(kind, id, head.revision), before);
+        }
+        let (value, rest) = version.encode(kind, id);
+        self.keys.extend(rest);
+        self.keys.insert(key, value);
+        if version.change != ChangeKind::Erased {
+            self.keys.extend(hints(kind, id, &version.record).into_iter().map(|hint| (hint, Bytes::new())));
+        }
+    }
+}
+
+impl State for MemoryState {
+    fn get(&self, key: &[u8]) -> engine::Result<Option<Bytes>> {
+        self.count(1);
+        Ok(self.keys.get(key).cloned())
+    }
+
+    fn get_many(&self, keys: &[Vec<u8>]) -> engine::Result<Vec<Option<Bytes>>> {
+        self.count(keys.len());
+        Ok(keys.iter().map(|key| self.keys.get(key).cloned()).collect())
+    }
+
+    fn scan(&self, range: KeyRange, direction: Direction, limit: usize) -> engine::Result<Vec<(Bytes, Bytes)>> {
+        assert!(limit > 0);
+        let copy = |(key, value): (&Vec<u8>, &Bytes)| (Bytes::from(key.clone()), value.clone());
+        // Panics where the bounds are the wrong way round, as no engine has to bear that.
+        let found = self.keys.range(range);
+        let found: Vec<_> = match direction {
+            Direction::Forward => found.take(limit).map(copy).collect(),
+            Direction::Backward => found.rev().take(limit).map(copy).collect(),
+        };
+        self.count(found.len());
+        Ok(found)
+    }
+}

@@ -1,0 +1,101 @@
+//! Which changes of a commit a watcher is shown.
+//!
+//! Knows filters and the records before and after a commit. Must not know streams, timers or the wire's messages beyond the
+//! commit itself.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::{
+    Limits, Store,
+    error::{Error, Result},
+    feed::Delivery,
+    query::Filter,
+};
+use crate::{
+    model::Kind,
+    proto::{RecordType, Transition},
+};
+
+/// The records that a watcher or an export asks for.
+#[derive(Clone, Debug)]
+pub(crate) struct Selection {
+    /// Never empty.
+    kinds: Vec<Kind>,
+    filter: Option<Filter>,
+    /// Equal exactly for selections that show the same.
+    key: Arc<str>,
+}
+
+impl Selection {
+    /// Reads what a request selects. Empty types: all. A filter needs exactly one type.
+    pub(crate) fn parse(types: &[i32], filter: &str, limits: &Limits) -> Result<Self> {
+        let mut kinds = Vec::new();
+        for (index, number) in types.iter().enumerate() {
+            let kind = u8::try_from(*number).ok().and_then(Kind::from_number);
+            let kind = kind.ok_or_else(|| {
+                let known = Kind::ALL.map(|kind| RecordType::from(kind).as_str_name()).join(", ");
+                Error::field(&format!("types[{index}]"), format!("{number} is no type of record: use {known}"))
+            })?;
+            kinds.push(kind);
+        }
+        kinds.sort_unstable();
+        kinds.dedup();
+        let filter_of = match (filter, kinds.as_slice()) {
+            ("", _) => None,
+            (text, [kind]) => Some(Filter::parse(*kind, text, limits)?),
+            _ => return Err(Error::field("filter", "a filter needs exactly one type in types: its fields are that type's")),
+        };
+        let key = format!("{kinds:?} {filter}").into();
+        if kinds.is_empty() {
+            kinds = Kind::ALL.to_vec();
+        }
+        Ok(Self { kinds, filter: filter_of, key })
+    }
+
+    /// The types that are asked for, each once, by number.
+    pub(crate) fn kinds(&self) -> &[Kind] {
+        &self.kinds
+    }
+
+    /// As [`Self::show`], if another watcher was shown the same.
+    pub(crate) fn shown(&self, delivery: &Delivery) -> Option<Option<Bytes>> {
+        delivery.known(&self.key)
+    }
+
+    /// The commit with the changes that are shown, as the contract's `Commit`; none where none is. References compare as they
+    /// are stored, so that a merge changes no other record's match. May wait for the disk.
+    pub(crate) fn show(&self, delivery: &Delivery, store: &Store) -> Result<Option<Bytes>> {
+        delivery.selected(&self.key, || {
+            let mut shown = Vec::new();
+            for (index, change) in delivery.commit.changes.iter().enumerate() {
+                let kind = change.kind()?;
+                if !self.kinds.contains(&kind) {
+                    continue;
+                }
+                let transition = match &self.filter {
+                    None => Some(Transition::Unspecified),
+                    Some(filter) => {
+                        let before = delivery.before(store)?.get(index).and_then(Option::as_ref);
+                        transition(
+                            before.is_some_and(|before| filter.matches(before)),
+                            change.is_live() && filter.matches(&change.record),
+                        )
+                    }
+                };
+                shown.extend(transition.map(|transition| (change, transition)));
+            }
+            if shown.is_empty() { Ok(None) } else { delivery.commit.encode_with(&shown).map(Some) }
+        })
+    }
+}
+
+fn transition(before: bool, after: bool) -> Option<Transition> {
+    match (before, after) {
+        (false, false) => None,
+        (false, true) => Some(Transition::Entered),
+        (true, true) => Some(Transition::Stayed),
+        (true, false) => Some(Transition::Left),
+    }
+}

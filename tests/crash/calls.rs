@@ -1,0 +1,150 @@
+//! Syncs and writes of a run refused by the system, through strace, one after the other: whatever fails, nothing is acknowledged
+//! that is not there afterwards, and nothing at all once the log's writer was refused a call.
+//!
+//! Knows strace's output. Must not know which call does what.
+
+use std::{fs, path::Path, process::Command};
+
+use crate::{
+    life::ARGUMENTS,
+    process::{Life, count, loudly},
+    script::{Compared, Purpose, Said, Script},
+};
+
+/// Requests of a run.
+const REQUESTS: u64 = 20;
+/// How often a call is made at most in opening, committing and closing; later ones would never come.
+const CALLS: u64 = 30;
+
+/// What a run came to in which a call was refused: once in each thread that came so far.
+#[derive(Default)]
+struct Run {
+    /// The refused calls, as strace shows them.
+    refused: Vec<String>,
+    acknowledged: u64,
+    /// Requests acknowledged after the log's writer was refused a call on a segment, if it was.
+    after_writer: Option<u64>,
+    /// The same of the thread that prepares segments.
+    after_preparer: Option<u64>,
+}
+
+/// Runs a life and refuses the `when`-th of a kind of calls. Then looks whether everything is there that was acknowledged.
+fn refuse(call: &str, error: &str, when: u64) -> Run {
+    let files = tempfile::tempdir().expect("a folder");
+    let trace = files.path().join("trace");
+    let mut script = Script {
+        folder: files.path().join("data"),
+        boot_id: "one boot".into(),
+        seed: when,
+        purpose: Purpose::CommitSome(REQUESTS),
+        sabotage: None,
+        acknowledged: vec![Vec::new()],
+        seen: 0,
+        compared: Compared::default(),
+    };
+    let mut strace = Command::new("strace");
+    strace.args(["-f", "-y", "-Y", "-s", "64", "-o"]).arg(&trace);
+    strace.args(["-e", &format!("trace=write,{call}"), "-e", &format!("inject={call}:error={error}:when={when}")]);
+    strace.arg(std::env::current_exe().expect("this binary has a path")).args(ARGUMENTS);
+    // How it ends is not looked at: a log that refuses writes is closed, and says so.
+    let (said, _) = Life::start_with(&mut strace, &script, files.path()).wait();
+    let run = Run::read(&trace);
+    for said in said {
+        match said {
+            Said::Acknowledged { step, answer, .. } => {
+                assert_eq!(step, script.acknowledged[0].len() as u64, "{call} {when}: answers come in order and stop for good");
+                script.acknowledged[0].push(answer);
+            }
+            Said::Violation(what) if what.contains("cannot open") || what.contains("cannot close") => {}
+            Said::Violation(what) => panic!("{call} {when}: {what}"),
+            _ => {}
+        }
+    }
+    assert_eq!(run.acknowledged, script.acknowledged[0].len() as u64, "{call} {when}: the trace shows every answer");
+    assert_eq!(run.after_writer.unwrap_or(0), 0, "{call} {when}: acknowledged after {:?}", run.refused);
+    script.purpose = Purpose::Inspect;
+    let (said, by_itself) = Life::start(&script, files.path()).wait();
+    let violations: Vec<_> = said.iter().filter(|said| matches!(said, Said::Violation(_))).collect();
+    assert!(violations.is_empty(), "{call} {when}, {:?}: {violations:#?}", run.refused);
+    assert_eq!(by_itself, None, "{call} {when}, {:?}", run.refused);
+    run
+}
+
+impl Run {
+    /// From strace's lines, which are in the order in which the calls were made.
+    fn read(trace: &Path) -> Self {
+        let mut run = Self::default();
+        for line in fs::read_to_string(trace).expect("strace writes its trace").lines() {
+            if line.contains("(INJECTED)") {
+                run.refused.push(line.to_owned());
+                let of_a_segment = line.contains(".segment>");
+                if line.contains("<annals-writer>") && of_a_segment {
+                    run.after_writer.get_or_insert(0);
+                } else if line.contains("<log-prepare>") && of_a_segment {
+                    run.after_preparer.get_or_insert(0);
+                }
+            } else if line.contains("write(1<") && line.contains("Acknowledged") {
+                run.acknowledged += 1;
+                run.after_writer.iter_mut().chain(&mut run.after_preparer).for_each(|after| *after += 1);
+            }
+        }
+        run
+    }
+}
+
+fn is_there() -> bool {
+    let version = Command::new("strace").arg("--version").output();
+    // Older ones do not name threads.
+    let is_there = version.is_ok_and(|output| {
+        let text = String::from_utf8_lossy(&output.stdout);
+        let version = text.lines().next().and_then(|line| line.rsplit(' ').next()?.split('.').next()?.parse::<u32>().ok());
+        version.is_some_and(|version| version >= 6)
+    });
+    if !is_there {
+        loudly(
+            "SKIPPED: no call was refused, nothing is known about failing calls of a whole process here: there is no strace 6",
+        );
+    }
+    is_there
+}
+
+#[test]
+fn nothing_is_acknowledged_after_a_failed_sync() {
+    if !is_there() {
+        return;
+    }
+    let (mut trials, mut by_the_writer) = (0, 0);
+    for call in ["fdatasync", "fsync"] {
+        for when in 1..=count("ANNALS_CRASH_CALLS", CALLS) {
+            let run = refuse(call, "EIO", when);
+            if run.refused.is_empty() {
+                break;
+            }
+            trials += 1;
+            by_the_writer += u64::from(run.after_writer.is_some());
+            // The commit under way has a sync of its own.
+            let after = run.after_preparer.unwrap_or(0);
+            assert!(after <= 1, "{call} {when}: acknowledged {after} after {:?}", run.refused);
+        }
+    }
+    loudly(&format!("syncs that fail: 0 violations / {trials} trials, {by_the_writer} of them syncs of a commit"));
+    assert!(by_the_writer >= REQUESTS / 2, "the syncs of commits are among those refused");
+}
+
+#[test]
+fn a_write_that_finds_no_room_loses_nothing() {
+    if !is_there() {
+        return;
+    }
+    let (mut trials, mut by_the_writer) = (0, 0);
+    for when in 1..=count("ANNALS_CRASH_CALLS", CALLS) {
+        let run = refuse("pwrite64", "ENOSPC", when);
+        if run.refused.is_empty() {
+            break;
+        }
+        trials += 1;
+        by_the_writer += u64::from(run.after_writer.is_some());
+    }
+    loudly(&format!("writes that find no room: 0 violations / {trials} trials, {by_the_writer} of them writes of a commit"));
+    assert!(by_the_writer > 0, "the writes of commits are among those refused");
+}

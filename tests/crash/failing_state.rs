@@ -1,0 +1,252 @@
+//! A state that fails in the middle of a run: the commits stand, the store rebuilds it, says so, and goes on.
+//!
+//! Knows how a state can fail. Must not know how the store notices.
+
+use std::{
+    fs,
+    os::unix::fs::FileExt as _,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use annals::{
+    engine::{
+        Batch, Direction, DiskUsage, Engine, Entry, Error, KeyRange, Result, Seek, Sequence, State, StateCondition,
+        embedded::{EmbeddedEngine, Options},
+    },
+    proto::ErrorReason,
+    store::{self, Condition, Store},
+};
+use bytes::Bytes;
+
+use crate::{
+    inspect::{Inspection, acknowledged},
+    process::{Life, loudly, seed},
+    script::{Compared, Purpose, Said, Script},
+    traffic::Writer,
+};
+
+/// An engine whose state fails now and then: not at all, or half way through a batch, and from then on until it is reset.
+struct FailingState {
+    engine: EmbeddedEngine,
+    rng: Mutex<fastrand::Rng>,
+    failed: AtomicBool,
+    failures: AtomicU64,
+    /// Of a thousand reads, and of a thousand batches, how many fail.
+    reads: AtomicU64,
+    batches: AtomicU64,
+}
+
+impl FailingState {
+    fn new(engine: EmbeddedEngine, seed: u64) -> Self {
+        let rng = Mutex::new(fastrand::Rng::with_seed(seed));
+        Self {
+            engine,
+            rng,
+            failed: AtomicBool::new(false),
+            failures: AtomicU64::new(0),
+            reads: AtomicU64::new(0),
+            batches: AtomicU64::new(0),
+        }
+    }
+
+    fn check(&self, rate: &AtomicU64) -> Result<()> {
+        let chance = self.rng.lock().unwrap_or_else(PoisonError::into_inner).u64(..1000);
+        if chance < rate.load(Ordering::SeqCst) && !self.failed.swap(true, Ordering::SeqCst) {
+            self.failures.fetch_add(1, Ordering::SeqCst);
+        }
+        if self.failed.load(Ordering::SeqCst) { Err(Error::State("a test wants it so".into())) } else { Ok(()) }
+    }
+}
+
+impl State for FailingState {
+    fn get(&self, key: &[u8]) -> Result<Option<Bytes>> {
+        self.check(&self.reads)?;
+        self.engine.get(key)
+    }
+
+    fn scan(&self, range: KeyRange, direction: Direction, limit: usize) -> Result<Vec<(Bytes, Bytes)>> {
+        self.check(&self.reads)?;
+        self.engine.scan(range, direction, limit)
+    }
+}
+
+impl Engine for FailingState {
+    fn head(&self) -> Result<Sequence> {
+        self.engine.head()
+    }
+
+    fn append(&self, expected_head: Sequence, entries: &[Entry]) -> Result<()> {
+        self.engine.append(expected_head, entries)
+    }
+
+    fn read_log(&self, after: Sequence, bytes_max: usize) -> Result<Vec<Entry>> {
+        self.engine.read_log(after, bytes_max)
+    }
+
+    fn seek(&self, seek: Seek) -> Result<Sequence> {
+        self.engine.seek(seek)
+    }
+
+    fn state_condition(&self) -> StateCondition {
+        if self.failed.load(Ordering::SeqCst) {
+            return StateCondition::Suspect("a test wants it so".into());
+        }
+        self.engine.state_condition()
+    }
+
+    fn reset_state(&self) -> Result<()> {
+        self.engine.reset_state()?;
+        self.failed.store(false, Ordering::SeqCst);
+        Ok(())
+    }
+
+    fn apply(&self, mut batch: Batch) -> Result<()> {
+        if let Err(error) = self.check(&self.batches) {
+            let rng = &mut *self.rng.lock().unwrap_or_else(PoisonError::into_inner);
+            batch.stages.truncate(rng.usize(..=batch.stages.len()));
+            if let Some(last) = batch.stages.last_mut() {
+                last.retain(|_| rng.bool());
+            }
+            self.engine.apply(batch)?;
+            return Err(error);
+        }
+        self.engine.apply(batch)
+    }
+
+    fn reads_may_block(&self) -> bool {
+        self.engine.reads_may_block()
+    }
+
+    fn disk_usage(&self) -> Result<DiskUsage> {
+        self.engine.disk_usage()
+    }
+
+    fn close(&self) -> Result<()> {
+        self.engine.close()
+    }
+}
+
+/// Commits on an engine whose state fails now and then; sends again what was not answered. Gives how often it failed.
+fn commit_through_failures(reads: u64, batches: u64) -> u64 {
+    const REQUESTS: usize = 300;
+    let seed = seed();
+    loudly(&format!("seed {seed}"));
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut script = Script {
+        folder: folder.path().join("data"),
+        boot_id: "one boot".into(),
+        seed,
+        purpose: Purpose::Inspect,
+        sabotage: None,
+        acknowledged: vec![Vec::new()],
+        seen: 0,
+        compared: Compared::default(),
+    };
+    let options = Options { cache_bytes: 16 << 20, segment_bytes: 1 << 20, ..Options::default() };
+    let engine = EmbeddedEngine::open(&script.folder, options).expect("a new folder");
+    let engine = Arc::new(FailingState::new(engine, seed));
+    let store = Store::start(Arc::clone(&engine) as Arc<dyn Engine>, store::Options::default()).expect("a thread");
+    store.wait_until_serving().expect("a store");
+    engine.reads.store(reads, Ordering::SeqCst);
+    engine.batches.store(batches, Ordering::SeqCst);
+    let mut writer = Writer::new(seed, 0);
+    for _ in 0..REQUESTS {
+        let request = writer.step().request;
+        let begun = Instant::now();
+        let response = loop {
+            match store.commit(request.clone()) {
+                Ok(response) => break response,
+                Err(error) if error.reason == ErrorReason::StoreRebuilding => {
+                    store.wait_until_serving().expect("a failing state is no failing store");
+                    assert!(
+                        begun.elapsed() < Duration::from_mins(1),
+                        "the store does not rebuild its state: {:?}",
+                        store.condition()
+                    );
+                }
+                Err(error) => panic!("{}: {error}", request.request_id),
+            }
+        };
+        script.acknowledged[0].push(acknowledged(&response));
+    }
+    engine.reads.store(0, Ordering::SeqCst);
+    engine.batches.store(0, Ordering::SeqCst);
+    let mut violations = Vec::new();
+    let mut report = |what| violations.push(what);
+    let inspected = Inspection::new(&script, &*engine, &mut report).serving(&store);
+    assert_eq!(store.condition(), Condition::Serving);
+    assert!(violations.is_empty(), "seed {seed}: {violations:#?}");
+    assert_eq!(inspected.resent, REQUESTS as u64);
+    store.close().expect("a state that was rebuilt can be closed");
+    engine.failures.load(Ordering::SeqCst)
+}
+
+#[test]
+fn a_state_that_fails_when_it_is_written_is_rebuilt_and_no_commit_is_lost() {
+    let failures = commit_through_failures(0, 50);
+    loudly(&format!("a state that fails when it is written: 0 violations / {failures} failures"));
+    assert!(failures > 0);
+}
+
+#[test]
+fn a_state_that_fails_when_only_the_writer_reads_it_is_rebuilt() {
+    let failures = commit_through_failures(5, 0);
+    loudly(&format!("a state that fails when it is read: 0 violations / {failures} failures"));
+    assert!(failures > 0);
+}
+
+#[test]
+fn sled_s_file_is_overwritten_and_cut_under_a_running_store() {
+    let seed = seed();
+    loudly(&format!("seed {seed}"));
+    let mut rng = fastrand::Rng::with_seed(seed);
+    let (trials, mut rebuilt) = (8, 0);
+    for trial in 0..trials {
+        let files = tempfile::tempdir().expect("a folder");
+        let mut script = Script {
+            folder: files.path().join("data"),
+            boot_id: "one boot".into(),
+            seed: rng.u64(..),
+            purpose: Purpose::Commit,
+            sabotage: None,
+            acknowledged: vec![Vec::new(); 2],
+            seen: 0,
+            compared: Compared::default(),
+        };
+        let life = Life::start(&script, files.path());
+        life.wait_for(|said| matches!(said, Said::Acknowledged { step: 40, .. }));
+        let db = script.folder.join("state/db");
+        let file = fs::OpenOptions::new().write(true).open(&db).expect("sled's file");
+        let bytes = file.metadata().expect("sled's file").len();
+        match trial % 4 {
+            0 => file.set_len(0).expect("a file can be cut"),
+            1 => file.set_len(bytes / 2).expect("a file can be cut"),
+            2 => file.write_all_at(&vec![0x5a; 1 << 20], 0).expect("a file can be overwritten"),
+            _ => fs::remove_dir_all(script.folder.join("state")).expect("a folder can be removed"),
+        }
+        life.wait_for(|said| matches!(said, Said::Acknowledged { step: 80, .. }));
+        let (said, by_itself) = life.kill();
+        assert_eq!(by_itself, None);
+        for said in said {
+            match said {
+                Said::Acknowledged { writer, answer, .. } => script.acknowledged[writer].push(answer),
+                Said::Violation(what) => panic!("seed {seed}, trial {trial}: {what}"),
+                Said::Refused { reason, .. } => panic!("seed {seed}, trial {trial}: {reason}"),
+                _ => {}
+            }
+        }
+        script.purpose = Purpose::Inspect;
+        let (said, by_itself) = Life::start(&script, files.path()).wait();
+        assert_eq!(by_itself, None);
+        rebuilt += u64::from(said.iter().any(|said| matches!(said, Said::Opened { suspect: Some(_) })));
+        let violations: Vec<_> = said.iter().filter(|said| matches!(said, Said::Violation(_))).collect();
+        assert!(violations.is_empty(), "seed {seed}, trial {trial}: {violations:#?}");
+    }
+    loudly(&format!(
+        "sled's file damaged under a running store, which is then killed: 0 violations / {trials} trials, {rebuilt} rebuilt"
+    ));
+}

@@ -1,0 +1,149 @@
+//! A disk without room: writes stop before it is full, reads go on, and writes come back by themselves.
+
+use std::{
+    fs::File,
+    io,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use annals::{
+    OpenOptions,
+    engine::embedded::{
+        self,
+        disk::{Disk, DiskFile, LocalDisk, Space},
+    },
+    model::Kind,
+    proto::{Actor, CommitRequest, ErrorReason, GetRecordRequest, Mutation, Record, mutation::Op, record},
+    store::{Condition, Store},
+};
+use rustix::fs::{FallocateFlags, fallocate};
+
+use crate::own_disk::OwnDisk;
+
+/// A disk with as much room as a test says.
+#[derive(Clone, Debug)]
+struct Narrow {
+    available: Arc<AtomicU64>,
+}
+
+impl Disk for Narrow {
+    fn create_folder(&self, path: &Path) -> io::Result<()> {
+        LocalDisk.create_folder(path)
+    }
+
+    fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        LocalDisk.create(path)
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        LocalDisk.open(path)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        LocalDisk.rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        LocalDisk.remove(path)
+    }
+
+    fn list(&self, folder: &Path) -> io::Result<Vec<String>> {
+        LocalDisk.list(folder)
+    }
+
+    fn sync_folder(&self, folder: &Path) -> io::Result<()> {
+        LocalDisk.sync_folder(folder)
+    }
+
+    fn space(&self, _: &Path) -> io::Result<Space> {
+        Ok(Space { total: 100 << 30, available: self.available.load(Ordering::SeqCst) })
+    }
+}
+
+fn actor(id: &str) -> CommitRequest {
+    let actor = Actor { name: format!("actors/{id}"), display_name: id.into(), ..Default::default() };
+    let op = Op::Create(Record { record: Some(record::Record::Actor(actor)) });
+    let mutations = vec![Mutation { label: String::new(), op: Some(op) }];
+    CommitRequest { request_id: id.into(), mutations, ..Default::default() }
+}
+
+#[test]
+fn writes_stop_at_the_disk_reserve_reads_go_on_and_writes_come_back_by_themselves() {
+    const RESERVE: u64 = 1 << 30;
+    let folder = tempfile::tempdir().expect("a folder");
+    let available = Arc::new(AtomicU64::new(2 * RESERVE));
+    let engine = embedded::Options {
+        segment_bytes: 1 << 20,
+        disk_reserve_bytes: RESERVE,
+        disk: Arc::new(Narrow { available: Arc::clone(&available) }),
+        ..Default::default()
+    };
+    let store = Store::open_with(folder.path(), OpenOptions { engine, ..Default::default() }).expect("a store");
+    store.commit(actor("a")).expect("there is room");
+
+    available.store(RESERVE - 1, Ordering::SeqCst);
+    let refused = store.commit(actor("b")).expect_err("there is no room");
+    assert_eq!(refused.reason, ErrorReason::StorageFull, "{refused}");
+    let a = GetRecordRequest { name: "actors/a".into(), ..Default::default() };
+    store.get_encoded(Kind::Actor, &a).expect("reads go on");
+    assert!(store.commit(actor("a")).expect("what was answered before is answered again").replayed);
+    assert_eq!(store.condition(), Condition::Serving);
+
+    available.store(2 * RESERVE, Ordering::SeqCst);
+    assert_eq!(store.commit(actor("b")).expect("there is room again").revision, 2);
+    store.close().expect("a store that can be closed");
+}
+
+#[test]
+fn a_store_on_a_disk_that_fills_up_stops_writing_can_be_rebuilt_and_goes_on() {
+    const DISK_BYTES: u64 = 384 << 20;
+    const LEFT_BYTES: u64 = 48 << 20;
+    let Some(disk) = OwnDisk::new(DISK_BYTES) else { return };
+    let folder = disk.mount_point().join("data");
+    let open = || {
+        let engine = embedded::Options { segment_bytes: 1 << 20, ..Default::default() };
+        Store::open_with(&folder, OpenOptions { engine, ..Default::default() }).expect("a store")
+    };
+    let store = open();
+    let ballast = File::create(disk.mount_point().join("ballast")).expect("room for a name");
+    let available = LocalDisk.space(&folder).expect("a disk says what it has").available;
+    fallocate(&ballast, FallocateFlags::empty(), 0, available - LEFT_BYTES).expect("there is room for it");
+
+    let large = |number: u64| {
+        let mut request = actor(&format!("a{number}"));
+        for mutation in &mut request.mutations {
+            let Some(Op::Create(Record { record: Some(record::Record::Actor(actor)) })) = &mut mutation.op else { continue };
+            actor.description = "description ".repeat(20_000);
+        }
+        request
+    };
+    let (written, refused) =
+        (0..10_000).find_map(|number| Some((number, store.commit(large(number)).err()?))).expect("a full disk");
+    assert_eq!(refused.reason, ErrorReason::StorageFull, "{refused}");
+    assert!(written > 10, "only {written} were written");
+    let read_all = |store: &Store| {
+        for number in 0..written {
+            let request = GetRecordRequest { name: format!("actors/a{number}"), ..Default::default() };
+            store.get_encoded(Kind::Actor, &request).expect("reads go on");
+        }
+    };
+    read_all(&store);
+    store.close().expect("a full disk is no reason not to close");
+    drop(store);
+
+    let store = open();
+    read_all(&store);
+    assert_eq!(store.commit(large(written)).expect_err("the disk is as full as before").reason, ErrorReason::StorageFull);
+    drop(store);
+    std::fs::remove_dir_all(folder.join("state")).expect("sled's folder");
+    let store = open();
+    read_all(&store);
+
+    ballast.set_len(0).expect("a file can be cut");
+    assert_eq!(store.commit(large(written)).expect("there is room again").revision.unsigned_abs(), written + 1);
+    store.close().expect("a store that can be closed");
+}

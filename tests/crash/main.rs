@@ -1,0 +1,23 @@
+//! What survives when a process is killed, when the power is cut, and when files are damaged: whole processes with a store on
+//! the embedded engine, started, ended and started again.
+//!
+//! `traffic` says what is sent, `life` is the process that sends it, `inspect` looks whether everything is there. `rounds` is
+//! the loop that `kill` and `power` share.
+#![allow(missing_docs)]
+
+mod inspect;
+mod life;
+mod own_disk;
+mod process;
+mod rounds;
+mod sabotage;
+mod script;
+mod traffic;
+
+mod calls;
+mod damage;
+mod failing_state;
+mod full_disk;
+mod kill;
+mod power;
+mod shared_folder;

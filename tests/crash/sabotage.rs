@@ -1,0 +1,197 @@
+//! Broken engines: the harness has to notice each of them, or its silence about ours means nothing.
+//!
+//! Knows how an engine can cheat. Must not know how it is found out.
+
+use std::{
+    io,
+    path::Path,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use annals::engine::{
+    self, Batch, Direction, DiskUsage, Engine, Entry, KeyRange, Result, Seek, Sequence, State, StateCondition,
+    embedded::{
+        EmbeddedEngine,
+        disk::{Disk, DiskFile, LocalDisk, Space},
+    },
+};
+use bytes::Bytes;
+
+use crate::script::Sabotage;
+
+/// How long a state that is written first is ahead of its log. Longer than sled needs to write what it holds in memory.
+const STATE_AHEAD: Duration = Duration::from_millis(300);
+
+/// Where the frames of a segment begin.
+const FRAMES_START: u64 = 4096;
+
+/// A disk that does not always sync the segments of the log.
+#[derive(Clone, Debug)]
+pub(crate) struct UnsyncedLog {
+    sabotage: Option<Sabotage>,
+    opened: Arc<AtomicBool>,
+}
+
+impl UnsyncedLog {
+    pub(crate) fn new(sabotage: Option<Sabotage>) -> Self {
+        Self { sabotage, opened: Arc::default() }
+    }
+
+    /// Says that the engine is open. Until then a disk that trusts the tail syncs nothing; from then on a disk that forgets the
+    /// sync syncs no frames.
+    pub(crate) fn opened(&self) {
+        self.opened.store(true, Ordering::SeqCst);
+    }
+
+    fn file(&self, path: &Path, file: Box<dyn DiskFile>) -> Box<dyn DiskFile> {
+        if path.extension().is_none_or(|extension| extension != "segment") {
+            return file;
+        }
+        let bytes = AtomicU64::new(file.bytes().unwrap_or(0));
+        Box::new(UnsyncedFile { file, disk: self.clone(), bytes, frames: AtomicBool::new(false) })
+    }
+}
+
+impl Disk for UnsyncedLog {
+    fn create_folder(&self, path: &Path) -> io::Result<()> {
+        LocalDisk.create_folder(path)
+    }
+
+    fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        Ok(self.file(path, LocalDisk.create(path)?))
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        Ok(self.file(path, LocalDisk.open(path)?))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        LocalDisk.rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        LocalDisk.remove(path)
+    }
+
+    fn list(&self, folder: &Path) -> io::Result<Vec<String>> {
+        LocalDisk.list(folder)
+    }
+
+    fn sync_folder(&self, folder: &Path) -> io::Result<()> {
+        LocalDisk.sync_folder(folder)
+    }
+
+    fn space(&self, path: &Path) -> io::Result<Space> {
+        LocalDisk.space(path)
+    }
+}
+
+struct UnsyncedFile {
+    file: Box<dyn DiskFile>,
+    disk: UnsyncedLog,
+    /// Its length.
+    bytes: AtomicU64,
+    /// Whether what was written last was frames.
+    frames: AtomicBool,
+}
+
+impl DiskFile for UnsyncedFile {
+    fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<usize> {
+        self.file.read_at(buffer, position)
+    }
+
+    fn write_at(&self, bytes: &[u8], position: u64) -> io::Result<usize> {
+        let end = position + bytes.len() as u64;
+        let fills = self.bytes.fetch_max(end, Ordering::SeqCst) < end;
+        self.frames.store(!fills && position >= FRAMES_START, Ordering::SeqCst);
+        self.file.write_at(bytes, position)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        let forgotten = match (self.disk.sabotage, self.disk.opened.load(Ordering::SeqCst)) {
+            (Some(Sabotage::ForgetSync), true) => self.frames.load(Ordering::SeqCst),
+            (Some(Sabotage::TrustTail), false) => true,
+            _ => false,
+        };
+        if forgotten { Ok(()) } else { self.file.sync_data() }
+    }
+
+    fn bytes(&self) -> io::Result<u64> {
+        self.file.bytes()
+    }
+}
+
+/// An engine that writes the state first, and the log afterwards. What it acknowledges is durable all the same.
+pub(crate) struct DelayedLog {
+    engine: EmbeddedEngine,
+    waiting: Mutex<Option<(Sequence, Vec<Entry>)>>,
+}
+
+impl DelayedLog {
+    pub(crate) fn new(engine: EmbeddedEngine) -> Self {
+        Self { engine, waiting: Mutex::new(None) }
+    }
+}
+
+impl State for DelayedLog {
+    fn get(&self, key: &[u8]) -> Result<Option<Bytes>> {
+        self.engine.get(key)
+    }
+
+    fn scan(&self, range: KeyRange, direction: Direction, limit: usize) -> Result<Vec<(Bytes, Bytes)>> {
+        self.engine.scan(range, direction, limit)
+    }
+}
+
+impl Engine for DelayedLog {
+    fn head(&self) -> Result<Sequence> {
+        self.engine.head()
+    }
+
+    fn append(&self, expected_head: Sequence, entries: &[Entry]) -> Result<()> {
+        *self.waiting.lock().unwrap_or_else(PoisonError::into_inner) = Some((expected_head, entries.to_vec()));
+        Ok(())
+    }
+
+    fn apply(&self, batch: Batch) -> engine::Result<()> {
+        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.engine.apply(batch)?;
+        if let Some((expected_head, entries)) = waiting {
+            std::thread::sleep(STATE_AHEAD);
+            self.engine.append(expected_head, &entries)?;
+        }
+        Ok(())
+    }
+
+    fn read_log(&self, after: Sequence, bytes_max: usize) -> Result<Vec<Entry>> {
+        self.engine.read_log(after, bytes_max)
+    }
+
+    fn seek(&self, seek: Seek) -> Result<Sequence> {
+        self.engine.seek(seek)
+    }
+
+    fn state_condition(&self) -> StateCondition {
+        self.engine.state_condition()
+    }
+
+    fn reset_state(&self) -> Result<()> {
+        self.engine.reset_state()
+    }
+
+    fn reads_may_block(&self) -> bool {
+        self.engine.reads_may_block()
+    }
+
+    fn disk_usage(&self) -> Result<DiskUsage> {
+        self.engine.disk_usage()
+    }
+
+    fn close(&self) -> Result<()> {
+        self.engine.close()
+    }
+}

@@ -1,0 +1,283 @@
+//! Every file call fails once.
+
+use std::{
+    io,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use annals::engine::{
+    Engine, Error, Sequence, StateCondition,
+    embedded::disk::{Disk, DiskFile, LocalDisk, Space},
+};
+
+use crate::workload::{self, batch, catch_up, contents, entries, model, read_all};
+
+const SEED: u64 = 23;
+
+/// How a call fails.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Fault {
+    /// With an input/output error. A write has written half of its bytes by then.
+    Broken,
+    /// For lack of room. A write has written half of its bytes by then.
+    Full,
+    /// Not at all, but a write writes half of its bytes and says so.
+    Short,
+}
+
+/// A disk on which one call fails.
+#[derive(Clone, Debug)]
+struct Faulty {
+    fault: Fault,
+    /// Which call fails, counted from 1.
+    at: u64,
+    calls: Arc<AtomicU64>,
+}
+
+impl Faulty {
+    fn is_due(&self) -> bool {
+        self.calls.fetch_add(1, Ordering::SeqCst) + 1 == self.at
+    }
+
+    fn was_due(&self) -> bool {
+        self.calls.load(Ordering::SeqCst) >= self.at
+    }
+
+    fn error(&self) -> io::Error {
+        match self.fault {
+            Fault::Broken | Fault::Short => io::Error::other("injected input/output error"),
+            Fault::Full => io::ErrorKind::StorageFull.into(),
+        }
+    }
+
+    fn call<T>(&self, call: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+        if self.is_due() && self.fault != Fault::Short { Err(self.error()) } else { call() }
+    }
+
+    fn file(&self, inner: Box<dyn DiskFile>) -> Box<dyn DiskFile> {
+        Box::new(FaultyFile { disk: self.clone(), inner })
+    }
+}
+
+impl Disk for Faulty {
+    fn create_folder(&self, path: &Path) -> io::Result<()> {
+        self.call(|| LocalDisk.create_folder(path))
+    }
+
+    fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        self.call(|| LocalDisk.create(path)).map(|file| self.file(file))
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        self.call(|| LocalDisk.open(path)).map(|file| self.file(file))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.call(|| LocalDisk.rename(from, to))
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        self.call(|| LocalDisk.remove(path))
+    }
+
+    fn list(&self, folder: &Path) -> io::Result<Vec<String>> {
+        self.call(|| LocalDisk.list(folder))
+    }
+
+    fn sync_folder(&self, folder: &Path) -> io::Result<()> {
+        self.call(|| LocalDisk.sync_folder(folder))
+    }
+
+    fn space(&self, path: &Path) -> io::Result<Space> {
+        self.call(|| LocalDisk.space(path))
+    }
+}
+
+struct FaultyFile {
+    disk: Faulty,
+    inner: Box<dyn DiskFile>,
+}
+
+impl DiskFile for FaultyFile {
+    fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<usize> {
+        self.disk.call(|| self.inner.read_at(buffer, position))
+    }
+
+    fn write_at(&self, bytes: &[u8], position: u64) -> io::Result<usize> {
+        if self.disk.is_due() {
+            let written = self.inner.write_at(&bytes[..bytes.len() / 2], position)?;
+            return if self.disk.fault == Fault::Short && written > 0 { Ok(written) } else { Err(self.disk.error()) };
+        }
+        self.inner.write_at(bytes, position)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.disk.call(|| self.inner.sync_data())
+    }
+
+    fn bytes(&self) -> io::Result<u64> {
+        self.disk.call(|| self.inner.bytes())
+    }
+}
+
+/// What a run got through.
+#[derive(Default)]
+struct Run {
+    acknowledged: u64,
+    /// The last entry of the greatest group that was handed to `append`.
+    attempted: u64,
+}
+
+impl Run {
+    /// Three lives: one that is closed, one that ends without, and one that recovers from that. Stops at the first failure,
+    /// having made sure that nothing is acknowledged after it.
+    fn through(&mut self, folder: &Path, disk: &Faulty) -> Result<(), Error> {
+        for life in 0..3 {
+            let engine = workload::open(folder, Arc::new(disk.clone()), "boot")?;
+            if engine.state_condition() != StateCondition::Trusted {
+                engine.reset_state()?;
+            }
+            catch_up(&engine)?;
+            for _ in 0..6 {
+                self.commit(&engine)?;
+            }
+            assert_eq!(read_all(&engine)?.len() as u64, self.acknowledged);
+            if life != 1 {
+                engine.close()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn commit(&mut self, engine: &dyn Engine) -> Result<(), Error> {
+        let count = 1 + self.acknowledged % 5;
+        let group = entries(SEED, self.acknowledged + 1..=self.acknowledged + count);
+        self.attempted = self.acknowledged + count;
+        let mut appended = engine.append(Sequence(self.acknowledged), &group);
+        if matches!(appended, Err(Error::Full { .. })) {
+            // Nothing has happened, and trying again is right.
+            assert_eq!(engine.head()?.0, self.acknowledged);
+            appended = engine.append(Sequence(self.acknowledged), &group);
+        }
+        if let Err(error) = appended {
+            let head = engine.head()?;
+            let again = engine.append(head, &entries(SEED, [head.0 + 1]));
+            assert!(matches!(again, Err(Error::Poisoned(_))), "after {error}: {again:?}");
+            return Err(error);
+        }
+        self.acknowledged = self.attempted;
+        assert_eq!(engine.head()?.0, self.acknowledged);
+        engine.apply(batch(&group))
+    }
+}
+
+fn every_call_fails_once(fault: Fault) {
+    let mut failed = 0;
+    for at in 1.. {
+        let folder = tempfile::tempdir().unwrap();
+        let disk = Faulty { fault, at, calls: Arc::default() };
+        let mut run = Run::default();
+        let outcome = run.through(&folder.path().join("data"), &disk);
+        failed += u64::from(outcome.is_err());
+        assert!(!matches!(outcome, Err(Error::Corrupt(_))), "{fault:?} at call {at}: {outcome:?}");
+
+        let engine = workload::open(&folder.path().join("data"), Arc::new(LocalDisk), "boot").unwrap();
+        let head = engine.head().unwrap().0;
+        assert!(
+            head == run.acknowledged || head == run.attempted,
+            "{fault:?} at call {at}: {} acknowledged, {head} found, {outcome:?}",
+            run.acknowledged
+        );
+        let expected = entries(SEED, 1..=head);
+        assert!(read_all(&engine).unwrap() == expected, "{fault:?} at call {at}");
+        if engine.state_condition() != StateCondition::Trusted {
+            engine.reset_state().unwrap();
+        }
+        catch_up(&engine).unwrap();
+        assert!(contents(&engine).unwrap() == model(&expected), "{fault:?} at call {at}");
+        engine.append(Sequence(head), &entries(SEED, [head + 1])).unwrap();
+        if !disk.was_due() {
+            eprintln!("{fault:?}: {} calls, {failed} runs failed", at - 1);
+            return;
+        }
+    }
+}
+
+#[test]
+fn nothing_is_lost_or_acknowledged_when_a_call_breaks() {
+    every_call_fails_once(Fault::Broken);
+}
+
+#[test]
+fn nothing_is_lost_or_acknowledged_when_the_disk_is_full_for_a_call() {
+    every_call_fails_once(Fault::Full);
+}
+
+#[test]
+fn short_writes_change_nothing() {
+    every_call_fails_once(Fault::Short);
+}
+
+/// A disk whose free space is what a test says.
+#[derive(Debug)]
+struct Filling(Arc<AtomicU64>);
+
+impl Disk for Filling {
+    fn create_folder(&self, path: &Path) -> io::Result<()> {
+        LocalDisk.create_folder(path)
+    }
+
+    fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        LocalDisk.create(path)
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        LocalDisk.open(path)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        LocalDisk.rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        LocalDisk.remove(path)
+    }
+
+    fn list(&self, folder: &Path) -> io::Result<Vec<String>> {
+        LocalDisk.list(folder)
+    }
+
+    fn sync_folder(&self, folder: &Path) -> io::Result<()> {
+        LocalDisk.sync_folder(folder)
+    }
+
+    fn space(&self, _: &Path) -> io::Result<Space> {
+        Ok(Space { total: 10 << 30, available: self.0.load(Ordering::SeqCst) })
+    }
+}
+
+#[test]
+fn appends_stop_at_the_reserve_and_go_on_when_there_is_room() {
+    // 5 percent of 10 GiB are less than 1 GiB, so they count.
+    const RESERVE: u64 = (10 << 30) / 100 * 5;
+    let folder = tempfile::tempdir().unwrap();
+    let available = Arc::new(AtomicU64::new(2 << 30));
+    let engine = workload::open(folder.path(), Arc::new(Filling(Arc::clone(&available))), "boot").unwrap();
+    let mut head = 0;
+    for round in 0..40 {
+        available.store(RESERVE - 1, Ordering::SeqCst);
+        let refused = engine.append(Sequence(head), &entries(SEED, [head + 1]));
+        assert!(matches!(refused, Err(Error::Full { available, reserve: RESERVE, .. }) if available < RESERVE), "{refused:?}");
+        assert_eq!(read_all(&engine).unwrap().len() as u64, head);
+        available.store(if round % 2 == 0 { RESERVE + (1 << 20) } else { 1 << 40 }, Ordering::SeqCst);
+        for _ in 0..5 {
+            engine.append(Sequence(head), &entries(SEED, [head + 1])).unwrap();
+            head += 1;
+        }
+    }
+    assert!(read_all(&engine).unwrap() == entries(SEED, 1..=head));
+}

@@ -1,0 +1,98 @@
+//! Figures rather than verdicts. Run with `--ignored --nocapture measure`, for what they are worth in a release build.
+
+use std::time::Instant;
+
+// The allocator of the program: sled's inserts cost about half with it.
+#[cfg(feature = "cli")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+use annals::engine::{
+    Engine, Sequence, StateCondition,
+    embedded::{EmbeddedEngine, Options},
+};
+
+use crate::workload::{batch, entries};
+
+#[test]
+#[ignore = "a measurement"]
+fn measure() {
+    let folder = tempfile::tempdir_in(std::env::var("ANNALS_MEASURE_IN").unwrap_or("/tmp".into())).unwrap();
+    let records: u64 = std::env::var("ANNALS_RECORDS").map_or(100_000, |records| records.parse().unwrap());
+    let open = || {
+        let start = Instant::now();
+        let engine = EmbeddedEngine::open(folder.path(), Options::default()).unwrap();
+        println!("opened in {:.2?}", start.elapsed());
+        engine
+    };
+    let engine = open();
+    let start = Instant::now();
+    for head in 0..2000 {
+        engine.append(Sequence(head), &entries(1, [head + 1])).unwrap();
+    }
+    println!("{:.0} appends of one entry a second", 2000.0 / start.elapsed().as_secs_f64());
+
+    let (mut appending, mut applying, mut head) = (0.0, 0.0, 2000);
+    let mut used = cpu_seconds();
+    while head < records {
+        let group = entries(1, head + 1..=head + 1000);
+        let start = Instant::now();
+        engine.append(Sequence(head), &group).unwrap();
+        appending += start.elapsed().as_secs_f64();
+        let batch = batch(&group);
+        let start = Instant::now();
+        engine.apply(batch).unwrap();
+        applying += start.elapsed().as_secs_f64();
+        head += 1000;
+        if head % 50_000 == 0 {
+            let (before, cpu) = (used, cpu_seconds());
+            println!(
+                "{head}: {:.0} entries appended, {:.0} applied a second; {:.1} us of processor an entry, this test's share included",
+                50_000.0 / appending,
+                50_000.0 / applying,
+                (cpu - before) * 20.0
+            );
+            (appending, applying, used) = (0.0, 0.0, cpu);
+        }
+    }
+    for size in [8, 16, 32, 64, 128, 256] {
+        let start = Instant::now();
+        let mut keys = 0;
+        for _ in 0..2000 / size {
+            let group = entries(1, head + 1..=head + size);
+            let batch = batch(&group);
+            keys += batch.stages[0].len();
+            engine.apply(batch).unwrap();
+            head += size;
+        }
+        println!(
+            "stages of {} writes: {:.1} us a write",
+            keys as u64 / (2000 / size),
+            start.elapsed().as_secs_f64() * 1e6 / keys as f64
+        );
+    }
+    println!("{:?}", engine.disk_usage().unwrap());
+    let start = Instant::now();
+    engine.close().unwrap();
+    println!("closed in {:.2?}", start.elapsed());
+    drop(engine);
+    let engine = open();
+    assert_eq!(engine.state_condition(), StateCondition::Trusted);
+    let start = Instant::now();
+    let (mut read, mut bytes) = (0, 0);
+    loop {
+        let piece = engine.read_log(Sequence(read), 4 << 20).unwrap();
+        let Some(last) = piece.last() else { break };
+        bytes += piece.iter().map(|entry| entry.body.len()).sum::<usize>();
+        read = last.sequence.0;
+    }
+    println!("{read} entries, {bytes} bytes read from the log in {:.2?}", start.elapsed());
+}
+
+/// Processor time of this process: what a busy machine does not distort.
+fn cpu_seconds() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+    let fields: Vec<_> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+    // utime and stime, in hundredths.
+    [fields[11], fields[12]].iter().map(|ticks| ticks.parse::<f64>().unwrap() / 100.0).sum()
+}

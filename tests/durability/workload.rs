@@ -1,0 +1,135 @@
+//! A store in miniature: entries with random bodies, keys that follow from them, and the model of both.
+
+use std::{collections::BTreeMap, ops::Bound, path::Path, sync::Arc};
+
+use annals::engine::{
+    Batch, Direction, Engine, Entry, Result, Sequence, VALUE_BYTES_MAX, Write,
+    embedded::{EmbeddedEngine, Options, disk::Disk},
+};
+use bytes::Bytes;
+
+/// Holds the sequence of the last entry whose keys were all written.
+pub(crate) const APPLIED: &[u8] = b"applied";
+
+/// Opens an engine with small segments, so that a short run crosses many.
+pub(crate) fn open(folder: &Path, disk: Arc<dyn Disk>, boot_id: &str) -> Result<EmbeddedEngine> {
+    let options =
+        Options { segment_bytes: 16 << 10, cache_bytes: 16 << 20, disk, boot_id: boot_id.into(), ..Options::default() };
+    EmbeddedEngine::open(folder, options)
+}
+
+/// Entry `n` of a run. Its body says which entry it is, so that one in a wrong place is noticed.
+pub(crate) fn entry(seed: u64, n: u64) -> Entry {
+    let mut rng = fastrand::Rng::with_seed(seed ^ n.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    let length = match rng.u8(..100) {
+        0 => rng.usize(..30_000),
+        1..10 => rng.usize(..4000),
+        _ => rng.usize(..600),
+    };
+    let mut body = n.to_be_bytes().to_vec();
+    body.extend(std::iter::repeat_with(|| rng.u8(..)).take(length));
+    Entry { sequence: Sequence(n), revision: n * 3, time_us: (n * 1000).cast_signed(), body: body.into() }
+}
+
+/// The entries of a run with these sequences.
+pub(crate) fn entries(seed: u64, sequences: impl IntoIterator<Item = u64>) -> Vec<Entry> {
+    sequences.into_iter().map(|n| entry(seed, n)).collect()
+}
+
+/// The keys that follow from a group of entries: records, older versions, hints in random places, now and then a removal; and
+/// in a stage behind them, up to which entry all are there. About nine keys an entry.
+pub(crate) fn batch(group: &[Entry]) -> Batch {
+    let mut keys: BTreeMap<Vec<u8>, Option<Bytes>> = BTreeMap::new();
+    for entry in group {
+        let n = entry.sequence.0;
+        let mut rng = fastrand::Rng::with_seed(n);
+        let value = entry.body.slice(..entry.body.len().min(VALUE_BYTES_MAX));
+        keys.insert([b"current ", &rng.u16(..2000).to_be_bytes()[..]].concat(), Some(value.clone()));
+        keys.insert([b"history ", &n.to_be_bytes()[..]].concat(), Some(value));
+        for index in 0..6_u8 {
+            let place = rng.u64(..) & 0x7f7f_7f7f_7f7f_7f7f;
+            keys.insert([b"index ", &[index][..], &place.to_be_bytes(), &n.to_be_bytes()].concat(), Some(Bytes::new()));
+        }
+        if n > 50 && n.is_multiple_of(3) {
+            keys.insert([b"history ", &(n - 50).to_be_bytes()[..]].concat(), None);
+        }
+    }
+    let writes = keys.into_iter().map(|(key, value)| match value {
+        Some(value) => Write::Put(key, value),
+        None => Write::Remove(key),
+    });
+    let applied = group.last().expect("a group is not empty").sequence.0.to_be_bytes().to_vec();
+    Batch { stages: vec![writes.collect(), vec![Write::Put(APPLIED.to_vec(), applied.into())]] }
+}
+
+/// What the state holds after the entries up to `head`.
+pub(crate) fn model(log: &[Entry]) -> BTreeMap<Vec<u8>, Bytes> {
+    let mut state = BTreeMap::new();
+    for entry in log {
+        for write in batch(std::slice::from_ref(entry)).stages.into_iter().flatten() {
+            match write {
+                Write::Put(key, value) => state.insert(key, value),
+                Write::Remove(key) => state.remove(&key),
+            };
+        }
+    }
+    state
+}
+
+/// The sequence up to which the state says that it holds everything.
+pub(crate) fn applied(engine: &dyn Engine) -> Result<u64> {
+    let value = engine.get(APPLIED)?;
+    Ok(value.map_or(0, |value| u64::from_be_bytes(value[..].try_into().expect("the state holds what was put"))))
+}
+
+/// Applies what the log holds beyond the state, as opening a store does.
+pub(crate) fn catch_up(engine: &dyn Engine) -> Result<()> {
+    let head = engine.head()?;
+    loop {
+        let group = engine.read_log(Sequence(applied(engine)?), 100_000)?;
+        if group.is_empty() {
+            assert_eq!(applied(engine)?, head.0, "the state is not ahead of the log");
+            return Ok(());
+        }
+        engine.apply(batch(&group))?;
+    }
+}
+
+/// Everything in the state.
+pub(crate) fn contents(engine: &dyn Engine) -> Result<BTreeMap<Vec<u8>, Bytes>> {
+    let all = engine.scan((Bound::Unbounded, Bound::Unbounded), Direction::Forward, usize::MAX)?;
+    Ok(all.into_iter().map(|(key, value)| (key.to_vec(), value)).collect())
+}
+
+/// The whole log, read in pieces.
+pub(crate) fn read_all(engine: &dyn Engine) -> Result<Vec<Entry>> {
+    let mut log: Vec<Entry> = Vec::new();
+    loop {
+        let piece = engine.read_log(log.last().map_or(Sequence(0), |last| last.sequence), 50_000)?;
+        if piece.is_empty() {
+            return Ok(log);
+        }
+        log.extend(piece);
+    }
+}
+
+/// Appends a group of a run and applies it.
+pub(crate) fn commit(engine: &dyn Engine, seed: u64, from: u64, count: u64) -> Result<()> {
+    let group = entries(seed, from + 1..=from + count);
+    engine.append(Sequence(from), &group)?;
+    engine.apply(batch(&group))
+}
+
+/// Copies a folder as it is, without the lock.
+pub(crate) fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for found in std::fs::read_dir(from).unwrap() {
+        let found = found.unwrap();
+        let target = to.join(found.file_name());
+        if found.file_type().unwrap().is_dir() {
+            copy(&found.path(), &target);
+        } else if found.file_name() != "LOCK" {
+            std::fs::copy(found.path(), target).unwrap();
+        }
+    }
+}

@@ -1,0 +1,317 @@
+//! Random records, filters and orders over any message of the contract, from small pools of values, so that they often meet.
+//!
+//! Knows descriptors only: nothing of the crate's own parser or evaluation is used here.
+
+use fastrand::Rng;
+use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MapKey, MessageDescriptor, Value};
+
+/// A filter as the test has it.
+#[derive(Clone, Debug)]
+pub enum Tree {
+    All(Vec<Tree>),
+    Any(Vec<Tree>),
+    Not(Box<Tree>),
+    Compare(Path, &'static str, Literal),
+    Set(Path),
+    Within(Path, Box<Tree>),
+    /// A virtual field of words.
+    Words(String, String),
+}
+
+/// Fields from the outside in, and the key of a map.
+#[derive(Clone, Debug)]
+pub struct Path {
+    pub fields: Vec<FieldDescriptor>,
+    pub key: Option<String>,
+}
+
+/// What a value is compared with.
+#[derive(Clone, Debug)]
+pub enum Literal {
+    Text(String),
+    /// A star before, the text, a star behind.
+    Like(bool, String, bool),
+    /// The name of a record in a field that refers to records.
+    Name(String),
+    Bool(bool),
+    Int(i64),
+    Double(f64),
+    /// The enum's value's name, its number.
+    Enum(String, i32),
+    /// Seconds and nanoseconds, and how they are written.
+    Time(i64, i32, &'static str),
+}
+
+pub const TIMES: [(i64, i32, &str); 7] = [
+    (-1, 500_000_000, "1969-12-31T23:59:59.5Z"),
+    (0, 0, "1970-01-01"),
+    (0, 1, "1970-01-01T00:00:00.000000001Z"),
+    (1_727_740_800, 0, "2024-10-01"),
+    (1_727_740_800, 5, "2024-10-01T02:00:00.000000005+02:00"),
+    (1_730_000_000, 0, "2024-10-27T03:33:20Z"),
+    (-62_135_596_800, 0, "0001-01-01"),
+];
+const TEXTS: [&str; 9] = ["a", "ab", "abc", "b", "a*b", "say \"ä\"", "back\\slash", "Kim Jong", "zz"];
+const DOUBLES: [f64; 7] = [-1.5, 0.0, -0.0, 1.0, 2.5, 1e300, 1e-7];
+const KEYS: [&str; 3] = ["k", "a.b", "x-y/z"];
+
+/// What the generator is told of a type.
+pub struct World<'w> {
+    /// Names that a reference field can hold, given the full name of the type it must refer to, or "*".
+    pub names: &'w dyn Fn(&str) -> Vec<String>,
+    /// Paths that are filtered more often than others.
+    pub favourites: Vec<&'static str>,
+    /// A virtual field of words.
+    pub words: Option<&'static str>,
+}
+
+/// The type that a field refers to, by its annotation.
+pub fn reference_target(field: &FieldDescriptor) -> Option<String> {
+    let pool = field.parent_pool();
+    let extension = pool.get_extension_by_name("google.api.resource_reference")?;
+    let options = field.options();
+    options.has_extension(&extension).then(|| {
+        let reference = options.get_extension(&extension);
+        reference.as_message().unwrap().get_field_by_name("type").unwrap().as_str().unwrap().to_owned()
+    })
+}
+
+fn is_time(message: &MessageDescriptor) -> bool {
+    message.full_name() == "google.protobuf.Timestamp"
+}
+
+fn one<'a, T>(rng: &mut Rng, of: &'a [T]) -> &'a T {
+    &of[rng.usize(..of.len())]
+}
+
+/// A record with some fields set, on every level; names, times and such as the rest of the contract would refuse.
+pub fn message(rng: &mut Rng, of: &MessageDescriptor, world: &World<'_>) -> DynamicMessage {
+    let mut made = DynamicMessage::new(of.clone());
+    if is_time(of) {
+        let (seconds, nanos, _) = *one(rng, &TIMES);
+        made.set_field_by_name("seconds", Value::I64(seconds));
+        made.set_field_by_name("nanos", Value::I32(nanos));
+        return made;
+    }
+    let likely = rng.u32(1..=4);
+    for field in of.fields() {
+        if rng.u32(..5) >= likely {
+            continue;
+        }
+        let value = if field.is_map() {
+            let Kind::Message(entry) = field.kind() else { unreachable!() };
+            let of_value = entry.map_entry_value_field();
+            let keys: Vec<_> = KEYS.iter().filter(|_| rng.bool()).collect();
+            Value::Map(keys.into_iter().map(|key| (MapKey::String((*key).into()), scalar(rng, &of_value, world))).collect())
+        } else if field.is_list() {
+            Value::List((0..rng.usize(..4)).map(|_| scalar(rng, &field, world)).collect())
+        } else {
+            scalar(rng, &field, world)
+        };
+        made.set_field(&field, value);
+    }
+    made
+}
+
+fn scalar(rng: &mut Rng, field: &FieldDescriptor, world: &World<'_>) -> Value {
+    match field.kind() {
+        Kind::Bool => Value::Bool(rng.bool()),
+        Kind::Double => Value::F64(*one(rng, &DOUBLES)),
+        Kind::Int64 => Value::I64(*one(rng, &[0, 1, 7, -3, i64::MAX])),
+        Kind::Uint32 => Value::U32(*one(rng, &[0, 1, 7, u32::MAX])),
+        Kind::Enum(values) => {
+            Value::EnumNumber(values.values().nth(rng.usize(..values.values().len().min(4))).unwrap().number())
+        }
+        Kind::Message(inner) => Value::Message(message(rng, &inner, world)),
+        Kind::String => Value::String(match reference_target(field) {
+            Some(target) if rng.u32(..8) > 0 => one(rng, &(world.names)(&target)).clone(),
+            Some(_) => String::new(),
+            None if rng.u32(..8) > 0 => (*one(rng, &TEXTS)).to_owned(),
+            None => String::new(),
+        }),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A filter on messages of a type; `depth` more levels of AND, OR and such.
+pub fn tree(rng: &mut Rng, of: &MessageDescriptor, world: &World<'_>, depth: u32, top: bool) -> Tree {
+    match rng.u32(..if depth > 0 { 10 } else { 4 }) {
+        0..=3 => leaf(rng, of, world, top),
+        4..=5 => Tree::All((0..rng.usize(2..=3)).map(|_| tree(rng, of, world, depth - 1, top)).collect()),
+        6..=7 => Tree::Any((0..rng.usize(2..=3)).map(|_| tree(rng, of, world, depth - 1, top)).collect()),
+        8 => Tree::Not(Box::new(tree(rng, of, world, depth - 1, top))),
+        _ => {
+            let path = path(
+                rng,
+                of,
+                world,
+                top,
+                &mut |field| matches!(field.kind(), Kind::Message(m) if !field.is_map() && !is_time(&m)),
+            );
+            match path {
+                Some(path) => {
+                    let Kind::Message(inner) = path.fields.last().unwrap().kind() else { unreachable!() };
+                    let inside = tree(rng, &inner, world, depth - 1, false);
+                    Tree::Within(path, Box::new(inside))
+                }
+                None => leaf(rng, of, world, top),
+            }
+        }
+    }
+}
+
+fn leaf(rng: &mut Rng, of: &MessageDescriptor, world: &World<'_>, top: bool) -> Tree {
+    if let Some(words) = world.words.filter(|_| top && rng.u32(..8) == 0) {
+        let text = (*one(rng, &["kim", "Kim jong", "AB", "a*", "jong ki*", "slash", "ä", "none"])).to_owned();
+        return Tree::Words(words.to_owned(), text);
+    }
+    let path = path(rng, of, world, top, &mut |_| true).unwrap();
+    let field = value_field(&path);
+    let map = path.fields.last().unwrap().is_map();
+    let message = matches!(field.kind(), Kind::Message(inner) if !is_time(&inner));
+    if map && path.key.is_none() || message || rng.u32(..8) == 0 {
+        return Tree::Set(path);
+    }
+    const ALL: [&str; 8] = ["=", "=", ":", "!=", "<", "<=", ">", ">="];
+    let (operator, literal) = match field.kind() {
+        Kind::Bool => (*one(rng, &ALL[..4]), Literal::Bool(rng.bool())),
+        Kind::Double => (*one(rng, &ALL), Literal::Double(*one(rng, &DOUBLES))),
+        Kind::Int64 | Kind::Uint32 => (*one(rng, &ALL), Literal::Int(*one(rng, &[0, 1, 7, -3, i64::from(u32::MAX), i64::MAX]))),
+        Kind::Message(_) => {
+            let (seconds, nanos, text) = *one(rng, &TIMES);
+            (*one(rng, &ALL), Literal::Time(seconds, nanos, text))
+        }
+        Kind::Enum(values) => {
+            let value = values.values().nth(rng.usize(1..values.values().len().min(4))).unwrap();
+            (*one(rng, &ALL[..4]), Literal::Enum(value.name().to_owned(), value.number()))
+        }
+        _ => match reference_target(&field) {
+            Some(target) if !map => (*one(rng, &ALL[..4]), Literal::Name(one(rng, &(world.names)(&target)).clone())),
+            _ => match rng.u32(..10) {
+                0 => (*one(rng, &ALL), Literal::Text(String::new())),
+                1..=6 => (*one(rng, &ALL), Literal::Text((*one(rng, &TEXTS)).to_owned())),
+                _ => (
+                    *one(rng, &ALL[..4]),
+                    Literal::Like(rng.bool(), (*one(rng, &["", "a", "b", "a*", "lash", "\"", "ä"])).to_owned(), rng.bool()),
+                ),
+            },
+        },
+    };
+    let literal = match literal {
+        Literal::Like(false, text, false) => Literal::Text(text),
+        literal => literal,
+    };
+    Tree::Compare(path, operator, literal)
+}
+
+/// The field that holds the path's values: of a map, that of the entry's value.
+pub fn value_field(path: &Path) -> FieldDescriptor {
+    let last = path.fields.last().unwrap();
+    match last.kind() {
+        Kind::Message(entry) if last.is_map() => entry.map_entry_value_field(),
+        _ => last.clone(),
+    }
+}
+
+fn path(
+    rng: &mut Rng,
+    of: &MessageDescriptor,
+    world: &World<'_>,
+    top: bool,
+    ends: &mut dyn FnMut(&FieldDescriptor) -> bool,
+) -> Option<Path> {
+    if top && !world.favourites.is_empty() && rng.bool() {
+        let favourite = one(rng, &world.favourites);
+        let (mut at, mut fields) = (of.clone(), Vec::new());
+        for name in favourite.split('.') {
+            let field = at.get_field_by_name(name).unwrap();
+            if let Kind::Message(inner) = field.kind() {
+                at = inner;
+            }
+            fields.push(field);
+        }
+        if ends(fields.last().unwrap()) {
+            return Some(Path { fields, key: None });
+        }
+    }
+    for _attempt in 0..20 {
+        let (mut at, mut fields) = (of.clone(), Vec::new());
+        loop {
+            let all: Vec<_> = at.fields().collect();
+            let field = one(rng, &all).clone();
+            fields.push(field.clone());
+            match field.kind() {
+                Kind::Message(inner) if !field.is_map() && !is_time(&inner) && (rng.u32(..4) > 0 || !ends(&field)) => {
+                    at = inner
+                }
+                _ => break,
+            }
+        }
+        if ends(fields.last().unwrap()) {
+            let map = fields.last().unwrap().is_map();
+            let key = (map && rng.u32(..4) > 0).then(|| (*one(rng, &KEYS)).to_owned());
+            return Some(Path { fields, key });
+        }
+    }
+    None
+}
+
+/// The text of a filter, spelled in one of the ways there are.
+pub fn spell(rng: &mut Rng, tree: &Tree) -> String {
+    match tree {
+        Tree::All(parts) | Tree::Any(parts) => {
+            let join = if matches!(tree, Tree::All(_)) { " AND " } else { "  OR\n" };
+            let parts: Vec<_> = parts.iter().map(|part| grouped(rng, part)).collect();
+            parts.join(join)
+        }
+        Tree::Not(part) => format!("{}{}", if rng.bool() { "NOT " } else { "-" }, grouped(rng, part)),
+        Tree::Set(path) => format!("{}:*", spell_path(rng, path)),
+        Tree::Within(path, inside) => format!("{}:({})", spell_path(rng, path), spell(rng, inside)),
+        Tree::Words(field, text) => format!("{field}:\"{text}\""),
+        Tree::Compare(path, operator, literal) => {
+            let space = *one(rng, &["", " "]);
+            format!("{}{space}{operator}{space}{}", spell_path(rng, path), spell_literal(rng, operator, literal))
+        }
+    }
+}
+
+fn grouped(rng: &mut Rng, tree: &Tree) -> String {
+    let text = spell(rng, tree);
+    let must = matches!(tree, Tree::All(_) | Tree::Any(_) | Tree::Not(_));
+    if must || rng.u32(..6) == 0 { format!("({text})") } else { text }
+}
+
+fn spell_path(rng: &mut Rng, path: &Path) -> String {
+    let json = rng.u32(..4) == 0;
+    let names: Vec<_> =
+        path.fields.iter().map(|field| if json { field.json_name() } else { field.name() }.to_owned()).collect();
+    match &path.key {
+        None => names.join("."),
+        Some(key) if key.contains(['-', '/']) || rng.bool() => format!("{}.\"{key}\"", names.join(".")),
+        Some(key) => format!("{}.{key}", names.join(".")),
+    }
+}
+
+fn spell_literal(rng: &mut Rng, operator: &str, literal: &Literal) -> String {
+    let stars = matches!(operator, "=" | ":" | "!=");
+    let quoted = |text: &str| {
+        let text = text.replace('\\', "\\\\").replace('"', "\\\"");
+        if stars { text.replace('*', "\\*") } else { text }
+    };
+    match literal {
+        Literal::Text(text) | Literal::Name(text) => format!("\"{}\"", quoted(text)),
+        Literal::Like(before, text, behind) => {
+            format!("\"{}{}{}\"", if *before { "*" } else { "" }, quoted(text), if *behind { "*" } else { "" })
+        }
+        Literal::Bool(value) => value.to_string(),
+        Literal::Int(value) => value.to_string(),
+        Literal::Double(value) if rng.bool() => format!("{value:e}"),
+        Literal::Double(value) => value.to_string(),
+        Literal::Time(_, _, text) => format!("\"{text}\""),
+        Literal::Enum(name, _) => {
+            // "CLAIM_KIND_FACT", or what follows the type's name.
+            let short = ["CLAIM_KIND_", "POLARITY_", "ACTUALITY_", "RELATION_KIND_"].iter().find_map(|p| name.strip_prefix(p));
+            short.filter(|_| rng.bool()).unwrap_or(name).to_owned()
+        }
+    }
+}

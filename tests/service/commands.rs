@@ -1,0 +1,244 @@
+//! The binary as people and scripts use it.
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    path::Path,
+    process::{Child, Command, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+fn annals(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_annals"));
+    command.args(arguments);
+    for name in ["ANNALS_SERVER", "ANNALS_CONFIG", "ANNALS_LOG"] {
+        command.env_remove(name);
+    }
+    command
+}
+
+fn run(arguments: &[&str]) -> Output {
+    annals(arguments).output().expect("the binary runs")
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// What a command that must succeed prints.
+fn ok(arguments: &[&str]) -> String {
+    let output = run(arguments);
+    assert!(output.status.success(), "{arguments:?}: {}", stderr(&output));
+    stdout(&output)
+}
+
+/// What a command that must fail says, and its status.
+fn fails(arguments: &[&str]) -> (i32, String) {
+    let output = run(arguments);
+    assert!(!output.status.success(), "{arguments:?} succeeded: {}", stdout(&output));
+    (output.status.code().unwrap_or(-1), stderr(&output))
+}
+
+/// A server in a process of its own.
+struct Serving {
+    child: Child,
+    address: String,
+}
+
+impl Serving {
+    fn start(arguments: &[&str]) -> Self {
+        let mut all = vec!["serve", "--listen", "127.0.0.1:0"];
+        all.extend(arguments);
+        let mut child = annals(&all).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("a line");
+        let address = line.trim().strip_prefix("listening on ").unwrap_or_else(|| panic!("{line:?}")).to_owned();
+        Self { child, address: format!("http://{address}") }
+    }
+
+    /// Ends it as an init system would. Its log.
+    fn stop(mut self) -> String {
+        let id = i32::try_from(self.child.id()).ok().and_then(rustix::process::Pid::from_raw).expect("a process");
+        rustix::process::kill_process(id, rustix::process::Signal::TERM).expect("it runs");
+        let began = Instant::now();
+        let mut log = String::new();
+        self.child.stderr.take().expect("piped").read_to_string(&mut log).expect("text");
+        let status = self.child.wait().expect("it ends");
+        assert!(status.success(), "{status}: {log}");
+        assert!(began.elapsed() < Duration::from_secs(15), "{log}");
+        log
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        // After a failed test; a stopped one is gone.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+fn write(folder: &TempDir, name: &str, text: &str) -> String {
+    let path = folder.path().join(name);
+    std::fs::File::create(&path).and_then(|mut file| file.write_all(text.as_bytes())).expect("written");
+    path.to_string_lossy().into_owned()
+}
+
+const SEED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/seed/commit.json");
+const COMMITS: &str = r#"{"request_id":"c1","mutations":[{"create":{"event":{"name":"events/e1","title":"first"}}}]}
+{"request_id":"c2","mutations":[{"update":{"record":{"event":{"name":"events/e1","title":"second"}}}}]}
+"#;
+
+#[test]
+fn the_seed_is_committed_to_a_server_and_again_and_read_back() {
+    let serving = Serving::start(&["--in-memory"]);
+    let server = ["--server", &serving.address];
+    let with = |arguments: &[&str]| [arguments, &server].concat().iter().map(|s| (*s).to_owned()).collect::<Vec<_>>();
+    let ok = |arguments: &[&str]| ok(&with(arguments).iter().map(String::as_str).collect::<Vec<_>>());
+    assert_eq!(ok(&["commit", SEED]), "article:nk-troops-2024-10-23: revision 1, 96 created\n");
+    assert_eq!(ok(&["commit", SEED]), "article:nk-troops-2024-10-23: revision 1, 96 created, as it was applied before\n");
+    let source: Value = serde_json::from_str(&ok(&["get", "sources/nk-troops-2024-10-23", "--json"])).expect("JSON");
+    assert_eq!((&source["name"], &source["revision"]), (&"sources/nk-troops-2024-10-23".into(), &"1".into()));
+    let info: Value = serde_json::from_str(&ok(&["info", "--json"])).expect("JSON");
+    assert_eq!(info["head_revision"], "1");
+    assert!(ok(&["history", "sources/nk-troops-2024-10-23"]).contains("CREATED"));
+    let log = serving.stop();
+    assert!(log.contains("starting") && log.contains("config=") && log.contains("stopped"), "{log}");
+}
+
+#[test]
+fn a_folder_is_filled_read_as_it_was_and_verified_without_a_server() {
+    let folder = TempDir::new().expect("a folder");
+    let commits = write(&folder, "commits.ndjson", COMMITS);
+    let data = folder.path().join("data").to_string_lossy().into_owned();
+    assert_eq!(ok(&["commit", "--data", &data, &commits]), "c1: revision 1, 1 created\nc2: revision 2, 1 updated\n");
+    assert!(ok(&["get", "events/e1", "--data", &data]).contains("second"));
+    assert!(ok(&["get", "events/e1", "--data", &data, "--as-of", "1"]).contains("first"));
+    let history = ok(&["history", "events/e1", "--data", &data, "--json"]);
+    let kinds: Vec<Value> =
+        history.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON")["kind"].clone()).collect();
+    assert_eq!(kinds, ["CHANGE_KIND_UPDATED", "CHANGE_KIND_CREATED"]);
+    assert_eq!(ok(&["verify", "--data", &data]), "");
+    assert!(!Path::new(&data).join("state").join("blobs").exists() || ok(&["verify", "--data", &data]).is_empty());
+}
+
+#[test]
+fn lists_are_filtered_ordered_cut_and_explained() {
+    let folder = TempDir::new().expect("a folder");
+    let data = folder.path().join("data").to_string_lossy().into_owned();
+    ok(&["commit", "--data", &data, SEED]);
+    let all = ok(&["list", "estimates", "--data", &data, "--limit", "0", "--page-size", "3", "--json"]);
+    let names: Vec<Value> =
+        all.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON")["name"].clone()).collect();
+    assert!(names.len() > 6 && names.is_sorted_by(|a, b| a.as_str() < b.as_str()), "{names:?}");
+    let filter = "estimand.measure = \"measure:troops_deployed\" AND aspect = INCREMENT";
+    let some = ok(&["list", "estimates", "--data", &data, "--filter", filter, "--order-by", "name desc", "--limit", "2"]);
+    let lines: Vec<_> = some.lines().collect();
+    assert!(lines.len() == 3 && lines[0].starts_with("NAME") && lines[1] > lines[2], "{some}");
+    for arguments in [&["--data", data.as_str()][..], &[]] {
+        let plan =
+            ok(&[&["list", "claims", "--filter", "attribution.actors:\"actors/nis\"", "--explain"][..], arguments].concat());
+        assert!(plan.contains("attribution.actors"), "{plan}");
+    }
+    let (_, text) = fails(&["list", "events", "--data", &data, "--filter", "titel = 1"]);
+    assert!(text.contains("FILTER_INVALID") && text.matches("titel").count() == 1, "{text}");
+}
+
+#[test]
+fn errors_say_what_is_wrong_and_what_to_do() {
+    let folder = TempDir::new().expect("a folder");
+    let data = folder.path().join("data").to_string_lossy().into_owned();
+    let check = |arguments: &[&str], status: i32, parts: &[&str]| {
+        let (code, text) = fails(arguments);
+        assert_eq!(code, status, "{arguments:?}: {text}");
+        for part in parts {
+            assert!(text.contains(part), "{arguments:?}: {text}");
+        }
+    };
+    check(&["info", "--server", "http://127.0.0.1:1"], 1, &["annals serve", "--data"]);
+    check(&["get", "events/e1", "--data", &data], 1, &["there is no folder"]);
+    check(&["get", "nothing"], 2, &["collection/id"]);
+    check(&["list", "things"], 2, &["estimates"]);
+    check(&["get", "events/e1", "--as-of", "yesterday"], 2, &["2024-10-23"]);
+    check(&["serve", "--listen", "0.0.0.0:0", "--in-memory"], 1, &["--insecure"]);
+    check(&["serve", "--cache", "lots"], 2, &["256MiB"]);
+    let file = write(&folder, "annals.toml", "listne = \"x\"");
+    check(&["serve", "--config", &file], 1, &["listne"]);
+
+    let unknown = write(&folder, "unknown.json", r#"{"request_id":"x","mutations":[{"create":{"event":{"titel":"x"}}}]}"#);
+    check(&["commit", "--data", &data, &unknown], 1, &["mutations[0].create.event", "titel", "line 1"]);
+    let invalid =
+        write(&folder, "invalid.json", r#"{"request_id":"x","mutations":[{"create":{"event":{}}},{"create":{"actor":{}}}]}"#);
+    check(
+        &["commit", "--data", &data, &invalid],
+        1,
+        &["FIELD_INVALID", "mutations[0].create.event.title", "mutations[1].create.actor"],
+    );
+    check(&["get", "events/e1", "--data", &data], 1, &["RECORD_NOT_FOUND"]);
+}
+
+#[test]
+fn commits_stop_at_the_first_that_fails_unless_told_to_go_on() {
+    let folder = TempDir::new().expect("a folder");
+    let data = folder.path().join("data").to_string_lossy().into_owned();
+    let broken = format!("{{\"request_id\":\"broken\",\"mutations\":[]}}\n{COMMITS}");
+    let file = write(&folder, "commits.ndjson", &broken);
+    let (_, text) = fails(&["commit", "--data", &data, &file]);
+    assert!(
+        text.contains("broken") && text.contains("0 commits applied, 0 of them before, 1 failed") || !text.contains("applied"),
+        "{text}"
+    );
+    let output = run(&["commit", "--data", &data, "--keep-going", &file]);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(stdout(&output), "c1: revision 1, 1 created\nc2: revision 2, 1 updated\n");
+}
+
+#[test]
+fn a_dry_run_writes_nothing_and_standard_input_is_read() {
+    let folder = TempDir::new().expect("a folder");
+    let data = folder.path().join("data").to_string_lossy().into_owned();
+    let mut child = annals(&["commit", "--data", &data, "--dry-run", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let first = COMMITS.lines().next().expect("a line");
+    child.stdin.take().expect("piped").write_all(first.as_bytes()).expect("written");
+    let output = child.wait_with_output().expect("it ends");
+    assert_eq!(stdout(&output), "c1: checked, nothing written, 1 created\n");
+    let info: Value = serde_json::from_str(&ok(&["info", "--data", &data, "--json"])).expect("JSON");
+    assert_eq!(info.get("head_revision"), None);
+}
+
+#[test]
+fn a_folder_that_a_server_has_open_is_refused_with_who_has_it() {
+    let folder = TempDir::new().expect("a folder");
+    let data = folder.path().join("data").to_string_lossy().into_owned();
+    let serving = Serving::start(&["--data", &data]);
+    let (_, text) = fails(&["info", "--data", &data]);
+    assert!(text.contains("in use by"), "{text}");
+    serving.stop();
+    ok(&["info", "--data", &data]);
+}
+
+#[test]
+fn completions_are_printed_for_each_shell() {
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(ok(&["completions", shell]).contains("annals"));
+    }
+}
+
+#[test]
+fn help_has_examples_for_each_command() {
+    assert!(ok(&["--help"]).contains("annals serve"));
+    for command in ["serve", "commit", "get", "list", "history", "info", "verify", "completions"] {
+        let help = ok(&[command, "--help"]);
+        assert!(help.contains("Example") && help.contains(&format!("annals {command}")), "{command}: {help}");
+    }
+}
