@@ -115,11 +115,10 @@ impl Bench {
 
     /// Gets and lists, all populations in turns.
     async fn read(&mut self) -> anyhow::Result<()> {
-        let servers: Vec<_> = self
-            .populations
-            .iter()
-            .map(|population| Server::annals(&population.folder, &self.arguments.cache))
-            .collect::<Result<_, _>>()?;
+        let mut servers = Vec::new();
+        for population in &self.populations {
+            servers.push(Server::annals(&population.folder, &self.arguments.cache).await?);
+        }
         for round in 0..self.arguments.rounds {
             eprintln!("reading, round {}", round + 1);
             let gets = GET_STREAMS.map(|streams| ("GetEvent", streams));
@@ -150,13 +149,13 @@ impl Bench {
         for population in &self.populations {
             let events = population.events;
             population.copy(&copy)?;
-            let mut server = Server::annals(&copy, &self.arguments.cache)?;
+            let mut server = Server::annals(&copy, &self.arguments.cache).await?;
             for round in 0..self.arguments.rounds {
                 eprintln!("writing at {events} events, round {}", round + 1);
                 if round > 0 && events <= RESTORED_EVENTS_MAX {
                     server.stop().await?;
                     population.copy(&copy)?;
-                    server = Server::annals(&copy, &self.arguments.cache)?;
+                    server = Server::annals(&copy, &self.arguments.cache).await?;
                 }
                 let ones = COMMIT_STREAMS.map(|streams| ("Commit of 1", streams, 1));
                 let all = ones.into_iter().chain([("bulk commit of 100", BULK_STREAMS, BULK_EVENTS)]);
@@ -176,10 +175,10 @@ impl Bench {
             }
             eprintln!("restarting at {events} events");
             server.kill()?;
-            let (server, kill) = outage::time_to_answer(&copy, &self.arguments.cache, &population.names[0]).await?;
+            let (server, kill) = outage::time_to_answer(&copy, &self.arguments.cache).await?;
             server.kill()?;
             outage::cut_power(&copy)?;
-            let (server, power_cut) = outage::time_to_answer(&copy, &self.arguments.cache, &population.names[0]).await?;
+            let (server, power_cut) = outage::time_to_answer(&copy, &self.arguments.cache).await?;
             let folder = self.report.folder(events);
             (folder.after_kill, folder.after_power_cut) = (kill, power_cut);
             folder.rebuilding_bytes = server.resident_peak()?;

@@ -243,6 +243,7 @@ pub(crate) fn body(record: &[u8]) -> &[u8] {
 pub(crate) fn changed_fields(change: ChangeKind, before: &[u8], after: &[u8]) -> Vec<u32> {
     match change {
         ChangeKind::Deleted | ChangeKind::Undeleted => vec![schema::DELETE_TIME],
+        _ if before.is_empty() => wire::numbers(after),
         _ => wire::Parts::of(before).differences(&wire::Parts::of(after)),
     }
 }
