@@ -1,6 +1,6 @@
 //! The yardstick: as little as a gRPC server can do.
 //!
-//! tonic as it comes, one unary method, a fixed answer of 600 bytes. What it reaches is the ceiling of this machine and this
+//! tonic as it comes, the system's allocator, one unary method, a fixed answer of 600 bytes. What it reaches is the ceiling of this machine and this
 //! client at this moment, whatever else runs beside them.
 
 use std::{

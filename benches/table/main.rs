@@ -39,10 +39,6 @@ mod records;
 mod report;
 mod server;
 
-/// The allocator of the server, for client and yardstick too: what differs is then not the allocator.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Streams of one-record commits.
 const COMMIT_STREAMS: [usize; 4] = [1, 16, 64, 256];
 /// Streams of Gets.
@@ -69,6 +65,9 @@ struct Arguments {
     /// Memory of the server for cached pages.
     #[arg(long, default_value = "256MiB")]
     cache: String,
+    /// Measure only what has this in its name: "GetEvent", "Commit of 1", "restart".
+    #[arg(long, default_value = "")]
+    only: String,
     /// Where the data folders are kept for the next run. Without it they are made in a temporary folder.
     #[arg(long)]
     keep: Option<PathBuf>,
@@ -119,14 +118,17 @@ impl Bench {
 
     /// Gets and lists, all populations in turns.
     async fn read(&mut self) -> anyhow::Result<()> {
-        let servers: Vec<_> = self
-            .populations
-            .iter()
-            .map(|population| Server::annals(&population.folder, &self.arguments.cache))
-            .collect::<Result<_, _>>()?;
+        let mut servers = Vec::new();
+        for population in &self.populations {
+            servers.push(Server::annals(&population.folder, &self.arguments.cache).await?);
+        }
         for round in 0..self.arguments.rounds {
             eprintln!("reading, round {}", round + 1);
-            for (what, streams) in GET_STREAMS.map(|streams| ("GetEvent", streams)).into_iter().chain([LIST]) {
+            let gets = GET_STREAMS.map(|streams| ("GetEvent", streams));
+            for (what, streams) in gets.into_iter().chain([LIST]) {
+                if !self.is_wanted(what) {
+                    continue;
+                }
                 let echo = self.call(&self.echo, &echo_call(), streams).await?;
                 self.report.rows.add(Row { events: 0, what: "echo", streams, records: 1 }, Turn { own: echo, echo });
                 for (population, server) in self.populations.iter().zip(&servers) {
@@ -139,7 +141,7 @@ impl Bench {
         }
         for (population, server) in self.populations.iter().zip(servers) {
             self.report.folder(population.events).reading_bytes = server.resident_peak()?;
-            server.stop()?;
+            server.stop().await?;
         }
         Ok(())
     }
@@ -150,36 +152,48 @@ impl Bench {
         for population in &self.populations {
             let events = population.events;
             population.copy(&copy)?;
-            let mut server = Server::annals(&copy, &self.arguments.cache)?;
+            let mut server = Server::annals(&copy, &self.arguments.cache).await?;
             for round in 0..self.arguments.rounds {
                 eprintln!("writing at {events} events, round {}", round + 1);
                 if round > 0 && events <= RESTORED_EVENTS_MAX {
-                    server.stop()?;
+                    server.stop().await?;
                     population.copy(&copy)?;
-                    server = Server::annals(&copy, &self.arguments.cache)?;
+                    server = Server::annals(&copy, &self.arguments.cache).await?;
                 }
                 let ones = COMMIT_STREAMS.map(|streams| ("Commit of 1", streams, 1));
-                for (what, streams, records) in ones.into_iter().chain([("Commit of 100", BULK_STREAMS, BULK_EVENTS)]) {
+                let all = ones.into_iter().chain([("bulk commit of 100", BULK_STREAMS, BULK_EVENTS)]);
+                for (what, streams, records) in all {
+                    if !self.is_wanted(what) {
+                        continue;
+                    }
                     let echo = self.call(&self.echo, &echo_call(), streams).await?;
                     let own = self.call(&server, &commit(events, records), streams).await?;
                     self.report.rows.add(Row { events, what, streams, records }, Turn { own, echo });
                 }
             }
-            let writing_bytes = server.resident_peak()?;
+            self.report.folder(events).writing_bytes = server.resident_peak()?;
+            if !self.is_wanted("restart") {
+                server.stop().await?;
+                continue;
+            }
             eprintln!("restarting at {events} events");
             server.kill()?;
-            let (server, kill) = outage::time_to_answer(&copy, &self.arguments.cache, &population.names[0]).await?;
+            let (server, kill) = outage::time_to_answer(&copy, &self.arguments.cache).await?;
             server.kill()?;
             outage::cut_power(&copy)?;
-            let (server, power_cut) = outage::time_to_answer(&copy, &self.arguments.cache, &population.names[0]).await?;
+            let (server, power_cut) = outage::time_to_answer(&copy, &self.arguments.cache).await?;
             let folder = self.report.folder(events);
             (folder.after_kill, folder.after_power_cut) = (kill, power_cut);
-            (folder.writing_bytes, folder.rebuilding_bytes) = (writing_bytes, server.resident_peak()?);
-            server.stop()?;
+            folder.rebuilding_bytes = server.resident_peak()?;
+            server.stop().await?;
             folder.usage_written = Some(population::usage(&copy)?);
             fs::remove_dir_all(&copy)?;
         }
         Ok(())
+    }
+
+    fn is_wanted(&self, what: &str) -> bool {
+        what.contains(&self.arguments.only)
     }
 
     async fn call(&self, server: &Server, call: &Call, streams: usize) -> anyhow::Result<Measured> {

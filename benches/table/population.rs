@@ -58,11 +58,11 @@ impl Population {
             return Ok(Self { events, folder: data, names: Arc::new(names) });
         }
         fs::create_dir_all(folder)?;
-        let server = Server::annals(&data, cache)?;
+        let server = Server::annals(&data, cache).await?;
         let began = Instant::now();
         let names = load(&server, events).await?;
         eprintln!("loaded {events} events in {:.1} s", began.elapsed().as_secs_f64());
-        server.stop()?;
+        server.stop().await?;
         fs::write(&list, names.join("\n"))?;
         Ok(Self { events, folder: data, names: Arc::new(names) })
     }

@@ -32,18 +32,18 @@ const TYPES: [&str; 20] = [
     "cameo:203",
 ];
 const COUNTRIES: [(&str, &str); 12] = [
-    ("AF", "Kandahar"),
-    ("CO", "Cauca"),
-    ("ET", "Amhara"),
-    ("IQ", "Ninawa"),
-    ("ML", "Mopti"),
-    ("MM", "Sagaing"),
-    ("NG", "Borno"),
-    ("PH", "Maguindanao"),
-    ("SO", "Lower Shabelle"),
-    ("SY", "Idlib"),
-    ("UA", "Donetsk"),
-    ("YE", "Taizz"),
+    ("AFG", "Kandahar"),
+    ("COL", "Cauca"),
+    ("ETH", "Amhara"),
+    ("IRQ", "Ninawa"),
+    ("MLI", "Mopti"),
+    ("MMR", "Sagaing"),
+    ("NGA", "Borno"),
+    ("PHL", "Maguindanao"),
+    ("SOM", "Lower Shabelle"),
+    ("SYR", "Idlib"),
+    ("UKR", "Donetsk"),
+    ("YEM", "Taizz"),
 ];
 
 /// Events for each actor.

@@ -144,7 +144,7 @@ impl Report {
         let p99 =
             |events, streams| self.rows.median(Row { events, what: "GetEvent", streams, records: 1 }, |turn| turn.own.p99_us);
         let bulk = |events| {
-            let row = Row { events, what: "Commit of 100", streams: crate::BULK_STREAMS, records: crate::BULK_EVENTS };
+            let row = Row { events, what: "bulk commit of 100", streams: crate::BULK_STREAMS, records: crate::BULK_EVENTS };
             self.rows.median(row, |turn| turn.own.rate * crate::BULK_EVENTS as f64)
         };
         let (small, middle, large) = (10_000, 100_000, 1_000_000);
@@ -160,7 +160,7 @@ impl Report {
                 commit,
                 of_echo(events, "Commit of 1", 64),
             ));
-            at_least.push((format!("Commit of 100, {events} records, records/s"), records, bulk(events)));
+            at_least.push((format!("bulk commit of 100, {events} records, records/s"), records, bulk(events)));
         }
         let mut at_most = Vec::new();
         for (streams, times) in [(64, 1.3), (1, 2.0)] {

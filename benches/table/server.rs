@@ -8,14 +8,20 @@ use std::{
     time::Duration,
 };
 
+use annals::proto::{GetRecordRequest, record_service_client::RecordServiceClient};
 use anyhow::{Context, bail};
 use rustix::process::{Pid, Signal, kill_process};
-use tonic::transport::{Channel, Endpoint};
+use tonic::{
+    Code,
+    transport::{Channel, Endpoint},
+};
 
 /// The argument that makes this program the echo server.
 pub(crate) const ECHO: &str = "echo";
 /// `/proc` counts processor time in these.
 const TICKS_PER_SECOND: u64 = 100;
+/// How often a server that does not answer yet is asked again.
+const RETRY: Duration = Duration::from_millis(10);
 
 /// A running server.
 pub(crate) struct Server {
@@ -29,11 +35,17 @@ impl Server {
         Self::start(Command::new(std::env::current_exe()?).arg(ECHO))
     }
 
-    /// `annals serve` on a data folder, configured as it comes, save the cache.
-    pub(crate) fn annals(folder: &Path, cache: &str) -> anyhow::Result<Self> {
+    /// `annals serve` on a data folder, configured as it comes, save the cache. Waits until it answers reads.
+    pub(crate) async fn annals(folder: &Path, cache: &str) -> anyhow::Result<Self> {
         let mut command = Command::new(env!("CARGO_BIN_EXE_annals"));
         command.args(["serve", "--listen", "127.0.0.1:0", "--log", "warn", "--cache", cache, "--data"]).arg(folder);
-        Self::start(&mut command)
+        let server = Self::start(&mut command)?;
+        let mut client = RecordServiceClient::new(server.connect().await?);
+        let any = GetRecordRequest { name: "events/none".into(), ..GetRecordRequest::default() };
+        while client.get_event(any.clone()).await.is_err_and(|status| status.code() == Code::Unavailable) {
+            tokio::time::sleep(RETRY).await;
+        }
+        Ok(server)
     }
 
     fn start(command: &mut Command) -> anyhow::Result<Self> {
@@ -69,11 +81,11 @@ impl Server {
         Ok(kib * 1024)
     }
 
-    /// Asks it to stop and waits until it has.
-    pub(crate) fn stop(mut self) -> anyhow::Result<()> {
+    /// Asks it to stop and waits until it has. Meanwhile the client answers what is asked of its connections.
+    pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
         let id = Pid::from_child(&self.process);
         kill_process(id, Signal::TERM)?;
-        let status = self.process.wait()?;
+        let status = tokio::task::spawn_blocking(move || self.process.wait()).await??;
         // The echo server does not listen for signals.
         anyhow::ensure!(status.success() || status.code().is_none(), "the server stopped with {status}");
         Ok(())

@@ -147,6 +147,14 @@ pub fn texts(message: &[u8], number: u32) -> impl Iterator<Item = &str> {
     fields(message).filter(move |field| field.number == number).map(|field| field.value.text())
 }
 
+/// The numbers of the fields that are set, ascending.
+pub fn numbers(message: &[u8]) -> Vec<u32> {
+    let mut numbers: Vec<u32> = fields(message).map(|field| field.number).collect();
+    numbers.sort_unstable();
+    numbers.dedup();
+    numbers
+}
+
 /// A message taken apart at the top level: the bytes of each field, tags included, all elements of a repeated one together.
 /// Two encodings of one message are equal exactly if these are, as maps are encoded in key order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -340,5 +348,7 @@ mod tests {
         changed.statement = "s".into();
         changed.external_ids.pop();
         assert_eq!(before.differences(&Parts::of(&changed.encode_to_vec())), [7, 16]);
+        let all = Parts::default().differences(&before);
+        assert_eq!(numbers(&claim().encode_to_vec()), all);
     }
 }

@@ -145,9 +145,11 @@ pub(crate) struct TimeBound {
 }
 
 impl Entry {
-    /// The bytes to log.
-    pub(crate) fn into_bytes(self) -> Bytes {
-        Body { entry: Some(self) }.encode_to_vec().into()
+    /// The bytes to log: those of a [`Body`] that holds it, without moving it into one.
+    pub(crate) fn to_bytes(&self) -> Bytes {
+        let mut bytes = Vec::with_capacity(self.encoded_len());
+        self.encode(&mut bytes);
+        bytes.into()
     }
 
     /// Reads an entry of the log.

@@ -3,7 +3,6 @@
 //! Knows plans, the log and the state. Must not know who waits for an answer, or how requests reach the queue.
 
 use std::{
-    collections::HashMap,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, mpsc},
     time::{Duration, Instant},
@@ -61,10 +60,9 @@ enum Answer {
 /// Commits that share one sync.
 struct Group<'a> {
     overlay: Overlay<'a>,
+    /// In order, and without a gap.
     entries: Vec<engine::Entry>,
     answers: Vec<Answer>,
-    /// Responses of this group's entries, for a request that was sent twice at once.
-    responses: HashMap<u64, CommitResponse>,
     bytes: usize,
 }
 
@@ -147,7 +145,7 @@ impl Writer {
                 results: results(&plan.outcomes, 0, &[])?,
             };
             let response = unchanged.response();
-            group.add(sequence, Entry::Unchanged(unchanged), Some(&response))?;
+            group.add(sequence, Entry::Unchanged(unchanged))?;
             return Ok(response);
         }
         let revision = group.overlay.meta.revision + 1;
@@ -162,7 +160,7 @@ impl Writer {
             changes: changes.into_iter().map(|planned| change(planned, revision, commit_time_us)).collect(),
         };
         let response = commit.response()?;
-        group.add(sequence, Entry::Committed(commit), Some(&response))?;
+        group.add(sequence, Entry::Committed(commit))?;
         Ok(response)
     }
 
@@ -170,8 +168,9 @@ impl Writer {
     fn replayed(&self, group: &Group<'_>, asked: &Asked) -> Result<Option<CommitResponse>> {
         let Some(value) = group.overlay.get(&keys::receipt(&asked.caller, &asked.request_id))? else { return Ok(None) };
         let receipt = Receipt::decode(value).map_err(|error| engine::Error::State(format!("a receipt: {error}")))?;
-        let response = match group.responses.get(&receipt.sequence) {
-            Some(response) => response.clone(),
+        let response = match group.entry(Sequence(receipt.sequence)) {
+            // Sent twice at once.
+            Some(entry) => response(entry)?,
             None => logged_response(self.inner.engine.as_ref(), Sequence(receipt.sequence))?,
         };
         if receipt.content_hash != asked.content_hash {
@@ -267,7 +266,7 @@ impl Writer {
 
 impl<'a> Group<'a> {
     fn new(overlay: Overlay<'a>) -> Self {
-        Self { overlay, entries: Vec::new(), answers: Vec::new(), responses: HashMap::new(), bytes: 0 }
+        Self { overlay, entries: Vec::new(), answers: Vec::new(), bytes: 0 }
     }
 
     /// Makes it durable that no later commit gets a time up to this one.
@@ -276,19 +275,22 @@ impl<'a> Group<'a> {
             return Ok(());
         }
         let sequence = Sequence(self.overlay.meta.sequence + 1);
-        self.add(sequence, Entry::TimeBound(TimeBound { time_us: time_us + TIME_BOUND_AHEAD_US }), None)
+        self.add(sequence, Entry::TimeBound(TimeBound { time_us: time_us + TIME_BOUND_AHEAD_US }))
     }
 
-    fn add(&mut self, sequence: Sequence, entry: Entry, response: Option<&CommitResponse>) -> Result<()> {
-        let body = entry.clone().into_bytes();
+    fn add(&mut self, sequence: Sequence, entry: Entry) -> Result<()> {
+        let body = entry.to_bytes();
         self.overlay.replay_entry(sequence, entry)?;
         self.bytes += body.len();
         let (revision, time_us) = (self.overlay.meta.revision, self.overlay.meta.commit_time_us);
         self.entries.push(engine::Entry { sequence, revision, time_us, body });
-        if let Some(response) = response {
-            self.responses.insert(sequence.0, response.clone());
-        }
         Ok(())
+    }
+
+    /// An entry of this group.
+    fn entry(&self, sequence: Sequence) -> Option<&engine::Entry> {
+        let first = self.entries.first()?.sequence.0;
+        self.entries.get(usize::try_from(sequence.0.checked_sub(first)?).ok()?)
     }
 }
 
@@ -323,12 +325,23 @@ pub(super) fn new_id(ids: &mut ulid::Generator, now_ms: u64) -> String {
 /// What a request that was logged before was answered.
 fn logged_response(engine: &dyn Engine, sequence: Sequence) -> Result<CommitResponse> {
     let entries = engine.read_log(Sequence(sequence.0.saturating_sub(1)), 1)?;
-    let entry = entries.first().filter(|entry| entry.sequence == sequence);
-    match entry.map(Entry::of).transpose()? {
-        Some(Entry::Committed(commit)) => commit.response(),
-        Some(Entry::Unchanged(unchanged)) => Ok(unchanged.response()),
-        _ => Err(engine::Error::State(format!("a receipt names entry {}, which is no commit", sequence.0)).into()),
+    match entries.first().filter(|entry| entry.sequence == sequence) {
+        Some(entry) => response(entry),
+        None => Err(no_commit(sequence)),
     }
+}
+
+/// What the request behind an entry was answered.
+fn response(entry: &engine::Entry) -> Result<CommitResponse> {
+    match Entry::of(entry)? {
+        Entry::Committed(commit) => commit.response(),
+        Entry::Unchanged(unchanged) => Ok(unchanged.response()),
+        Entry::Founded(_) | Entry::TimeBound(_) => Err(no_commit(entry.sequence)),
+    }
+}
+
+fn no_commit(sequence: Sequence) -> Error {
+    engine::Error::State(format!("a receipt names entry {}, which is no commit", sequence.0)).into()
 }
 
 fn results(outcomes: &[Outcome], revision: u64, changes: &[Planned]) -> Result<Vec<Resulted>> {
@@ -426,7 +439,7 @@ fn catch_up(inner: &Inner) -> Result<Meta> {
     if head.0 == 0 {
         let founded = Entry::Founded(Founded { store_id: Ulid::new().to_string().to_lowercase(), format: FORMAT });
         let sequence = Sequence(1);
-        let logged = engine::Entry { sequence, revision: 0, time_us: 0, body: founded.clone().into_bytes() };
+        let logged = engine::Entry { sequence, revision: 0, time_us: 0, body: founded.to_bytes() };
         engine.append(head, &[logged])?;
         let mut overlay = Overlay::new(engine, meta);
         overlay.replay_entry(sequence, founded)?;

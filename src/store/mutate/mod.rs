@@ -243,6 +243,9 @@ pub(crate) fn body(record: &[u8]) -> &[u8] {
 
 /// Numbers of the fields in which two versions of a record differ, given what happened in between.
 pub(crate) fn changed_fields(change: ChangeKind, before: &[u8], after: &[u8]) -> Vec<u32> {
+    if before.is_empty() {
+        return wire::numbers(after);
+    }
     let mut fields = wire::Parts::of(before).differences(&wire::Parts::of(after));
     if matches!(change, ChangeKind::Deleted | ChangeKind::Undeleted) {
         fields.insert(0, schema::DELETE_TIME);
