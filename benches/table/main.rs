@@ -65,7 +65,7 @@ struct Arguments {
     /// Memory of the server for cached pages.
     #[arg(long, default_value = "256MiB")]
     cache: String,
-    /// Measure only what has this in its name: "GetEvent", "Commit of 1", "restart".
+    /// Measure only what has this in its name: `GetEvent`, `Commit of 1`, `restart`.
     #[arg(long, default_value = "")]
     only: String,
     /// Where the data folders are kept for the next run. Without it they are made in a temporary folder.
