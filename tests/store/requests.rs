@@ -158,3 +158,21 @@ fn if_revision_holds_for_update_delete_and_merge() {
             .is_ok()
     );
 }
+
+#[test]
+fn records_that_stay_as_they_are_do_not_count_towards_the_bytes_of_a_commit() {
+    let limits = annals::store::Limits { commit_bytes: 2_000, ..Default::default() };
+    let options = annals::store::Options { limits, ..Default::default() };
+    let store = annals::store::Store::start(std::sync::Arc::new(annals::engine::memory::MemoryEngine::new()), options).unwrap();
+    store.wait_until_serving().unwrap();
+    let text = "x".repeat(900);
+    let record =
+        |id: &str| format!(r#"{{"actor": {{"name": "actors/{id}", "display_name": "{id}", "description": "{text}"}}}}"#);
+    for id in ["a", "b", "c"] {
+        commit(&store, &format!(r#"{{"create": {}}}"#, record(id))).unwrap();
+    }
+    let same = ["a", "b", "c"].map(|id| format!(r#"{{"update": {{"record": {}}}}}"#, record(id))).join(",");
+    assert_eq!(kinds(&commit(&store, &same).unwrap()), ["UNCHANGED actors/a", "UNCHANGED actors/b", "UNCHANGED actors/c"]);
+    let renamed = ["d", "e", "f"].map(|id| format!(r#"{{"create": {}}}"#, record(id))).join(",");
+    assert_eq!(reason(commit(&store, &renamed)), "LIMIT_EXCEEDED");
+}

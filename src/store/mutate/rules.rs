@@ -58,7 +58,9 @@ impl Changes<'_> {
                 planned.linked = true;
             }
             violations.limit(&at, "record.bytes", self.limits.record_bytes, planned.body.len() as u64);
-            bytes += planned.body.len() as u64;
+            if planned.change != ChangeKind::Unchanged {
+                bytes += planned.body.len() as u64;
+            }
         }
         violations.limit(&Path::ROOT.field("mutations"), "commit.bytes", self.limits.commit_bytes, bytes);
         self.check_quotes(&mut violations)?;
