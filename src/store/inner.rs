@@ -16,7 +16,10 @@ use super::{
     queue::{Job, Queue},
     replay::Meta,
 };
-use crate::{engine::Engine, proto::ErrorReason};
+use crate::{
+    engine::{Engine, StateCondition},
+    proto::ErrorReason,
+};
 
 /// Shared by all handles on a store and its writer.
 pub(super) struct Inner {
@@ -28,6 +31,8 @@ pub(super) struct Inner {
     readable: AtomicBool,
     /// How often reads stopped being answered. A read during which that happened may have seen a state without its keys.
     interruptions: AtomicU64,
+    /// Whether a state that the engine trusts held what makes no sense.
+    disagreed: AtomicBool,
     shared: Mutex<Shared>,
     /// Told when `shared` changes.
     changed: Condvar,
@@ -59,6 +64,7 @@ impl Inner {
             head: AtomicU64::new(0),
             readable: AtomicBool::new(false),
             interruptions: AtomicU64::new(0),
+            disagreed: AtomicBool::new(false),
             shared: Mutex::new(Shared {
                 condition: Condition::Rebuilding { done: 0, total: 0 },
                 refused: None,
@@ -129,11 +135,18 @@ impl Inner {
     pub(super) fn read<T>(&self, read: impl FnOnce() -> Result<T>) -> Result<T> {
         let interruptions = self.interruptions.load(Ordering::Acquire);
         self.check_readable()?;
-        let outcome = read();
-        if let Err(error) = &outcome
+        let mut outcome = read();
+        if let Err(error) = &mut outcome
             && error.reason == ErrorReason::StoreRebuilding
-            && self.readable.load(Ordering::Acquire)
         {
+            // Asked before the interruptions are: a state that was reset meanwhile says nothing about the one that was read.
+            let condition = self.engine.state_condition();
+            if self.interruptions.load(Ordering::Acquire) != interruptions {
+                return self.check_readable().and(Err(Error::rebuilding(0, 0)));
+            }
+            if !self.calls_for_rebuild(&condition, error) {
+                return outcome;
+            }
             self.rebuilding(0, self.meta().sequence);
             // A writer that has ended rebuilds nothing.
             drop(self.queue.send(Job::Rebuild));
@@ -143,6 +156,21 @@ impl Inner {
         } else {
             self.check_readable().and(Err(Error::rebuilding(0, 0)))
         }
+    }
+
+    /// Whether an error that the state gave calls for its rebuild. Where the engine trusts its state, that holds what makes no
+    /// sense, and one rebuild is tried: if the next state is no better, the fault is not the state's, and the error says so.
+    pub(super) fn calls_for_rebuild(&self, condition: &StateCondition, error: &mut Error) -> bool {
+        if error.reason != ErrorReason::StoreRebuilding {
+            return false;
+        }
+        if *condition != StateCondition::Trusted || !self.disagreed.swap(true, Ordering::AcqRel) {
+            return true;
+        }
+        let text =
+            "what is stored cannot be read, and rebuilding the state from the log did not mend it: the server's log says more";
+        *error = Error::new(ErrorKind::DataLoss, ErrorReason::StoreCorrupt, text);
+        false
     }
 
     /// Whether the state failed under a reader.

@@ -12,10 +12,8 @@ use super::{
     version::{Head, Version},
 };
 use crate::{
-    engine::{Direction, KeyRange, State},
+    engine::{self, Direction, KeyRange, State},
     model::{Kind, Name, schema, wire},
-    proto::ErrorReason,
-    store::error::ErrorKind,
 };
 
 /// Longest chain of redirects that is followed: more than there can be. Every name of a chain is among the `merged_names` of
@@ -158,15 +156,9 @@ fn decode(kind: Kind, id: &str, value: &Bytes) -> Result<Head> {
     Head::decode(value).ok_or_else(|| damaged(kind, id))
 }
 
+/// A value that no writer of ours has put there.
 fn damaged(kind: Kind, id: &str) -> Error {
-    let name = format!("{}/{id}", kind.collection());
-    tracing::error!(name, "the state holds a value that cannot be read");
-    Error::new(
-        ErrorKind::DataLoss,
-        ErrorReason::StoreCorrupt,
-        format!("the stored state of {name} is damaged: an operator can rebuild it from the log by starting the server again"),
-    )
-    .with("name", name)
+    engine::Error::State(format!("what it holds of {}/{id} cannot be read", kind.collection())).into()
 }
 
 #[cfg(test)]

@@ -73,7 +73,7 @@ impl Writer {
 
     /// Brings the state up to the log, then works until it is told to close. Gives why it ended, if not by that.
     pub(super) fn run(mut self) -> Result<()> {
-        if !self.rebuild()? {
+        if !self.rebuild(Trust::AsFound)? {
             return Ok(());
         }
         loop {
@@ -104,8 +104,10 @@ impl Writer {
             {
                 match job {
                     Job::Commit { request, answer, place } => {
-                        let outcome = self.decide(&mut group, *request);
-                        rebuild |= outcome.as_ref().is_err_and(|error| error.reason == ErrorReason::StoreRebuilding);
+                        let mut outcome = self.decide(&mut group, *request);
+                        if let Err(error) = &mut outcome {
+                            rebuild |= self.inner.calls_for_rebuild(&engine.state_condition(), error);
+                        }
                         let rests_on_group = !group.entries.is_empty();
                         group.answers.push(Answer::Commit { to: answer, outcome, rests_on_group, _place: place });
                     }
@@ -120,7 +122,7 @@ impl Writer {
             rebuild |= self.finish(group);
         }
         rebuild |= self.inner.wants_rebuild();
-        Ok(!close && (!rebuild || self.rebuild()?))
+        Ok(!close && (!rebuild || self.rebuild(Trust::Not)?))
     }
 
     /// Decides what becomes of one request, and adds what is to be logged to the group.
@@ -227,10 +229,10 @@ impl Writer {
 
     /// Brings the state up to the log, however often it fails meanwhile, and serves. Gives whether to go on: a store may be
     /// closed before it gets there.
-    fn rebuild(&mut self) -> Result<bool> {
+    fn rebuild(&mut self, mut trust: Trust) -> Result<bool> {
         self.inner.rebuilding(0, self.meta.sequence);
         loop {
-            match catch_up(&self.inner) {
+            let mut error = match catch_up(&self.inner, trust) {
                 Ok(meta) => {
                     self.meta = meta;
                     self.inner.keep_time_bound(self.meta.time_bound_us);
@@ -238,13 +240,15 @@ impl Writer {
                     self.inner.serving();
                     return Ok(true);
                 }
-                Err(error) if error.reason == ErrorReason::StoreRebuilding => {
-                    tracing::error!("the state failed while it was rebuilt: {error}; trying again");
-                    if !self.refuse_for(REBUILD_RETRY, &error) {
-                        return Ok(false);
-                    }
-                }
-                Err(error) => return Err(error),
+                Err(error) => error,
+            };
+            if !self.inner.calls_for_rebuild(&self.inner.engine.state_condition(), &mut error) {
+                return Err(error);
+            }
+            trust = Trust::Not;
+            tracing::error!("the state failed while it was rebuilt: {error}; trying again");
+            if !self.refuse_for(REBUILD_RETRY, &error) {
+                return Ok(false);
             }
         }
     }
@@ -399,12 +403,25 @@ fn stamp(planned: &Planned, revision: u64, commit_time_us: i64) -> Bytes {
     record.into()
 }
 
+/// What is to be thought of a state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Trust {
+    /// What the engine says.
+    AsFound,
+    /// Nothing: it failed, or held what makes no sense.
+    Not,
+}
+
 /// Makes the state hold all of the log: replays what it lacks, or rebuilds it where it cannot be trusted. A log that is empty
 /// gets its first entry.
-fn catch_up(inner: &Inner) -> Result<Meta> {
+fn catch_up(inner: &Inner, trust: Trust) -> Result<Meta> {
     let engine = inner.engine.as_ref();
     let head = engine.head()?;
-    if let StateCondition::Suspect(reason) = engine.state_condition() {
+    let doubt = match engine.state_condition() {
+        StateCondition::Suspect(reason) => Some(reason),
+        StateCondition::Trusted => (trust == Trust::Not).then(|| "it held what makes no sense".to_owned()),
+    };
+    if let Some(reason) = doubt {
         tracing::warn!(reason, entries = head.0, "rebuilding the state from the log");
         engine.reset_state()?;
     }

@@ -4,7 +4,9 @@
 
 use std::{
     fs,
+    ops::Bound,
     os::unix::fs::FileExt as _,
+    path::Path,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -14,7 +16,7 @@ use std::{
 
 use annals::{
     engine::{
-        Batch, Direction, DiskUsage, Engine, Entry, Error, KeyRange, Result, Seek, Sequence, State, StateCondition,
+        Batch, Direction, DiskUsage, Engine, Entry, Error, KeyRange, Result, Seek, Sequence, State, StateCondition, Write,
         embedded::{EmbeddedEngine, Options},
     },
     proto::ErrorReason,
@@ -28,6 +30,17 @@ use crate::{
     script::{Purpose, Said, Script},
     traffic::Writer,
 };
+
+const META: u8 = 0x01;
+const REST: u8 = 0x11;
+/// The tables of the state whose values say something, by the first byte of their keys.
+const TABLES: [(u8, &str); 5] = [
+    (META, "the meta value"),
+    (0x10, "an older version"),
+    (REST, "a further piece"),
+    (0x20, "a newest version"),
+    (0x50, "a receipt"),
+];
 
 /// An engine whose state fails now and then: not at all, or half way through a batch, and from then on until it is reset.
 struct FailingState {
@@ -188,6 +201,66 @@ fn a_state_that_fails_when_only_the_writer_reads_it_is_rebuilt() {
     let failures = commit_through_failures(5, 0);
     loudly(&format!("a state that fails when it is read: 0 violations / {failures} failures"));
     assert!(failures > 0);
+}
+
+/// Puts what no store has written into a state, in place of the value of the last key that begins with this byte.
+fn plant(engine: &dyn Engine, table: u8) {
+    let from = (Bound::Included(vec![table]), Bound::Excluded(vec![table + 1]));
+    let found = engine.scan(from, Direction::Backward, 1).expect("a state that can be read");
+    let key = found.first().unwrap_or_else(|| panic!("a key of table {table:#x}")).0.to_vec();
+    let stage = vec![if table == REST { Write::Remove(key) } else { Write::Put(key, Bytes::from_static(&[0xff; 3])) }];
+    engine.apply(Batch { stages: vec![stage] }).expect("a state that can be written");
+}
+
+#[test]
+fn a_state_that_holds_what_makes_no_sense_is_rebuilt_once() {
+    const REQUESTS: usize = 150;
+    let seed = seed();
+    loudly(&format!("seed {seed}"));
+    for (table, name) in TABLES {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut script = Script::new(folder.path().join("data"), seed, Purpose::Inspect, 1);
+        let (engine, store) = open(&script.folder, |_| {});
+        let mut writer = Writer::new(seed, 0);
+        for _ in 0..REQUESTS {
+            let response = store.commit(writer.step().request).expect("a state that can be read");
+            script.acknowledged[0].push(acknowledged(&response));
+        }
+        let inspect = |engine: &dyn Engine, store: &Store| {
+            let mut violations = Vec::new();
+            let mut report = |what| violations.push(what);
+            let inspected = Inspection::new(&script, engine, &mut report).serving(store);
+            (inspected.retried, violations)
+        };
+        if table == META {
+            // It is read when a store starts.
+            store.close().expect("a state that can be closed");
+            let (engine, store) = open(&script.folder, |engine| plant(engine, table));
+            assert_eq!(inspect(&*engine, &store), (0, Vec::new()), "seed {seed}, {name}");
+            continue;
+        }
+
+        plant(&*engine, table);
+        let (retried, violations) = inspect(&*engine, &store);
+        assert!(violations.is_empty(), "seed {seed}, {name}: {violations:#?}");
+        assert!(retried > 0, "seed {seed}, {name}: it was read and the state rebuilt");
+
+        plant(&*engine, table);
+        let (retried, violations) = inspect(&*engine, &store);
+        let told = violations.iter().any(|what| what.contains("did not mend it"));
+        assert!(told && retried == 0, "seed {seed}, {name}: a second rebuild would not help: {retried}, {violations:#?}");
+        assert_eq!(store.condition(), Condition::Serving, "{name}: all else is still answered");
+    }
+}
+
+/// Opens a store, having done something to its state.
+fn open(folder: &Path, change: impl FnOnce(&dyn Engine)) -> (Arc<dyn Engine>, Store) {
+    let options = Options { cache_bytes: 16 << 20, segment_bytes: 1 << 20, ..Options::default() };
+    let engine: Arc<dyn Engine> = Arc::new(EmbeddedEngine::open(folder, options).expect("a folder that can be opened"));
+    change(&*engine);
+    let store = Store::start(Arc::clone(&engine), store::Options::default()).expect("a thread");
+    store.wait_until_serving().expect("a store");
+    (engine, store)
 }
 
 #[test]

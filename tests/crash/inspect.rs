@@ -10,7 +10,7 @@ use std::{
 use annals::{
     engine::{Engine, StateCondition, memory::MemoryEngine},
     model::Kind,
-    proto::{CommitResponse, ErrorReason, Event, GetRecordRequest},
+    proto::{CommitResponse, ErrorReason, Event, GetRecordRequest, ListRevisionsRequest},
     store::{self, Problem, Result, Store},
 };
 use prost::Message as _;
@@ -235,13 +235,18 @@ impl<'a> Inspection<'a> {
         self.done.reads = reads.finish();
     }
 
-    /// Records as of older revisions, for a digest.
+    /// Every version of every record, and records as of older revisions, for a digest.
     fn read_the_past(&mut self, store: &Store, writers: &[Writer], reads: &mut DefaultHasher) {
         let mut rng = fastrand::Rng::with_seed(self.script.seed);
         for (name, _) in writers.iter().flat_map(Writer::events) {
             let as_of_revision = rng.u64(1..=self.done.compared.revision).cast_signed();
-            let request = GetRecordRequest { name, as_of_revision, show_deleted: true, ..Default::default() };
+            let request = GetRecordRequest { name: name.clone(), as_of_revision, show_deleted: true, ..Default::default() };
             self.patiently(store, || store.get_encoded(Kind::Event, &request)).map_err(|error| error.reason).hash(reads);
+            let request = ListRevisionsRequest { name, page_size: 1000, ..Default::default() };
+            match self.patiently(store, || store.list_revisions(&request)) {
+                Ok(versions) => versions.encode_to_vec().hash(reads),
+                Err(error) => (self.report)(format!("the versions of {} cannot be read: {error}", request.name)),
+            }
         }
     }
 }
