@@ -74,7 +74,7 @@ impl<'a> Inspection<'a> {
         }
         self.compare_records(store, &writers);
         while let Err(error) = self.compare_keys("after the replay", &[Problem::Extra, Problem::Missing, Problem::Different]) {
-            if error.reason != ErrorReason::StoreRebuilding {
+            if error.reason != ErrorReason::StoreRebuilding || self.done.retried > RETRIES_MAX {
                 (self.report)(format!("cannot verify, after the replay: {error}"));
                 break;
             }
