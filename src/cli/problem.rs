@@ -59,13 +59,19 @@ fn describe_store(error: &store::Error) -> String {
 }
 
 fn reason(reason: ErrorReason) -> &'static str {
-    reason.as_str_name().trim_start_matches("ERROR_REASON_")
+    match reason {
+        ErrorReason::Unspecified => "",
+        _ => reason.as_str_name().trim_start_matches("ERROR_REASON_"),
+    }
 }
 
 /// The sentence, and a line for each violation: where it is, and what. The sentence says the first one already, so there are
 /// lines from two on.
 fn assemble(message: &str, reason: &str, violations: Vec<(String, String)>) -> String {
-    let mut text = format!("{message} ({reason})");
+    let mut text = match reason {
+        "" => message.to_owned(),
+        _ => format!("{message} ({reason})"),
+    };
     if violations.len() > 1 {
         for (at, what) in violations {
             let colon = if at.is_empty() { "" } else { ": " };

@@ -218,7 +218,12 @@ impl From<engine::Error> for Error {
                      start it again",
                 )
             }
-            engine::Error::InUse { .. } => Self::new(ErrorKind::Unavailable, ErrorReason::StorePoisoned, text),
+            // Whoever opens a folder meets this, never a caller of the service: the contract has no reason for it.
+            engine::Error::InUse { .. } => Self::new(
+                ErrorKind::Unavailable,
+                ErrorReason::Unspecified,
+                format!("{text}: stop that process, or if it is a server, ask it instead of the folder"),
+            ),
         }
     }
 }
