@@ -179,21 +179,18 @@ fn damage_the_state(left: &Left, rng: &mut fastrand::Rng) {
 #[test]
 fn a_damaged_state_that_was_closed_is_rebuilt_and_answers_as_before() {
     let seed = seed();
-    loudly(&format!("seed {seed}"));
     damage_the_state(&Left::closed(seed), &mut fastrand::Rng::with_seed(seed));
 }
 
 #[test]
 fn a_damaged_state_that_a_killed_process_left_is_rebuilt_and_answers_as_before() {
     let seed = seed();
-    loudly(&format!("seed {seed}"));
     damage_the_state(&Left::killed(seed), &mut fastrand::Rng::with_seed(seed));
 }
 
 #[test]
 fn a_byte_flipped_in_the_log_is_reported_and_never_served() {
     let seed = seed();
-    loudly(&format!("seed {seed}"));
     let mut rng = fastrand::Rng::with_seed(seed);
     for left in [Left::closed(seed), Left::killed(seed)] {
         let mut segments: Vec<_> =
@@ -228,7 +225,6 @@ fn a_byte_flipped_in_the_log_is_reported_and_never_served() {
 #[test]
 fn a_byte_flipped_in_the_last_entry_of_the_log_is_reported() {
     let seed = seed();
-    loudly(&format!("seed {seed}"));
     for left in [Left::closed(seed), Left::killed(seed)] {
         let segments = fs::read_dir(left.path("log")).expect("the log").map(|entry| entry.expect("a name").path());
         let written = segments.filter_map(|path| {

@@ -147,7 +147,6 @@ impl Engine for FailingState {
 fn commit_through_failures(reads: u64, batches: u64) -> u64 {
     const REQUESTS: usize = 300;
     let seed = seed();
-    loudly(&format!("seed {seed}"));
     let folder = tempfile::tempdir().expect("a folder");
     let mut script = Script::new(folder.path().join("data"), seed, Purpose::Inspect, 1);
     let options = Options { cache_bytes: 16 << 20, segment_bytes: 1 << 20, ..Options::default() };
@@ -216,7 +215,6 @@ fn plant(engine: &dyn Engine, table: u8) {
 fn a_state_that_holds_what_makes_no_sense_is_rebuilt_once() {
     const REQUESTS: usize = 150;
     let seed = seed();
-    loudly(&format!("seed {seed}"));
     for (table, name) in TABLES {
         let folder = tempfile::tempdir().expect("a folder");
         let mut script = Script::new(folder.path().join("data"), seed, Purpose::Inspect, 1);
@@ -266,7 +264,6 @@ fn open(folder: &Path, change: impl FnOnce(&dyn Engine)) -> (Arc<dyn Engine>, St
 #[test]
 fn sled_s_file_is_overwritten_and_cut_under_a_running_store() {
     let seed = seed();
-    loudly(&format!("seed {seed}"));
     let mut rng = fastrand::Rng::with_seed(seed);
     let (trials, mut rebuilt) = (8, 0);
     for trial in 0..trials {

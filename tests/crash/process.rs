@@ -159,7 +159,9 @@ pub(crate) fn count(variable: &str, default: u64) -> u64 {
     std::env::var(variable).map_or(default, |value| value.parse().expect("a number"))
 }
 
-/// The seed of a run: a new one each time, unless the environment repeats one.
+/// The seed of a test: a new one each time, unless the environment repeats one. Printed with the test's name.
 pub(crate) fn seed() -> u64 {
-    count("ANNALS_CRASH_SEED", fastrand::u64(..))
+    let seed = count("ANNALS_CRASH_SEED", fastrand::u64(..));
+    loudly(&format!("{}: seed {seed}", std::thread::current().name().unwrap_or_default()));
+    seed
 }
