@@ -28,7 +28,7 @@ use crate::{
     load::{Call, Measured},
     population::Population,
     report::{Report, Row, Turn},
-    server::Server,
+    server::{Launch, Server},
 };
 
 mod echo;
@@ -65,6 +65,9 @@ struct Arguments {
     /// Memory of the server for cached pages.
     #[arg(long, default_value = "256MiB")]
     cache: String,
+    /// The server to measure, such as one that was built before a change.
+    #[arg(long, default_value = env!("CARGO_BIN_EXE_annals"))]
+    server: PathBuf,
     /// Measure only what has this in its name: `GetEvent`, `Commit of 1`, `restart`.
     #[arg(long, default_value = "")]
     only: String,
@@ -98,6 +101,7 @@ fn main() -> anyhow::Result<()> {
 
 struct Bench {
     arguments: Arguments,
+    launch: Launch,
     folder: PathBuf,
     echo: Server,
     populations: Vec<Population>,
@@ -106,21 +110,22 @@ struct Bench {
 
 impl Bench {
     async fn prepare(arguments: Arguments, folder: PathBuf) -> anyhow::Result<Self> {
+        let launch = Launch { program: arguments.server.clone(), cache: arguments.cache.clone() };
         let mut report = Report::default();
         let mut populations = Vec::new();
         for events in &arguments.records {
-            let population = Population::prepare(&folder.join(events.to_string()), *events, &arguments.cache).await?;
+            let population = Population::prepare(&folder.join(events.to_string()), *events, &launch).await?;
             report.folder(*events).usage = Some(population::usage(&population.folder)?);
             populations.push(population);
         }
-        Ok(Self { arguments, folder, echo: Server::echo()?, populations, report })
+        Ok(Self { arguments, launch, folder, echo: Server::echo()?, populations, report })
     }
 
     /// Gets and lists, all populations in turns.
     async fn read(&mut self) -> anyhow::Result<()> {
         let mut servers = Vec::new();
         for population in &self.populations {
-            servers.push(Server::annals(&population.folder, &self.arguments.cache).await?);
+            servers.push(Server::annals(&population.folder, &self.launch).await?);
         }
         for round in 0..self.arguments.rounds {
             eprintln!("reading, round {}", round + 1);
@@ -152,13 +157,13 @@ impl Bench {
         for population in &self.populations {
             let events = population.events;
             population.copy(&copy)?;
-            let mut server = Server::annals(&copy, &self.arguments.cache).await?;
+            let mut server = Server::annals(&copy, &self.launch).await?;
             for round in 0..self.arguments.rounds {
                 eprintln!("writing at {events} events, round {}", round + 1);
                 if round > 0 && events <= RESTORED_EVENTS_MAX {
                     server.stop().await?;
                     population.copy(&copy)?;
-                    server = Server::annals(&copy, &self.arguments.cache).await?;
+                    server = Server::annals(&copy, &self.launch).await?;
                 }
                 let ones = COMMIT_STREAMS.map(|streams| ("Commit of 1", streams, 1));
                 let all = ones.into_iter().chain([("bulk commit of 100", BULK_STREAMS, BULK_EVENTS)]);
@@ -178,10 +183,10 @@ impl Bench {
             }
             eprintln!("restarting at {events} events");
             server.kill()?;
-            let (server, kill) = outage::time_to_answer(&copy, &self.arguments.cache).await?;
+            let (server, kill) = outage::time_to_answer(&copy, &self.launch).await?;
             server.kill()?;
             outage::cut_power(&copy)?;
-            let (server, power_cut) = outage::time_to_answer(&copy, &self.arguments.cache).await?;
+            let (server, power_cut) = outage::time_to_answer(&copy, &self.launch).await?;
             let folder = self.report.folder(events);
             (folder.after_kill, folder.after_power_cut) = (kill, power_cut);
             folder.rebuilding_bytes = server.resident_peak()?;

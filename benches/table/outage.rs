@@ -9,7 +9,7 @@ use std::{
 use anyhow::Context;
 use rustix::fs::{Advice, fadvise};
 
-use crate::server::Server;
+use crate::server::{Launch, Server};
 
 /// Makes a data folder as a power cut leaves it, as far as opening it is concerned: the mark names another boot of the machine,
 /// and nothing of the log is in the page cache.
@@ -32,8 +32,8 @@ pub(crate) fn cut_power(folder: &Path) -> anyhow::Result<()> {
 }
 
 /// Starts a server. Gives how long it took until it answered reads.
-pub(crate) async fn time_to_answer(folder: &Path, cache: &str) -> anyhow::Result<(Server, Duration)> {
+pub(crate) async fn time_to_answer(folder: &Path, launch: &Launch) -> anyhow::Result<(Server, Duration)> {
     let began = Instant::now();
-    let server = Server::annals(folder, cache).await?;
+    let server = Server::annals(folder, launch).await?;
     Ok((server, began.elapsed()))
 }

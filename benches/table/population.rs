@@ -17,7 +17,10 @@ use annals::{
 };
 use anyhow::Context;
 
-use crate::{records, server::Server};
+use crate::{
+    records,
+    server::{Launch, Server},
+};
 
 /// Events of a commit while loading.
 const EVENTS_PER_COMMIT: u64 = 100;
@@ -51,14 +54,14 @@ pub(crate) struct Usage {
 
 impl Population {
     /// The population of a folder that an earlier run left, or a new one.
-    pub(crate) async fn prepare(folder: &Path, events: u64, cache: &str) -> anyhow::Result<Self> {
+    pub(crate) async fn prepare(folder: &Path, events: u64, launch: &Launch) -> anyhow::Result<Self> {
         let (data, list) = (folder.join("data"), folder.join("names"));
         if let Ok(text) = fs::read_to_string(&list) {
             let names = text.lines().map(Into::into).collect();
             return Ok(Self { events, folder: data, names: Arc::new(names) });
         }
         fs::create_dir_all(folder)?;
-        let server = Server::annals(&data, cache).await?;
+        let server = Server::annals(&data, launch).await?;
         let began = Instant::now();
         let names = load(&server, events).await?;
         eprintln!("loaded {events} events in {:.1} s", began.elapsed().as_secs_f64());

@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::{BufRead, BufReader},
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::Duration,
 };
@@ -23,6 +23,15 @@ const TICKS_PER_SECOND: u64 = 100;
 /// How often a server that does not answer yet is asked again.
 const RETRY: Duration = Duration::from_millis(10);
 
+/// Which server is started, and how.
+#[derive(Clone, Debug)]
+pub(crate) struct Launch {
+    /// The program.
+    pub(crate) program: PathBuf,
+    /// Memory for cached pages.
+    pub(crate) cache: String,
+}
+
 /// A running server.
 pub(crate) struct Server {
     process: Child,
@@ -36,9 +45,9 @@ impl Server {
     }
 
     /// `annals serve` on a data folder, configured as it comes, save the cache. Waits until it answers reads.
-    pub(crate) async fn annals(folder: &Path, cache: &str) -> anyhow::Result<Self> {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_annals"));
-        command.args(["serve", "--listen", "127.0.0.1:0", "--log", "warn", "--cache", cache, "--data"]).arg(folder);
+    pub(crate) async fn annals(folder: &Path, launch: &Launch) -> anyhow::Result<Self> {
+        let mut command = Command::new(&launch.program);
+        command.args(["serve", "--listen", "127.0.0.1:0", "--log", "warn", "--cache", &launch.cache, "--data"]).arg(folder);
         let server = Self::start(&mut command)?;
         let mut client = RecordServiceClient::new(server.connect().await?);
         let any = GetRecordRequest { name: "events/none".into(), ..GetRecordRequest::default() };

@@ -208,9 +208,13 @@ impl State for Overlay<'_> {
     }
 
     fn scan(&self, range: KeyRange, direction: Direction, limit: usize) -> engine::Result<Vec<(Bytes, Bytes)>> {
-        let mut merged: BTreeMap<Bytes, Bytes> = self.base.scan(range.clone(), direction, limit)?.into_iter().collect();
-        let put = |(key, value): (&Vec<u8>, &Bytes)| (Bytes::copy_from_slice(key), value.clone());
+        let stored = self.base.scan(range.clone(), direction, limit)?;
         let puts = if engine::range_is_empty(&range) { btree_map::Range::default() } else { self.puts.range(range) };
+        if puts.clone().next().is_none() {
+            return Ok(stored);
+        }
+        let mut merged: BTreeMap<Bytes, Bytes> = stored.into_iter().collect();
+        let put = |(key, value): (&Vec<u8>, &Bytes)| (Bytes::copy_from_slice(key), value.clone());
         Ok(match direction {
             Direction::Forward => {
                 merged.extend(puts.take(limit).map(put));
