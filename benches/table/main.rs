@@ -68,7 +68,7 @@ struct Arguments {
     /// The server to measure, such as one that was built before a change.
     #[arg(long, default_value = env!("CARGO_BIN_EXE_annals"))]
     server: PathBuf,
-    /// Measure only what has this in its name: `GetEvent`, `Commit of 1`, `restart`.
+    /// Measure only what has this in its name: `GetEvent`, `Commit of 1, 64 streams`, `restart`.
     #[arg(long, default_value = "")]
     only: String,
     /// Where the data folders are kept for the next run. Without it they are made in a temporary folder.
@@ -131,7 +131,7 @@ impl Bench {
             eprintln!("reading, round {}", round + 1);
             let gets = GET_STREAMS.map(|streams| ("GetEvent", streams));
             for (what, streams) in gets.into_iter().chain([LIST]) {
-                if !self.is_wanted(what) {
+                if !self.is_wanted(&format!("{what}, {streams} streams")) {
                     continue;
                 }
                 let echo = self.call(&self.echo, &echo_call(), streams).await?;
@@ -168,7 +168,7 @@ impl Bench {
                 let ones = COMMIT_STREAMS.map(|streams| ("Commit of 1", streams, 1));
                 let all = ones.into_iter().chain([("bulk commit of 100", BULK_STREAMS, BULK_EVENTS)]);
                 for (what, streams, records) in all {
-                    if !self.is_wanted(what) {
+                    if !self.is_wanted(&format!("{what}, {streams} streams")) {
                         continue;
                     }
                     let echo = self.call(&self.echo, &echo_call(), streams).await?;
