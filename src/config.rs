@@ -36,7 +36,7 @@ pub struct Config {
     pub listen: String,
     /// Listen beyond this machine although nobody is asked who they are. Default: off.
     pub insecure: bool,
-    /// Memory for cached pages of the state. Default: `256MiB`; at least `16MiB`.
+    /// Memory for cached pages of the state, as they lie in memory. Default: `256MiB`; at least `16MiB`.
     pub cache: Size,
     /// Length of one file of the log. Default: `64MiB`; at least `16KiB`.
     pub segment: Size,

@@ -104,7 +104,7 @@ impl Violations {
         if actual > maximum {
             self.list.push(Violation {
                 field: at.to_string(),
-                description: format!("{limit} is limited to {maximum}, this has {actual}"),
+                description: format!("{limit} is limited to {maximum}, this has {actual}: {}", way_out(limit)),
                 fault: Fault::Limit { limit, maximum, actual },
             });
         }
@@ -146,6 +146,16 @@ pub(super) fn quoted(text: &str) -> String {
     match text.char_indices().nth(SHOWN_CHARS_MAX) {
         Some((end, _)) => format!("{:?}...", text.get(..end).unwrap_or_default()),
         None => format!("{text:?}"),
+    }
+}
+
+/// What to do about too much of something, by the limit's name: what is counted is in its first or its last word.
+fn way_out(limit: &str) -> &'static str {
+    match limit.split_once('.') {
+        Some(("commit", _)) => "make it several commits",
+        Some(("batch_get", _)) => "make it several calls",
+        Some((_, unit)) if unit.ends_with("chars") || unit.ends_with("bytes") => "shorten it",
+        _ => "send fewer",
     }
 }
 
