@@ -6,16 +6,7 @@
 //!
 //! Knows HTTP/2. Must not know services, messages or the store.
 
-use std::{
-    future::pending,
-    net::SocketAddr,
-    pin::pin,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::{future::pending, pin::pin, sync::Arc, time::Duration};
 
 use hyper::server::conn::http2;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -25,87 +16,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{layer, load::Scope, options::ServerOptions};
-
-/// Rounds that a call in progress can have begun in: this one and the one before. What is older is closed.
-const ROUNDS: usize = 2;
-
-/// What happens on one connection, as far as its end depends on it.
-#[derive(Debug)]
-pub(crate) struct Traffic {
-    peer: Arc<str>,
-    /// Calls that ever began.
-    began: AtomicU64,
-    /// Calls in progress, streams too.
-    open: AtomicUsize,
-    /// The round that is going on. One lasts `answer_time_max`.
-    round: AtomicUsize,
-    /// Unary calls in progress by the round they began in: two counters and a look every round, where a clock for each call
-    /// would cost each call.
-    open_by_round: [AtomicUsize; ROUNDS],
-}
-
-/// The other end of a connection: who a caller is where nobody has to say.
-#[derive(Clone, Debug)]
-pub(crate) struct Peer(pub(crate) Arc<str>);
-
-/// A call that [`Traffic`] counts. The round is that in which a unary one began.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Begun {
-    round: Option<usize>,
-}
-
-impl Traffic {
-    /// Nothing yet.
-    pub(crate) fn new(peer: Option<SocketAddr>) -> Self {
-        Self {
-            peer: peer.map_or_else(|| "in process".into(), |peer| peer.to_string().into()),
-            began: AtomicU64::new(0),
-            open: AtomicUsize::new(0),
-            round: AtomicUsize::new(0),
-            open_by_round: Default::default(),
-        }
-    }
-
-    /// The other end.
-    pub(super) fn peer(&self) -> &str {
-        &self.peer
-    }
-
-    /// The other end, for whoever answers a call.
-    pub(super) fn to_peer(&self) -> Peer {
-        Peer(Arc::clone(&self.peer))
-    }
-
-    /// A call begins. Hand the answer to [`Self::end`].
-    pub(super) fn begin(&self, streaming: bool) -> Begun {
-        self.began.fetch_add(1, Ordering::Relaxed);
-        self.open.fetch_add(1, Ordering::Relaxed);
-        // A stream may be open for as long as it likes.
-        let round = (!streaming).then(|| self.round.load(Ordering::Relaxed) % ROUNDS);
-        if let Some(round) = round {
-            self.open_by_round[round].fetch_add(1, Ordering::Relaxed);
-        }
-        Begun { round }
-    }
-
-    /// A call has ended.
-    pub(super) fn end(&self, call: Begun) {
-        self.open.fetch_sub(1, Ordering::Relaxed);
-        if let Some(round) = call.round {
-            self.open_by_round[round].fetch_sub(1, Ordering::Relaxed);
-        }
-    }
-
-    /// Begins a new round. Whether a unary call is still open that began before the round that ends: it is older than a call may
-    /// be, so its answer waits for a client that does not take it.
-    fn next_round(&self) -> bool {
-        let next = self.round.load(Ordering::Relaxed) + 1;
-        let stalled = self.open_by_round[next % ROUNDS].load(Ordering::Relaxed) > 0;
-        self.round.store(next, Ordering::Relaxed);
-        stalled
-    }
-}
+use super::{layer, load::Scope, options::ServerOptions, traffic::Traffic};
 
 /// Spawns what hyper runs for each call, so that its end can be waited for.
 #[derive(Clone, Debug)]
@@ -169,7 +80,7 @@ where
                 connection.as_mut().graceful_shutdown();
             }
             () = sleep_until(look_at), if going.is_none() => {
-                if traffic.began.load(Ordering::Relaxed) == 0 {
+                if traffic.calls() == 0 {
                     break "closed: it sent no request";
                 }
                 if let Some(later) = idle.look(traffic, options.connection_idle_time_max) {
@@ -185,7 +96,7 @@ where
             },
         }
     };
-    tracing::debug!(peer = traffic.peer(), calls = traffic.began.load(Ordering::Relaxed), ?going, "connection {end}");
+    tracing::debug!(peer = traffic.peer(), calls = traffic.calls(), ?going, "connection {end}");
 }
 
 async fn grace_over(going: Option<(Going, Instant)>, grace: Duration) {
@@ -205,8 +116,8 @@ struct Idle {
 impl Idle {
     /// When to look again; `None` if nothing happened for too long.
     fn look(&mut self, traffic: &Traffic, limit: Duration) -> Option<Instant> {
-        let calls = traffic.began.load(Ordering::Relaxed);
-        if calls != self.calls || traffic.open.load(Ordering::Relaxed) > 0 {
+        let calls = traffic.calls();
+        if calls != self.calls || traffic.is_busy() {
             *self = Self { calls, since: Instant::now() };
         }
         let until = self.since + limit;

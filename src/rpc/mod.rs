@@ -11,6 +11,7 @@ mod server;
 mod connection;
 mod layer;
 mod load;
+mod traffic;
 
 mod services;
 

@@ -12,7 +12,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    connection::{self, Traffic},
+    connection,
     layer::Guard,
     load::{Load, Scope},
     options::ServerOptions,
@@ -20,6 +20,7 @@ use super::{
     records::Records,
     services::{self, Health},
     streams::Streams,
+    traffic::Traffic,
 };
 use crate::store::{self, Condition, Store};
 
