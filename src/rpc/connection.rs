@@ -4,19 +4,34 @@
 //! telling its client first (0.14.9), leaves connections behind when a drain takes too long, and can neither cap connections
 //! nor end those that send nothing or take nothing.
 //!
-//! Knows HTTP/2. Must not know services, messages or the store.
+//! HTTP/1.1 or HTTP/2 by what the client says first, with the same limits. Over HTTP/1.1 there is one call at a time, and nobody
+//! can be told to go or asked whether they are there: such a connection is closed after an answer, and sooner where it is silent.
+//!
+//! Knows HTTP/1.1 and HTTP/2. Must not know services, messages or the store.
 
 use std::{future::pending, pin::pin, sync::Arc, time::Duration};
 
-use hyper::server::conn::http2;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use bytes::Bytes;
+use http_body::Body;
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::conn::auto,
+};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     time::{Instant, MissedTickBehavior, interval_at, sleep_until},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{layer, load::Scope, options::ServerOptions, traffic::Traffic};
+use super::{load::Scope, options::ServerOptions, traffic::Traffic};
+
+/// Headers of a request over HTTP/1.1. HTTP/2 counts their bytes alone.
+const HTTP1_HEADERS_MAX: usize = 100;
+
+/// Bytes that hyper keeps at least of an HTTP/1.1 connection, each way.
+const HTTP1_BUFFER_BYTES_MIN: usize = 8 << 10;
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Spawns what hyper runs for each call, so that its end can be waited for.
 #[derive(Clone, Debug)]
@@ -41,19 +56,21 @@ enum Going {
 
 /// Serves one connection until it ends. Calls run as tasks of `tasks`. After `stop` no new call is taken, and it ends when those
 /// in progress have been answered.
-pub(crate) async fn serve<IO, S>(io: IO, guard: layer::Guard<S>, scope: Arc<Scope>, tasks: TaskTracker, stop: CancellationToken)
+pub(crate) async fn serve<IO, S, B>(io: IO, service: S, scope: Arc<Scope>, tasks: TaskTracker, stop: CancellationToken)
 where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    S: Clone + Send + 'static,
-    layer::Guard<S>: hyper::service::Service<
+    S: hyper::service::Service<
             http::Request<hyper::body::Incoming>,
-            Response = http::Response<layer::Guarded>,
+            Response = http::Response<B>,
             Error = std::convert::Infallible,
             Future: Send + 'static,
-        >,
+        > + Send
+        + 'static,
+    B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
     let (options, traffic) = (&scope.options, &scope.traffic);
-    let connection = builder(options, tasks).serve_connection(TokioIo::new(io), guard);
+    let builder = builder(options, tasks);
+    let connection = builder.serve_connection(TokioIo::new(io), service);
     let mut connection = pin!(connection);
     let born = Instant::now();
     let mut rounds = interval_at(born + options.answer_time_max, options.answer_time_max);
@@ -66,7 +83,7 @@ where
             result = connection.as_mut() => break match result {
                 Ok(()) => "closed",
                 Err(error) => {
-                    tracing::debug!(peer = traffic.peer(), error = error_chain(&error), "connection failed");
+                    tracing::debug!(peer = traffic.peer(), error = error_chain(&*error), "connection failed");
                     "failed"
                 }
             },
@@ -125,9 +142,20 @@ impl Idle {
     }
 }
 
-fn builder(options: &ServerOptions, tasks: TaskTracker) -> http2::Builder<Tracked> {
-    let mut builder = http2::Builder::new(Tracked(tasks));
+fn builder(options: &ServerOptions, tasks: TaskTracker) -> auto::Builder<Tracked> {
+    let mut builder = auto::Builder::new(Tracked(tasks));
     builder
+        .http1()
+        .timer(TokioTimer::new())
+        .auto_date_header(false)
+        .keep_alive(true)
+        .half_close(false)
+        .header_read_timeout(options.first_request_time_max)
+        .max_headers(HTTP1_HEADERS_MAX)
+        // Headers have to fit into the buffer: so their length is bounded.
+        .max_buf_size(HTTP1_BUFFER_BYTES_MIN.max(options.header_bytes_max as usize));
+    builder
+        .http2()
         .timer(TokioTimer::new())
         .auto_date_header(false)
         .max_concurrent_streams(options.calls_per_connection_max)
