@@ -19,7 +19,7 @@ use figment::{
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
-use crate::rpc::ServerOptions;
+use crate::rpc::{Origins, ServerOptions};
 
 /// Begins the name of every environment variable.
 const PREFIX: &str = "ANNALS_";
@@ -124,11 +124,14 @@ pub struct RpcOverrides {
     /// [`ServerOptions::drain_time_max`].
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "some_duration")]
     pub drain_time_max: Option<Duration>,
+    /// [`ServerOptions::web_origins`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub web_origins: Option<Origins>,
 }
 
 impl RpcOverrides {
     fn is_empty(&self) -> bool {
-        self.drain_time_max.is_none()
+        self.drain_time_max.is_none() && self.web_origins.is_none()
     }
 }
 
@@ -283,6 +286,21 @@ mod tests {
         });
     }
 
+    #[test]
+    fn origins_of_pages_can_be_set_everywhere_and_the_nearest_place_wins_with_all_of_its_own() {
+        Jail::expect_with(|jail| {
+            let origins = |text: &str| text.parse::<Origins>().expect(text);
+            let load = |flags: &Overrides| Config::load(Some(Path::new("annals.toml")), flags).expect("valid").rpc.web_origins;
+            jail.create_file("annals.toml", "[rpc]\nweb_origins = [\"http://a\", \"http://b\"]\n")?;
+            assert_eq!(load(&Overrides::default()), origins("http://a,http://b"));
+            jail.set_env("ANNALS_RPC__WEB_ORIGINS", "http://c,http://d:1");
+            assert_eq!(load(&Overrides::default()), origins("http://c,http://d:1"));
+            let rpc = RpcOverrides { web_origins: Some(origins("*")), ..RpcOverrides::default() };
+            assert_eq!(load(&Overrides { rpc, ..Overrides::default() }), origins("*"));
+            Ok(())
+        });
+    }
+
     fn check_refused(file: &str, part: &str) {
         Jail::expect_with(|jail| {
             jail.create_file("annals.toml", file)?;
@@ -301,6 +319,7 @@ mod tests {
         check_refused("[rpc]\ncall_time_max = \"5\"", "500ms");
         check_refused("[rpc]\ncall_time_max = \"5m\"", "rpc.answer_time_max");
         check_refused("[rpc]\ncalls_max = 0", "rpc.calls_max");
+        check_refused("[rpc]\nweb_origins = [\"localhost:3000\"]", "no origin");
     }
 
     #[test]

@@ -20,7 +20,7 @@ use crate::{
     config::{Config, LogFormat, Overrides, RpcOverrides, Size},
     engine::embedded,
     open::OpenOptions,
-    rpc,
+    rpc::{self, Origins},
     store::Store,
 };
 
@@ -67,6 +67,9 @@ pub(super) struct Arguments {
     /// Time that calls in progress have to end when the server stops [default: 10s].
     #[arg(long, value_name = "TIME", value_parser = rpc::duration::parse)]
     drain: Option<Duration>,
+    /// An origin whose web pages may call, such as http://localhost:3000; can be given again, "*" is any [default: none].
+    #[arg(long, value_name = "ORIGIN")]
+    web_origin: Vec<String>,
     /// What is logged: error, warn, info, debug, or a filter such as annals::rpc=debug,info [default: info].
     #[arg(long, value_name = "FILTER")]
     log: Option<String>,
@@ -76,8 +79,13 @@ pub(super) struct Arguments {
 }
 
 impl Arguments {
-    fn overrides(&self) -> Overrides {
-        Overrides {
+    fn overrides(&self) -> Result<Overrides, String> {
+        let web_origins = (!self.web_origin.is_empty())
+            .then(|| {
+                Origins::parse(self.web_origin.iter().map(String::as_str)).map_err(|error| format!("--web-origin: {error}"))
+            })
+            .transpose()?;
+        Ok(Overrides {
             data: self.data.clone(),
             in_memory: self.in_memory.then_some(true),
             listen: self.listen.clone(),
@@ -88,14 +96,15 @@ impl Arguments {
             threads: self.threads,
             log: self.log.clone(),
             log_format: self.log_format,
-            rpc: RpcOverrides { drain_time_max: self.drain },
-        }
+            rpc: RpcOverrides { drain_time_max: self.drain, web_origins },
+        })
     }
 }
 
 /// Serves until a signal.
 pub(super) fn run(arguments: &Arguments, out: &mut Output) -> anyhow::Result<Outcome> {
-    let mut config = Config::load(arguments.config.as_deref(), &arguments.overrides()).map_err(anyhow::Error::msg)?;
+    let overrides = arguments.overrides().map_err(anyhow::Error::msg)?;
+    let mut config = Config::load(arguments.config.as_deref(), &overrides).map_err(anyhow::Error::msg)?;
     // Whoever names a folder on the command line wants it, whatever the file says.
     config.in_memory &= arguments.data.is_none();
     start_log(&config)?;

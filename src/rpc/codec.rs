@@ -41,7 +41,7 @@ impl<M: Message + Default> Received<M> {
         if actual > bytes_max {
             return Err(status::limit_exceeded("request.bytes", bytes_max, Some(actual)));
         }
-        M::decode(self.bytes).map_err(|error| status::unreadable(&error))
+        M::decode(self.bytes).map_err(status::unreadable)
     }
 }
 

@@ -4,108 +4,34 @@
 //! telling its client first (0.14.9), leaves connections behind when a drain takes too long, and can neither cap connections
 //! nor end those that send nothing or take nothing.
 //!
-//! Knows HTTP/2. Must not know services, messages or the store.
+//! HTTP/1.1 or HTTP/2 by what the client says first, with the same limits. Over HTTP/1.1 there is one call at a time, and nobody
+//! can be told to go or asked whether they are there: such a connection is closed after an answer, and sooner where it is silent.
+//!
+//! Knows HTTP/1.1 and HTTP/2. Must not know services, messages or the store.
 
-use std::{
-    future::pending,
-    net::SocketAddr,
-    pin::pin,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
-    },
-    time::Duration,
+use std::{future::pending, pin::pin, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http_body::Body;
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::conn::auto,
 };
-
-use hyper::server::conn::http2;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     time::{Instant, MissedTickBehavior, interval_at, sleep_until},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{layer, load::Scope, options::ServerOptions};
+use super::{load::Scope, options::ServerOptions, traffic::Traffic};
 
-/// Rounds that a call in progress can have begun in: this one and the one before. What is older is closed.
-const ROUNDS: usize = 2;
+/// Headers of a request over HTTP/1.1. HTTP/2 counts their bytes alone.
+const HTTP1_HEADERS_MAX: usize = 100;
 
-/// What happens on one connection, as far as its end depends on it.
-#[derive(Debug)]
-pub(crate) struct Traffic {
-    peer: Arc<str>,
-    /// Calls that ever began.
-    began: AtomicU64,
-    /// Calls in progress, streams too.
-    open: AtomicUsize,
-    /// The round that is going on. One lasts `answer_time_max`.
-    round: AtomicUsize,
-    /// Unary calls in progress by the round they began in: two counters and a look every round, where a clock for each call
-    /// would cost each call.
-    open_by_round: [AtomicUsize; ROUNDS],
-}
+/// Bytes that hyper keeps at least of an HTTP/1.1 connection, each way.
+const HTTP1_BUFFER_BYTES_MIN: usize = 8 << 10;
 
-/// The other end of a connection: who a caller is where nobody has to say.
-#[derive(Clone, Debug)]
-pub(crate) struct Peer(pub(crate) Arc<str>);
-
-/// A call that [`Traffic`] counts. The round is that in which a unary one began.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Begun {
-    round: Option<usize>,
-}
-
-impl Traffic {
-    /// Nothing yet.
-    pub(crate) fn new(peer: Option<SocketAddr>) -> Self {
-        Self {
-            peer: peer.map_or_else(|| "in process".into(), |peer| peer.to_string().into()),
-            began: AtomicU64::new(0),
-            open: AtomicUsize::new(0),
-            round: AtomicUsize::new(0),
-            open_by_round: Default::default(),
-        }
-    }
-
-    /// The other end.
-    pub(super) fn peer(&self) -> &str {
-        &self.peer
-    }
-
-    /// The other end, for whoever answers a call.
-    pub(super) fn to_peer(&self) -> Peer {
-        Peer(Arc::clone(&self.peer))
-    }
-
-    /// A call begins. Hand the answer to [`Self::end`].
-    pub(super) fn begin(&self, streaming: bool) -> Begun {
-        self.began.fetch_add(1, Ordering::Relaxed);
-        self.open.fetch_add(1, Ordering::Relaxed);
-        // A stream may be open for as long as it likes.
-        let round = (!streaming).then(|| self.round.load(Ordering::Relaxed) % ROUNDS);
-        if let Some(round) = round {
-            self.open_by_round[round].fetch_add(1, Ordering::Relaxed);
-        }
-        Begun { round }
-    }
-
-    /// A call has ended.
-    pub(super) fn end(&self, call: Begun) {
-        self.open.fetch_sub(1, Ordering::Relaxed);
-        if let Some(round) = call.round {
-            self.open_by_round[round].fetch_sub(1, Ordering::Relaxed);
-        }
-    }
-
-    /// Begins a new round. Whether a unary call is still open that began before the round that ends: it is older than a call may
-    /// be, so its answer waits for a client that does not take it.
-    fn next_round(&self) -> bool {
-        let next = self.round.load(Ordering::Relaxed) + 1;
-        let stalled = self.open_by_round[next % ROUNDS].load(Ordering::Relaxed) > 0;
-        self.round.store(next, Ordering::Relaxed);
-        stalled
-    }
-}
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Spawns what hyper runs for each call, so that its end can be waited for.
 #[derive(Clone, Debug)]
@@ -130,19 +56,21 @@ enum Going {
 
 /// Serves one connection until it ends. Calls run as tasks of `tasks`. After `stop` no new call is taken, and it ends when those
 /// in progress have been answered.
-pub(crate) async fn serve<IO, S>(io: IO, guard: layer::Guard<S>, scope: Arc<Scope>, tasks: TaskTracker, stop: CancellationToken)
+pub(crate) async fn serve<IO, S, B>(io: IO, service: S, scope: Arc<Scope>, tasks: TaskTracker, stop: CancellationToken)
 where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    S: Clone + Send + 'static,
-    layer::Guard<S>: hyper::service::Service<
+    S: hyper::service::Service<
             http::Request<hyper::body::Incoming>,
-            Response = http::Response<layer::Guarded>,
+            Response = http::Response<B>,
             Error = std::convert::Infallible,
             Future: Send + 'static,
-        >,
+        > + Send
+        + 'static,
+    B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
     let (options, traffic) = (&scope.options, &scope.traffic);
-    let connection = builder(options, tasks).serve_connection(TokioIo::new(io), guard);
+    let builder = builder(options, tasks);
+    let connection = builder.serve_connection(TokioIo::new(io), service);
     let mut connection = pin!(connection);
     let born = Instant::now();
     let mut rounds = interval_at(born + options.answer_time_max, options.answer_time_max);
@@ -155,7 +83,7 @@ where
             result = connection.as_mut() => break match result {
                 Ok(()) => "closed",
                 Err(error) => {
-                    tracing::debug!(peer = traffic.peer(), error = error_chain(&error), "connection failed");
+                    tracing::debug!(peer = traffic.peer(), error = error_chain(&*error), "connection failed");
                     "failed"
                 }
             },
@@ -169,7 +97,7 @@ where
                 connection.as_mut().graceful_shutdown();
             }
             () = sleep_until(look_at), if going.is_none() => {
-                if traffic.began.load(Ordering::Relaxed) == 0 {
+                if traffic.calls() == 0 {
                     break "closed: it sent no request";
                 }
                 if let Some(later) = idle.look(traffic, options.connection_idle_time_max) {
@@ -185,7 +113,7 @@ where
             },
         }
     };
-    tracing::debug!(peer = traffic.peer(), calls = traffic.began.load(Ordering::Relaxed), ?going, "connection {end}");
+    tracing::debug!(peer = traffic.peer(), calls = traffic.calls(), ?going, "connection {end}");
 }
 
 async fn grace_over(going: Option<(Going, Instant)>, grace: Duration) {
@@ -205,8 +133,8 @@ struct Idle {
 impl Idle {
     /// When to look again; `None` if nothing happened for too long.
     fn look(&mut self, traffic: &Traffic, limit: Duration) -> Option<Instant> {
-        let calls = traffic.began.load(Ordering::Relaxed);
-        if calls != self.calls || traffic.open.load(Ordering::Relaxed) > 0 {
+        let calls = traffic.calls();
+        if calls != self.calls || traffic.is_busy() {
             *self = Self { calls, since: Instant::now() };
         }
         let until = self.since + limit;
@@ -214,9 +142,20 @@ impl Idle {
     }
 }
 
-fn builder(options: &ServerOptions, tasks: TaskTracker) -> http2::Builder<Tracked> {
-    let mut builder = http2::Builder::new(Tracked(tasks));
+fn builder(options: &ServerOptions, tasks: TaskTracker) -> auto::Builder<Tracked> {
+    let mut builder = auto::Builder::new(Tracked(tasks));
     builder
+        .http1()
+        .timer(TokioTimer::new())
+        .auto_date_header(false)
+        .keep_alive(true)
+        .half_close(false)
+        .header_read_timeout(options.first_request_time_max)
+        .max_headers(HTTP1_HEADERS_MAX)
+        // Headers have to fit into the buffer: so their length is bounded.
+        .max_buf_size(HTTP1_BUFFER_BYTES_MIN.max(options.header_bytes_max as usize));
+    builder
+        .http2()
         .timer(TokioTimer::new())
         .auto_date_header(false)
         .max_concurrent_streams(options.calls_per_connection_max)

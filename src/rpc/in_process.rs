@@ -19,7 +19,7 @@ use tonic::{
 };
 
 use super::{
-    connection::{self, Traffic},
+    connection,
     layer::Guard,
     load::{Load, Scope},
     options::ServerOptions,
@@ -28,6 +28,7 @@ use super::{
     server::ServeError,
     services::{self, Health},
     streams::Streams,
+    traffic::Traffic,
 };
 use crate::store::Store;
 

@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// Optional features that are on. Each is a name that clients may test for, so none is renamed.
-const FEATURES: [&str; 4] = ["gzip", "health", "reflection", "zstd"];
+const FEATURES: [&str; 5] = ["grpc-web", "gzip", "health", "reflection", "zstd"];
 
 /// The answer to `GetServerInfo`. While the state is rebuilt the store cannot count its records yet: then what it holds is left
 /// out, and version, limits and features are answered all the same.

@@ -23,9 +23,9 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use tonic::{Code, Status, body::Body, codegen::StdError as BoxError};
 
 use super::{
-    connection::Begun,
     load::{Held, Scope},
     status,
+    traffic::Begun,
 };
 
 /// A service with everything around it, for one connection.
@@ -368,7 +368,7 @@ mod tests {
     use super::*;
     use crate::{
         proto,
-        rpc::{ServerOptions, connection::Traffic, load::Load},
+        rpc::{ServerOptions, load::Load, traffic::Traffic},
     };
 
     type Answer = BoxFuture<Response<Body>, Infallible>;

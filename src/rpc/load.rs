@@ -12,7 +12,7 @@ use std::sync::{
 
 use tonic::Status;
 
-use super::{connection::Traffic, options::ServerOptions, status};
+use super::{options::ServerOptions, status, traffic::Traffic};
 
 /// Bytes of a call that are not counted: most calls are smaller, and counting costs each of them.
 const UNCOUNTED_BYTES: usize = 4096;

@@ -1,7 +1,7 @@
 //! The wire: the record as a gRPC service, with limits on everything that a client can make it do.
 //!
-//! In reading order: [`serve`] and its options, one connection's life, what every call passes through, the services behind one
-//! door, the methods, and how messages and errors are written.
+//! In reading order: [`serve`] and its options, one connection's life, how gRPC, gRPC-Web and other requests are told apart, what
+//! every call passes through, the services behind one door, the methods, and how messages and errors are written.
 //!
 //! Knows the store's public API and the contract. Must not know keys, batches or a concrete engine.
 
@@ -9,6 +9,11 @@ mod options;
 mod server;
 
 mod connection;
+mod traffic;
+
+mod origins;
+mod web;
+
 mod layer;
 mod load;
 
@@ -34,6 +39,7 @@ pub(crate) use codec::{Codec, Received};
 pub(crate) use encoded::Encoded;
 pub use in_process::in_process;
 pub use options::{ServerOptions, duration};
+pub use origins::Origins;
 pub use server::{ServeError, serve};
 
 /// The traits that `build.rs` writes for the server's side.

@@ -9,6 +9,8 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
+use super::origins::Origins;
+
 /// How the server is run. The defaults suit a server that everyone on a network can reach.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -34,9 +36,12 @@ pub struct ServerOptions {
     /// Bytes of a message that are read at all, after decompression. Above the store's own `request_bytes`, so that the
     /// refusal can be one of ours.
     pub decode_bytes_max: usize,
+    /// Origins whose web pages may call, such as `http://localhost:3000`; `*` is any. By default none.
+    pub web_origins: Origins,
     /// Open connections. One more is closed at once.
     pub connections_max: usize,
-    /// A connection without a request is closed after this time, and one whose requests have all been answered is told to go.
+    /// A connection without a request is closed after this time, and one over HTTP/1.1 also when the headers of its next request
+    /// are not complete so long after the answer before.
     #[serde(with = "duration")]
     pub first_request_time_max: Duration,
     /// A connection that had requests, but none for so long, is told to go.
@@ -89,6 +94,7 @@ impl Default for ServerOptions {
             reads_waiting_max: 256,
             commits_waiting_max: 256,
             decode_bytes_max: 16 << 20,
+            web_origins: Origins::default(),
             connections_max: 1024,
             first_request_time_max: Duration::from_secs(30),
             connection_idle_time_max: Duration::from_mins(15),

@@ -8,9 +8,7 @@ use prost::Message;
 use tonic::{Request, Response, Status, async_trait};
 
 use super::{
-    Encoded, Received,
-    connection::Peer,
-    export,
+    Encoded, Received, export,
     generated::record_service_server::RecordService,
     info, ingest,
     load::Held,
@@ -18,6 +16,7 @@ use super::{
     pool::Pools,
     status,
     streams::{Answers, Streams},
+    traffic::Peer,
     watch::Watch,
 };
 use crate::{

@@ -12,7 +12,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    connection::{self, Traffic},
+    connection,
     layer::Guard,
     load::{Load, Scope},
     options::ServerOptions,
@@ -20,6 +20,8 @@ use super::{
     records::Records,
     services::{self, Health},
     streams::Streams,
+    traffic::Traffic,
+    web::Web,
 };
 use crate::store::{self, Condition, Store};
 
@@ -83,9 +85,9 @@ pub async fn serve(
                     continue;
                 }
                 let scope = Arc::new(Scope::new(Arc::clone(&options), Arc::clone(&load), Traffic::new(Some(peer))));
-                let guard = Guard::new(Arc::clone(&services), Arc::clone(&scope));
+                let service = Web::new(Guard::new(Arc::clone(&services), Arc::clone(&scope)), Arc::clone(&scope));
                 // A token of its own: one that all connections share would be a lock that all of them take.
-                connections.spawn(connection::serve(stream, guard, scope, tasks.clone(), stop.child_token()));
+                connections.spawn(connection::serve(stream, service, scope, tasks.clone(), stop.child_token()));
             }
         }
     }

@@ -121,7 +121,7 @@ pub(crate) fn limit_exceeded(limit: &'static str, maximum: u64, actual: Option<u
 }
 
 /// A request is not an encoded message of its type.
-pub(crate) fn unreadable(error: &prost::DecodeError) -> Status {
+pub(crate) fn unreadable(error: impl fmt::Display) -> Status {
     from_store(Error::field("", format!("the request cannot be read: {error}; encode it with the contract's proto files")))
 }
 
@@ -148,6 +148,12 @@ pub(crate) fn from_tonic(status: &Status, decode_bytes_max: usize) -> Option<Sta
     match status.code() {
         Code::OutOfRange | Code::ResourceExhausted if status.details().is_empty() => {
             Some(limit_exceeded("request.bytes", decode_bytes_max as u64, None))
+        }
+        // A request that ends within a message, or that is gRPC-Web as text and no base64: the caller's mistake, and no bug.
+        Code::Internal
+            if status.message() == "Unexpected EOF decoding stream." || status.message().starts_with("tonic-web: ") =>
+        {
+            Some(unreadable(status.message()))
         }
         _ => None,
     }

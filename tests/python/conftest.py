@@ -32,6 +32,10 @@ class Server:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.address = f"127.0.0.1:{probe.getsockname()[1]}"
+        self.launch()
+
+    def launch(self) -> None:
+        """Starts the process on the address that it has."""
         with self.log.open("ab") as log:
             command = [str(BINARY), "serve", "--listen", self.address, *self.arguments]
             self.process = subprocess.Popen(
@@ -62,6 +66,14 @@ class Server:
         """Stops and starts it again on the same data, on another port."""
         self.stop()
         self.start()
+
+    def interrupt(self, seconds: float) -> None:
+        """Kills it, and starts it again a while later on the same data and address."""
+        self.client.close()
+        self.process.kill()
+        self.process.wait(timeout=30)
+        time.sleep(seconds)
+        self.launch()
 
     def run(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Runs a command of the binary against this server."""

@@ -9,11 +9,13 @@ import shlex
 import subprocess
 from collections.abc import Callable
 
+from annals.v1 import record_service_pb2 as rs
 from annals_client import REASONS, ROOT, Client
 from conftest import Server
 from test_grpcurl import GRPCURL, SEED, SHOWN_ADDRESS
 
 API = ROOT / "docs/api.md"
+SERVICE_CONFIG = ROOT / "examples/service_config.json"
 BEGIN, END = re.compile(r"<!-- errors: begin [^>]*-->\n"), "<!-- errors: end -->"
 
 
@@ -39,9 +41,21 @@ def test_the_table_of_reasons_is_that_of_the_contract() -> None:
         assert page == wanted, "run ANNALS_UPDATE=1 ./test -k reasons"
 
 
-def test_the_service_config_is_json() -> None:
-    (config,) = re.findall(r"```json\n(.*?)```", API.read_text(encoding="utf-8"), re.DOTALL)
-    assert json.loads(config)["methodConfig"][0]["name"] == [{"service": "annals.v1.RecordService"}]
+def test_the_service_config_is_that_of_the_examples() -> None:
+    shown = re.findall(r"```json\n(.*?)```", (ROOT / "docs/clients.md").read_text(encoding="utf-8"), re.DOTALL)
+    assert shown == [SERVICE_CONFIG.read_text(encoding="utf-8")]
+
+
+def test_the_service_config_retries_what_passes_by_itself_and_gives_no_stream_a_deadline() -> None:
+    config = json.loads(SERVICE_CONFIG.read_text(encoding="utf-8"))
+    passing = {code for reason in REASONS.values() if reason.retry for code in reason.codes}
+    service = "annals.v1.RecordService"
+    methods = rs.DESCRIPTOR.services_by_name["RecordService"].methods
+    streams = [{"service": service, "method": m.name} for m in methods if m.server_streaming or m.client_streaming]
+    unary, streaming = config["methodConfig"]
+    assert unary["name"] == [{"service": service}] and "timeout" in unary
+    assert sorted(map(str, streaming["name"])) == sorted(map(str, streams)) and "timeout" not in streaming
+    assert all(set(each["retryPolicy"]["retryableStatusCodes"]) == passing for each in (unary, streaming))
 
 
 def test_links_lead_somewhere() -> None:

@@ -27,7 +27,7 @@ async fn lives(mut peer: Peer) -> Duration {
     began.elapsed()
 }
 
-async fn assert_polite_clients_are_served(server: &Server) {
+pub(crate) async fn assert_polite_clients_are_served(server: &Server) {
     let mut client = server.client().await;
     for _ in 0..20 {
         // A call that is begun in the moment that its connection is told to go is not answered; a client makes it again.

@@ -58,7 +58,7 @@ async fn every_limit_of_the_server_is_told_by_name() {
     for name in ["request.bytes", "commit.mutations", "annotations", "references.count", "rpc.calls", "rpc.call_ms"] {
         assert!(info.limits.get(name).is_some_and(|limit| *limit > 0), "{name}: {:?}", info.limits);
     }
-    assert_eq!(info.features, ["gzip", "health", "reflection", "zstd"]);
+    assert_eq!(info.features, ["grpc-web", "gzip", "health", "reflection", "zstd"]);
     assert!(info.server_time.is_some() && !info.store_id.is_empty() && info.record_counts.len() == 6);
     server.stop().await;
 }

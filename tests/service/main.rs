@@ -4,6 +4,7 @@
 mod support;
 
 mod abuse;
+mod abuse_http1;
 mod commands;
 mod errors;
 mod export;
@@ -12,7 +13,9 @@ mod health;
 mod in_process;
 mod ingest;
 mod limits;
+mod page;
 mod reflection;
 mod server;
 mod stop;
 mod watch;
+mod web;

@@ -1,0 +1,41 @@
+"""Makes mistakes, and tells from the error what to do.
+
+python errors.py [HOST:PORT]
+"""
+
+from __future__ import annotations
+
+import sys
+
+import grpc
+from annals.v1 import record_service_pb2 as rs
+from annals.v1 import records_pb2 as records
+from connect import Failure, connect
+
+
+def main(address: str) -> None:
+    """Runs the example."""
+    annals = connect(address)
+
+    # Mistakes in a request: each with the path of its field, and all of them at once.
+    nameless = rs.Mutation(create=records.Record(event=records.Event(name="events/No Name")))
+    try:
+        annals.Commit(rs.CommitRequest(request_id="example:python:mistake", mutations=[nameless]))
+    except grpc.RpcError as error:
+        failure = Failure.of(error)
+        print(f"{failure.code.name} {failure.reason}")
+        for path, what in failure.fields.items():
+            print(f"  {path}: {what}")
+
+    # A reason that a program decides by, with what it is about.
+    try:
+        annals.GetEvent(rs.GetRecordRequest(name="events/never-made"))
+    except grpc.RpcError as error:
+        failure = Failure.of(error)
+        if failure.reason != "RECORD_NOT_FOUND":
+            raise
+        print(f"{failure.code.name} {failure.reason}: there is no {failure.metadata['name']} yet")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:] or ["localhost:50051"])

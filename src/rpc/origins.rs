@@ -1,0 +1,190 @@
+//! Which web pages may call: the origins that whoever runs the server allows, and what a browser is told of it (CORS).
+//!
+//! Knows origins and the headers about them. Must not know calls, or what they are answered.
+
+use std::str::FromStr;
+
+use http::{HeaderMap, HeaderValue, Uri, header};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+
+/// How long a browser may remember the answer to its question. Browsers cut it to between ten minutes and a day.
+const PREFLIGHT_SECONDS: HeaderValue = HeaderValue::from_static("7200");
+
+/// What of an answer a page may read besides its body: the status where there is no body to hold it.
+const EXPOSED: HeaderValue = HeaderValue::from_static("grpc-status, grpc-message, grpc-status-details-bin, grpc-encoding");
+
+/// What an answer depends on, so that no cache gives one origin's to another.
+const VARY: HeaderValue = HeaderValue::from_static("origin, access-control-request-headers");
+
+const ANY: &str = "*";
+
+/// The origins whose pages may call. By default none.
+///
+/// Written as origins with commas or spaces between, or as a list of them; `*` alone is any.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Origins {
+    any: bool,
+    /// Each as a browser writes it in the header `Origin`.
+    listed: Vec<String>,
+}
+
+impl Origins {
+    /// Those that are written in `texts`. The error names every one that is none.
+    pub fn parse<'a>(texts: impl IntoIterator<Item = &'a str>) -> Result<Self, String> {
+        let (mut origins, mut wrong) = (Self::default(), Vec::new());
+        for text in texts.into_iter().flat_map(|text| text.split([',', ' '])).filter(|text| !text.is_empty()) {
+            match origin(text) {
+                _ if text == ANY => origins.any = true,
+                Ok(origin) => origins.listed.push(origin),
+                Err(why) => wrong.push(format!("\"{text}\" is no origin: {why}")),
+            }
+        }
+        if origins.any && !origins.listed.is_empty() {
+            wrong.push("\"*\" is every origin: write it alone".to_owned());
+        }
+        if wrong.is_empty() { Ok(origins) } else { Err(wrong.join("; ")) }
+    }
+
+    /// Whether pages of this origin may call.
+    pub(super) fn allow(&self, origin: &HeaderValue) -> bool {
+        self.any || self.listed.iter().any(|listed| listed.as_bytes() == origin.as_bytes())
+    }
+
+    /// Lets the page that called read the answer. Only after [`Self::allow`].
+    pub(super) fn show(&self, origin: &HeaderValue, answer: &mut HeaderMap) {
+        answer.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, self.told(origin));
+        answer.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
+        answer.insert(header::VARY, VARY);
+    }
+
+    /// Answers a browser that asks whether a page may call with these headers. Only after [`Self::allow`]. Every header may be
+    /// sent: those that we do not know are ignored, and none of them says who somebody is.
+    pub(super) fn permit(&self, origin: &HeaderValue, request: &HeaderMap, answer: &mut HeaderMap) {
+        self.show(origin, answer);
+        answer.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("POST"));
+        if let Some(asked) = request.get(header::ACCESS_CONTROL_REQUEST_HEADERS) {
+            answer.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, asked.clone());
+        }
+        answer.insert(header::ACCESS_CONTROL_MAX_AGE, PREFLIGHT_SECONDS);
+    }
+
+    fn told(&self, origin: &HeaderValue) -> HeaderValue {
+        if self.any { HeaderValue::from_static(ANY) } else { origin.clone() }
+    }
+
+    fn texts(&self) -> impl Iterator<Item = &str> {
+        self.any.then_some(ANY).into_iter().chain(self.listed.iter().map(String::as_str))
+    }
+}
+
+/// An origin as browsers write it: in lower case, without the port that its scheme implies.
+fn origin(text: &str) -> Result<String, &'static str> {
+    const FORM: &str = "write SCHEME://HOST or SCHEME://HOST:PORT, such as http://localhost:3000";
+    if text == "null" {
+        return Err("files and sandboxed pages of anybody call themselves null; serve yours from an address");
+    }
+    let (scheme, host) = text.split_once("://").ok_or(FORM)?;
+    let uri: Uri = text.parse().map_err(|_| FORM)?;
+    let authority = uri.authority().ok_or(FORM)?;
+    if authority.as_str() != host {
+        return Err("it ends with the host or its port, without a path");
+    }
+    if host.contains(['@', '*']) || authority.host().is_empty() {
+        return Err(FORM);
+    }
+    let implied = match scheme.to_ascii_lowercase().as_str() {
+        "http" => Some(80),
+        "https" => Some(443),
+        _ => None,
+    };
+    let host = match authority.port_u16() {
+        Some(port) if Some(port) == implied => authority.host(),
+        _ => host,
+    };
+    Ok(format!("{scheme}://{host}").to_ascii_lowercase())
+}
+
+impl FromStr for Origins {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::parse([text])
+    }
+}
+
+impl Serialize for Origins {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_seq(self.texts())
+    }
+}
+
+impl<'de> Deserialize<'de> for Origins {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Either {
+            One(String),
+            Many(Vec<String>),
+        }
+        match Either::deserialize(from)? {
+            Either::One(text) => Self::parse([text.as_str()]),
+            Either::Many(texts) => Self::parse(texts.iter().map(String::as_str)),
+        }
+        .map_err(D::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(listed: &str, sent: &str, allowed: bool) {
+        let origins: Origins = listed.parse().expect(listed);
+        assert_eq!(origins.allow(&HeaderValue::from_str(sent).expect("a header")), allowed, "{sent} where {listed} is allowed");
+    }
+
+    #[test]
+    fn a_page_may_call_if_its_whole_origin_is_listed() {
+        check("", "http://localhost:3000", false);
+        check("http://localhost:3000", "http://localhost:3000", true);
+        check("http://localhost:3000", "https://localhost:3000", false);
+        check("http://localhost:3000", "http://localhost:30001", false);
+        check("http://localhost:3000", "http://localhost", false);
+        check("https://a.example,https://b.example", "https://b.example", true);
+        check("https://a.example https://b.example", "https://a.example", true);
+        check("https://a.example", "https://a.example.evil.example", false);
+        check("https://a.example", "https://sub.a.example", false);
+        check("https://a.example", "null", false);
+        check("*", "https://anything.example", true);
+        check("*", "null", true);
+    }
+
+    #[test]
+    fn an_origin_is_compared_as_browsers_write_it() {
+        check("HTTPS://A.Example:443", "https://a.example", true);
+        check("http://a.example:80", "http://a.example", true);
+        check("http://a.example:443", "http://a.example:443", true);
+        check("http://[::1]:3000", "http://[::1]:3000", true);
+        check("chrome-extension://abcdef", "chrome-extension://abcdef", true);
+    }
+
+    #[test]
+    fn what_is_no_origin_is_refused_and_all_of_it_at_once() {
+        for wrong in ["localhost:3000", "http://", "http://a/", "http://a/b", "http://a?b", "http://u@a", "null", "http://*.a"]
+        {
+            assert!(wrong.parse::<Origins>().is_err_and(|error| error.contains(wrong)), "{wrong}");
+        }
+        let both = "http://a/b,null".parse::<Origins>().expect_err("neither");
+        assert!(both.contains("http://a/b") && both.contains("\"null\""), "{both}");
+        assert!("*,http://a".parse::<Origins>().is_err_and(|error| error.contains("alone")));
+    }
+
+    #[test]
+    fn origins_are_read_from_a_text_and_from_a_list_and_written_so_that_they_are_read_again() {
+        let origins: Origins = "http://a,http://b:1".parse().expect("two");
+        let written = serde_json::to_string(&origins).expect("a list");
+        assert_eq!(written, r#"["http://a","http://b:1"]"#);
+        assert_eq!(serde_json::from_str::<Origins>(&written).expect("a list"), origins);
+        assert_eq!(serde_json::from_str::<Origins>(r#""http://a http://b:1""#).expect("a text"), origins);
+    }
+}
