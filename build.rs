@@ -1,7 +1,8 @@
 //! Compiles `proto/annals/v1` with protox, so that nobody has to install protoc.
 //!
-//! Three things come out of one compilation: the messages (prost), the server's trait and the client (tonic, with feature
-//! `server`), and the descriptor set with comments and options that reflection, JSON and the filter's schema are read from.
+//! Out of one compilation come the messages (prost), the generated client (tonic, with feature `client` or `server`), the
+//! server's trait (with feature `server`), and the descriptor set with comments and options that reflection, JSON and the
+//! filter's schema are read from.
 
 use std::{error::Error, fs, path::PathBuf};
 
@@ -26,20 +27,22 @@ fn main() -> Result<(), Box<dyn Error>> {
     let encoded = compiler.encode_file_descriptor_set();
     fs::write(out.join("annals.v1.descriptors.bin"), &encoded)?;
     let files = protox::prost_reflect::prost_types::FileDescriptorSet::decode(encoded.as_slice())?;
-    let server = std::env::var_os("CARGO_FEATURE_SERVER").is_some();
+    let has = |feature: &str| std::env::var_os(format!("CARGO_FEATURE_{feature}")).is_some();
 
     let mut messages = prost_build::Config::new();
     // Ordered maps: a record has one encoding, which content hashes and byte comparisons rely on.
     messages.btree_map(["."]).bytes([".annals.v1.BackupResponse.chunk"]).enable_type_names();
-    if server {
+    if has("CLIENT") || has("SERVER") {
         tonic_prost_build::configure().build_server(false).compile_fds_with_config(files, messages)?;
+    } else {
+        messages.compile_fds(files)?;
+    }
+    if has("SERVER") {
         let pool = DescriptorPool::decode(encoded.as_slice())?;
         let services: Vec<_> = pool.services().filter(|s| s.package_name() == "annals.v1").map(|s| server_of(&s)).collect();
         let servers = out.join("servers");
         fs::create_dir_all(&servers)?;
         manual::Builder::new().build_client(false).out_dir(&servers).compile(&services);
-    } else {
-        messages.compile_fds(files)?;
     }
     Ok(())
 }

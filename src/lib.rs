@@ -1,7 +1,7 @@
 //! Annals: one shared record of reported events. Who said what, about which event, through whom, when, and with which numbers.
 //!
-//! The record is kept as a library ([`store::Store`], which a Rust program embeds), as a gRPC service (`rpc`, feature `server`)
-//! and as a command line (`cli`, feature `cli`).
+//! The record is kept as a library ([`store::Store`], which a Rust program embeds), as a gRPC service (`rpc`, feature `server`), which
+//! Rust programs call through a client (`client`, feature `client`), and as a command line (`cli`, feature `cli`).
 //!
 //! ```
 //! use annals::{
@@ -36,9 +36,11 @@ pub mod store;
 // Other formats.
 pub mod exchange;
 
-// The wire, the command line, and the options of both.
+// The wire from both its ends, the command line, and the options of server and command line.
 #[cfg(feature = "cli")]
 pub mod cli;
+#[cfg(feature = "client")]
+pub mod client;
 #[cfg(feature = "cli")]
 pub mod config;
 #[cfg(feature = "server")]
@@ -50,3 +52,8 @@ pub use open::{OpenOptions, verify};
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// docs/clients.md, whose examples in Rust are compiled.
+#[cfg(all(doctest, feature = "client"))]
+#[doc = include_str!("../docs/clients.md")]
+struct Clients;

@@ -23,7 +23,8 @@ const fn rule(module: &'static str, never: &'static [&'static str]) -> Rule {
 }
 
 const RULES: &[Rule] = &[
-    // The folders: main -> cli -> rpc -> store -> engine's trait; model below store, proto below model.
+    // The folders: main -> cli -> rpc -> store -> engine's trait; model below store, proto below model. The client stands beside
+    // rpc, and neither knows the other.
     rule("crate::proto", &["crate", "sled", "tokio", "hyper", "http"]),
     Rule {
         module: "crate::model",
@@ -64,6 +65,11 @@ const RULES: &[Rule] = &[
         module: "crate::rpc",
         never: &["crate", "sled", "std::fs", "rustix"],
         but: &["crate::rpc", "crate::store", "crate::model", "crate::proto"],
+    },
+    Rule {
+        module: "crate::client",
+        never: &["crate", "sled", "hyper", "hyper_util", "http", "std::fs", "rustix", "tokio::spawn", "tokio::task"],
+        but: &["crate::client", "crate::model", "crate::proto"],
     },
     Rule { module: "crate::config", never: &["crate", "tonic", "sled"], but: &["crate::config", "crate::rpc"] },
     rule("crate::open", &["crate::model", "crate::proto", "crate::rpc", "crate::cli", "tonic", "hyper", "http"]),
@@ -153,6 +159,9 @@ const RULES: &[Rule] = &[
     rule("crate::rpc::status", &["crate::rpc::records"]),
     rule("crate::rpc::web", &["crate::store", "crate::proto", "crate::rpc::services", "crate::rpc::connection"]),
     rule("crate::rpc::traffic", &["crate", "http", "hyper", "tonic"]),
+    rule("crate::client::error", &["crate::model", "tokio"]),
+    rule("crate::client::messages", &["crate::proto", "crate::model", "tonic"]),
+    rule("crate::client::options", &["crate::proto", "crate::model", "tonic", "tokio"]),
     rule("crate::cli::time", &["crate"]),
     rule("crate::cli::table", &["crate::store", "crate::rpc", "tonic"]),
     rule("crate::cli::output", &["crate::proto", "crate::store", "tonic"]),

@@ -1,0 +1,289 @@
+//! What went wrong, as a program can act on it: decoded from the rich details of a gRPC status.
+//!
+//! Knows gRPC's error details and the contract's reasons. Must not know which call failed.
+
+use std::{collections::BTreeMap, error::Error as StdError, fmt, time::Duration};
+
+use prost::Message;
+use tonic::{Code, Status};
+use tonic_types::StatusExt;
+
+use crate::proto::{self, ErrorReason};
+
+/// The `ErrorInfo.domain` of the service's own errors. Details of another domain are a proxy's.
+const DOMAIN: &str = "annals";
+
+/// What a client's call ends with.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a call failed: what the server answered, or why it could not.
+///
+/// ```
+/// # #[cfg(feature = "server")] {
+/// use annals::{client::Client, proto::{CommitRequest, ErrorReason, Event, Mutation}, rpc, store::Store};
+///
+/// # tokio::runtime::Runtime::new()?.block_on(async {
+/// let client = Client::over(rpc::in_process(Store::in_memory()?).await?);
+/// let untitled = Event { name: "events/e".into(), ..Default::default() };
+/// let error = client.commit(CommitRequest::of("r", [Mutation::create(untitled)])).await.unwrap_err();
+/// assert_eq!(error.reason(), Some(ErrorReason::FieldInvalid));
+/// assert_eq!(error.fields()[0].field, "mutations[0].create.event.title");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Error(Box<Parts>);
+
+#[derive(Clone, Debug)]
+struct Parts {
+    status: Status,
+    /// Empty where the error is not the service's own.
+    reason: String,
+    metadata: BTreeMap<String, String>,
+    fields: Vec<FieldViolation>,
+    preconditions: Vec<PreconditionViolation>,
+    retry_delay: Option<Duration>,
+}
+
+/// A field of the request that breaks a rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldViolation {
+    /// Its path in the request: `mutations[3].create.claim.statement`. Empty for the request itself.
+    pub field: String,
+    /// What is wrong.
+    pub description: String,
+}
+
+/// A record whose state stands against a commit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PreconditionViolation {
+    /// The reason, without its enum's prefix: `REVISION_MISMATCH`.
+    pub reason: String,
+    /// The record's name.
+    pub subject: String,
+    /// What is wrong.
+    pub description: String,
+}
+
+impl Error {
+    /// The gRPC code.
+    pub fn code(&self) -> Code {
+        self.0.status.code()
+    }
+
+    /// The reason. None where the service did not answer, as when a connection is lost, and where it is of a newer contract than this
+    /// client: [`Self::reason_name`] has that one.
+    pub fn reason(&self) -> Option<ErrorReason> {
+        ErrorReason::from_str_name(&format!("ERROR_REASON_{}", self.0.reason))
+    }
+
+    /// The reason as the service sent it: `FIELD_INVALID`. Empty where the service did not answer.
+    pub fn reason_name(&self) -> &str {
+        &self.0.reason
+    }
+
+    /// The sentence that says what is wrong and what to do. For people: it may change.
+    pub fn message(&self) -> &str {
+        self.0.status.message()
+    }
+
+    /// The variables of the message by key, which `errors.proto` lists for each reason.
+    pub fn metadata(&self) -> &BTreeMap<String, String> {
+        &self.0.metadata
+    }
+
+    /// Every field that breaks a rule.
+    pub fn fields(&self) -> &[FieldViolation] {
+        &self.0.fields
+    }
+
+    /// Every record whose state stands against the commit.
+    pub fn preconditions(&self) -> &[PreconditionViolation] {
+        &self.0.preconditions
+    }
+
+    /// How long to wait before sending the same again, where the server says so.
+    pub fn retry_delay(&self) -> Option<Duration> {
+        self.0.retry_delay
+    }
+
+    /// The status as it came.
+    pub fn status(&self) -> &Status {
+        &self.0.status
+    }
+
+    /// Whether the same request, sent again later, may be answered. The client has sent it again already for as long as its options
+    /// say.
+    ///
+    /// The service's own errors pass where it names a delay, or where only time ran out. `STORE_POISONED` names none: it lasts until
+    /// the store is opened again. Everything else that passes is the way to the server.
+    pub fn is_transient(&self) -> bool {
+        if !self.0.reason.is_empty() {
+            let asks_again = matches!(self.reason(), Some(ErrorReason::Deadline | ErrorReason::WatchStalled));
+            return asks_again || self.0.retry_delay.is_some();
+        }
+        match self.code() {
+            Code::Unavailable | Code::Unknown | Code::Cancelled | Code::DeadlineExceeded | Code::ResourceExhausted => true,
+            // A transport error has a source. What has none was sent by a server, or is an answer that cannot be read.
+            _ => self.0.status.source().is_some(),
+        }
+    }
+
+    /// No server took the connection.
+    pub(super) fn unreachable(error: tonic::transport::Error) -> Self {
+        Status::from_error(Box::new(error)).into()
+    }
+
+    /// A text is no address.
+    pub(super) fn address(url: &str, error: &dyn fmt::Display) -> Self {
+        Status::invalid_argument(format!("\"{url}\" is not an address ({error}): write http://HOST:PORT")).into()
+    }
+
+    /// A text cannot stand in a header.
+    pub(super) fn user_agent(text: &str, error: &dyn fmt::Display) -> Self {
+        Status::invalid_argument(format!("\"{text}\" cannot be a user agent ({error}): use printable ASCII")).into()
+    }
+
+    /// Nothing came back in time.
+    pub(super) fn no_answer(limit: Duration) -> Self {
+        Status::deadline_exceeded(format!("no answer within {} ms", limit.as_millis())).into()
+    }
+
+    /// A stream ended before its time, without an error.
+    pub(super) fn cut() -> Self {
+        Status::unavailable("the stream ended before its time").into()
+    }
+
+    /// A watch came back to another store, whose revisions mean other commits.
+    pub(super) fn other_store(expected: &str, found: &str) -> Self {
+        let text = format!("the server holds store {found} now, not {expected}: its revisions mean other commits, begin anew");
+        Status::failed_precondition(text).into()
+    }
+
+    /// An answer that the contract does not allow.
+    pub(super) fn contract(what: impl fmt::Display) -> Self {
+        Status::internal(format!("the server broke the contract: {what}")).into()
+    }
+}
+
+impl From<Status> for Error {
+    fn from(status: Status) -> Self {
+        let details = status.get_error_details();
+        let info = details.error_info().filter(|info| info.domain == DOMAIN).cloned();
+        let (reason, metadata) = info.map(|info| (info.reason, info.metadata)).unwrap_or_default();
+        let fields = details.bad_request().map(|bad| bad.field_violations.as_slice()).unwrap_or_default();
+        let records = details.precondition_failure().map(|failure| failure.violations.as_slice()).unwrap_or_default();
+        Self(Box::new(Parts {
+            reason,
+            metadata: metadata.into_iter().collect(),
+            fields: fields
+                .iter()
+                .map(|violation| FieldViolation { field: violation.field.clone(), description: violation.description.clone() })
+                .collect(),
+            preconditions: records
+                .iter()
+                .map(|violation| PreconditionViolation {
+                    reason: violation.r#type.clone(),
+                    subject: violation.subject.clone(),
+                    description: violation.description.clone(),
+                })
+                .collect(),
+            retry_delay: details.retry_info().and_then(|info| info.retry_delay),
+            status,
+        }))
+    }
+}
+
+/// The error of one commit of a stream of commits.
+impl From<proto::google::rpc::Status> for Error {
+    fn from(status: proto::google::rpc::Status) -> Self {
+        // A gRPC status carries its details in this very encoding.
+        let details = status.encode_to_vec();
+        Status::with_details(Code::from_i32(status.code), status.message, details.into()).into()
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.reason_name() {
+            "" => write!(to, "{} ({:?})", self.message(), self.code()),
+            reason => write!(to, "{} ({reason})", self.message()),
+        }
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.status.source()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use tonic_types::ErrorDetails;
+
+    use super::*;
+
+    fn ours(code: Code, reason: &str, retry: Option<Duration>) -> Error {
+        let mut details = ErrorDetails::with_error_info(reason, DOMAIN, HashMap::from([("name".into(), "events/e".into())]));
+        if let Some(delay) = retry {
+            details.set_retry_info(Some(delay));
+        }
+        Status::with_error_details(code, "a sentence", details).into()
+    }
+
+    #[test]
+    fn a_status_is_taken_apart_and_one_of_a_newer_contract_keeps_its_name() {
+        let error = ours(Code::NotFound, "RECORD_NOT_FOUND", None);
+        assert_eq!((error.code(), error.reason()), (Code::NotFound, Some(ErrorReason::RecordNotFound)));
+        assert_eq!(error.metadata().get("name").map(String::as_str), Some("events/e"));
+        assert_eq!(error.to_string(), "a sentence (RECORD_NOT_FOUND)");
+        let newer = ours(Code::NotFound, "RECORD_HIDDEN", None);
+        assert_eq!((newer.reason(), newer.reason_name()), (None, "RECORD_HIDDEN"));
+    }
+
+    #[test]
+    fn details_of_another_domain_are_not_ours() {
+        let details = ErrorDetails::with_error_info("FIELD_INVALID", "a.proxy", HashMap::new());
+        let error = Error::from(Status::with_error_details(Code::Unavailable, "x", details));
+        assert_eq!((error.reason(), error.is_transient()), (None, true));
+    }
+
+    #[test]
+    fn what_passes_is_what_names_a_delay_and_what_the_way_to_the_server_lost() {
+        let second = Some(Duration::from_secs(1));
+        for (error, passes) in [
+            (ours(Code::Unavailable, "SHUTTING_DOWN", second), true),
+            (ours(Code::Unavailable, "STORAGE_FULL", second), true),
+            (ours(Code::Unavailable, "STORE_POISONED", None), false),
+            (ours(Code::DeadlineExceeded, "DEADLINE", None), true),
+            (ours(Code::Aborted, "WATCH_STALLED", None), true),
+            (ours(Code::Aborted, "REVISION_MISMATCH", None), false),
+            (ours(Code::Internal, "INTERNAL", None), false),
+            (Status::unavailable("x").into(), true),
+            (Status::unknown("no trailers").into(), true),
+            (Status::unimplemented("x").into(), false),
+            (Status::internal("cannot be decoded").into(), false),
+            (Status::from_error(Box::new(std::io::Error::other("cut"))).into(), true),
+            (Error::contract("x"), false),
+            (Error::other_store("a", "b"), false),
+        ] {
+            assert_eq!(error.is_transient(), passes, "{error}");
+        }
+    }
+
+    #[test]
+    fn the_error_of_an_ingested_commit_has_the_details_of_a_status() {
+        let status = ours(Code::NotFound, "RECORD_NOT_FOUND", None).status().clone();
+        let sent = proto::google::rpc::Status::decode(status.details()).expect("the encoding of details");
+        let error = Error::from(sent);
+        assert_eq!(
+            (error.code(), error.reason(), error.message()),
+            (Code::NotFound, Some(ErrorReason::RecordNotFound), "a sentence")
+        );
+    }
+}

@@ -1,0 +1,118 @@
+//! The client: every call of `RecordService` in Rust types, repeated where that is safe and resumed where it was cut.
+//!
+//! - Reads and commits are sent again, with growing delays, when the connection is lost or the server says that the fault passes. A
+//!   commit always has a request id, so that sending it again never writes it twice.
+//! - [`Client::watch`], [`Client::export`] and [`Client::ingest`] are streams that go on where they were when a connection is lost:
+//!   nothing is missed and nothing comes twice.
+//! - An [`Error`] is one that will not pass, or did not in time. It has the reason, and every violation with its field.
+//!
+//! The same type serves over the network ([`Client::connect`]) and in one process ([`Client::over`] the channel that
+//! `rpc::in_process` makes).
+//!
+//! ```
+//! # #[cfg(feature = "server")] {
+//! use annals::{
+//!     client::Client,
+//!     proto::{Actor, CommitRequest, ListRecordsRequest, Mutation},
+//!     rpc,
+//!     store::Store,
+//! };
+//!
+//! # tokio::runtime::Runtime::new()?.block_on(async {
+//! // Client::connect("http://127.0.0.1:50051").await? is one over the network.
+//! let client = Client::over(rpc::in_process(Store::in_memory()?).await?);
+//!
+//! let nis = Actor { name: "actors/nis".into(), display_name: "NIS".into(), ..Default::default() };
+//! let answer = client.commit(CommitRequest::of("first", [Mutation::create(nis)])).await?;
+//! assert_eq!(answer.revision, 1);
+//! assert_eq!(client.get::<Actor>("actors/nis").await?.display_name, "NIS");
+//!
+//! let mut actors = client.list::<Actor>(ListRecordsRequest { filter: "display_name = \"N*\"".into(), ..Default::default() });
+//! while let Some(actor) = actors.message().await? {
+//!     assert_eq!(actor.name, "actors/nis");
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # })?;
+//! # }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Knows the contract and tonic's channel. Must not know the server, the store, or what a record means.
+
+mod error;
+mod options;
+mod retry;
+
+mod messages;
+
+mod commit;
+mod read;
+
+mod export;
+mod ingest;
+mod watch;
+
+use std::{sync::Arc, time::Duration};
+
+use tonic::transport::{Channel, Endpoint};
+
+use crate::proto::record_service_client::RecordServiceClient;
+
+pub use error::{Error, FieldViolation, PreconditionViolation, Result};
+pub use ingest::{IngestOptions, Ingested};
+pub use messages::Messages;
+pub use options::{ClientOptions, RetryHook};
+pub use read::Page;
+
+/// A client of one record. Cheap to clone; clones share their connection, which is made again when it is lost.
+#[derive(Clone, Debug)]
+pub struct Client {
+    grpc: RecordServiceClient<Channel>,
+    options: Arc<ClientOptions>,
+}
+
+impl Client {
+    /// Connects to a server, such as `http://127.0.0.1:50051`. Fails at once where none answers: [`ClientOptions::connect_lazy`]
+    /// does not ask.
+    pub async fn connect(url: &str) -> Result<Self> {
+        ClientOptions::default().connect(url).await
+    }
+
+    /// A client over a channel of the caller's: that of `rpc::in_process`, or one with TLS. Set HTTP/2 keep-alive on a channel over
+    /// a network, or a peer that vanishes is noticed late.
+    pub fn over(channel: Channel) -> Self {
+        ClientOptions::default().over(channel)
+    }
+}
+
+impl ClientOptions {
+    /// Connects to a server with these options.
+    pub async fn connect(self, url: &str) -> Result<Client> {
+        let channel = self.endpoint(url)?.connect().await.map_err(Error::unreachable)?;
+        Ok(self.over(channel))
+    }
+
+    /// As [`Self::connect`], when the first call is made: no server need be there yet. Called within a tokio runtime.
+    pub fn connect_lazy(self, url: &str) -> Result<Client> {
+        let channel = self.endpoint(url)?.connect_lazy();
+        Ok(self.over(channel))
+    }
+
+    /// A client over a channel of the caller's, with these options save those of the connection.
+    pub fn over(self, channel: Channel) -> Client {
+        let grpc = RecordServiceClient::new(channel).max_decoding_message_size(self.answer_bytes_max);
+        Client { grpc, options: Arc::new(self) }
+    }
+
+    fn endpoint(&self, url: &str) -> Result<Endpoint> {
+        let agent = concat!("annals/", env!("CARGO_PKG_VERSION"));
+        let agent = if self.user_agent.is_empty() { agent.to_owned() } else { format!("{} {agent}", self.user_agent) };
+        let endpoint = Endpoint::from_shared(url.to_owned()).map_err(|error| Error::address(url, &error))?;
+        let endpoint = endpoint.user_agent(agent).map_err(|error| Error::user_agent(&self.user_agent, &error))?;
+        Ok(endpoint
+            .connect_timeout(self.connect_time_max)
+            .http2_keep_alive_interval(self.keepalive_interval)
+            .keep_alive_timeout(self.keepalive_timeout)
+            .tcp_keepalive(Some(self.keepalive_interval.max(Duration::from_secs(1)))))
+    }
+}

@@ -1,0 +1,173 @@
+//! Reading: one record, many, lists page by page, history, and what the server says of itself.
+//!
+//! Knows the requests and the six types. Must not know how a call is repeated.
+
+use super::{Client, Error, Messages, Result};
+use crate::{
+    model::{Kind, TypedRecord},
+    proto::{
+        self, BatchGetRecordsRequest, BatchGetRecordsResponse, GetCommitRequest, GetRecordRequest, GetServerInfoRequest,
+        GetServerInfoResponse, ListRecordsRequest, ListRevisionsRequest, record::Record,
+    },
+};
+
+/// Revisions of a page of history.
+const HISTORY_PAGE_SIZE: i32 = 100;
+
+/// One page of a list.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Page<T> {
+    /// The records.
+    pub records: Vec<T>,
+    /// Where the next page begins; empty on the last.
+    pub next_page_token: String,
+    /// The revision that all pages are read at.
+    pub revision: i64,
+}
+
+impl Client {
+    /// One record by name, as it is now. With the type of another collection than the name's: `FIELD_INVALID`.
+    pub async fn get<T: TypedRecord>(&self, name: &str) -> Result<T> {
+        self.get_with(&GetRecordRequest { name: name.to_owned(), ..Default::default() }).await
+    }
+
+    /// One record as it was at a revision.
+    pub async fn get_at<T: TypedRecord>(&self, name: &str, revision: i64) -> Result<T> {
+        self.get_with(&GetRecordRequest { name: name.to_owned(), as_of_revision: revision, ..Default::default() }).await
+    }
+
+    /// As [`Self::get`], with all that a request can say: as of when, deleted ones, redirects.
+    pub async fn get_with<T: TypedRecord>(&self, request: &GetRecordRequest) -> Result<T> {
+        typed(self.get_record(T::KIND, request).await?)
+    }
+
+    /// As [`Self::get_with`], of a kind that is known only when the program runs.
+    pub async fn get_record(&self, kind: Kind, request: &GetRecordRequest) -> Result<Record> {
+        /// The six methods differ in their names and answers only.
+        macro_rules! get {
+            ($method:ident, $variant:path) => {
+                self.call(request, |mut grpc, request| async move { grpc.$method(request).await }).await.map($variant)
+            };
+        }
+        match kind {
+            Kind::Source => get!(get_source, Record::Source),
+            Kind::Actor => get!(get_actor, Record::Actor),
+            Kind::Event => get!(get_event, Record::Event),
+            Kind::Claim => get!(get_claim, Record::Claim),
+            Kind::Estimate => get!(get_estimate, Record::Estimate),
+            Kind::Relation => get!(get_relation, Record::Relation),
+        }
+    }
+
+    /// Every record that matches a filter, page after page, all from one revision. With a `page_token` it begins there.
+    ///
+    /// ```
+    /// # #[cfg(feature = "server")] {
+    /// use annals::{client::Client, proto::{Actor, CommitRequest, ListRecordsRequest, Mutation}, rpc, store::Store};
+    ///
+    /// # tokio::runtime::Runtime::new()?.block_on(async {
+    /// let client = Client::over(rpc::in_process(Store::in_memory()?).await?);
+    /// let actors = ["a", "b", "c"].map(|name| Mutation::create(Actor { display_name: name.into(), ..Default::default() }));
+    /// client.commit(CommitRequest::of("three", actors)).await?;
+    ///
+    /// let request = ListRecordsRequest { order_by: "display_name desc".into(), page_size: 2, ..Default::default() };
+    /// let mut list = client.list::<Actor>(request);
+    /// let mut names = Vec::new();
+    /// while let Some(actor) = list.message().await? {
+    ///     names.push(actor.display_name);
+    /// }
+    /// assert_eq!(names, ["c", "b", "a"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn list<T: TypedRecord + 'static>(&self, request: ListRecordsRequest) -> Messages<T> {
+        let client = self.clone();
+        Messages::paged(request.page_token.clone(), move |page_token| {
+            let (client, request) = (client.clone(), ListRecordsRequest { page_token, ..request.clone() });
+            async move {
+                let page = client.list_page(&request).await?;
+                Ok((page.records, page.next_page_token))
+            }
+        })
+    }
+
+    /// One page of the records that match a filter.
+    pub async fn list_page<T: TypedRecord>(&self, request: &ListRecordsRequest) -> Result<Page<T>> {
+        let page = self.list_records(T::KIND, request).await?;
+        let records = page.records.into_iter().map(typed).collect::<Result<_>>()?;
+        Ok(Page { records, next_page_token: page.next_page_token, revision: page.revision })
+    }
+
+    /// As [`Self::list_page`], of a kind that is known only when the program runs.
+    pub async fn list_records(&self, kind: Kind, request: &ListRecordsRequest) -> Result<Page<Record>> {
+        /// The six responses differ in the name of their first field only.
+        macro_rules! list {
+            ($method:ident, $field:ident, $variant:path) => {
+                self.call(request, |mut grpc, request| async move { grpc.$method(request).await }).await.map(|response| Page {
+                    records: response.$field.into_iter().map($variant).collect(),
+                    next_page_token: response.next_page_token,
+                    revision: response.revision,
+                })
+            };
+        }
+        match kind {
+            Kind::Source => list!(list_sources, sources, Record::Source),
+            Kind::Actor => list!(list_actors, actors, Record::Actor),
+            Kind::Event => list!(list_events, events, Record::Event),
+            Kind::Claim => list!(list_claims, claims, Record::Claim),
+            Kind::Estimate => list!(list_estimates, estimates, Record::Estimate),
+            Kind::Relation => list!(list_relations, relations, Record::Relation),
+        }
+    }
+
+    /// Many records of any types by name, in the order asked, from one revision. What does not fit into one answer is asked for
+    /// again, so `not_returned` is empty.
+    pub async fn batch_get(&self, request: BatchGetRecordsRequest) -> Result<BatchGetRecordsResponse> {
+        let mut request = request;
+        let mut all = BatchGetRecordsResponse::default();
+        loop {
+            let part = self.call(&request, |mut grpc, request| async move { grpc.batch_get_records(request).await }).await?;
+            all.records.extend(part.records);
+            all.missing.extend(part.missing);
+            all.revision = part.revision;
+            if part.not_returned.is_empty() {
+                return Ok(all);
+            }
+            if part.not_returned.len() >= request.names.len() {
+                return Err(Error::contract("a batch came without any of its records"));
+            }
+            request.names = part.not_returned;
+            (request.as_of_revision, request.as_of_time) = (part.revision, None);
+        }
+    }
+
+    /// Every revision of one record, newest first. Merges are not followed: a redirect has a history of its own.
+    pub fn history(&self, name: &str) -> Messages<proto::Change> {
+        let (client, name) = (self.clone(), name.to_owned());
+        Messages::paged(String::new(), move |page_token| {
+            let request = ListRevisionsRequest { name: name.clone(), page_size: HISTORY_PAGE_SIZE, page_token };
+            let client = client.clone();
+            async move {
+                let page = client.call(&request, |mut grpc, request| async move { grpc.list_revisions(request).await }).await?;
+                Ok((page.changes, page.next_page_token))
+            }
+        })
+    }
+
+    /// One commit whole: who made it, when, and every change in it.
+    pub async fn get_commit(&self, revision: i64) -> Result<proto::Commit> {
+        let request = GetCommitRequest { revision };
+        self.call(&request, |mut grpc, request| async move { grpc.get_commit(request).await }).await
+    }
+
+    /// What the server is: version, limits, head revision, counts.
+    pub async fn info(&self) -> Result<GetServerInfoResponse> {
+        self.call(&GetServerInfoRequest {}, |mut grpc, request| async move { grpc.get_server_info(request).await }).await
+    }
+}
+
+fn typed<T: TypedRecord>(record: Record) -> Result<T> {
+    T::from_record(record).ok_or_else(|| Error::contract(format!("an answer holds no {}", T::KIND.singular())))
+}

@@ -1,0 +1,196 @@
+//! Sending again: the one place that decides whether, when and for how long.
+//!
+//! Knows errors and time. Must not know what a call asks for.
+
+use std::{sync::Arc, time::Duration};
+
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+use tokio::time::{Instant, sleep, timeout};
+use tonic::{Code, Request, Response, Status, transport::Channel};
+
+use super::{Client, ClientOptions, Error, Result};
+use crate::proto::record_service_client::RecordServiceClient;
+
+/// The longest time that is told to a server: gRPC's header has eight digits.
+const TOLD_TIME_MAX: Duration = Duration::from_hours(1);
+
+/// The repetitions of one call or stream.
+#[derive(Debug)]
+pub(super) struct Retries {
+    options: Arc<ClientOptions>,
+    delays: ExponentialBackoff,
+    /// When it is given up; for ever where there is none.
+    until: Option<Instant>,
+    /// The time that a stream without progress has, counted from its first error.
+    outage_time_max: Option<Duration>,
+}
+
+impl Retries {
+    /// For a call that must be done within a time from now.
+    fn of_call(options: &Arc<ClientOptions>) -> Self {
+        let until = Instant::now().checked_add(options.call_time_max);
+        Self { options: Arc::clone(options), delays: delays(options), until, outage_time_max: None }
+    }
+
+    /// For a stream that may go on for ever.
+    pub(super) fn of_stream(options: &Arc<ClientOptions>) -> Self {
+        let outage_time_max = options.outage_time_max;
+        Self { options: Arc::clone(options), delays: delays(options), until: None, outage_time_max }
+    }
+
+    /// The server was reached: the outage is over.
+    pub(super) fn reached(&mut self) {
+        if self.outage_time_max.is_some() {
+            self.until = None;
+        }
+    }
+
+    /// The stream came further: the outage is over, and the next one begins with short waits.
+    pub(super) fn progressed(&mut self) {
+        self.reached();
+        self.delays = delays(&self.options);
+    }
+
+    /// Waits until it is worth trying again. Gives the error back where it is not, or not in the time there is.
+    pub(super) async fn wait(&mut self, error: Error) -> Result<()> {
+        if !error.is_transient() {
+            return Err(error);
+        }
+        let now = Instant::now();
+        if self.until.is_none() {
+            self.until = self.outage_time_max.and_then(|limit| now.checked_add(limit));
+        }
+        // The random part of ours spreads those who were told the same.
+        let delay = self.delays.next().unwrap_or_default() + error.retry_delay().unwrap_or_default();
+        if self.until.is_some_and(|until| now.checked_add(delay).is_none_or(|then| then >= until)) {
+            return Err(error);
+        }
+        tracing::debug!(%error, ?delay, "trying again");
+        if let Some(hook) = &self.options.on_retry {
+            hook.tell(&error, delay);
+        }
+        sleep(delay).await;
+        Ok(())
+    }
+
+    /// The time that one try has.
+    fn try_time_max(&self) -> Duration {
+        let left = self.until.map_or(Duration::MAX, |until| until.saturating_duration_since(Instant::now()));
+        self.options.try_time_max.min(left)
+    }
+}
+
+fn delays(options: &ClientOptions) -> ExponentialBackoff {
+    ExponentialBuilder::new()
+        .with_min_delay(options.retry_delay_min)
+        .with_max_delay(options.retry_delay_max)
+        .with_jitter()
+        .without_max_times()
+        .build()
+}
+
+impl Client {
+    /// Makes a unary call until it is answered, fails for good, or its time is up.
+    pub(super) async fn call<Q, A, F>(
+        &self,
+        request: &Q,
+        send: impl Fn(RecordServiceClient<Channel>, Request<Q>) -> F + Send,
+    ) -> Result<A>
+    where
+        Q: Clone + Sync,
+        F: Future<Output = Result<Response<A>, Status>> + Send,
+    {
+        let mut retries = Retries::of_call(&self.options);
+        loop {
+            let limit = retries.try_time_max();
+            let mut message = Request::new(request.clone());
+            message.set_timeout(limit.min(TOLD_TIME_MAX));
+            let began = Instant::now();
+            let error = match timeout(limit, send(self.grpc.clone(), message)).await {
+                Ok(Ok(answer)) => return Ok(answer.into_inner()),
+                // tonic ends a call by the same clock, and says CANCELLED then.
+                Ok(Err(status)) if status.code() != Code::Cancelled || began.elapsed() < limit => status.into(),
+                _ => Error::no_answer(limit),
+            };
+            retries.wait(error).await?;
+        }
+    }
+
+    /// Opens a stream, once.
+    pub(super) async fn open<A>(&self, call: impl Future<Output = Result<Response<A>, Status>> + Send) -> Result<A> {
+        let limit = self.options.try_time_max;
+        match timeout(limit, call).await {
+            Ok(Ok(answer)) => Ok(answer.into_inner()),
+            Ok(Err(status)) => Err(status.into()),
+            Err(_) => Err(Error::no_answer(limit)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tonic_types::{ErrorDetails, StatusExt};
+
+    use super::*;
+
+    fn options() -> Arc<ClientOptions> {
+        Arc::new(ClientOptions {
+            call_time_max: Duration::from_secs(20),
+            outage_time_max: Some(Duration::from_secs(20)),
+            ..ClientOptions::default()
+        })
+    }
+
+    /// How long it was tried, and how often.
+    async fn tries(mut retries: Retries, error: &Error) -> (Duration, usize) {
+        let began = Instant::now();
+        let mut count = 0;
+        while retries.wait(error.clone()).await.is_ok() {
+            count += 1;
+        }
+        (began.elapsed(), count)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn waits_grow_to_their_limit_and_end_before_the_time_is_up() {
+        let lost = Error::from(Status::unavailable("lost"));
+        for retries in [Retries::of_call(&options()), Retries::of_stream(&options())] {
+            let (took, count) = tries(retries, &lost).await;
+            // Waits of 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5 s, each once to twice as long.
+            assert!(took <= Duration::from_secs(20) && took >= Duration::from_secs(10), "{took:?}");
+            assert!((5..=9).contains(&count), "{count}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_does_not_pass_is_given_back_at_once() {
+        let refused = Error::from(Status::invalid_argument("no"));
+        assert_eq!(tries(Retries::of_stream(&options()), &refused).await, (Duration::ZERO, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_that_came_further_has_all_its_patience_again() {
+        let lost = Error::from(Status::unavailable("lost"));
+        let mut retries = Retries::of_stream(&options());
+        for _ in 0..1000 {
+            retries.wait(lost.clone()).await.expect("worth it");
+            retries.progressed();
+        }
+        let began = Instant::now();
+        retries.wait(lost.clone()).await.expect("worth it");
+        assert!(began.elapsed() <= Duration::from_millis(201), "{:?}", began.elapsed());
+        assert!(tries(retries, &lost).await.1 > 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_servers_delay_is_waited_for_and_one_beyond_the_time_is_not() {
+        let told = |seconds| {
+            let details = ErrorDetails::with_retry_info(Some(Duration::from_secs(seconds)));
+            Error::from(Status::with_error_details(Code::Unavailable, "full", details))
+        };
+        let began = Instant::now();
+        Retries::of_call(&options()).wait(told(10)).await.expect("worth it");
+        assert!(began.elapsed() >= Duration::from_secs(10));
+        assert!(Retries::of_call(&options()).wait(told(30)).await.is_err());
+    }
+}

@@ -1,0 +1,17 @@
+//! The client against a real server, through a proxy that cuts, swallows and redirects.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+#[allow(dead_code)]
+#[path = "../service/server.rs"]
+mod server;
+
+mod proxy;
+
+mod errors;
+mod export;
+mod ingest;
+mod restart;
+mod unary;
+mod watch;
