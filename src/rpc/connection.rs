@@ -79,7 +79,7 @@ where
     let mut idle = Idle { calls: 0, since: born };
     let mut look_at = born + options.first_request_time_max;
     let end = loop {
-        tokio::select! {
+        let why = tokio::select! {
             result = connection.as_mut() => break match result {
                 Ok(()) => "closed",
                 Err(error) => {
@@ -87,31 +87,32 @@ where
                     "failed"
                 }
             },
-            () = stop.cancelled(), if !matches!(going, Some((Going::Shutdown, _))) => {
-                // The server's own drain bounds what follows.
-                going = Some((Going::Shutdown, Instant::now()));
-                connection.as_mut().graceful_shutdown();
-            }
-            () = sleep_until(born + options.connection_age_max), if going.is_none() => {
-                going = Some((Going::Age, Instant::now()));
-                connection.as_mut().graceful_shutdown();
-            }
+            () = stop.cancelled(), if !matches!(going, Some((Going::Shutdown, _))) => Going::Shutdown,
+            () = sleep_until(born + options.connection_age_max), if going.is_none() => Going::Age,
             () = sleep_until(look_at), if going.is_none() => {
                 if traffic.calls() == 0 {
                     break "closed: it sent no request";
                 }
-                if let Some(later) = idle.look(traffic, options.connection_idle_time_max) {
-                    look_at = later;
-                } else {
-                    going = Some((Going::Idle, Instant::now()));
-                    connection.as_mut().graceful_shutdown();
+                match idle.look(traffic, options.connection_idle_time_max) {
+                    Some(later) => {
+                        look_at = later;
+                        continue;
+                    }
+                    None => Going::Idle,
                 }
             }
             () = grace_over(going, options.connection_grace) => break "closed: it did not go in time",
-            _ = rounds.tick() => if traffic.next_round() {
-                break "closed: an answer was not taken";
-            },
-        }
+            _ = rounds.tick() => {
+                if traffic.next_round() {
+                    break "closed: an answer was not taken";
+                }
+                continue;
+            }
+        };
+        going = Some((why, Instant::now()));
+        connection.as_mut().graceful_shutdown();
+        // What never ends by itself would be cut in the end.
+        traffic.go();
     };
     tracing::debug!(peer = traffic.peer(), calls = traffic.calls(), ?going, "connection {end}");
 }
@@ -119,6 +120,7 @@ where
 async fn grace_over(going: Option<(Going, Instant)>, grace: Duration) {
     match going {
         Some((Going::Age | Going::Idle, since)) => sleep_until(since + grace).await,
+        // Of a shutdown the server's own drain is the bound.
         Some((Going::Shutdown, _)) | None => pending().await,
     }
 }

@@ -5,6 +5,7 @@
 use std::{sync::Arc, time::Duration};
 
 use prost::Message;
+use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
 use super::{
@@ -24,8 +25,13 @@ const STALLED_AFTER: Duration = Duration::from_mins(10);
 /// Number of `ExportResponse.records`.
 const RECORDS: u32 = 1;
 
-/// Sends what is left of an export.
-pub(super) async fn run(mut export: Export, pools: Arc<Pools>, outlet: Outlet<Encoded>) -> Result<(), Status> {
+/// Sends what is left of an export, unless its connection is told to go: each message has the token to go on with.
+pub(super) async fn run(
+    mut export: Export,
+    pools: Arc<Pools>,
+    going: CancellationToken,
+    outlet: Outlet<Encoded>,
+) -> Result<(), Status> {
     loop {
         let (rest, piece) = pools
             .reads
@@ -40,6 +46,9 @@ pub(super) async fn run(mut export: Export, pools: Arc<Pools>, outlet: Outlet<En
             Ok(()) => {}
             Err(Unsent::Gone) => return Ok(()),
             Err(Unsent::Stalled) => return Err(status::answer_not_taken(STALLED_AFTER)),
+        }
+        if going.is_cancelled() {
+            return Err(status::connection_ends());
         }
     }
 }

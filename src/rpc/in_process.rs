@@ -52,7 +52,7 @@ pub async fn in_process(store: Store) -> Result<Channel, ServeError> {
     let health = Health::new().await;
     health.set(true).await;
     // Streams end with the channel, as each notices when its client goes.
-    let streams = Streams::new(TaskTracker::new(), CancellationToken::new());
+    let streams = Streams::new(TaskTracker::new());
     let records = Records::new(store, Arc::clone(&options), pools, streams);
     let services = Arc::new(services::services(records, &health, &options).map_err(ServeError::Reflection)?);
     let load = Arc::new(Load::default());

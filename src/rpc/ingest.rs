@@ -9,6 +9,7 @@ use std::{collections::VecDeque, time::Duration};
 
 use prost::Message;
 use tokio_stream::StreamExt;
+use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 
 use super::{
@@ -39,11 +40,12 @@ enum Answer {
     Refused(Status),
 }
 
-/// Commits what comes in, and answers each.
+/// Commits what comes in, and answers each. When its connection is told to go, nothing more is taken in.
 pub(super) async fn run(
     store: Store,
     caller: Caller,
     mut requests: Streaming<Received<IngestRequest>>,
+    going: CancellationToken,
     outlet: Outlet<IngestResponse>,
 ) -> Result<(), Status> {
     let mut due = VecDeque::new();
@@ -51,6 +53,7 @@ pub(super) async fn run(
     let mut in_flight_max = IN_FLIGHT_MAX;
     let mut stop_on_error = None;
     let mut open = true;
+    let mut cut = false;
     loop {
         // Whatever has come in is submitted before an answer is waited for.
         let takes = open && due.len() < in_flight_max;
@@ -65,7 +68,7 @@ pub(super) async fn run(
         };
         tokio::select! {
             outcome = answered => {
-                let Some(outcome) = outcome else { return Ok(()) };
+                let Some(outcome) = outcome else { return if cut { Err(status::connection_ends()) } else { Ok(()) } };
                 let request_id = due.pop_front().map(|due: Due| due.request_id).unwrap_or_default();
                 let failed = outcome.is_err();
                 let outcome = match outcome {
@@ -82,6 +85,7 @@ pub(super) async fn run(
                     return Ok(());
                 }
             }
+            () = going.cancelled(), if open => (open, cut) = (false, true),
             next = next => match next {
                 None => open = false,
                 // The client has gone, or broke the stream: what was submitted stands, and it asks for the rest again.

@@ -190,23 +190,30 @@ impl RecordService for Records {
         requests: Request<tonic::Streaming<Received<proto::IngestRequest>>>,
     ) -> Result<Response<Self::IngestStream>, Status> {
         let (store, caller) = (self.store.clone(), self.caller.clone());
-        Ok(self.streams.start(|outlet| ingest::run(store, caller, requests.into_inner(), outlet)))
+        let going = peer(&requests).going;
+        Ok(self.streams.start(|outlet| ingest::run(store, caller, requests.into_inner(), going, outlet)))
     }
 
     async fn watch(&self, request: Request<Received<proto::WatchRequest>>) -> Result<Response<Self::WatchStream>, Status> {
         let limits = self.store.limits();
-        let peer = request.extensions().get::<Peer>().map(|peer| peer.0.to_string()).unwrap_or_default();
-        let place = self.streams.watch_place(&peer, limits.watches, limits.watches_caller)?;
+        let Peer { name, going } = peer(&request);
+        let place = self.streams.watch_place(&name, limits.watches, limits.watches_caller)?;
         let request = self.decode(request)?;
-        let (pools, stop) = (Arc::clone(&self.pools), self.streams.stop().clone());
-        let watch = self.read(move |store| Watch::parse(store.clone(), pools, stop, place, request)).await?.into_inner();
+        let pools = Arc::clone(&self.pools);
+        let watch = self.read(move |store| Watch::parse(store.clone(), pools, going, place, request)).await?.into_inner();
         Ok(self.streams.start(|outlet| watch.run(outlet)))
     }
 
     async fn export(&self, request: Request<Received<proto::ExportRequest>>) -> Result<Response<Self::ExportStream>, Status> {
+        let going = peer(&request).going;
         let request = self.decode(request)?;
         let export = self.read(move |store| store.export(&request)).await?.into_inner();
         let pools = Arc::clone(&self.pools);
-        Ok(self.streams.start(|outlet| export::run(export, pools, outlet)))
+        Ok(self.streams.start(|outlet| export::run(export, pools, going, outlet)))
     }
+}
+
+/// Who opens a stream.
+fn peer<T>(request: &Request<T>) -> Peer {
+    request.extensions().get().cloned().unwrap_or_default()
 }

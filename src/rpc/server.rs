@@ -67,7 +67,7 @@ pub async fn serve(
     let stop = CancellationToken::new();
     let tasks = TaskTracker::new();
     let mut connections = JoinSet::new();
-    let streams = Streams::new(tasks.clone(), stop.child_token());
+    let streams = Streams::new(tasks.clone());
     let records = Records::new(store.clone(), Arc::clone(&options), Arc::clone(&pools), streams);
     let services = Arc::new(services::services(records, &health, &options).map_err(ServeError::Reflection)?);
     let load = Arc::new(Load::default());

@@ -130,6 +130,15 @@ pub(crate) fn shutting_down() -> Status {
     from_store(Error::shutting_down())
 }
 
+/// A stream ends before its time, because its connection does.
+pub(crate) fn connection_ends() -> Status {
+    from_store(Error::new(
+        ErrorKind::Unavailable,
+        ErrorReason::ShuttingDown,
+        "the server stops, or ends this connection for its age: open the stream again in a moment, from where it ended",
+    ))
+}
+
 /// A bug: `what` goes to the log, its id to the caller.
 pub(crate) fn internal(what: impl fmt::Display) -> Status {
     from_store(Error::internal(what))

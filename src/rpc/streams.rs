@@ -1,7 +1,7 @@
 //! What the streaming methods share: the task behind each stream, its way to the client, and its end.
 //!
 //! A stream's task hands over one message at a time and waits until it is taken, so a slow client costs a place in the
-//! task, never a queue. When the client goes the task ends; when the server stops it is told to.
+//! task, never a queue. When the client goes the task ends; when the connection is told to go, the task is told by its peer's token.
 //!
 //! Knows tasks and time. Must not know what is sent.
 
@@ -17,7 +17,7 @@ use tokio::{
     time::{self, error::Elapsed},
 };
 use tokio_stream::{Stream, wrappers::ReceiverStream};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::task::TaskTracker;
 use tonic::{Response, Status};
 
 use super::status;
@@ -32,7 +32,6 @@ pub(crate) type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send
 #[derive(Clone, Debug)]
 pub(crate) struct Streams {
     tasks: TaskTracker,
-    stop: CancellationToken,
     watches: Arc<Watches>,
 }
 
@@ -65,14 +64,9 @@ pub(crate) struct Outlet<T> {
 }
 
 impl Streams {
-    /// Streams that end when `stop` is cancelled, as tasks of `tasks`.
-    pub(crate) fn new(tasks: TaskTracker, stop: CancellationToken) -> Self {
-        Self { tasks, stop, watches: Arc::default() }
-    }
-
-    /// Told when the server stops.
-    pub(crate) fn stop(&self) -> &CancellationToken {
-        &self.stop
+    /// Streams that run as tasks of `tasks`.
+    pub(crate) fn new(tasks: TaskTracker) -> Self {
+        Self { tasks, watches: Arc::default() }
     }
 
     /// Answers with what a task hands to its outlet. An error of the task is the stream's last word.
@@ -146,7 +140,7 @@ mod tests {
 
     #[test]
     fn watches_have_places_in_all_and_by_caller_and_give_them_back() {
-        let streams = Streams::new(TaskTracker::new(), CancellationToken::new());
+        let streams = Streams::new(TaskTracker::new());
         let limit = |refused: Result<WatchPlace, Status>| {
             use tonic_types::StatusExt;
             let details = refused.expect_err("no place").get_error_details();
@@ -164,7 +158,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_client_that_takes_nothing_is_noticed_and_one_that_goes_ends_the_task() {
         let tasks = TaskTracker::new();
-        let streams = Streams::new(tasks.clone(), CancellationToken::new());
+        let streams = Streams::new(tasks.clone());
         let mut answers = streams
             .start(|outlet: Outlet<u32>| async move {
                 for number in 0.. {

@@ -1,4 +1,5 @@
-//! What happens on one connection, as far as others have to know: who is at the other end, and which calls are in progress.
+//! What happens on one connection, as far as others have to know: who is at the other end, which calls are in progress, and
+//! whether it was told to go.
 //!
 //! Knows counts and rounds of time. Must not know HTTP, or how a connection is served.
 
@@ -9,6 +10,8 @@ use std::{
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
 };
+
+use tokio_util::sync::CancellationToken;
 
 /// Rounds that a call in progress can have begun in: this one and the one before. What is older is closed.
 const ROUNDS: usize = 2;
@@ -26,11 +29,17 @@ pub(crate) struct Traffic {
     /// Unary calls in progress by the round they began in: two counters and a look every round, where a clock for each call
     /// would cost each call.
     open_by_round: [AtomicUsize; ROUNDS],
+    going: CancellationToken,
 }
 
-/// The other end of a connection: who a caller is where nobody has to say.
-#[derive(Clone, Debug)]
-pub(crate) struct Peer(pub(crate) Arc<str>);
+/// The other end of a connection, as a stream has to know it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Peer {
+    /// Who a caller is where nobody has to say.
+    pub(crate) name: Arc<str>,
+    /// Cancelled when the connection is told to go: a stream that does not end then is cut later.
+    pub(crate) going: CancellationToken,
+}
 
 /// A call that [`Traffic`] counts. The round is that in which a unary one began.
 #[derive(Clone, Copy, Debug)]
@@ -47,6 +56,7 @@ impl Traffic {
             open: AtomicUsize::new(0),
             round: AtomicUsize::new(0),
             open_by_round: Default::default(),
+            going: CancellationToken::new(),
         }
     }
 
@@ -55,9 +65,14 @@ impl Traffic {
         &self.peer
     }
 
-    /// The other end, for whoever answers a call.
+    /// The other end, for whoever answers a stream.
     pub(super) fn to_peer(&self) -> Peer {
-        Peer(Arc::clone(&self.peer))
+        Peer { name: Arc::clone(&self.peer), going: self.going.clone() }
+    }
+
+    /// Tells the streams that the connection was told to go.
+    pub(super) fn go(&self) {
+        self.going.cancel();
     }
 
     /// Calls that ever began.

@@ -48,7 +48,7 @@ const BATCH_RECORD: u32 = 1;
 pub(super) struct Watch {
     store: Store,
     pools: Arc<Pools>,
-    stop: CancellationToken,
+    going: CancellationToken,
     selection: Selection,
     filter: String,
     feed: Feed,
@@ -93,7 +93,7 @@ impl Watch {
     pub(super) fn parse(
         store: Store,
         pools: Arc<Pools>,
-        stop: CancellationToken,
+        going: CancellationToken,
         place: WatchPlace,
         request: WatchRequest,
     ) -> Result<Self, Error> {
@@ -120,7 +120,7 @@ impl Watch {
             feed,
             store,
             pools,
-            stop,
+            going,
             _place: place,
         })
     }
@@ -151,9 +151,9 @@ impl Watch {
                     line.revision = delivery.commit.revision;
                     line.checkpoint(self.feed.head(), Mark::Plain).await?;
                 }
-                if self.stop.is_cancelled() {
+                if self.going.is_cancelled() {
                     line.revision = delivery.commit.revision;
-                    return self.stopped(line).await;
+                    return self.end(line).await;
                 }
             }
             if self.feed.revision() < self.feed.head() {
@@ -172,18 +172,18 @@ impl Watch {
                     line.revision = self.feed.revision();
                     line.checkpoint(self.feed.head(), Mark::Plain).await?;
                 }
-                () = self.stop.cancelled() => {
+                () = self.going.cancelled() => {
                     line.revision = self.feed.revision();
-                    return self.stopped(line).await;
+                    return self.end(line).await;
                 }
             }
         }
     }
 
-    /// The server stops: a last checkpoint, so that nothing is sent twice to whoever resumes.
-    async fn stopped(&self, line: &mut Line) -> Result<(), End> {
+    /// The connection was told to go: a last checkpoint, so that nothing is sent twice to whoever resumes.
+    async fn end(&self, line: &mut Line) -> Result<(), End> {
         line.checkpoint(self.feed.head(), Mark::Plain).await?;
-        Err(status::shutting_down().into())
+        Err(status::connection_ends().into())
     }
 
     /// Every matching record as of the revision at which the feed begins.
@@ -214,6 +214,10 @@ impl Watch {
                 }
                 if page.next_page_token.is_empty() {
                     break;
+                }
+                // Without a checkpoint: there is no revision yet to resume from.
+                if self.going.is_cancelled() {
+                    return Err(status::connection_ends().into());
                 }
                 page_token = page.next_page_token;
             }

@@ -5,6 +5,7 @@ mod support;
 
 mod abuse;
 mod abuse_http1;
+mod age;
 mod commands;
 mod errors;
 mod export;
