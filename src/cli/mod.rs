@@ -1,11 +1,15 @@
 //! The command line: one binary that serves the record, fills it and reads it.
 //!
-//! Knows options, the generated client and what to say to people. Must not know keys, batches or how a command of another
+//! Knows options, the client and what to say to people. Must not know keys, batches or how a command of another
 //! file works.
 
 mod access;
+mod collection;
+mod files;
 mod output;
+mod position;
 mod problem;
+mod progress;
 mod table;
 mod time;
 
@@ -17,6 +21,7 @@ mod info;
 mod list;
 mod serve;
 mod verify;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -47,6 +52,7 @@ enum Command {
     Get(get::Arguments),
     List(list::Arguments),
     History(history::Arguments),
+    Watch(watch::Arguments),
     Info(info::Arguments),
     Verify(verify::Arguments),
     Completions(completions::Arguments),
@@ -71,6 +77,7 @@ pub fn run() -> ExitCode {
         Command::Get(arguments) => get::run(&arguments, &mut out),
         Command::List(arguments) => list::run(&arguments, &mut out),
         Command::History(arguments) => history::run(&arguments, &mut out),
+        Command::Watch(arguments) => watch::run(&arguments, &mut out),
         Command::Info(arguments) => info::run(&arguments, &mut out),
         Command::Verify(arguments) => verify::run(&arguments, &mut out),
         Command::Completions(arguments) => completions::run(&arguments, &mut out),

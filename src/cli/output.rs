@@ -26,7 +26,7 @@ impl Output {
 
     /// One line.
     pub(super) fn line(&mut self, text: impl AsRef<str>) -> io::Result<()> {
-        writeln!(self.to, "{}", text.as_ref())
+        writeln!(self.to, "{}", printable(text.as_ref()))
     }
 
     /// One JSON value on one line.

@@ -4,7 +4,11 @@
 
 use serde_json::{Map, Value};
 
-use crate::{exchange::json, model::Kind, proto::record::Record};
+use crate::{
+    exchange::json,
+    model::{Kind, kind_of},
+    proto::record::Record,
+};
 
 /// A record as JSON.
 pub(super) fn record_value(record: &Record) -> Value {
@@ -16,6 +20,14 @@ pub(super) fn record_value(record: &Record) -> Value {
         Record::Estimate(record) => json::to_value(record),
         Record::Relation(record) => json::to_value(record),
     }
+}
+
+/// A record on one line: what its row says, without what it does not have.
+pub(super) fn line(record: &Record) -> String {
+    let (header, row) = columns(kind_of(record));
+    let cells = header.iter().zip(row(&record_value(record)));
+    let cells = cells.filter(|(title, cell)| **title != "REVISION" && !cell.is_empty());
+    cells.map(|(_, cell)| cell).collect::<Vec<_>>().join("  ")
 }
 
 /// What makes a record's row.

@@ -237,8 +237,54 @@ fn completions_are_printed_for_each_shell() {
 #[test]
 fn help_has_examples_for_each_command() {
     assert!(ok(&["--help"]).contains("annals serve"));
-    for command in ["serve", "commit", "get", "list", "history", "info", "verify", "completions"] {
+    for command in ["serve", "commit", "get", "list", "history", "watch", "info", "verify", "completions"] {
         let help = ok(&[command, "--help"]);
         assert!(help.contains("Example") && help.contains(&format!("annals {command}")), "{command}: {help}");
     }
+}
+
+#[test]
+fn a_watch_goes_on_where_its_state_file_says_and_refuses_another_store() {
+    let folder = TempDir::new().expect("a folder");
+    let commits = write(&folder, "commits.ndjson", COMMITS);
+    let state = folder.path().join("position.json").to_string_lossy().into_owned();
+    let serving = Serving::start(&["--in-memory"]);
+    ok(&["commit", "--server", &serving.address, &commits]);
+    let watch = |address: &str| {
+        let all = ["watch", "--server", address, "--after", "0", "--state", &state, "--stop-at-head", "--json"];
+        let output = run(&all);
+        let lines = stdout(&output).lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON")).collect::<Vec<_>>();
+        let revisions = lines.iter().filter(|line| line.get("commit").is_some()).map(|line| line["revision"].clone());
+        (output.status.success(), revisions.collect::<Vec<_>>(), stderr(&output))
+    };
+    assert_eq!(watch(&serving.address).1, ["1", "2"]);
+    assert!(watch(&serving.address).1.is_empty());
+    let more = r#"{"request_id":"c3","mutations":[{"delete":{"name":"events/e1"}}]}"#;
+    ok(&["commit", "--server", &serving.address, &write(&folder, "more.json", more)]);
+    assert_eq!(watch(&serving.address).1, ["3"]);
+    serving.stop();
+    let other = Serving::start(&["--in-memory"]);
+    ok(&["commit", "--server", &other.address, &commits, &write(&folder, "again.json", &more.replace("c3", "c4"))]);
+    let (succeeded, revisions, text) = watch(&other.address);
+    assert!(!succeeded && revisions.is_empty() && text.contains("another --state file"), "{text}");
+    other.stop();
+}
+
+#[test]
+fn a_watch_that_is_interrupted_ends_well() {
+    let serving = Serving::start(&["--in-memory"]);
+    let mut child =
+        annals(&["watch", "--server", &serving.address, "--json"]).stdout(Stdio::piped()).spawn().expect("it starts");
+    let mut line = String::new();
+    let mut out = BufReader::new(child.stdout.take().expect("piped"));
+    out.read_line(&mut line).expect("a line");
+    assert!(line.contains("opened"), "{line}");
+    ok(&["commit", "--server", &serving.address, SEED]);
+    line.clear();
+    out.read_line(&mut line).expect("a line");
+    assert!(line.contains("article:nk-troops-2024-10-23"), "{line}");
+    let id = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw).expect("a process");
+    rustix::process::kill_process(id, rustix::process::Signal::INT).expect("it runs");
+    assert!(child.wait().expect("it ends").success());
+    serving.stop();
 }
