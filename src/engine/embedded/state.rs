@@ -327,7 +327,8 @@ fn judge(settings: &Settings, folder: &Path, left: &StateMark) -> std::result::R
 
 fn open_sled(folder: &Path, cache_bytes: u64) -> std::result::Result<sled::Db, String> {
     remove_unfinished_snapshots(folder).map_err(|error| format!("{} cannot be tidied: {error}", folder.display()))?;
-    let config = sled::Config::new().path(folder).cache_capacity(cache_bytes / MEMORY_OF_PAGE_BYTE).flush_every_ms(Some(FLUSH_EVERY_MS));
+    let config =
+        sled::Config::new().path(folder).cache_capacity(cache_bytes / MEMORY_OF_PAGE_BYTE).flush_every_ms(Some(FLUSH_EVERY_MS));
     within(OPEN_WAIT_MAX, "state-open", move || guarded("open", || config.open()))?
 }
 
