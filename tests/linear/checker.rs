@@ -82,15 +82,17 @@ pub(crate) fn check<I>(lines: impl Fn() -> I, steps: u64) -> Verdict
 where
     I: Iterator<Item = Result<Line, String>>,
 {
-    let outcome = Checker::replay(lines(), steps).and_then(|mut checker| {
-        let unknown = checker.answers(lines()).err();
-        Ok((checker, unknown))
-    });
-    match outcome {
-        Err(unknown) => Verdict::Unknown(unknown),
-        Ok((checker, _)) if !checker.broken.is_empty() => Verdict::Broken(checker.broken),
-        Ok((_, Some(unknown))) => Verdict::Unknown(unknown),
-        Ok((checker, None)) => Verdict::Sound(checker.counted),
+    let mut checker = match Checker::replay(lines(), steps) {
+        Ok(checker) => checker,
+        Err(why) => return Verdict::Unknown(why),
+    };
+    let read = checker.answers(lines());
+    if !checker.broken.is_empty() {
+        return Verdict::Broken(checker.broken);
+    }
+    match read {
+        Ok(()) => Verdict::Sound(checker.counted),
+        Err(why) => Verdict::Unknown(why),
     }
 }
 

@@ -73,7 +73,7 @@ pub(crate) enum Answer {
     Got {
         version: Option<Version>,
     },
-    /// To BatchGet and List: the live records, all as of one revision.
+    /// To `BatchGet` and `List`: the live records, all as of one revision.
     Read {
         revision: i64,
         records: Vec<(String, Version)>,
