@@ -74,6 +74,8 @@ impl Log {
 }
 
 impl Selection {
+    // Outside: whether it is shown; inside: whether there is a filter to say a transition of.
+    #[allow(clippy::option_option)]
     fn shows(self, effect: &Effect, before: Option<&Version>) -> Option<Option<Transition>> {
         let is_event = effect.name.starts_with("events/");
         match self {

@@ -16,7 +16,7 @@ const COMMIT_BYTES: usize = 60_000;
 const GROWTH_BYTES_MAX: u64 = 48 << 20;
 
 /// Commits of some size, one after the other, for a time. Gives their number and the most memory that the server had.
-async fn write(server: &Server<'_>, time: Duration) -> (usize, u64) {
+async fn write(server: &Server<'_>, time: Duration) -> (u32, u64) {
     let (began, mut commits, mut peak) = (Instant::now(), 0, 0);
     let mut client = server.client.clone();
     // The name is the same each time, so that what is written is the only thing that grows.
@@ -48,18 +48,18 @@ async fn readers_that_do_not_read_cost_no_memory_and_then_get_every_commit() {
 
     let mut streams = Vec::new();
     for _ in 0..READERS {
-        let request = WatchRequest { after_revision: Some(before as i64), ..Default::default() };
+        let request = WatchRequest { after_revision: Some(before.into()), ..Default::default() };
         streams.push(serving.client().await.watch(request).await.expect("a watch").into_inner());
     }
     let (commits, peak) = write(&server, time).await;
-    let kept = (commits * COMMIT_BYTES * READERS) as u64;
+    let kept = u64::from(commits) * (COMMIT_BYTES * READERS) as u64;
     assert!(kept > 4 * GROWTH_BYTES_MAX, "{commits} commits would not show");
     let growth = peak.saturating_sub(baseline);
     assert!(growth < GROWTH_BYTES_MAX, "{growth} bytes more than the {baseline} without readers");
 
     for mut stream in streams {
-        let mut expected = before as i64;
-        while expected < (before + commits) as i64 {
+        let mut expected = i64::from(before);
+        while expected < i64::from(before + commits) {
             let message = stream.message().await.expect("no error").expect("no end");
             if let Some(Content::Commit(commit)) = message.content {
                 expected += 1;
