@@ -13,29 +13,20 @@ use crate::{
 /// Optional features that are on. Each is a name that clients may test for, so none is renamed.
 const FEATURES: [&str; 5] = ["grpc-web", "gzip", "health", "reflection", "zstd"];
 
-/// The answer to `GetServerInfo`. While the state is rebuilt the store cannot count its records yet: then what it holds is left
-/// out, and version, limits and features are answered all the same.
+/// The answer to `GetServerInfo`: a read as any other, so that its head is never below a revision that was answered before.
 pub(super) fn server_info(store: &Store, options: &ServerOptions) -> Result<proto::GetServerInfoResponse, store::Error> {
-    let info = match store.info() {
-        Ok(info) => Some(info),
-        Err(error) if error.reason == proto::ErrorReason::StoreRebuilding => None,
-        Err(error) => return Err(error),
-    };
-    let mut response = proto::GetServerInfoResponse {
+    let info = store.info()?;
+    let counts = info.record_counts.into_iter();
+    Ok(proto::GetServerInfoResponse {
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        store_id: info.store_id,
+        head_revision: to_i64(info.head_revision),
+        oldest_revision: to_i64(info.oldest_revision),
+        record_counts: counts.map(|(kind, count)| (kind.collection().to_owned(), to_i64(count))).collect(),
         limits: limits(store, options).into_iter().map(|(name, limit)| (name.to_owned(), to_i64(limit))).collect(),
         features: FEATURES.map(str::to_owned).into(),
         server_time: Some(std::time::SystemTime::now().into()),
-        ..Default::default()
-    };
-    if let Some(info) = info {
-        response.store_id = info.store_id;
-        response.head_revision = to_i64(info.head_revision);
-        response.oldest_revision = to_i64(info.oldest_revision);
-        response.record_counts =
-            info.record_counts.into_iter().map(|(kind, count)| (kind.collection().to_owned(), to_i64(count))).collect();
-    }
-    Ok(response)
+    })
 }
 
 /// Every limit that a caller can meet. A part of the program that has limits of its own adds its line here.

@@ -128,7 +128,7 @@ impl Watch {
     /// Sends until there is a reason to end.
     pub(super) async fn run(mut self, outlet: Outlet<Encoded>) -> Result<(), Status> {
         let revision = if self.initial_state { 0 } else { self.feed.revision() };
-        let store_id = self.store.info().map(|info| info.store_id).unwrap_or_default();
+        let store_id = self.store.info().map_err(status::from_store)?.store_id;
         let mut line = Line { outlet, store_id, revision, sent: Instant::now() };
         match self.follow(&mut line).await {
             Ok(()) | Err(End::Gone) => Ok(()),

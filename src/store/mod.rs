@@ -208,9 +208,10 @@ impl Store {
         self.inner().condition()
     }
 
-    /// What it holds. Answered while the state is rebuilt, too, as far as it is known then.
+    /// What it holds. A read as any other: while the state is rebuilt, as when the store opens, `STORE_REBUILDING`, since the
+    /// log may hold more than is known then.
     pub fn info(&self) -> Result<Info> {
-        let meta = self.inner().meta();
+        let meta = self.read(|inner| Ok(inner.meta()))?;
         let live = |kind: Kind| meta.live.get(&u32::from(kind as u8)).copied().unwrap_or_default();
         Ok(Info {
             store_id: meta.store_id.clone(),

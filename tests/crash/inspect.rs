@@ -55,7 +55,7 @@ impl<'a> Inspection<'a> {
 
     /// Once the store serves.
     pub(crate) fn serving(mut self, store: &Store) -> Inspected {
-        let info = store.info().expect("a store that serves says what it holds");
+        let info = self.patiently(store, || store.info()).expect("a store that serves says what it holds");
         self.done.compared.revision = info.head_revision;
         let promised = self.script.acknowledged.iter().flatten().map(|answer| answer.revision).max().unwrap_or(0);
         if promised > info.head_revision {
@@ -67,7 +67,7 @@ impl<'a> Inspection<'a> {
         let writers = self.compare_commits(store);
         self.send_again(store);
         // Nothing of what was sent again may have changed anything.
-        if let Ok(after) = store.info()
+        if let Ok(after) = self.patiently(store, || store.info())
             && after != info
         {
             (self.report)(format!("doubled: {info:?} became {after:?} by requests that were answered before"));

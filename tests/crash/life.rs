@@ -113,7 +113,12 @@ fn commit_until_killed(script: &Script, store: &Store, from: u64) {
         }
         scope.spawn(|| {
             let mut seen = from;
-            while let Ok(info) = store.info() {
+            loop {
+                let info = match store.info() {
+                    Ok(info) => info,
+                    Err(error) if error.reason == ErrorReason::StoreRebuilding => continue,
+                    Err(_) => return,
+                };
                 if info.head_revision > seen {
                     seen = info.head_revision;
                     match store.get_commit(seen.cast_signed()) {

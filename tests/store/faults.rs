@@ -373,3 +373,25 @@ fn a_store_whose_state_cannot_be_rebuilt_can_be_closed() {
     gate.go.send(()).unwrap();
     in_time(move || store.close()).unwrap();
 }
+
+#[test]
+fn what_a_store_holds_is_not_told_before_it_is_known() {
+    let memory = MemoryEngine::new();
+    store_on(Arc::new(memory.reopen())).commit(request("0", &actor("a"))).unwrap();
+    memory.reset_state().unwrap();
+    let engine = Hooked::new(memory);
+    let (gate, barred) = Gate::new();
+    engine.hook(move |call| {
+        if call == Call::Apply {
+            barred.pass();
+        }
+        Ok(())
+    });
+    let store = Store::start(engine, Options::default()).unwrap();
+    gate.reached.recv().unwrap();
+    let early = store.info();
+    gate.go.send(()).unwrap();
+    assert_eq!(reason(early), "STORE_REBUILDING", "its head is 1, and nobody may be told that it is 0");
+    store.wait_until_serving().unwrap();
+    assert_eq!(store.info().unwrap().head_revision, 1);
+}

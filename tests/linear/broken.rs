@@ -1,0 +1,265 @@
+//! The checker checked: a short history that is sound, and for each rule the same history broken by hand.
+
+use crate::{
+    checker::{Verdict, check},
+    history::{Answer, Call, Done, Line, Logged, Moved, Selection, Transition},
+    model::{Content, Effect, Kind, Version, Write},
+    rule::Rule,
+};
+
+/// More than a short history needs.
+const STEPS: u64 = 10_000;
+
+fn content(count: i64) -> Content {
+    Content { title: format!("t{count}"), count, labels: Vec::new() }
+}
+
+fn version(revision: i64, count: i64) -> Version {
+    Version { revision, live: true, content: content(count) }
+}
+
+fn name(id: &str) -> String {
+    format!("events/{id}")
+}
+
+fn create(id: &str, count: i64) -> Write {
+    Write::Create { name: name(id), content: content(count) }
+}
+
+fn update(id: &str, count: i64, if_revision: i64) -> Write {
+    Write::Update { name: name(id), content: content(count), if_revision }
+}
+
+fn effect(id: &str, kind: Kind, previous: i64, count: i64) -> Effect {
+    Effect { name: name(id), kind, previous, content: content(count) }
+}
+
+fn commit(operation: u64, request: &str, writes: &[Write]) -> Line {
+    let call = Call::Commit { request: request.into(), conditions: Vec::new(), writes: writes.to_vec() };
+    Line::Called { operation, call }
+}
+
+fn committed(operation: u64, revision: i64, replayed: bool, results: &[(&str, i64, Kind)]) -> Line {
+    let done = |&(id, revision, kind): &(&str, i64, Kind)| Done { name: name(id), revision, kind };
+    let answer = Answer::Committed { revision, replayed, results: results.iter().map(done).collect() };
+    Line::Answered { operation, answer }
+}
+
+fn refused(operation: u64, reason: &str) -> Line {
+    Line::Answered { operation, answer: Answer::Refused { reason: reason.into() } }
+}
+
+fn get(operation: u64, id: &str, at: i64) -> Line {
+    Line::Called { operation, call: Call::Get { name: name(id), at } }
+}
+
+fn got(operation: u64, version: Option<Version>) -> Line {
+    Line::Answered { operation, answer: Answer::Got { version } }
+}
+
+fn list(operation: u64, at: i64) -> Line {
+    Line::Called { operation, call: Call::List { collection: "events".into(), above: None, at } }
+}
+
+fn read(operation: u64, revision: i64, records: &[(&str, Version)]) -> Line {
+    let records = records.iter().map(|(id, version)| (name(id), version.clone())).collect();
+    Line::Answered { operation, answer: Answer::Read { revision, records } }
+}
+
+fn delivered(watch: u64, revision: i64, effects: &[Effect]) -> Line {
+    let changes = effects.iter().map(|effect| Moved { effect: effect.clone(), transition: None }).collect();
+    Line::Delivered { watch, revision, changes }
+}
+
+fn logged(revision: i64, request: &str, changes: &[Effect]) -> Line {
+    Line::Logged(Logged { revision, request: request.into(), changes: changes.to_vec() })
+}
+
+/// Two clients and two watches. Request "c" is cut, and done all the same; "d" is refused; "b" is sent twice.
+fn sound() -> Vec<Line> {
+    use Kind::{Created, Unchanged, Updated};
+    let (first, second) = ([effect("x", Created, 0, 1)], [effect("x", Updated, 1, 2), effect("y", Created, 0, 7)]);
+    let third = [effect("y", Updated, 2, 3)];
+    vec![
+        /*  0 */ commit(0, "a", &[create("x", 1)]),
+        /*  1 */ committed(0, 1, false, &[("x", 1, Created)]),
+        /*  2 */ get(1, "x", 0),
+        /*  3 */ commit(2, "b", &[update("x", 2, 1), create("y", 7)]),
+        /*  4 */ got(1, Some(version(1, 1))),
+        /*  5 */ commit(3, "b", &[update("x", 2, 1), create("y", 7)]),
+        /*  6 */ committed(2, 2, false, &[("x", 2, Updated), ("y", 2, Created)]),
+        /*  7 */ committed(3, 2, true, &[("x", 2, Updated), ("y", 2, Created)]),
+        /*  8 */ commit(4, "c", &[update("y", 3, 0)]),
+        /*  9 */ Line::Unanswered { operation: 4 },
+        /* 10 */ commit(5, "d", &[update("x", 9, 1)]),
+        /* 11 */ refused(5, "REVISION_MISMATCH"),
+        /* 12 */ list(6, 0),
+        /* 13 */ read(6, 3, &[("x", version(2, 2)), ("y", version(3, 3))]),
+        /* 14 */ list(7, 2),
+        /* 15 */ read(7, 2, &[("x", version(2, 2)), ("y", version(2, 7))]),
+        /* 16 */ Line::Opened { watch: 0, after: 0, selection: Selection::All },
+        /* 17 */ delivered(0, 1, &first),
+        /* 18 */ delivered(0, 2, &second),
+        /* 19 */ Line::Opened { watch: 0, after: 2, selection: Selection::All },
+        /* 20 */ delivered(0, 3, &third),
+        /* 21 */ Line::Opened { watch: 1, after: 0, selection: Selection::Above("events".into(), 1) },
+        /* 22 */
+        Line::Delivered {
+            watch: 1,
+            revision: 2,
+            changes: second
+                .iter()
+                .map(|effect| Moved { effect: effect.clone(), transition: Some(Transition::Entered) })
+                .collect(),
+        },
+        /* 23 */ Line::Progressed { watch: 1, revision: 2 },
+        /* 24 */ commit(8, "e", &[update("y", 3, 0)]),
+        /* 25 */ committed(8, 3, false, &[("y", 3, Unchanged)]),
+        /* 26 */ Line::Called { operation: 9, call: Call::Head },
+        /* 27 */ Line::Answered { operation: 9, answer: Answer::Head { revision: 3 } },
+        /* 28 */ get(10, "z", 0),
+        /* 29 */ got(10, None),
+        /* 30 */ logged(1, "a", &first),
+        /* 31 */ logged(2, "b", &second),
+        /* 32 */ logged(3, "c", &third),
+    ]
+}
+
+fn verdict(lines: &[Line], steps: u64) -> Verdict {
+    check(|| lines.iter().cloned().map(Ok), steps)
+}
+
+/// The rules that a history breaks, each once.
+fn broken(lines: &[Line]) -> Vec<Rule> {
+    match verdict(lines, STEPS) {
+        Verdict::Sound(_) => Vec::new(),
+        Verdict::Broken(violations) => {
+            let mut rules: Vec<_> = violations.iter().map(|violation| violation.rule).collect();
+            rules.sort();
+            rules.dedup();
+            rules
+        }
+        Verdict::Unknown(why) => panic!("unknown: {why}"),
+    }
+}
+
+/// The sound history with some lines replaced.
+fn with(replaced: impl IntoIterator<Item = (usize, Line)>) -> Vec<Line> {
+    let mut lines = sound();
+    for (at, line) in replaced {
+        lines[at] = line;
+    }
+    lines
+}
+
+#[test]
+fn a_sound_history_is_sound_and_all_of_it_is_counted() {
+    let Verdict::Sound(counted) = verdict(&sound(), STEPS) else { panic!("{:?}", verdict(&sound(), STEPS)) };
+    assert_eq!((counted.operations, counted.commits, counted.refused, counted.reads), (11, 4, 1, 5));
+    assert_eq!((counted.unanswered, counted.delivered, counted.revisions), (1, 4, 3));
+}
+
+#[test]
+fn a_history_broken_in_one_way_is_rejected_by_that_rule_and_no_other() {
+    use Kind::{Created, Updated};
+    let mut cases: Vec<(Rule, Vec<Line>)> = Vec::new();
+
+    let mut gap = sound();
+    let Line::Logged(last) = &mut gap[32] else { panic!("the log's last entry") };
+    last.revision = 4;
+    // Nobody knows of the entry that went astray.
+    gap.drain(20..30);
+    gap.drain(12..14);
+    cases.push((Rule::Gapless, gap));
+
+    // Both clients were told that y was created with 7; the log has 8.
+    let eight = [effect("x", Updated, 1, 2), effect("y", Created, 0, 8)];
+    let mut replay = with([(31, logged(2, "b", &eight)), (15, read(7, 2, &[("x", version(2, 2)), ("y", version(2, 8))]))]);
+    replay[18] = delivered(0, 2, &eight);
+    replay.drain(21..24);
+    cases.push((Rule::Replay, replay));
+
+    // The head was said to be 4 and there is no such commit.
+    cases.push((Rule::Lost, with([(27, Line::Answered { operation: 9, answer: Answer::Head { revision: 4 } })])));
+
+    // "f" was sent when "c" had been answered with 3, and comes before it.
+    let order = [
+        commit(0, "a", &[create("x", 1)]),
+        committed(0, 2, false, &[("x", 2, Created)]),
+        commit(1, "b", &[create("y", 1)]),
+        committed(1, 1, false, &[("y", 1, Created)]),
+        logged(1, "b", &[effect("y", Created, 0, 1)]),
+        logged(2, "a", &[effect("x", Created, 0, 1)]),
+    ];
+    cases.push((Rule::Order, order.to_vec()));
+
+    // A list at revision 2 shows what became of y at 3.
+    cases.push((Rule::Read, with([(15, read(7, 2, &[("x", version(2, 2)), ("y", version(3, 3))]))])));
+    // A get after 2 was answered shows x as of 1.
+    cases.push((Rule::Stale, with([(28, get(10, "x", 0)), (29, got(10, Some(version(1, 1))))])));
+
+    // "g" changes y after "c" did, and then "c" does it again.
+    let mut once = sound();
+    once.push(logged(4, "g", &[effect("y", Updated, 3, 4)]));
+    once.push(logged(5, "c", &[effect("y", Updated, 4, 3)]));
+    once.insert(16, commit(11, "g", &[update("y", 4, 0)]));
+    once.insert(17, Line::Unanswered { operation: 11 });
+    cases.push((Rule::Once, once));
+
+    // Somebody was shown y as of 3 before "c", which made it so and was never answered, was sent.
+    let mut invocation = sound();
+    let (call, cut) = (invocation.remove(8), invocation.remove(8));
+    invocation.insert(12, call);
+    invocation.insert(13, cut);
+    cases.push((Rule::Invocation, invocation));
+
+    // "c" was refused, and yet y is what it would have made it.
+    cases.push((Rule::Refused, with([(8, commit(4, "c", &[update("y", 3, 2)])), (9, refused(4, "REVISION_MISMATCH"))])));
+
+    // x was there, and could be updated.
+    cases.push((Rule::Refusal, with([(11, refused(5, "RECORD_NOT_FOUND"))])));
+
+    let mut swapped = sound();
+    swapped.swap(17, 18);
+    cases.push((Rule::WatchOrder, swapped));
+
+    let mut twice = sound();
+    twice.insert(20, twice[18].clone());
+    cases.push((Rule::WatchOnce, twice));
+
+    let mut incomplete = sound();
+    incomplete.remove(18);
+    cases.push((Rule::WatchComplete, incomplete));
+
+    cases.push((Rule::WatchAtomic, with([(18, delivered(0, 2, &[effect("x", Updated, 1, 2)]))])));
+
+    assert_eq!(cases.iter().map(|(rule, _)| *rule).collect::<Vec<_>>(), Rule::ALL, "one history for each rule");
+    for (rule, lines) in cases {
+        let rules = broken(&lines);
+        match rule {
+            // What took effect cannot have had a reason to be refused, either.
+            Rule::Refused => assert_eq!(rules, [Rule::Refused, Rule::Refusal]),
+            rule => assert_eq!(rules, [rule]),
+        }
+    }
+}
+
+#[test]
+fn an_exhausted_budget_is_unknown_and_no_pass() {
+    let lines = sound();
+    let enough =
+        (0..STEPS).find(|steps| !matches!(verdict(&lines, *steps), Verdict::Unknown(_))).expect("some number is enough");
+    assert!(enough > 2 * lines.len() as u64, "every line is read twice");
+    assert!(matches!(verdict(&lines, enough), Verdict::Sound(_)));
+    for steps in 0..enough {
+        assert!(matches!(verdict(&lines, steps), Verdict::Unknown(_)), "{steps}");
+    }
+}
+
+#[test]
+fn a_history_that_cannot_be_read_to_its_end_is_unknown() {
+    let lines = || sound().into_iter().map(Ok).chain([Err("line 34 is cut off".to_owned())]);
+    assert!(matches!(check(lines, STEPS), Verdict::Unknown(why) if why.contains("line 34")));
+    let answer = || [Ok(committed(0, 1, false, &[]))].into_iter();
+    assert!(matches!(check(answer, STEPS), Verdict::Unknown(why) if why.contains("answers no call")));
+}

@@ -1,0 +1,30 @@
+//! Whether what concurrent clients were answered can have happened in one order: a real server, killed and paused while it is
+//! called, and a checker of the histories that its clients record.
+//!
+//! `history` has the words, `checker`, `replay` and `watches` hold them against the `rule`s, `broken` checks the checker. `run`
+//! records a history: `client` and `watcher` call, `target` is the server and what is done to it.
+#![allow(missing_docs)]
+
+#[path = "../support/model.rs"]
+mod model;
+#[path = "../support/serving.rs"]
+mod serving;
+#[path = "../support/trial.rs"]
+mod trial;
+#[path = "../support/wire.rs"]
+mod wire;
+
+mod history;
+mod rule;
+
+mod checker;
+mod replay;
+mod watches;
+
+mod client;
+mod recorder;
+mod target;
+mod watcher;
+
+mod broken;
+mod run;
