@@ -116,7 +116,11 @@ fn commit_until_killed(script: &Script, store: &Store, from: u64) {
             loop {
                 let info = match store.info() {
                     Ok(info) => info,
-                    Err(error) if error.reason == ErrorReason::StoreRebuilding => continue,
+                    Err(error) if error.reason == ErrorReason::StoreRebuilding => {
+                        // As it ends, so does the next look.
+                        drop(store.wait_until_serving());
+                        continue;
+                    }
                     Err(_) => return,
                 };
                 if info.head_revision > seen {

@@ -13,6 +13,8 @@ mod rounds;
 mod sabotage;
 mod script;
 mod traffic;
+#[path = "../support/trial.rs"]
+mod trial;
 
 mod calls;
 mod damage;

@@ -4,7 +4,7 @@
 
 use std::{
     fs::{self, File},
-    io::{BufRead as _, BufReader, Write as _},
+    io::{BufRead as _, BufReader},
     path::PathBuf,
     process::{Child, Command, ExitStatus, Stdio},
     sync::{Arc, Condvar, Mutex, PoisonError},
@@ -12,6 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+pub(crate) use crate::trial::{count, loudly};
 use crate::{
     life::{ARGUMENTS, SCRIPT},
     script::{Said, Script},
@@ -149,19 +150,7 @@ impl Shared {
     }
 }
 
-/// Writes a line where a test runner does not swallow it.
-pub(crate) fn loudly(line: &str) {
-    drop(writeln!(std::io::stderr().lock(), "{line}"));
-}
-
-/// A number from the environment, for a longer run.
-pub(crate) fn count(variable: &str, default: u64) -> u64 {
-    std::env::var(variable).map_or(default, |value| value.parse().expect("a number"))
-}
-
-/// The seed of a test: a new one each time, unless the environment repeats one. Printed with the test's name.
+/// The seed of a test, printed.
 pub(crate) fn seed() -> u64 {
-    let seed = count("ANNALS_CRASH_SEED", fastrand::u64(..));
-    loudly(&format!("{}: seed {seed}", std::thread::current().name().unwrap_or_default()));
-    seed
+    crate::trial::seed("ANNALS_CRASH_SEED")
 }

@@ -7,6 +7,7 @@ use std::{path::Path, time::Duration};
 use crate::{
     process::{Life, loudly},
     script::{Purpose, Sabotage, Said, Script},
+    trial::machine,
 };
 
 /// Writers of a life.
@@ -185,12 +186,4 @@ impl Moment {
         };
         std::thread::sleep(life_time);
     }
-}
-
-/// Where figures come from.
-fn machine() -> String {
-    let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    let commit = std::process::Command::new("git").args(["rev-parse", "--short", "HEAD"]).output();
-    let commit = commit.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default();
-    format!("kernel {}, commit {commit}", kernel.trim())
 }
