@@ -2,19 +2,20 @@
 //!
 //! Knows addresses and folders. Must not know requests.
 
-use std::{fmt, path::PathBuf, time::Duration};
+use std::{fmt, path::PathBuf};
 
 use anyhow::Context;
 use clap::Args;
-use tonic::transport::{Channel, Endpoint};
+use indicatif::ProgressBar;
+use tonic::Code;
 
-use crate::{open::OpenOptions, proto::record_service_client::RecordServiceClient, rpc, store::Store};
-
-/// Bytes of an answer that are read. The server's own limit is 4 MiB.
-const ANSWER_BYTES_MAX: usize = 16 << 20;
-
-/// How long to wait for a server to take the connection.
-const CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
+use super::{output, problem};
+use crate::{
+    client::{self, Client, ClientOptions, RetryHook},
+    open::OpenOptions,
+    rpc,
+    store::Store,
+};
 
 /// Which record to use.
 #[derive(Clone, Debug, Args)]
@@ -30,7 +31,7 @@ pub(super) struct Access {
 /// A client, and the store behind it if that is in this process.
 pub(super) struct Connection {
     /// The client.
-    pub(super) client: RecordServiceClient<Channel>,
+    pub(super) client: Client,
     store: Option<Store>,
 }
 
@@ -57,15 +58,22 @@ impl std::error::Error for NoServer {}
 impl Access {
     /// Connects, or opens the folder.
     pub(super) async fn connect(&self) -> anyhow::Result<Connection> {
-        let (channel, store) = match &self.data {
-            Some(_) => {
-                let store = self.open().await?;
-                (rpc::in_process(store.clone()).await?, Some(store))
-            }
-            None => (self.dial().await?, None),
-        };
-        let client = RecordServiceClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX);
-        Ok(Connection { client, store })
+        self.connect_with(options(&ProgressBar::hidden())).await
+    }
+
+    /// As [`Self::connect`], with options.
+    pub(super) async fn connect_with(&self, options: ClientOptions) -> anyhow::Result<Connection> {
+        if self.data.is_some() {
+            let store = self.open().await?;
+            let client = options.over(rpc::in_process(store.clone()).await?);
+            return Ok(Connection { client, store: Some(store) });
+        }
+        let address = if self.server.contains("://") { self.server.clone() } else { format!("http://{}", self.server) };
+        match options.connect(&address).await {
+            Ok(client) => Ok(Connection { client, store: None }),
+            Err(error) if error.code() == Code::InvalidArgument => Err(error.into()),
+            Err(error) => Err(NoServer { address, why: root_cause(&error) }.into()),
+        }
     }
 
     /// The folder's store; an empty one in memory where a server was named.
@@ -80,26 +88,17 @@ impl Access {
         open(folder).await
     }
 
-    /// As [`Self::connect`], but makes the folder where it is not there.
-    pub(super) async fn connect_or_create(&self) -> anyhow::Result<Connection> {
-        if let Some(folder) = &self.data {
-            std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    /// Makes the folder where one was named that is not there.
+    pub(super) fn create(&self) -> anyhow::Result<()> {
+        match &self.data {
+            Some(folder) => std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display())),
+            None => Ok(()),
         }
-        self.connect().await
     }
 
     /// Whether a folder was named.
     pub(super) fn is_folder(&self) -> bool {
         self.data.is_some()
-    }
-
-    async fn dial(&self) -> anyhow::Result<Channel> {
-        let address = if self.server.contains("://") { self.server.clone() } else { format!("http://{}", self.server) };
-        let endpoint = Endpoint::from_shared(address.clone())
-            .with_context(|| format!("\"{address}\" is not an address: write http://HOST:PORT"))?
-            .connect_timeout(CONNECT_TIME_MAX)
-            .http2_keep_alive_interval(Duration::from_secs(20));
-        endpoint.connect().await.map_err(|error| NoServer { address, why: root_cause(&error) }.into())
     }
 }
 
@@ -112,6 +111,16 @@ impl Connection {
         }
         Ok(())
     }
+}
+
+/// Options of a client that says whatever it tries again, above a progress bar.
+pub(super) fn options(progress: &ProgressBar) -> ClientOptions {
+    let progress = progress.clone();
+    let on_retry = RetryHook::new(move |error: &client::Error, delay| {
+        let text = format!("trying again in {} ms: {}", delay.as_millis(), problem::describe_answer(error));
+        progress.suspend(|| output::note(&text));
+    });
+    ClientOptions { on_retry: Some(on_retry), ..ClientOptions::default() }
 }
 
 async fn open(folder: PathBuf) -> anyhow::Result<Store> {

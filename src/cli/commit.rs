@@ -1,44 +1,36 @@
 //! `annals commit`: files of commits into a record.
 //!
-//! Knows `CommitRequest` and when it is worth sending again. Must not know what its mutations mean.
+//! Knows `CommitRequest`. Must not know what its mutations mean, or when it is sent again.
 
 use std::{
-    fs::File,
-    io::{self, BufRead, BufReader, IsTerminal},
+    io::{self, IsTerminal},
     path::PathBuf,
-    time::Duration,
 };
 
 use anyhow::Context;
 use clap::Args;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use tonic::{Code, Status, transport::Channel};
-use tonic_types::StatusExt;
+use indicatif::ProgressBar;
 
 use super::{
     Outcome,
     access::{self, Access},
+    input::{self, Input},
     output::{self, Output},
-    problem,
+    problem, request_id,
 };
 use crate::{
+    client::Client,
     exchange::json,
-    proto::{ChangeKind, CommitRequest, CommitResponse, record_service_client::RecordServiceClient},
+    proto::{ChangeKind, CommitRequest, CommitResponse},
 };
-
-/// How often a commit is sent that the server could not take.
-const TRIES_MAX: u32 = 8;
-
-/// How long to wait where the server does not say.
-const RETRY_DELAY: Duration = Duration::from_millis(500);
-
-/// Longest time to wait before trying again, whatever the server says.
-const RETRY_DELAY_MAX: Duration = Duration::from_secs(10);
 
 /// Apply commits from files.
 ///
 /// A file holds annals.v1.CommitRequest in proto3 JSON: one object, or one a line. They are applied in order, each whole or not
-/// at all. It is safe to do it again: a commit whose request_id was applied before is answered as it was then.
+/// at all. It is safe to do it again: a commit whose request_id was applied before is answered as it was then. One without a
+/// request_id gets one that is made from its content. Files that end in .gz and .zst are decompressed.
+///
+/// For many commits "annals ingest" is faster.
 #[derive(Debug, Args)]
 #[allow(clippy::doc_markdown)] // Shown to people as it is: a backtick would be, too.
 #[command(after_help = "Examples:\n  annals commit article.json\n  annals commit --server http://10.0.0.5:50051 *.ndjson\n  \
@@ -73,14 +65,18 @@ struct Tally {
 pub(super) fn run(arguments: &Arguments, out: &mut Output) -> anyhow::Result<Outcome> {
     let mut tally = Tally::default();
     access::block_on(async {
-        let mut connection = arguments.access.connect_or_create().await?;
+        let files = input::open(&arguments.files)?;
+        let progress = input::progress(&files);
+        arguments.access.create()?;
+        let connection = arguments.access.connect_with(access::options(&progress)).await?;
         let mut applied = Ok(true);
-        for file in &arguments.files {
-            applied = apply_file(&mut connection.client, arguments, file, &mut tally, out).await;
+        for file in &files {
+            applied = apply_file(&connection.client, arguments, file, &progress, &mut tally, out).await;
             if !matches!(applied, Ok(true)) {
                 break;
             }
         }
+        progress.finish_and_clear();
         connection.close().await?;
         applied
     })?;
@@ -93,14 +89,15 @@ pub(super) fn run(arguments: &Arguments, out: &mut Output) -> anyhow::Result<Out
 
 /// Applies the commits of one file. Whether to go on.
 async fn apply_file(
-    client: &mut RecordServiceClient<Channel>,
+    client: &Client,
     arguments: &Arguments,
-    file: &PathBuf,
+    file: &Input,
+    progress: &ProgressBar,
     tally: &mut Tally,
     out: &mut Output,
 ) -> anyhow::Result<bool> {
-    let name = file.display().to_string();
-    let (from, progress) = open(file).with_context(|| format!("cannot read {name}"))?;
+    let name = &file.name;
+    let from = file.read(progress).with_context(|| format!("cannot read {name}"))?;
     for (index, request) in json::Reader::<_, CommitRequest>::new(from).enumerate() {
         let mut request = request.map_err(|error| anyhow::anyhow!("{name}, {error}"))?;
         request.validate_only |= arguments.dry_run;
@@ -108,7 +105,8 @@ async fn apply_file(
             "" => format!("{name}, commit {}", index + 1),
             id => id.to_owned(),
         };
-        match commit(client, request, &progress).await {
+        request_id::fill(&mut request);
+        match client.commit(request).await {
             Ok(response) => {
                 tally.commits += 1;
                 tally.replayed += u64::from(response.replayed);
@@ -122,59 +120,17 @@ async fn apply_file(
                     written.and_then(|()| if io::stdout().is_terminal() { out.flush() } else { Ok(()) })
                 })?;
             }
-            Err(status) => {
+            Err(error) => {
                 tally.failed += 1;
                 out.flush()?;
-                progress.suspend(|| output::complain(&format!("{label}: {}", problem::describe_status(&status))));
+                progress.suspend(|| output::complain(&format!("{label}: {}", problem::describe_answer(&error))));
                 if !arguments.keep_going {
-                    progress.finish_and_clear();
                     return Ok(false);
                 }
             }
         }
     }
-    progress.finish_and_clear();
     Ok(true)
-}
-
-/// A file and how far it was read: shown on a terminal, and for files only, whose length is known.
-fn open(file: &PathBuf) -> io::Result<(Box<dyn BufRead>, ProgressBar)> {
-    if file.as_os_str() == "-" {
-        return Ok((Box::new(BufReader::new(io::stdin())), ProgressBar::hidden()));
-    }
-    let opened = File::open(file)?;
-    let progress = ProgressBar::with_draw_target(Some(opened.metadata()?.len()), ProgressDrawTarget::stderr());
-    if let Ok(style) = ProgressStyle::with_template("{bar:40} {bytes}/{total_bytes} {eta}") {
-        progress.set_style(style);
-    }
-    Ok((Box::new(BufReader::new(progress.wrap_read(opened))), progress))
-}
-
-/// Sends a commit until it is answered. Sending one again is safe: its request id finds the first answer.
-async fn commit(
-    client: &mut RecordServiceClient<Channel>,
-    request: CommitRequest,
-    progress: &ProgressBar,
-) -> Result<CommitResponse, Status> {
-    let mut tries = 1;
-    loop {
-        let status = match client.commit(request.clone()).await {
-            Ok(response) => return Ok(response.into_inner()),
-            Err(status) => status,
-        };
-        // DEADLINE_EXCEEDED and lost connections leave it unknown whether the commit was made. Without an id, do not guess.
-        let passes = matches!(status.code(), Code::Unavailable | Code::ResourceExhausted | Code::DeadlineExceeded);
-        if !passes || tries >= TRIES_MAX || request.request_id.is_empty() {
-            return Err(status);
-        }
-        let details = status.get_error_details();
-        let delay = details.retry_info().and_then(|info| info.retry_delay).unwrap_or(RETRY_DELAY * tries).min(RETRY_DELAY_MAX);
-        progress.suspend(|| {
-            output::note(&format!("trying again in {} ms: {}", delay.as_millis(), problem::describe_status(&status)));
-        });
-        tokio::time::sleep(delay).await;
-        tries += 1;
-    }
 }
 
 /// "revision 7, 90 created, 6 updated".

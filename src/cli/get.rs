@@ -1,7 +1,6 @@
 //! `annals get`: one record.
 
 use clap::Args;
-use tonic::Response;
 
 use super::{
     Outcome,
@@ -10,10 +9,7 @@ use super::{
     table,
     time::AsOf,
 };
-use crate::{
-    model::{Kind, Name},
-    proto::{GetRecordRequest, record::Record, record_service_client::RecordServiceClient},
-};
+use crate::{model::Name, proto::GetRecordRequest};
 
 /// Show one record.
 #[derive(Debug, Args)]
@@ -49,8 +45,8 @@ pub(super) fn run(arguments: &Arguments, out: &mut Output) -> anyhow::Result<Out
         no_redirect: arguments.no_redirect,
     };
     let record = access::block_on(async {
-        let mut connection = arguments.access.connect().await?;
-        let record = get(&mut connection.client, arguments.name.kind(), request).await;
+        let connection = arguments.access.connect().await?;
+        let record = connection.client.get_record(arguments.name.kind(), &request).await;
         connection.close().await?;
         Ok(record?)
     })?;
@@ -62,19 +58,4 @@ pub(super) fn run(arguments: &Arguments, out: &mut Output) -> anyhow::Result<Out
     }
     out.flush()?;
     Ok(Outcome::Done)
-}
-
-async fn get(
-    client: &mut RecordServiceClient<tonic::transport::Channel>,
-    kind: Kind,
-    request: GetRecordRequest,
-) -> Result<Record, tonic::Status> {
-    Ok(match kind {
-        Kind::Source => Record::Source(client.get_source(request).await.map(Response::into_inner)?),
-        Kind::Actor => Record::Actor(client.get_actor(request).await.map(Response::into_inner)?),
-        Kind::Event => Record::Event(client.get_event(request).await.map(Response::into_inner)?),
-        Kind::Claim => Record::Claim(client.get_claim(request).await.map(Response::into_inner)?),
-        Kind::Estimate => Record::Estimate(client.get_estimate(request).await.map(Response::into_inner)?),
-        Kind::Relation => Record::Relation(client.get_relation(request).await.map(Response::into_inner)?),
-    })
 }

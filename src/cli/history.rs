@@ -6,16 +6,14 @@ use super::{
     Outcome,
     access::{self, Access},
     output::{self, Output},
-    time,
+    table, time,
 };
 use crate::{
+    client::{self, Client},
     exchange::json,
     model::Name,
-    proto::{Change, ListRevisionsRequest},
+    proto::Change,
 };
-
-/// Revisions of a page.
-const PAGE_SIZE: i32 = 100;
 
 /// Show the revisions of one record, newest first.
 #[derive(Debug, Args)]
@@ -37,8 +35,8 @@ pub(super) struct Arguments {
 /// Shows them.
 pub(super) fn run(arguments: &Arguments, out: &mut Output) -> anyhow::Result<Outcome> {
     let (changes, more) = access::block_on(async {
-        let mut connection = arguments.access.connect().await?;
-        let read = changes(&mut connection.client, arguments).await;
+        let connection = arguments.access.connect().await?;
+        let read = changes(&connection.client, arguments).await;
         connection.close().await?;
         Ok(read?)
     })?;
@@ -56,35 +54,25 @@ pub(super) fn run(arguments: &Arguments, out: &mut Output) -> anyhow::Result<Out
     Ok(Outcome::Done)
 }
 
-type Client = crate::proto::record_service_client::RecordServiceClient<tonic::transport::Channel>;
-
-async fn changes(client: &mut Client, arguments: &Arguments) -> Result<(Vec<Change>, bool), tonic::Status> {
+/// As many as are asked for, and whether there are more.
+async fn changes(client: &Client, arguments: &Arguments) -> Result<(Vec<Change>, bool), client::Error> {
     let limit = if arguments.limit == 0 { usize::MAX } else { arguments.limit };
-    let name = arguments.name.to_string();
-    let mut request = ListRevisionsRequest { name, page_size: PAGE_SIZE, page_token: String::new() };
+    let mut history = client.history(&arguments.name.to_string());
     let mut changes = Vec::new();
-    loop {
-        let response = client.list_revisions(request.clone()).await?.into_inner();
-        changes.extend(response.changes);
-        request.page_token = response.next_page_token;
-        if changes.len() > limit || request.page_token.is_empty() {
-            let more = changes.len() > limit || !request.page_token.is_empty();
-            changes.truncate(limit);
-            return Ok((changes, more));
+    while let Some(change) = history.message().await? {
+        if changes.len() == limit {
+            return Ok((changes, true));
         }
+        changes.push(change);
     }
+    Ok((changes, false))
 }
 
 fn row(change: &Change) -> Vec<String> {
-    let what = change.kind().as_str_name().trim_start_matches("CHANGE_KIND_");
-    let what = match change.redirect_target.as_str() {
-        "" => what.to_owned(),
-        target => format!("{what} into {target}"),
-    };
     vec![
         change.revision.to_string(),
         time::text(change.commit_time.as_ref()),
-        what,
+        table::change(change),
         change.author.clone(),
         change.changed_fields.join(", "),
     ]

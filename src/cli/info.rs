@@ -8,10 +8,7 @@ use super::{
     output::Output,
     time,
 };
-use crate::{
-    exchange::json,
-    proto::{GetServerInfoRequest, GetServerInfoResponse},
-};
+use crate::{exchange::json, proto::GetServerInfoResponse};
 
 /// Show what a record holds, and the limits of its server.
 #[derive(Debug, Args)]
@@ -27,10 +24,10 @@ pub(super) struct Arguments {
 /// Shows it.
 pub(super) fn run(arguments: &Arguments, out: &mut Output) -> anyhow::Result<Outcome> {
     let info = access::block_on(async {
-        let mut connection = arguments.access.connect().await?;
-        let info = connection.client.get_server_info(GetServerInfoRequest {}).await;
+        let connection = arguments.access.connect().await?;
+        let info = connection.client.info().await;
         connection.close().await?;
-        Ok(info?.into_inner())
+        Ok(info?)
     })?;
     if arguments.json {
         out.json(&json::to_value(&info))?;

@@ -2,19 +2,16 @@
 
 use clap::Args;
 use serde_json::Value;
-use tonic::{Status, transport::Channel};
 
 use super::{
     Outcome,
     access::{self, Access},
+    collection,
     output::{self, Output},
     table,
     time::AsOf,
 };
-use crate::{
-    model::Kind,
-    proto::{ListRecordsRequest, record::Record, record_service_client::RecordServiceClient},
-};
+use crate::{client::Client, model::Kind, proto::ListRecordsRequest};
 
 /// Records of a page where neither --page-size nor --limit says less.
 const PAGE_SIZE: i32 = 500;
@@ -31,7 +28,7 @@ const PAGE_SIZE: i32 = 500;
                         annals list estimates --filter 'estimand.measure = \"measure:fatalities\"' --explain")]
 pub(super) struct Arguments {
     /// sources, actors, events, claims, estimates or relations.
-    #[arg(value_parser = collection)]
+    #[arg(value_parser = collection::parse)]
     collection: Kind,
     /// Which records. Left out: all.
     #[arg(long, default_value = "", hide_default_value = true)]
@@ -61,12 +58,6 @@ pub(super) struct Arguments {
     access: Access,
 }
 
-fn collection(text: &str) -> Result<Kind, String> {
-    Kind::from_collection(text)
-        .or_else(|| Kind::ALL.into_iter().find(|kind| kind.singular() == text))
-        .ok_or_else(|| "there are sources, actors, events, claims, estimates and relations".to_owned())
-}
-
 /// Lists them.
 pub(super) fn run(arguments: &Arguments, out: &mut Output) -> anyhow::Result<Outcome> {
     let (as_of_revision, as_of_time) = AsOf::fields(arguments.as_of);
@@ -87,8 +78,8 @@ pub(super) fn run(arguments: &Arguments, out: &mut Output) -> anyhow::Result<Out
         if arguments.explain {
             return explain(arguments, &request, out).await;
         }
-        let mut connection = arguments.access.connect().await?;
-        let listed = list(&mut connection.client, arguments, request, out).await;
+        let connection = arguments.access.connect().await?;
+        let listed = list(&connection.client, arguments, request, out).await;
         connection.close().await?;
         listed
     })?;
@@ -110,17 +101,12 @@ async fn explain(arguments: &Arguments, request: &ListRecordsRequest, out: &mut 
     Ok(())
 }
 
-async fn list(
-    client: &mut RecordServiceClient<Channel>,
-    arguments: &Arguments,
-    mut request: ListRecordsRequest,
-    out: &mut Output,
-) -> anyhow::Result<()> {
+async fn list(client: &Client, arguments: &Arguments, mut request: ListRecordsRequest, out: &mut Output) -> anyhow::Result<()> {
     let limit = if arguments.limit == 0 { usize::MAX } else { arguments.limit };
     let mut shown = 0;
     let mut rows: Vec<Value> = Vec::new();
     let (revision, more) = loop {
-        let page = page(client, arguments.collection, request.clone()).await?;
+        let page = client.list_records(arguments.collection, &request).await?;
         let left = limit - shown;
         let cut = page.records.len() > left;
         for record in page.records.into_iter().take(left) {
@@ -148,32 +134,4 @@ async fn list(
     let records = if shown == 1 { kind.singular() } else { kind.collection() };
     output::note(&format!("{shown} {records} at revision {revision}{more}"));
     Ok(())
-}
-
-struct Page {
-    records: Vec<Record>,
-    next_page_token: String,
-    revision: i64,
-}
-
-async fn page(client: &mut RecordServiceClient<Channel>, kind: Kind, request: ListRecordsRequest) -> Result<Page, Status> {
-    /// The six responses differ in the name of their first field only.
-    macro_rules! page {
-        ($method:ident, $field:ident, $variant:path) => {{
-            let response = client.$method(request).await?.into_inner();
-            Page {
-                records: response.$field.into_iter().map($variant).collect(),
-                next_page_token: response.next_page_token,
-                revision: response.revision,
-            }
-        }};
-    }
-    Ok(match kind {
-        Kind::Source => page!(list_sources, sources, Record::Source),
-        Kind::Actor => page!(list_actors, actors, Record::Actor),
-        Kind::Event => page!(list_events, events, Record::Event),
-        Kind::Claim => page!(list_claims, claims, Record::Claim),
-        Kind::Estimate => page!(list_estimates, estimates, Record::Estimate),
-        Kind::Relation => page!(list_relations, relations, Record::Relation),
-    })
 }

@@ -1,11 +1,15 @@
 //! The command line: one binary that serves the record, fills it and reads it.
 //!
-//! Knows options, the generated client and what to say to people. Must not know keys, batches or how a command of another
+//! Knows options, the client and what to say to people. Must not know keys, batches or how a command of another
 //! file works.
 
 mod access;
+mod collection;
+mod compression;
+mod input;
 mod output;
 mod problem;
+mod request_id;
 mod table;
 mod time;
 

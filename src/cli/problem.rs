@@ -1,12 +1,12 @@
 //! Errors as people read them: the sentence, the reason, every violation with its field, and what to do.
 //!
-//! Knows gRPC's error details. Must not know commands.
+//! Knows the errors of the client and of the store. Must not know commands.
 
-use tonic::{Code, Status};
-use tonic_types::StatusExt;
+use tonic::Code;
 
 use super::access::NoServer;
 use crate::{
+    client,
     proto::ErrorReason,
     store::{self, Details},
 };
@@ -14,8 +14,8 @@ use crate::{
 /// An error with its causes, or with its details where it is an answer of the server.
 pub(super) fn describe(error: &anyhow::Error) -> String {
     for cause in error.chain() {
-        if let Some(status) = cause.downcast_ref::<Status>() {
-            return describe_status(status);
+        if let Some(error) = cause.downcast_ref::<client::Error>() {
+            return describe_answer(error);
         }
         if let Some(error) = cause.downcast_ref::<store::Error>() {
             return describe_store(error);
@@ -27,20 +27,18 @@ pub(super) fn describe(error: &anyhow::Error) -> String {
     format!("{error:#}")
 }
 
-/// What a server answered.
-pub(super) fn describe_status(status: &Status) -> String {
-    let details = status.get_error_details();
-    let Some(info) = details.error_info() else {
-        return match status.code() {
-            Code::Unimplemented => status.message().to_owned(),
-            code => format!("{} ({code:?})", status.message()),
+/// What a server answered, or why it did not.
+pub(super) fn describe_answer(error: &client::Error) -> String {
+    if error.reason_name().is_empty() {
+        return match error.code() {
+            Code::Unimplemented | Code::InvalidArgument | Code::FailedPrecondition => error.message().to_owned(),
+            code => format!("{} ({code:?})", error.message()),
         };
-    };
-    let fields = details.bad_request().map(|bad| bad.field_violations.as_slice()).unwrap_or_default();
-    let records = details.precondition_failure().map(|failure| failure.violations.as_slice()).unwrap_or_default();
-    let fields = fields.iter().map(|violation| (violation.field.clone(), violation.description.clone()));
-    let records = records.iter().map(|failed| (failed.subject.clone(), format!("{} ({})", failed.description, failed.r#type)));
-    assemble(status.message(), &info.reason, fields.chain(records).collect())
+    }
+    let fields = error.fields().iter().map(|violation| (violation.field.clone(), violation.description.clone()));
+    let records = error.preconditions().iter();
+    let records = records.map(|failed| (failed.subject.clone(), format!("{} ({})", failed.description, failed.reason)));
+    assemble(error.message(), error.reason_name(), fields.chain(records).collect())
 }
 
 /// What a store in this process answered.

@@ -4,7 +4,11 @@
 
 use serde_json::{Map, Value};
 
-use crate::{exchange::json, model::Kind, proto::record::Record};
+use crate::{
+    exchange::json,
+    model::Kind,
+    proto::{Change, record::Record},
+};
 
 /// A record as JSON.
 pub(super) fn record_value(record: &Record) -> Value {
@@ -110,6 +114,15 @@ fn shown(value: &Value) -> String {
             elements.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", ")
         }
         value => value.to_string(),
+    }
+}
+
+/// What happened to a record: "MERGED into actors/b".
+pub(super) fn change(change: &Change) -> String {
+    let what = change.kind().as_str_name().trim_start_matches("CHANGE_KIND_");
+    match change.redirect_target.as_str() {
+        "" => what.to_owned(),
+        target => format!("{what} into {target}"),
     }
 }
 

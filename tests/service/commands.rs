@@ -217,6 +217,29 @@ fn a_dry_run_writes_nothing_and_standard_input_is_read() {
 }
 
 #[test]
+fn commits_without_an_id_are_made_once_from_whatever_file_plain_or_packed() {
+    let folder = TempDir::new().expect("a folder");
+    let data = folder.path().join("data").to_string_lossy().into_owned();
+    let line = r#"{"mutations":[{"create":{"event":{"title":"no name and no id"}}}]}"#;
+    let plain = write(&folder, "plain.ndjson", line);
+    assert!(ok(&["commit", "--data", &data, &plain]).ends_with("plain.ndjson, commit 1: revision 1, 1 created\n"));
+    let spaced = write(&folder, "other.json", &line.replace(':', " : "));
+    assert!(ok(&["commit", "--data", &data, &spaced]).contains("revision 1, 1 created, as it was applied before"));
+    for (name, packed) in [("a.json.gz", gzip(line)), ("a.json.zst", zstd::encode_all(line.as_bytes(), 1).expect("packed"))] {
+        let path = folder.path().join(name);
+        std::fs::write(&path, packed).expect("written");
+        assert!(ok(&["commit", "--data", &data, &path.to_string_lossy()]).contains("as it was applied before"), "{name}");
+    }
+    let (_, text) = fails(&["commit", "--data", &data, &plain, "missing.json"]);
+    assert!(text.contains("missing.json"), "{text}");
+}
+
+fn gzip(text: &str) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(text.as_bytes()).and_then(|()| encoder.finish()).expect("packed")
+}
+
+#[test]
 fn a_folder_that_a_server_has_open_is_refused_with_who_has_it() {
     let folder = TempDir::new().expect("a folder");
     let data = folder.path().join("data").to_string_lossy().into_owned();

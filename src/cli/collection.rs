@@ -1,0 +1,12 @@
+//! Collections as people name them.
+//!
+//! Knows the six kinds. Must not know commands.
+
+use crate::model::Kind;
+
+/// The kind of a collection: "events", or "event".
+pub(super) fn parse(text: &str) -> Result<Kind, String> {
+    Kind::from_collection(text)
+        .or_else(|| Kind::ALL.into_iter().find(|kind| kind.singular() == text))
+        .ok_or_else(|| "there are sources, actors, events, claims, estimates and relations".to_owned())
+}
