@@ -161,6 +161,8 @@ const RULES: &[Rule] = &[
     rule("crate::client::options", &["crate::proto", "crate::model", "tonic", "tokio"]),
     rule("crate::cli::compression", &["crate"]),
     rule("crate::cli::input", &["crate::proto", "crate::client", "tonic"]),
+    rule("crate::cli::position", &["crate"]),
+    rule("crate::cli::signal", &["crate"]),
     rule("crate::cli::request_id", &["crate::client", "crate::store", "tonic"]),
     rule("crate::cli::time", &["crate"]),
     rule("crate::cli::table", &["crate::store", "crate::rpc", "tonic"]),

@@ -10,3 +10,8 @@ pub(super) fn parse(text: &str) -> Result<Kind, String> {
         .or_else(|| Kind::ALL.into_iter().find(|kind| kind.singular() == text))
         .ok_or_else(|| "there are sources, actors, events, claims, estimates and relations".to_owned())
 }
+
+/// The types of a request; none: all.
+pub(super) fn types(kinds: &[Kind]) -> Vec<i32> {
+    kinds.iter().map(|kind| *kind as i32).collect()
+}

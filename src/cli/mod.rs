@@ -8,8 +8,10 @@ mod collection;
 mod compression;
 mod input;
 mod output;
+mod position;
 mod problem;
 mod request_id;
+mod signal;
 mod table;
 mod time;
 
@@ -21,6 +23,7 @@ mod info;
 mod list;
 mod serve;
 mod verify;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -51,6 +54,7 @@ enum Command {
     Get(get::Arguments),
     List(list::Arguments),
     History(history::Arguments),
+    Watch(watch::Arguments),
     Info(info::Arguments),
     Verify(verify::Arguments),
     Completions(completions::Arguments),
@@ -75,6 +79,7 @@ pub fn run() -> ExitCode {
         Command::Get(arguments) => get::run(&arguments, &mut out),
         Command::List(arguments) => list::run(&arguments, &mut out),
         Command::History(arguments) => history::run(&arguments, &mut out),
+        Command::Watch(arguments) => watch::run(&arguments, &mut out),
         Command::Info(arguments) => info::run(&arguments, &mut out),
         Command::Verify(arguments) => verify::run(&arguments, &mut out),
         Command::Completions(arguments) => completions::run(&arguments, &mut out),

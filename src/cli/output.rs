@@ -64,7 +64,7 @@ impl Output {
 }
 
 /// Without the characters that would steer a terminal: what is printed was written by others.
-fn printable(text: &str) -> String {
+pub(super) fn printable(text: &str) -> String {
     text.chars().map(|letter| if letter.is_control() && letter != '\n' { '\u{fffd}' } else { letter }).collect()
 }
 

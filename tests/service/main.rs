@@ -4,9 +4,11 @@
 mod support;
 
 mod abuse;
+mod binary;
 mod commands;
 mod errors;
 mod export;
+mod follow;
 mod frames;
 mod health;
 mod in_process;
