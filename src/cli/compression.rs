@@ -3,11 +3,11 @@
 //! Knows gzip and zstd. Must not know what is in a file.
 
 use std::{
-    io::{self, Read},
+    io::{self, Read, Write},
     path::Path,
 };
 
-use flate2::read::MultiGzDecoder;
+use flate2::{read::MultiGzDecoder, write::GzEncoder};
 
 /// How a file is compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,5 +34,42 @@ impl Compression {
             Self::Gzip => Box::new(MultiGzDecoder::new(from)),
             Self::Zstd => Box::new(zstd::Decoder::new(from)?),
         })
+    }
+
+    /// One stream of compressed content, which stands in a file behind others.
+    pub(super) fn compress(self, content: &[u8], to: &mut impl Write) -> io::Result<()> {
+        match self {
+            Self::None => to.write_all(content),
+            Self::Gzip => {
+                let mut encoder = GzEncoder::new(to, flate2::Compression::default());
+                encoder.write_all(content)?;
+                encoder.finish().map(|_| ())
+            }
+            Self::Zstd => {
+                let mut encoder = zstd::Encoder::new(to, zstd::DEFAULT_COMPRESSION_LEVEL)?;
+                encoder.write_all(content)?;
+                encoder.finish().map(|_| ())
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn streams_one_behind_the_other_are_read_as_one_content() {
+        for (name, magic) in [("a.json", &b"on"[..]), ("a.json.gz", &[0x1f, 0x8b]), ("a.zst", &[0x28, 0xb5, 0x2f, 0xfd])] {
+            let compression = Compression::of(Path::new(name));
+            let mut file = Vec::new();
+            for content in ["one\n", "two\n"] {
+                compression.compress(content.as_bytes(), &mut file).expect("written");
+            }
+            assert!(file.starts_with(magic), "{name}");
+            let mut text = String::new();
+            compression.reader(io::Cursor::new(file)).and_then(|mut from| from.read_to_string(&mut text)).expect("text");
+            assert_eq!(text, "one\ntwo\n", "{name}");
+        }
     }
 }

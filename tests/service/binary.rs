@@ -57,7 +57,12 @@ pub(crate) struct Serving {
 
 impl Serving {
     pub(crate) fn start(arguments: &[&str]) -> Self {
-        let mut all = vec!["serve", "--listen", "127.0.0.1:0"];
+        Self::listen("127.0.0.1:0", arguments)
+    }
+
+    /// Starts one on an address.
+    pub(crate) fn listen(address: &str, arguments: &[&str]) -> Self {
+        let mut all = vec!["serve", "--listen", address];
         all.extend(arguments);
         let mut child = annals(&all).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
         let mut line = String::new();

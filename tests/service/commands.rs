@@ -172,7 +172,7 @@ fn completions_are_printed_for_each_shell() {
 #[test]
 fn help_has_examples_for_each_command() {
     assert!(ok(&["--help"]).contains("annals serve"));
-    for command in ["serve", "commit", "get", "list", "history", "watch", "info", "verify", "completions"] {
+    for command in ["serve", "commit", "get", "list", "history", "watch", "export", "ingest", "info", "verify", "completions"] {
         let help = ok(&[command, "--help"]);
         assert!(help.contains("Example") && help.contains(&format!("annals {command}")), "{command}: {help}");
     }

@@ -5,6 +5,7 @@ mod support;
 
 mod abuse;
 mod binary;
+mod bulk;
 mod commands;
 mod errors;
 mod export;
