@@ -138,6 +138,7 @@ fn stop_on_error_applies_nothing_behind_the_first_line_that_fails_of_either_kind
         let data = folder.path().join(format!("data{at}")).to_string_lossy().into_owned();
         let mut text: Vec<_> = (0..100).map(event).collect();
         text[at] = broken.to_owned();
+        text[at + 5] = "not looked at".to_owned();
         let file = write(&folder, "steps.ndjson", &text.join("\n"));
         let output = run(&["ingest", "--stop-on-error", "--data", &data, &file]);
         let said = stderr(&output);
