@@ -2,15 +2,16 @@
 //!
 //! Knows addresses and folders. Must not know requests.
 
-use std::{error::Error as _, fmt, path::PathBuf};
+use std::{fmt, path::PathBuf};
 
 use anyhow::Context;
 use clap::Args;
 use indicatif::ProgressBar;
+use tonic::Code;
 
 use super::{output, problem};
 use crate::{
-    client::{Client, ClientOptions, RetryHook},
+    client::{self, Client, ClientOptions, RetryHook},
     open::OpenOptions,
     rpc,
     store::Store,
@@ -60,14 +61,19 @@ impl Access {
         self.connect_with(options(&ProgressBar::hidden())).await
     }
 
-    /// As [`Self::connect`], with options for the client.
+    /// As [`Self::connect`], with options.
     pub(super) async fn connect_with(&self, options: ClientOptions) -> anyhow::Result<Connection> {
-        if self.data.is_none() {
-            return Ok(Connection { client: self.dial(options).await?, store: None });
+        if self.data.is_some() {
+            let store = self.open().await?;
+            let client = options.over(rpc::in_process(store.clone()).await?);
+            return Ok(Connection { client, store: Some(store) });
         }
-        let store = self.open().await?;
-        let client = options.over(rpc::in_process(store.clone()).await?);
-        Ok(Connection { client, store: Some(store) })
+        let address = if self.server.contains("://") { self.server.clone() } else { format!("http://{}", self.server) };
+        match options.connect(&address).await {
+            Ok(client) => Ok(Connection { client, store: None }),
+            Err(error) if error.code() == Code::InvalidArgument => Err(error.into()),
+            Err(error) => Err(NoServer { address, why: root_cause(&error) }.into()),
+        }
     }
 
     /// The folder's store; an empty one in memory where a server was named.
@@ -82,37 +88,18 @@ impl Access {
         open(folder).await
     }
 
-    /// As [`Self::connect_with`], but makes the folder where it is not there.
-    pub(super) async fn connect_or_create(&self, options: ClientOptions) -> anyhow::Result<Connection> {
-        if let Some(folder) = &self.data {
-            std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    /// Makes the folder where one was named that is not there.
+    pub(super) fn create(&self) -> anyhow::Result<()> {
+        match &self.data {
+            Some(folder) => std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display())),
+            None => Ok(()),
         }
-        self.connect_with(options).await
     }
 
     /// Whether a folder was named.
     pub(super) fn is_folder(&self) -> bool {
         self.data.is_some()
     }
-
-    async fn dial(&self, options: ClientOptions) -> anyhow::Result<Client> {
-        let address = if self.server.contains("://") { self.server.clone() } else { format!("http://{}", self.server) };
-        options.connect(&address).await.map_err(|error| match error.source() {
-            Some(source) => anyhow::Error::from(NoServer { address, why: root_cause(source) }),
-            // The text is no address.
-            None => error.into(),
-        })
-    }
-}
-
-/// Options of a client that tells people what it sends again, beside a bar that shows how far it is.
-pub(super) fn options(progress: &ProgressBar) -> ClientOptions {
-    let progress = progress.clone();
-    let hook = RetryHook::new(move |error, delay| {
-        let text = format!("trying again in {} ms: {}", delay.as_millis(), problem::describe_answer(error));
-        progress.suspend(|| output::note(&text));
-    });
-    ClientOptions { on_retry: Some(hook), ..ClientOptions::default() }
 }
 
 impl Connection {
@@ -124,6 +111,16 @@ impl Connection {
         }
         Ok(())
     }
+}
+
+/// Options of a client that says whatever it tries again, above a progress bar.
+pub(super) fn options(progress: &ProgressBar) -> ClientOptions {
+    let progress = progress.clone();
+    let on_retry = RetryHook::new(move |error: &client::Error, delay| {
+        let text = format!("trying again in {} ms: {}", delay.as_millis(), problem::describe_answer(error));
+        progress.suspend(|| output::note(&text));
+    });
+    ClientOptions { on_retry: Some(on_retry), ..ClientOptions::default() }
 }
 
 async fn open(folder: PathBuf) -> anyhow::Result<Store> {

@@ -1,10 +1,10 @@
 //! `annals commit`: files of commits into a record.
 //!
-//! Knows `CommitRequest`. Must not know what its mutations mean.
+//! Knows `CommitRequest`. Must not know what its mutations mean, or when it is sent again.
 
 use std::{
     io::{self, IsTerminal},
-    path::{Path, PathBuf},
+    path::PathBuf,
 };
 
 use anyhow::Context;
@@ -14,9 +14,9 @@ use indicatif::ProgressBar;
 use super::{
     Outcome,
     access::{self, Access},
-    files,
+    input::{self, Input},
     output::{self, Output},
-    problem, progress,
+    problem, request_id,
 };
 use crate::{
     client::Client,
@@ -27,14 +27,17 @@ use crate::{
 /// Apply commits from files.
 ///
 /// A file holds annals.v1.CommitRequest in proto3 JSON: one object, or one a line. They are applied in order, each whole or not
-/// at all. It is safe to do it again: a commit whose request_id was applied before is answered as it was then.
+/// at all. It is safe to do it again: a commit whose request_id was applied before is answered as it was then. One without a
+/// request_id gets one that is made from its content. Files that end in .gz and .zst are decompressed.
+///
+/// For many commits "annals ingest" is faster.
 #[derive(Debug, Args)]
 #[allow(clippy::doc_markdown)] // Shown to people as it is: a backtick would be, too.
 #[command(after_help = "Examples:\n  annals commit article.json\n  annals commit --server http://10.0.0.5:50051 *.ndjson\n  \
                         generate-commits | annals commit -\n  annals commit --dry-run article.json\n  \
                         annals commit --data ./annals-data seed.json")]
 pub(super) struct Arguments {
-    /// Files of commits, also .gz and .zst; - is standard input.
+    /// Files of commits; - is standard input.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Check each commit against the record as it is, and write nothing.
@@ -62,10 +65,12 @@ struct Tally {
 pub(super) fn run(arguments: &Arguments, out: &mut Output) -> anyhow::Result<Outcome> {
     let mut tally = Tally::default();
     access::block_on(async {
-        let progress = progress::of_bytes(files::length(&arguments.files));
-        let connection = arguments.access.connect_or_create(access::options(&progress)).await?;
+        let files = input::open(&arguments.files)?;
+        let progress = input::progress(&files);
+        arguments.access.create()?;
+        let connection = arguments.access.connect_with(access::options(&progress)).await?;
         let mut applied = Ok(true);
-        for file in &arguments.files {
+        for file in &files {
             applied = apply_file(&connection.client, arguments, file, &progress, &mut tally, out).await;
             if !matches!(applied, Ok(true)) {
                 break;
@@ -86,13 +91,13 @@ pub(super) fn run(arguments: &Arguments, out: &mut Output) -> anyhow::Result<Out
 async fn apply_file(
     client: &Client,
     arguments: &Arguments,
-    file: &Path,
+    file: &Input,
     progress: &ProgressBar,
     tally: &mut Tally,
     out: &mut Output,
 ) -> anyhow::Result<bool> {
-    let name = file.display().to_string();
-    let from = files::open(file, progress).with_context(|| format!("cannot read {name}"))?;
+    let name = &file.name;
+    let from = file.read(progress).with_context(|| format!("cannot read {name}"))?;
     for (index, request) in json::Reader::<_, CommitRequest>::new(from).enumerate() {
         let mut request = request.map_err(|error| anyhow::anyhow!("{name}, {error}"))?;
         request.validate_only |= arguments.dry_run;
@@ -100,6 +105,7 @@ async fn apply_file(
             "" => format!("{name}, commit {}", index + 1),
             id => id.to_owned(),
         };
+        request_id::fill(&mut request);
         match client.commit(request).await {
             Ok(response) => {
                 tally.commits += 1;

@@ -6,7 +6,7 @@ use super::{
     Outcome,
     access::{self, Access},
     output::{self, Output},
-    time,
+    table, time,
 };
 use crate::{
     client::{self, Client},
@@ -54,8 +54,8 @@ pub(super) fn run(arguments: &Arguments, out: &mut Output) -> anyhow::Result<Out
     Ok(Outcome::Done)
 }
 
-/// The newest, and whether there are more.
-async fn changes(client: &Client, arguments: &Arguments) -> client::Result<(Vec<Change>, bool)> {
+/// As many as are asked for, and whether there are more.
+async fn changes(client: &Client, arguments: &Arguments) -> Result<(Vec<Change>, bool), client::Error> {
     let limit = if arguments.limit == 0 { usize::MAX } else { arguments.limit };
     let mut history = client.history(&arguments.name.to_string());
     let mut changes = Vec::new();
@@ -69,15 +69,10 @@ async fn changes(client: &Client, arguments: &Arguments) -> client::Result<(Vec<
 }
 
 fn row(change: &Change) -> Vec<String> {
-    let what = change.kind().as_str_name().trim_start_matches("CHANGE_KIND_");
-    let what = match change.redirect_target.as_str() {
-        "" => what.to_owned(),
-        target => format!("{what} into {target}"),
-    };
     vec![
         change.revision.to_string(),
         time::text(change.commit_time.as_ref()),
-        what,
+        table::change(change),
         change.author.clone(),
         change.changed_fields.join(", "),
     ]

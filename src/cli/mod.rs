@@ -5,19 +5,26 @@
 
 mod access;
 mod collection;
-mod files;
+mod compression;
+mod input;
+mod lines;
 mod output;
+mod partial;
 mod position;
 mod problem;
-mod progress;
+mod report;
+mod request_id;
+mod signal;
 mod table;
 mod time;
 
 mod commit;
 mod completions;
+mod export;
 mod get;
 mod history;
 mod info;
+mod ingest;
 mod list;
 mod serve;
 mod verify;
@@ -49,10 +56,12 @@ struct Arguments {
 enum Command {
     Serve(Box<serve::Arguments>),
     Commit(commit::Arguments),
+    Ingest(ingest::Arguments),
     Get(get::Arguments),
     List(list::Arguments),
     History(history::Arguments),
     Watch(watch::Arguments),
+    Export(export::Arguments),
     Info(info::Arguments),
     Verify(verify::Arguments),
     Completions(completions::Arguments),
@@ -74,10 +83,12 @@ pub fn run() -> ExitCode {
     let result = match arguments.command {
         Command::Serve(arguments) => serve::run(&arguments, &mut out),
         Command::Commit(arguments) => commit::run(&arguments, &mut out),
+        Command::Ingest(arguments) => ingest::run(&arguments, &mut out),
         Command::Get(arguments) => get::run(&arguments, &mut out),
         Command::List(arguments) => list::run(&arguments, &mut out),
         Command::History(arguments) => history::run(&arguments, &mut out),
         Command::Watch(arguments) => watch::run(&arguments, &mut out),
+        Command::Export(arguments) => export::run(&arguments, &mut out),
         Command::Info(arguments) => info::run(&arguments, &mut out),
         Command::Verify(arguments) => verify::run(&arguments, &mut out),
         Command::Completions(arguments) => completions::run(&arguments, &mut out),

@@ -24,6 +24,11 @@ impl Output {
         Self { to: BufWriter::new(stdout), terminal }
     }
 
+    /// Whether a person reads it.
+    pub(super) fn is_terminal(&self) -> bool {
+        self.terminal
+    }
+
     /// One line.
     pub(super) fn line(&mut self, text: impl AsRef<str>) -> io::Result<()> {
         writeln!(self.to, "{}", printable(text.as_ref()))

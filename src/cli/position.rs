@@ -1,52 +1,47 @@
-//! The position of a watch, in a file: how far what was printed has come.
+//! A file that is replaced whole: how far a command has come, so that the next run goes on there.
 //!
-//! Knows the file. Must not know what was printed.
+//! Knows files and JSON. Must not know what a position means.
 
 use std::{
     fs, io,
+    io::Write,
     path::{Path, PathBuf},
 };
 
 use anyhow::Context;
-use serde::{Deserialize, Serialize};
+use serde::{Serialize, de::DeserializeOwned};
 use tempfile::NamedTempFile;
 
-/// What the file holds, in JSON.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Position {
-    /// The store that the revision is of.
-    pub(super) store_id: String,
-    /// Everything up to here was printed. 0: nothing, or an initial state that was not complete.
-    pub(super) revision: i64,
+/// The content of such a file; none where it is not there yet.
+pub(super) fn load<T: DeserializeOwned>(file: &Path) -> anyhow::Result<Option<T>> {
+    let text = match fs::read(file) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error).with_context(|| format!("cannot read {}", file.display())),
+    };
+    let content = serde_json::from_slice(&text);
+    let content = content.with_context(|| format!("{} is not what this command keeps its position in", file.display()))?;
+    Ok(Some(content))
 }
 
-impl Position {
-    /// The position that a file holds; none where there is no file.
-    pub(super) fn load(file: &Path) -> anyhow::Result<Option<Self>> {
-        let text = match fs::read_to_string(file) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error).with_context(|| format!("cannot read {}", file.display())),
-        };
-        let advice = || format!("{} holds no position: name another file, or delete it to begin anew", file.display());
-        serde_json::from_str(&text).map(Some).with_context(advice)
-    }
+/// Replaces the file: whenever the machine stops, it holds the old content or the new.
+pub(super) fn store(file: &Path, content: &impl Serialize) -> anyhow::Result<()> {
+    let replaced = || -> io::Result<()> {
+        let folder = folder_of(file);
+        let mut new = NamedTempFile::new_in(&folder)?;
+        serde_json::to_writer(&mut new, content)?;
+        new.write_all(b"\n")?;
+        new.as_file().sync_all()?;
+        new.persist(file)?;
+        fs::File::open(folder)?.sync_all()
+    };
+    replaced().with_context(|| format!("cannot write {}", file.display()))
+}
 
-    /// Replaces the file whole, so that whatever happens leaves the old position or the new one.
-    pub(super) fn store(&self, file: &Path) -> anyhow::Result<()> {
-        self.replace(file).with_context(|| format!("cannot write {}", file.display()))
-    }
-
-    fn replace(&self, file: &Path) -> io::Result<()> {
-        let folder =
-            file.parent().filter(|folder| !folder.as_os_str().is_empty()).map_or(PathBuf::from("."), Path::to_path_buf);
-        let mut beside = NamedTempFile::new_in(folder)?;
-        serde_json::to_writer(&mut beside, self)?;
-        // Without this a power cut could leave the new name with nothing behind it.
-        beside.as_file().sync_data()?;
-        beside.persist(file)?;
-        Ok(())
+fn folder_of(file: &Path) -> PathBuf {
+    match file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
+        _ => PathBuf::from("."),
     }
 }
 
@@ -55,17 +50,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_position_is_replaced_and_what_is_none_is_refused() {
+    fn what_is_stored_is_loaded_and_what_is_broken_is_said() {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("position");
-        assert_eq!(Position::load(&file).expect("no error"), None);
-        for revision in [0, 7] {
-            let position = Position { store_id: "s".into(), revision };
-            position.store(&file).expect("written");
-            assert_eq!(Position::load(&file).expect("read"), Some(position));
+        assert_eq!(load::<u64>(&file).expect("nothing yet"), None);
+        for content in [1_u64, 2] {
+            store(&file, &content).expect("stored");
+            assert_eq!(load(&file).expect("loaded"), Some(content));
         }
-        assert_eq!(fs::read_dir(folder.path()).expect("read").count(), 1, "nothing is left beside it");
-        fs::write(&file, "seven").expect("written");
-        assert!(Position::load(&file).is_err_and(|error| error.to_string().contains("holds no position")));
+        assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 1, "nothing is left behind");
+        fs::write(&file, "12x").expect("written");
+        assert!(load::<u64>(&file).is_err_and(|error| error.to_string().contains("position")));
+        assert!(store(&folder.path().join("none").join("position"), &1).is_err());
     }
 }

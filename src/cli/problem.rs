@@ -1,6 +1,6 @@
 //! Errors as people read them: the sentence, the reason, every violation with its field, and what to do.
 //!
-//! Knows the client's errors and the store's. Must not know commands.
+//! Knows the errors of the client and of the store. Must not know commands.
 
 use tonic::Code;
 
@@ -31,7 +31,7 @@ pub(super) fn describe(error: &anyhow::Error) -> String {
 pub(super) fn describe_answer(error: &client::Error) -> String {
     if error.reason_name().is_empty() {
         return match error.code() {
-            Code::Unimplemented => error.message().to_owned(),
+            Code::Unimplemented | Code::InvalidArgument | Code::FailedPrecondition => error.message().to_owned(),
             code => format!("{} ({code:?})", error.message()),
         };
     }

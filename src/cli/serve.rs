@@ -6,15 +6,13 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use anyhow::{Context, bail};
 use clap::Args;
-use tokio::{
-    net::{TcpListener, lookup_host},
-    signal::unix::{SignalKind, signal},
-};
+use tokio::net::{TcpListener, lookup_host};
 use tracing_subscriber::EnvFilter;
 
 use super::{
     Outcome,
     output::{self, Output},
+    signal::StopSignals,
 };
 use crate::{
     config::{Config, LogFormat, Overrides, RpcOverrides, Size},
@@ -186,13 +184,12 @@ async fn open(config: &Config) -> anyhow::Result<Store> {
 
 /// Ends at the first SIGTERM or SIGINT. A second one ends the process.
 fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
-    let mut term = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+    let mut signals = StopSignals::listen()?;
     Ok(async move {
-        tokio::select! { _ = term.recv() => {}, _ = interrupt.recv() => {} }
+        signals.next().await;
         output::note("stopping: calls in progress have time to end; a second signal stops at once");
         tokio::spawn(async move {
-            tokio::select! { _ = term.recv() => {}, _ = interrupt.recv() => {} }
+            signals.next().await;
             output::note("stopped at once");
             // What was answered is durable; the log is replayed at the next start.
             std::process::exit(130);

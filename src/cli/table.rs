@@ -6,8 +6,8 @@ use serde_json::{Map, Value};
 
 use crate::{
     exchange::json,
-    model::{Kind, kind_of},
-    proto::record::Record,
+    model::Kind,
+    proto::{Change, record::Record},
 };
 
 /// A record as JSON.
@@ -20,14 +20,6 @@ pub(super) fn record_value(record: &Record) -> Value {
         Record::Estimate(record) => json::to_value(record),
         Record::Relation(record) => json::to_value(record),
     }
-}
-
-/// A record on one line: what its row says, without what it does not have.
-pub(super) fn line(record: &Record) -> String {
-    let (header, row) = columns(kind_of(record));
-    let cells = header.iter().zip(row(&record_value(record)));
-    let cells = cells.filter(|(title, cell)| **title != "REVISION" && !cell.is_empty());
-    cells.map(|(_, cell)| cell).collect::<Vec<_>>().join("  ")
 }
 
 /// What makes a record's row.
@@ -122,6 +114,15 @@ fn shown(value: &Value) -> String {
             elements.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", ")
         }
         value => value.to_string(),
+    }
+}
+
+/// What happened to a record: "MERGED into actors/b".
+pub(super) fn change(change: &Change) -> String {
+    let what = change.kind().as_str_name().trim_start_matches("CHANGE_KIND_");
+    match change.redirect_target.as_str() {
+        "" => what.to_owned(),
+        target => format!("{what} into {target}"),
     }
 }
 

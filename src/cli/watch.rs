@@ -1,215 +1,243 @@
-//! `annals watch`: every commit as it is made.
+//! `annals watch`: every commit, as it is made.
 //!
-//! Knows what a watch sends and when a position may be kept. Must not know how a watch is resumed within one run.
+//! Knows what a watch's messages say, and when a position may be kept. Must not know how a watch is resumed.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::bail;
 use clap::Args;
-use tokio::{
-    signal::unix::{SignalKind, signal},
-    time::{Instant, timeout_at},
-};
+use indicatif::ProgressBar;
+use serde::{Deserialize, Serialize};
+use tokio::time::{Instant, sleep_until};
 
 use super::{
     Outcome,
     access::{self, Access},
     collection,
     output::{self, Output},
-    position::Position,
+    position,
+    signal::StopSignals,
     table, time,
 };
 use crate::{
-    client::{self, Client, ClientOptions, Messages},
+    client::Client,
     exchange::json,
-    model::Kind,
-    proto::{Commit, WatchRequest, WatchResponse, watch_response::Content},
+    model::{Kind, kind_of},
+    proto::{Change, Checkpoint, Commit, Transition, WatchRequest, WatchResponse, record::Record, watch_response::Content},
 };
 
-/// Longest time that what came in is held back, to print and to keep the position of many commits at once.
-const HELD_TIME_MAX: Duration = Duration::from_millis(100);
+/// Longest time between a message and its being handed over, and between two writes of the position.
+const FLUSH_DELAY: Duration = Duration::from_millis(100);
 
-/// Follow the record: print every commit as it is made.
+/// Follow the record: every commit, in order, once each, as it is made.
 ///
-/// It begins with what is committed from now on, unless told otherwise, and goes on until it is interrupted. When the server is
-/// away it waits for it, and misses nothing. With --state it keeps its position in a file, and goes on there when it is started
-/// again: no commit is missed. The last ones may be printed again if it was killed; after SIGINT or SIGTERM none is.
+/// Begins now, or where --after or --initial-state say, and goes on until it is interrupted, also when the server is away for a
+/// while. With --state the position is kept in a file, and the next run goes on there: after a crash some lines may come
+/// twice, and none is missed.
 #[derive(Debug, Args)]
 #[allow(clippy::doc_markdown)] // Shown to people as it is: a backtick would be, too.
-#[command(after_help = "Examples:\n  annals watch\n  annals watch claims estimates --json\n  \
-                        annals watch events --filter 'participants.actor = \"actors/nis\"' --initial-state\n  \
-                        annals watch --after 0 --state position.json --json | ./process\n  \
-                        annals watch --after 120 --stop-at-head")]
+#[command(after_help = "Examples:\n  annals watch\n  annals watch events claims --after 0 --json --state position.json\n  \
+                        annals watch events --filter 'types:\"cameo:190\"' --initial-state\n  \
+                        annals watch --after 120 --stop-at-head --json | jq .commit.changes")]
 pub(super) struct Arguments {
-    /// Only these: sources, actors, events, claims, estimates, relations. Left out: all.
-    #[arg(value_name = "COLLECTION", value_parser = collection::parse)]
+    /// sources, actors, events, claims, estimates, relations. Left out: all.
+    #[arg(value_parser = collection::parse, value_name = "COLLECTION")]
     collections: Vec<Kind>,
-    /// Only changes of records that match, or did. Needs exactly one collection.
+    /// Which records, of one collection: also those that matched before a change and do not after it.
     #[arg(long, default_value = "", hide_default_value = true)]
     filter: String,
-    /// Print every commit after this revision; 0: all.
+    /// Begin behind a revision; 0 is the beginning.
     #[arg(long, value_name = "REVISION", value_parser = clap::value_parser!(i64).range(0..), conflicts_with = "initial_state")]
     after: Option<i64>,
-    /// First print every record as it is now.
+    /// Begin with every record that there is.
     #[arg(long)]
     initial_state: bool,
-    /// Keep the position in this file. Where it has one, --after and --initial-state are for the first time only.
+    /// Go on from the position in this file, and keep it there. Where it holds one, --after and --initial-state do not count.
     #[arg(long, value_name = "FILE")]
     state: Option<PathBuf>,
-    /// End when everything up to now was printed.
-    #[arg(long)]
-    stop_at_head: bool,
-    /// Print proto3 JSON, one annals.v1.WatchResponse a line; heartbeats are left out.
+    /// Print proto3 JSON, one annals.v1.WatchResponse a line, signs of life included.
     #[arg(long)]
     json: bool,
+    /// End when everything that there is now was shown.
+    #[arg(long)]
+    stop_at_head: bool,
     #[command(flatten)]
     access: Access,
 }
 
+/// What the state file holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Position {
+    /// Whose revisions these are.
+    store_id: String,
+    /// Everything up to here was shown.
+    revision: i64,
+}
+
 /// Follows it.
 pub(super) fn run(arguments: &Arguments, out: &mut Output) -> anyhow::Result<Outcome> {
-    let position = arguments.state.as_deref().map(Position::load).transpose()?.flatten();
     access::block_on(async {
-        let mut options = access::options(&indicatif::ProgressBar::hidden());
+        let stop = StopSignals::listen()?;
+        let mut options = access::options(&ProgressBar::hidden());
         if !arguments.stop_at_head {
-            options = ClientOptions { outage_time_max: None, ..options };
+            // Whoever follows wants to go on when the server is back.
+            options.outage_time_max = None;
         }
         let connection = arguments.access.connect_with(options).await?;
-        let followed = follow(&connection.client, arguments, position, out).await;
+        let followed = follow(&connection.client, arguments, stop, out).await;
         connection.close().await?;
         followed
     })?;
     Ok(Outcome::Done)
 }
 
-async fn follow(client: &Client, arguments: &Arguments, position: Option<Position>, out: &mut Output) -> anyhow::Result<()> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut term = signal(SignalKind::terminate())?;
-    let mut watch = client.watch(request(arguments, position.as_ref())).await?;
-    let mut printer = Printer { arguments, out, position: position.unwrap_or_default(), is_held: false };
-    let mut due = Instant::now();
-    loop {
-        let received = tokio::select! {
-            biased;
-            _ = interrupt.recv() => break,
-            _ = term.recv() => break,
-            received = receive(&mut watch, printer.is_held.then_some(due)) => received,
-        };
-        if let Some(received) = received {
-            let Some(message) = received.inspect_err(|_| printer.keep_or_tell())? else { break };
-            if !printer.is_held {
-                due = Instant::now() + HELD_TIME_MAX;
-            }
-            printer.print(&message)?;
-        }
-        if Instant::now() >= due {
-            printer.keep()?;
-        }
-    }
-    printer.keep()
-}
-
-/// The next message, or the end, or an error; none when it is time to hand over what is held.
-async fn receive<T: Send + 'static>(messages: &mut Messages<T>, due: Option<Instant>) -> Option<client::Result<Option<T>>> {
-    match due {
-        Some(due) => timeout_at(due, messages.message()).await.ok(),
-        None => Some(messages.message().await),
-    }
-}
-
-fn request(arguments: &Arguments, position: Option<&Position>) -> WatchRequest {
-    let mut request = WatchRequest {
+async fn follow(client: &Client, arguments: &Arguments, mut stop: StopSignals, out: &mut Output) -> anyhow::Result<()> {
+    let mut keeper = Keeper::load(arguments)?;
+    let request = WatchRequest {
+        after_revision: keeper.kept.as_ref().map(|kept| kept.revision).or(arguments.after),
         types: collection::types(&arguments.collections),
         filter: arguments.filter.clone(),
-        after_revision: arguments.after,
-        initial_state: arguments.initial_state,
+        initial_state: keeper.begins,
+        heartbeat_interval: None,
         stop_at_head: arguments.stop_at_head,
-        ..Default::default()
     };
-    // A kept 0 means the beginning: of the initial state, if one was asked for.
-    if let Some(position) = position.filter(|position| position.revision > 0 || !arguments.initial_state) {
-        request.initial_state = false;
-        request.after_revision = Some(position.revision);
+    let mut watch = tokio::select! {
+        opened = client.watch(request) => opened?,
+        () = stop.next() => return Ok(()),
+    };
+    let mut due = None;
+    let ended = loop {
+        tokio::select! {
+            biased;
+            () = stop.next() => break Ok(()),
+            () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
+                due = None;
+                keeper.keep(out)?;
+            }
+            message = watch.message() => match message {
+                Ok(Some(message)) => {
+                    keeper.take(&message)?;
+                    show(&message, arguments, out)?;
+                    due.get_or_insert_with(|| Instant::now() + FLUSH_DELAY);
+                }
+                Ok(None) => break Ok(()),
+                Err(error) => break Err(error.into()),
+            },
+        }
+    };
+    keeper.keep(out)?;
+    ended
+}
+
+/// Keeps the position, never ahead of what was handed over.
+struct Keeper<'a> {
+    file: Option<&'a Path>,
+    /// What the file holds.
+    kept: Option<Position>,
+    /// What it is to hold next.
+    next: Option<Position>,
+    store_id: String,
+    /// The initial state is coming: until it is complete there is no position.
+    begins: bool,
+}
+
+impl<'a> Keeper<'a> {
+    fn load(arguments: &'a Arguments) -> anyhow::Result<Self> {
+        let file = arguments.state.as_deref();
+        let kept = file.map(position::load).transpose()?.flatten();
+        let begins = arguments.initial_state && kept.is_none();
+        Ok(Self { file, kept, next: None, store_id: String::new(), begins })
     }
-    request
-}
 
-/// Prints messages, and keeps the position behind what was handed over.
-struct Printer<'a> {
-    arguments: &'a Arguments,
-    out: &'a mut Output,
-    /// That of the last message that was printed.
-    position: Position,
-    /// Whether something is not handed over yet.
-    is_held: bool,
-}
-
-impl Printer<'_> {
-    fn print(&mut self, message: &WatchResponse) -> anyhow::Result<()> {
-        let mut is_heartbeat = false;
+    /// Notes how far the watch has come.
+    fn take(&mut self, message: &WatchResponse) -> anyhow::Result<()> {
         match &message.content {
-            Some(Content::Checkpoint(checkpoint)) => {
-                if !self.position.store_id.is_empty() && self.position.store_id != checkpoint.store_id {
+            Some(Content::Checkpoint(Checkpoint { store_id, .. })) if self.store_id.is_empty() => {
+                if let (Some(kept), Some(file)) = (&self.kept, self.file)
+                    && kept.store_id != *store_id
+                {
                     bail!(
-                        "the position is of store {}, and the server holds store {}: its revisions mean other commits. Name \
-                         another --state file to begin anew",
-                        self.position.store_id,
-                        checkpoint.store_id
+                        "{} holds a position in store {}, and this is store {store_id}: its revisions mean other commits; name \
+                         another file",
+                        file.display(),
+                        kept.store_id
                     );
                 }
-                self.position.store_id.clone_from(&checkpoint.store_id);
-                is_heartbeat = !checkpoint.opened && !checkpoint.initial_state_complete;
-                if !self.arguments.json && checkpoint.opened {
-                    output::note(&format!("watching, the newest revision is {}", checkpoint.head_revision));
-                }
-                if !self.arguments.json && checkpoint.initial_state_complete {
-                    output::note(&format!("that was everything at revision {}", message.revision));
-                }
+                self.store_id.clone_from(store_id);
             }
-            Some(Content::Commit(commit)) if !self.arguments.json => self.print_commit(commit)?,
-            Some(Content::Initial(batch)) if !self.arguments.json => {
-                for record in batch.records.iter().filter_map(|record| record.record.as_ref()) {
-                    self.out.line(table::line(record))?;
-                }
-            }
+            Some(Content::Checkpoint(checkpoint)) if checkpoint.initial_state_complete => self.begins = false,
             _ => {}
         }
-        if self.arguments.json && !is_heartbeat {
-            self.out.json_line(&json::to_value(message))?;
-        }
-        self.position.revision = message.revision;
-        self.is_held = true;
+        let position = Position { store_id: self.store_id.clone(), revision: message.revision };
+        self.next = (!self.begins).then_some(position);
         Ok(())
     }
 
-    fn print_commit(&mut self, commit: &Commit) -> anyhow::Result<()> {
-        let time = time::text(commit.commit_time.as_ref());
-        self.out.line(format!("revision {}  {time}  {}  {}", commit.revision, commit.author, commit.request_id))?;
-        for change in &commit.changes {
-            let kind = change.kind().as_str_name().trim_start_matches("CHANGE_KIND_");
-            let what = match change.record.as_ref().and_then(|record| record.record.as_ref()) {
-                Some(record) => table::line(record),
-                None => change.name.clone(),
-            };
-            self.out.line(format!("  {kind:<8} {what}"))?;
+    /// Hands over what was shown, and then keeps the position.
+    fn keep(&mut self, out: &mut Output) -> anyhow::Result<()> {
+        out.flush()?;
+        if let (Some(file), Some(next)) = (self.file, self.next.take())
+            && self.kept.as_ref() != Some(&next)
+        {
+            position::store(file, &next)?;
+            self.kept = Some(next);
         }
         Ok(())
     }
+}
 
-    /// Hands over what was printed, and then keeps the position: a crash between the two repeats a commit, and loses none.
-    fn keep(&mut self) -> anyhow::Result<()> {
-        self.out.flush()?;
-        if let Some(file) = self.arguments.state.as_deref().filter(|_| self.is_held) {
-            self.position.store(file)?;
-        }
-        self.is_held = false;
-        Ok(())
+fn show(message: &WatchResponse, arguments: &Arguments, out: &mut Output) -> anyhow::Result<()> {
+    if arguments.json {
+        out.json_line(&json::to_value(message))?;
+        return Ok(());
     }
+    match &message.content {
+        Some(Content::Commit(commit)) => {
+            for change in &commit.changes {
+                out.line(change_line(commit, change))?;
+            }
+        }
+        Some(Content::Initial(batch)) => {
+            for record in batch.records.iter().filter_map(|record| record.record.as_ref()) {
+                out.line(format!("as it is  {}", record_line(record)))?;
+            }
+        }
+        Some(Content::Checkpoint(checkpoint)) if checkpoint.opened && arguments.initial_state => {
+            output::note("every record that there is follows");
+        }
+        Some(Content::Checkpoint(checkpoint)) if checkpoint.initial_state_complete => {
+            output::note(&format!("these are all as of revision {}, changes follow", message.revision));
+        }
+        Some(Content::Checkpoint(_)) | None => {}
+    }
+    Ok(())
+}
 
-    /// As [`Self::keep`], on the way to another error.
-    fn keep_or_tell(&mut self) {
-        if let Err(error) = self.keep() {
-            output::complain(&format!("{error:#}"));
-        }
+/// "7  2024-10-23T08:00:00Z  UPDATED  events/e1  A briefing  (title)".
+fn change_line(commit: &Commit, change: &Change) -> String {
+    let mut cells = vec![commit.revision.to_string(), time::text(commit.commit_time.as_ref()), table::change(change)];
+    if change.transition() != Transition::Unspecified {
+        cells.push(change.transition().as_str_name().trim_start_matches("TRANSITION_").to_owned());
     }
+    match change.record.as_ref().and_then(|record| record.record.as_ref()) {
+        Some(record) => cells.push(record_line(record)),
+        None => cells.push(change.name.clone()),
+    }
+    if change.previous_revision > 0 && !change.changed_fields.is_empty() {
+        cells.push(format!("({})", change.changed_fields.join(", ")));
+    }
+    cells.join("  ").replace('\n', " ")
+}
+
+/// A record's row without its revision.
+fn record_line(record: &Record) -> String {
+    let (_, row) = table::columns(kind_of(record));
+    let mut cells = row(&table::record_value(record));
+    cells.pop();
+    cells.retain(|cell| !cell.is_empty());
+    cells.join("  ")
 }

@@ -3,7 +3,7 @@
 use std::{path::Path, time::Duration};
 
 use annals::{
-    client::IngestOptions,
+    client::{ClientOptions, IngestOptions, RetryHook},
     proto::{CommitRequest, Event, Mutation, WatchRequest, watch_response::Content},
     rpc::ServerOptions,
     store::Store,
@@ -85,4 +85,35 @@ async fn an_ingest_goes_on_across_restarts_and_makes_each_commit_once() {
     assert_eq!(ingesting.await.expect("joined"), COMMITS);
     assert_eq!(server.store.info().expect("info").head_revision, COMMITS);
     server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_that_a_closed_store_refuses_for_now_is_sent_again_and_is_no_outcome() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = serve(folder.path()).await;
+    let proxy = Proxy::start(server.address, 3).await;
+    let (to, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let on_retry = RetryHook::new(move |error, _| to.send(error.reason_name().to_owned()).unwrap_or_default());
+    let client = proxy.client_with(ClientOptions { on_retry: Some(on_retry), ..ClientOptions::default() });
+    // The server goes on, and answers on the stream that its store is gone.
+    let store = server.store.clone();
+    tokio::task::spawn_blocking(move || store.close()).await.expect("joined").expect("closed");
+    let commits = ["a", "b"].map(|id| support::fresh_request(&support::event(id, "")));
+    let mut outcomes = client.ingest(tokio_stream::iter(commits), IngestOptions::default());
+    let open_again = async {
+        let reason = tokio::time::timeout(Duration::from_secs(20), told.recv()).await.expect("tried again in time");
+        assert_eq!(reason.as_deref(), Some("SHUTTING_DOWN"));
+        let next = serve(folder.path()).await;
+        proxy.lead_to(next.address);
+        proxy.cut_all();
+        next
+    };
+    let (first, next) = tokio::join!(outcomes.message(), open_again);
+    let second = outcomes.message().await;
+    for (index, ingested) in (0..).zip([first, second]) {
+        let ingested = ingested.expect("no error of the stream").expect("an outcome");
+        assert_eq!(ingested.index, index);
+        assert_eq!(ingested.outcome.expect("committed").revision.cast_unsigned(), index + 1);
+    }
+    next.stop().await;
 }

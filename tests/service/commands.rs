@@ -1,94 +1,11 @@
 //! The binary as people and scripts use it.
 
-use std::{
-    io::{BufRead, BufReader, Read, Write},
-    path::Path,
-    process::{Child, Command, Output, Stdio},
-    time::{Duration, Instant},
-};
+use std::{io::Write, path::Path, process::Stdio};
 
 use serde_json::Value;
 use tempfile::TempDir;
 
-fn annals(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_annals"));
-    command.args(arguments);
-    for name in ["ANNALS_SERVER", "ANNALS_CONFIG", "ANNALS_LOG"] {
-        command.env_remove(name);
-    }
-    command
-}
-
-fn run(arguments: &[&str]) -> Output {
-    annals(arguments).output().expect("the binary runs")
-}
-
-fn stdout(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
-/// What a command that must succeed prints.
-fn ok(arguments: &[&str]) -> String {
-    let output = run(arguments);
-    assert!(output.status.success(), "{arguments:?}: {}", stderr(&output));
-    stdout(&output)
-}
-
-/// What a command that must fail says, and its status.
-fn fails(arguments: &[&str]) -> (i32, String) {
-    let output = run(arguments);
-    assert!(!output.status.success(), "{arguments:?} succeeded: {}", stdout(&output));
-    (output.status.code().unwrap_or(-1), stderr(&output))
-}
-
-/// A server in a process of its own.
-struct Serving {
-    child: Child,
-    address: String,
-}
-
-impl Serving {
-    fn start(arguments: &[&str]) -> Self {
-        let mut all = vec!["serve", "--listen", "127.0.0.1:0"];
-        all.extend(arguments);
-        let mut child = annals(&all).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("a line");
-        let address = line.trim().strip_prefix("listening on ").unwrap_or_else(|| panic!("{line:?}")).to_owned();
-        Self { child, address: format!("http://{address}") }
-    }
-
-    /// Ends it as an init system would. Its log.
-    fn stop(mut self) -> String {
-        let id = i32::try_from(self.child.id()).ok().and_then(rustix::process::Pid::from_raw).expect("a process");
-        rustix::process::kill_process(id, rustix::process::Signal::TERM).expect("it runs");
-        let began = Instant::now();
-        let mut log = String::new();
-        self.child.stderr.take().expect("piped").read_to_string(&mut log).expect("text");
-        let status = self.child.wait().expect("it ends");
-        assert!(status.success(), "{status}: {log}");
-        assert!(began.elapsed() < Duration::from_secs(15), "{log}");
-        log
-    }
-}
-
-impl Drop for Serving {
-    fn drop(&mut self) {
-        // After a failed test; a stopped one is gone.
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
-}
-
-fn write(folder: &TempDir, name: &str, text: &str) -> String {
-    let path = folder.path().join(name);
-    std::fs::File::create(&path).and_then(|mut file| file.write_all(text.as_bytes())).expect("written");
-    path.to_string_lossy().into_owned()
-}
+use super::binary::{Serving, annals, fails, gzip, ok, run, stdout, write};
 
 const SEED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/seed/commit.json");
 const COMMITS: &str = r#"{"request_id":"c1","mutations":[{"create":{"event":{"name":"events/e1","title":"first"}}}]}
@@ -217,6 +134,24 @@ fn a_dry_run_writes_nothing_and_standard_input_is_read() {
 }
 
 #[test]
+fn commits_without_an_id_are_made_once_from_whatever_file_plain_or_packed() {
+    let folder = TempDir::new().expect("a folder");
+    let data = folder.path().join("data").to_string_lossy().into_owned();
+    let line = r#"{"mutations":[{"create":{"event":{"title":"no name and no id"}}}]}"#;
+    let plain = write(&folder, "plain.ndjson", line);
+    assert!(ok(&["commit", "--data", &data, &plain]).ends_with("plain.ndjson, commit 1: revision 1, 1 created\n"));
+    let spaced = write(&folder, "other.json", &line.replace(':', " : "));
+    assert!(ok(&["commit", "--data", &data, &spaced]).contains("revision 1, 1 created, as it was applied before"));
+    for (name, packed) in [("a.json.gz", gzip(line)), ("a.json.zst", zstd::encode_all(line.as_bytes(), 1).expect("packed"))] {
+        let path = folder.path().join(name);
+        std::fs::write(&path, packed).expect("written");
+        assert!(ok(&["commit", "--data", &data, &path.to_string_lossy()]).contains("as it was applied before"), "{name}");
+    }
+    let (_, text) = fails(&["commit", "--data", &data, &plain, "missing.json"]);
+    assert!(text.contains("missing.json"), "{text}");
+}
+
+#[test]
 fn a_folder_that_a_server_has_open_is_refused_with_who_has_it() {
     let folder = TempDir::new().expect("a folder");
     let data = folder.path().join("data").to_string_lossy().into_owned();
@@ -237,54 +172,8 @@ fn completions_are_printed_for_each_shell() {
 #[test]
 fn help_has_examples_for_each_command() {
     assert!(ok(&["--help"]).contains("annals serve"));
-    for command in ["serve", "commit", "get", "list", "history", "watch", "info", "verify", "completions"] {
+    for command in ["serve", "commit", "get", "list", "history", "watch", "export", "ingest", "info", "verify", "completions"] {
         let help = ok(&[command, "--help"]);
         assert!(help.contains("Example") && help.contains(&format!("annals {command}")), "{command}: {help}");
     }
-}
-
-#[test]
-fn a_watch_goes_on_where_its_state_file_says_and_refuses_another_store() {
-    let folder = TempDir::new().expect("a folder");
-    let commits = write(&folder, "commits.ndjson", COMMITS);
-    let state = folder.path().join("position.json").to_string_lossy().into_owned();
-    let serving = Serving::start(&["--in-memory"]);
-    ok(&["commit", "--server", &serving.address, &commits]);
-    let watch = |address: &str| {
-        let all = ["watch", "--server", address, "--after", "0", "--state", &state, "--stop-at-head", "--json"];
-        let output = run(&all);
-        let lines = stdout(&output).lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON")).collect::<Vec<_>>();
-        let revisions = lines.iter().filter(|line| line.get("commit").is_some()).map(|line| line["revision"].clone());
-        (output.status.success(), revisions.collect::<Vec<_>>(), stderr(&output))
-    };
-    assert_eq!(watch(&serving.address).1, ["1", "2"]);
-    assert!(watch(&serving.address).1.is_empty());
-    let more = r#"{"request_id":"c3","mutations":[{"delete":{"name":"events/e1"}}]}"#;
-    ok(&["commit", "--server", &serving.address, &write(&folder, "more.json", more)]);
-    assert_eq!(watch(&serving.address).1, ["3"]);
-    serving.stop();
-    let other = Serving::start(&["--in-memory"]);
-    ok(&["commit", "--server", &other.address, &commits, &write(&folder, "again.json", &more.replace("c3", "c4"))]);
-    let (succeeded, revisions, text) = watch(&other.address);
-    assert!(!succeeded && revisions.is_empty() && text.contains("another --state file"), "{text}");
-    other.stop();
-}
-
-#[test]
-fn a_watch_that_is_interrupted_ends_well() {
-    let serving = Serving::start(&["--in-memory"]);
-    let mut child =
-        annals(&["watch", "--server", &serving.address, "--json"]).stdout(Stdio::piped()).spawn().expect("it starts");
-    let mut line = String::new();
-    let mut out = BufReader::new(child.stdout.take().expect("piped"));
-    out.read_line(&mut line).expect("a line");
-    assert!(line.contains("opened"), "{line}");
-    ok(&["commit", "--server", &serving.address, SEED]);
-    line.clear();
-    out.read_line(&mut line).expect("a line");
-    assert!(line.contains("article:nk-troops-2024-10-23"), "{line}");
-    let id = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw).expect("a process");
-    rustix::process::kill_process(id, rustix::process::Signal::INT).expect("it runs");
-    assert!(child.wait().expect("it ends").success());
-    serving.stop();
 }
