@@ -2,4 +2,6 @@
 //!
 //! Knows the model and the store's public API. Must not know keys or gRPC.
 
+#[cfg(feature = "exchange")]
+pub mod import;
 pub mod json;

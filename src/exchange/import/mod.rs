@@ -1,0 +1,61 @@
+//! From files of others to commits: a format turns a reader into rows, and rows are put together into commits.
+//!
+//! A format is a pure function of the file: it asks no server, and the same row always makes the same mutations, under names and
+//! external ids that are made from the row's own ids. So a second import changes nothing, a row that changed is a new revision,
+//! and an import that was cut is run again from the start.
+//!
+//! Knows rows. Must not know any one format, or who applies a commit.
+
+use std::fmt;
+
+use crate::proto::Mutation;
+
+/// What a row of a file makes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row {
+    /// Where it stands: its number, from 1, a header not counted.
+    pub number: u64,
+    /// Upserts of what it shares with other rows: actors, publishers, the data set itself. They rest on nothing but what stands before
+    /// them here, and are equal wherever the row's file says the same of them.
+    pub shared: Vec<Mutation>,
+    /// What is of this row alone. It may refer to what is shared.
+    pub own: Vec<Mutation>,
+}
+
+/// A row that makes nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadRow {
+    /// As [`Row::number`].
+    pub number: u64,
+    /// The column, where one is at fault; else empty.
+    pub column: String,
+    /// What is wrong, for people.
+    pub reason: String,
+}
+
+/// The rows of a file, in order, each read when it is asked for: memory does not grow with the file. What cannot be read on (a packed
+/// file that was cut off) is a bad row, and the end.
+pub type Rows = Box<dyn Iterator<Item = Result<Row, BadRow>> + Send>;
+
+impl BadRow {
+    /// A row with a fault in one column.
+    pub fn column(number: u64, column: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self { number, column: column.into(), reason: reason.into() }
+    }
+
+    /// A row that is wrong as a whole.
+    pub fn whole(number: u64, reason: impl Into<String>) -> Self {
+        Self::column(number, "", reason)
+    }
+}
+
+impl fmt::Display for BadRow {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.column.as_str() {
+            "" => write!(to, "row {}: {}", self.number, self.reason),
+            column => write!(to, "row {}, {column}: {}", self.number, self.reason),
+        }
+    }
+}
+
+impl std::error::Error for BadRow {}
