@@ -31,6 +31,8 @@ const HEARTBEAT_DEFAULT: Duration = Duration::from_secs(10);
 const HEARTBEAT: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(5));
 /// A client that takes nothing for so long is told to resume later.
 const STALLED_AFTER: Duration = Duration::from_mins(10);
+/// Changes of a commit that a filter is held against where the stream runs. More would keep other streams waiting there.
+const CHANGES_INLINE: usize = 32;
 /// Records of the initial state that are read and sent at once.
 const BATCH_RECORDS: i32 = 500;
 
@@ -249,7 +251,9 @@ impl Watch {
         if let Some(shown) = self.selection.shown(delivery) {
             return Ok(shown);
         }
-        if self.filter.is_empty() {
+        // A few looks at what was there before are cheaper here than the way to another thread.
+        let is_short = delivery.commit.changes.len() <= CHANGES_INLINE && !self.store.reads_may_block();
+        if self.filter.is_empty() || is_short {
             return Ok(self.selection.show(delivery, &self.store)?);
         }
         let (selection, delivery, store) = (self.selection.clone(), Arc::clone(delivery), self.store.clone());

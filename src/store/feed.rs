@@ -22,15 +22,17 @@ use super::{
 };
 use crate::engine::{Seek, Sequence};
 
-/// Bytes of the log that a feed reads at once.
-const PIECE_BYTES: usize = 1 << 20;
+/// Bytes of commits that a feed hands out at once, and so holds for a reader that stops in the middle of them. One commit may be more.
+const PIECE_BYTES: usize = 256 << 10;
 /// Commits made lately that are kept for the feeds that are about to read them.
 const RECENT_COMMITS: usize = 4096;
-/// Bytes of the commits made lately that are kept.
-const RECENT_BYTES: usize = 32 << 20;
+/// Bytes of the commits made lately that are kept, as the log has them. What is made of them may be several times that.
+const RECENT_BYTES: usize = 16 << 20;
 
 /// Selections of one commit that are shared; readers beyond make their own.
 const SELECTIONS_SHARED: usize = 64;
+/// Bytes of the shared selections of one commit, in sizes of the commit.
+const SELECTED_SIZES_MAX: usize = 3;
 
 /// How far the log can be read: what was published last.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,6 +45,8 @@ pub(super) struct Published {
 #[derive(Debug)]
 pub(crate) struct Delivery {
     pub(crate) commit: Committed,
+    /// Bytes of the commit in the log.
+    bytes: usize,
     /// The records before the commit, in the order of its changes: live ones only.
     before: OnceLock<Vec<Option<Bytes>>>,
     /// What was made of it for a selection, by the selection's text.
@@ -131,7 +135,7 @@ impl Feed {
         let mut read = Vec::with_capacity(entries.len());
         for entry in entries.iter().take_while(|entry| entry.sequence.0 <= head.sequence) {
             let delivery = match Entry::of(entry)? {
-                Entry::Committed(commit) => Some(Arc::new(Delivery::new(commit))),
+                Entry::Committed(commit) => Some(Arc::new(Delivery::new(commit, entry.body.len()))),
                 _ => None,
             };
             inner.recent.add(entry.sequence.0, delivery.clone(), entry.body.len(), head.sequence);
@@ -165,8 +169,8 @@ impl Feed {
 }
 
 impl Delivery {
-    fn new(commit: Committed) -> Self {
-        Self { commit, before: OnceLock::new(), selected: Mutex::new(Vec::new()) }
+    fn new(commit: Committed, bytes: usize) -> Self {
+        Self { commit, bytes, before: OnceLock::new(), selected: Mutex::new(Vec::new()) }
     }
 
     /// What was made of the commit for another reader who selects the same: outside, whether it was; inside, whether any change
@@ -184,7 +188,9 @@ impl Delivery {
         }
         let made = select()?;
         let mut selected = self.selected.lock().unwrap_or_else(PoisonError::into_inner);
-        if selected.len() < SELECTIONS_SHARED {
+        let bytes = |made: &Option<Bytes>| made.as_ref().map_or(0, Bytes::len);
+        let shared = selected.iter().map(|(_, made)| bytes(made)).sum::<usize>();
+        if selected.len() < SELECTIONS_SHARED && shared + bytes(&made) <= self.bytes * SELECTED_SIZES_MAX {
             selected.push((Arc::clone(key), made.clone()));
         }
         Ok(made)
@@ -228,13 +234,19 @@ impl Recent {
         }
     }
 
-    /// The entries that follow on one without a gap, as far as they are kept.
+    /// The entries that follow on one without a gap, as far as they are kept and make one piece.
     fn after(&self, position: u64, head: u64) -> Vec<(u64, Option<Arc<Delivery>>)> {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let following = kept.entries.range(position + 1..=head.max(position + 1)).zip(position + 1..);
+        let mut room = Some(PIECE_BYTES);
         following
             .take_while(|((sequence, _), expected)| *sequence == expected)
-            .map(|((sequence, (delivery, _)), _)| (*sequence, delivery.clone()))
+            .map_while(|((sequence, (delivery, bytes)), _)| {
+                // The first is handed out whatever its size.
+                let left = room?;
+                room = left.checked_sub(*bytes);
+                (room.is_some() || left == PIECE_BYTES).then(|| (*sequence, delivery.clone()))
+            })
             .collect()
     }
 }
