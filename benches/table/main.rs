@@ -31,13 +31,23 @@ use crate::{
     server::{Launch, Server},
 };
 
+#[path = "../support/echo.rs"]
 mod echo;
+#[path = "../support/load.rs"]
 mod load;
-mod outage;
+#[path = "../support/median.rs"]
+mod median;
+#[path = "../support/population.rs"]
 mod population;
+#[path = "../support/raw.rs"]
+mod raw;
+#[path = "../support/records.rs"]
 mod records;
-mod report;
+#[path = "../support/server.rs"]
 mod server;
+
+mod outage;
+mod report;
 
 /// Streams of one-record commits.
 const COMMIT_STREAMS: [usize; 4] = [1, 16, 64, 256];

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
-use crate::{load::Measured, population::Usage};
+use crate::{load::Measured, median::median, population::Usage};
 
 const MIB: f64 = (1 << 20) as f64;
 
@@ -59,10 +59,7 @@ impl Rows {
     }
 
     fn median(&self, row: Row, of: impl Fn(&Turn) -> f64) -> Option<f64> {
-        let mut values: Vec<f64> = self.0.get(&row)?.iter().map(of).collect();
-        values.sort_by(f64::total_cmp);
-        let middle = values.len() / 2;
-        Some(if values.len() % 2 == 1 { values[middle] } else { f64::midpoint(values[middle - 1], values[middle]) })
+        median(self.0.get(&row)?.iter().map(of))
     }
 }
 

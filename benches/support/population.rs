@@ -1,4 +1,5 @@
 //! A data folder that holds so many events, and what lies in it.
+#![allow(dead_code)] // Each benchmark uses its part.
 
 use std::{
     fs,

@@ -1,4 +1,5 @@
 //! A server in a process of its own: what it costs is its own too.
+#![allow(dead_code)] // Each benchmark uses its part.
 
 use std::{
     fs,
@@ -8,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use annals::proto::{GetRecordRequest, record_service_client::RecordServiceClient};
+use annals::proto::{GetRecordRequest, GetServerInfoRequest, record_service_client::RecordServiceClient};
 use anyhow::{Context, bail};
 use rustix::process::{Pid, Signal, kill_process};
 use tonic::{
@@ -70,6 +71,13 @@ impl Server {
     pub(crate) async fn connect(&self) -> anyhow::Result<Channel> {
         let endpoint = Endpoint::from_shared(format!("http://{}", self.address))?;
         Ok(endpoint.tcp_nodelay(true).buffer_size(1024).connect().await?)
+    }
+
+    /// Live records that it holds.
+    pub(crate) async fn records(&self) -> anyhow::Result<u64> {
+        let mut client = RecordServiceClient::new(self.connect().await?);
+        let info = client.get_server_info(GetServerInfoRequest {}).await?.into_inner();
+        Ok(u64::try_from(info.record_counts.values().sum::<i64>())?)
     }
 
     /// Processor time that it has used so far, on all its threads.

@@ -1,7 +1,8 @@
 //! The yardstick: as little as a gRPC server can do.
 //!
-//! tonic as it comes, the system's allocator, one unary method, a fixed answer of 600 bytes. What it reaches is the ceiling of this machine and this
+//! tonic as it comes, the system's allocator, one unary method, an answer of 600 bytes or as many as were asked for. What it reaches is the ceiling of this machine and this
 //! client at this moment, whatever else runs beside them.
+#![allow(dead_code)] // Each benchmark uses its part.
 
 use std::{
     convert::Infallible,
@@ -21,13 +22,20 @@ use tonic_prost::ProstCodec;
 
 /// The one method.
 pub(crate) const METHOD: &str = "/bench.v1.Echo/Get";
-/// Bytes of its answer.
+/// Bytes of its answer where the question does not say.
 const ANSWER_BYTES: usize = 600;
+/// Most bytes of an answer.
+const ANSWER_BYTES_MAX: usize = 16 << 20;
 /// As many as the machine that the targets were set for has cores.
 const WORKERS: usize = 2;
 
+/// What it is asked.
 #[derive(Clone, PartialEq, Message)]
-struct Question {}
+pub(crate) struct Question {
+    /// Bytes of the answer; 0: as many as it likes.
+    #[prost(uint32, tag = "1")]
+    pub(crate) bytes: u32,
+}
 
 #[derive(Clone, PartialEq, Message)]
 struct Answer {
@@ -46,8 +54,12 @@ impl UnaryService<Question> for Echo {
     type Response = Answer;
     type Future = BoxFuture<Response<Answer>, Status>;
 
-    fn call(&mut self, _: Request<Question>) -> Self::Future {
-        let payload = self.0.clone();
+    fn call(&mut self, request: Request<Question>) -> Self::Future {
+        let bytes = match request.into_inner().bytes as usize {
+            0 => ANSWER_BYTES,
+            bytes => bytes.min(ANSWER_BYTES_MAX),
+        };
+        let payload = self.0.slice(..bytes);
         Box::pin(async move { Ok(Response::new(Answer { payload })) })
     }
 }
@@ -74,7 +86,7 @@ pub(crate) fn serve() -> anyhow::Result<()> {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
         println!("listening on {}", listener.local_addr()?);
         let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-        let echo = Echo(vec![b'x'; ANSWER_BYTES].into());
+        let echo = Echo(vec![b'x'; ANSWER_BYTES_MAX].into());
         Ok(Server::builder().add_service(echo).serve_with_incoming(incoming).await?)
     })
 }

@@ -2,6 +2,7 @@
 //!
 //! Event number n is always the same. Times, external ids and participants are drawn at random, so that the keys of one event
 //! lie far apart in the state; types and countries come from short lists, as in real data sets.
+#![allow(dead_code)] // Each benchmark uses its part.
 
 use annals::proto::{
     self, Actor, ActorKind, CommitRequest, Event, ListRecordsRequest, Mutation, Participant, ParticipantRole, Place,
@@ -119,6 +120,11 @@ pub(crate) fn commit(records: impl IntoIterator<Item = Record>) -> CommitRequest
         mutations: records.into_iter().map(mutation).collect(),
         ..CommitRequest::default()
     }
+}
+
+/// A commit that writes one record whether it is there or not.
+pub(crate) fn write(request_id: String, record: Record) -> CommitRequest {
+    CommitRequest::of(request_id, [Mutation::upsert(proto::Record { record: Some(record) })])
 }
 
 /// The first 50 events that an actor takes part in, from the index.

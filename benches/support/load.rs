@@ -2,6 +2,7 @@
 //!
 //! One thread encodes all requests and takes all answers, without decoding them, so that the client costs the same whatever it
 //! asks for; server and client share the machine's cores.
+#![allow(dead_code)] // Each benchmark uses its part.
 
 use std::{
     sync::{
@@ -12,17 +13,12 @@ use std::{
 };
 
 use anyhow::bail;
-use bytes::{Buf, BufMut, Bytes};
+use bytes::Bytes;
 use fastrand::Rng;
 use hdrhistogram::Histogram;
-use tonic::{
-    Request, Status,
-    client::Grpc,
-    codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
-    codegen::http::uri::PathAndQuery,
-};
+use tonic::{Request, client::Grpc, codegen::http::uri::PathAndQuery};
 
-use crate::server::Server;
+use crate::{raw::Raw, server::Server};
 
 /// Time before anything is counted.
 const WARM_UP: Duration = Duration::from_millis(300);
@@ -108,44 +104,4 @@ async fn stream(
 
 fn histogram() -> anyhow::Result<Histogram<u64>> {
     Ok(Histogram::new_with_bounds(1, LATENCY_US_MAX, 3)?)
-}
-
-/// Requests that are encoded already, answers that nobody looks at.
-#[derive(Clone, Copy)]
-struct Raw;
-
-impl Codec for Raw {
-    type Encode = Bytes;
-    type Decode = usize;
-    type Encoder = Self;
-    type Decoder = Self;
-
-    fn encoder(&mut self) -> Self {
-        *self
-    }
-
-    fn decoder(&mut self) -> Self {
-        *self
-    }
-}
-
-impl Encoder for Raw {
-    type Item = Bytes;
-    type Error = Status;
-
-    fn encode(&mut self, request: Bytes, to: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        to.put(request);
-        Ok(())
-    }
-}
-
-impl Decoder for Raw {
-    type Item = usize;
-    type Error = Status;
-
-    fn decode(&mut self, from: &mut DecodeBuf<'_>) -> Result<Option<usize>, Status> {
-        let bytes = from.remaining();
-        from.advance(bytes);
-        Ok(Some(bytes))
-    }
 }
