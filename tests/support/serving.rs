@@ -29,9 +29,11 @@ const RETRY: Duration = Duration::from_millis(5);
 /// A server that has not begun to answer by then never will.
 const START_TIME_MAX: Duration = Duration::from_mins(2);
 
-/// The binary, told nothing by the environment of whoever runs the tests.
+/// The binary, told nothing by the environment of whoever runs the tests. `ANNALS_TEST_BINARY` names another than the one that was built
+/// with them, such as a release build for a long run.
 pub(crate) fn annals(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_annals"));
+    let program = std::env::var_os("ANNALS_TEST_BINARY");
+    let mut command = Command::new(program.as_deref().unwrap_or(env!("CARGO_BIN_EXE_annals").as_ref()));
     command.args(arguments);
     for name in ["ANNALS_SERVER", "ANNALS_CONFIG", "ANNALS_LOG"] {
         command.env_remove(name);
