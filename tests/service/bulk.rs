@@ -11,7 +11,10 @@ use std::{
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::binary::{Serving, annals, fails, gzip, ok, run, stderr, write};
+use super::{
+    binary::{fails, gzip, ok, run, stderr, write},
+    serving::{Serving, annals},
+};
 
 const SEED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/seed/commit.json");
 
@@ -52,7 +55,7 @@ fn all_said(output: &Output) -> Vec<String> {
 fn each_line_that_is_refused_is_reported_with_its_place_and_the_rest_is_applied() {
     let folder = TempDir::new().expect("a folder");
     let serving = Serving::start(&["--in-memory"]);
-    let access = ["--server", serving.address.as_str()];
+    let access = ["--server", serving.address()];
     let text = [
         event(1).as_str(),
         r#"{"mutations": ["#,
@@ -156,7 +159,7 @@ fn a_run_that_is_killed_and_a_server_that_is_killed_leave_nothing_twice() {
     let data = folder.path().join("data").to_string_lossy().into_owned();
     let file = write(&folder, "all.ndjson", &lines(COMMITS));
     let mut serving = Serving::start(&["--data", &data]);
-    let address = serving.address.trim_start_matches("http://").to_owned();
+    let address = serving.address().trim_start_matches("http://").to_owned();
     let server = format!("http://{address}");
     let access = ["--server", server.as_str()];
     let start = || annals(&[&["ingest", &file], &access[..]].concat()).stderr(Stdio::piped()).spawn().expect("it starts");
@@ -205,7 +208,7 @@ fn read(file: &Path) -> String {
 fn an_export_is_the_lists_of_its_revision_on_standard_output_and_in_packed_files() {
     let folder = TempDir::new().expect("a folder");
     let serving = Serving::start(&["--in-memory"]);
-    let access = ["--server", serving.address.as_str()];
+    let access = ["--server", serving.address()];
     ok(&[&["commit", SEED], &access[..]].concat());
     let file = write(&folder, "more.ndjson", &lines(1500));
     ingested(&[&[file.as_str()], &access[..]].concat());
@@ -231,7 +234,7 @@ fn an_export_is_the_lists_of_its_revision_on_standard_output_and_in_packed_files
 fn an_export_whose_reader_has_seen_enough_ends_quietly_and_one_that_cannot_be_written_says_so() {
     let folder = TempDir::new().expect("a folder");
     let serving = Serving::start(&["--in-memory"]);
-    let access = ["--server", serving.address.as_str()];
+    let access = ["--server", serving.address()];
     let file = write(&folder, "all.ndjson", &lines(3000));
     ingested(&[&[file.as_str()], &access[..]].concat());
     let mut child =

@@ -5,7 +5,10 @@ use std::{io::Write, path::Path, process::Stdio};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::binary::{Serving, annals, fails, gzip, ok, run, stdout, write};
+use super::{
+    binary::{fails, gzip, ok, run, stdout, write},
+    serving::{Serving, annals},
+};
 
 const SEED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/seed/commit.json");
 const COMMITS: &str = r#"{"request_id":"c1","mutations":[{"create":{"event":{"name":"events/e1","title":"first"}}}]}
@@ -15,7 +18,7 @@ const COMMITS: &str = r#"{"request_id":"c1","mutations":[{"create":{"event":{"na
 #[test]
 fn the_seed_is_committed_to_a_server_and_again_and_read_back() {
     let serving = Serving::start(&["--in-memory"]);
-    let server = ["--server", &serving.address];
+    let server = ["--server", serving.address()];
     let with = |arguments: &[&str]| [arguments, &server].concat().iter().map(|s| (*s).to_owned()).collect::<Vec<_>>();
     let ok = |arguments: &[&str]| ok(&with(arguments).iter().map(String::as_str).collect::<Vec<_>>());
     assert_eq!(ok(&["commit", SEED]), "article:nk-troops-2024-10-23: revision 1, 96 created\n");

@@ -12,7 +12,10 @@ use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::binary::{Serving, annals, fails, ok, signal, write};
+use super::{
+    binary::{fails, ok, signal, write},
+    serving::{Serving, annals},
+};
 
 /// A commit of one event.
 fn create(id: &str, more: &str) -> String {
@@ -34,17 +37,17 @@ impl Record {
 
     fn commit(&self, text: &str) {
         let file = write(&self.folder, "commit.json", text);
-        ok(&["commit", "--server", &self.serving.address, &file]);
+        ok(&["commit", "--server", self.serving.address(), &file]);
     }
 
     /// What `annals watch` prints until the head.
     fn watched(&self, arguments: &[&str]) -> String {
-        ok(&[&["watch", "--stop-at-head", "--server", &self.serving.address][..], arguments].concat())
+        ok(&[&["watch", "--stop-at-head", "--server", self.serving.address()][..], arguments].concat())
     }
 
     /// `annals watch`, going on.
     fn watch(&self, arguments: &[&str]) -> Child {
-        let all = [&["watch", "--server", &self.serving.address][..], arguments].concat();
+        let all = [&["watch", "--server", self.serving.address()][..], arguments].concat();
         annals(&all).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts")
     }
 
@@ -165,15 +168,15 @@ fn what_cannot_be_followed_is_said() {
     let state = record.path("position.json");
     record.watched(&["--state", &state]);
     let other = Serving::start(&["--in-memory"]);
-    let (status, text) = fails(&["watch", "--server", &other.address, "--state", &state, "--stop-at-head"]);
+    let (status, text) = fails(&["watch", "--server", other.address(), "--state", &state, "--stop-at-head"]);
     assert!(status == 1 && text.contains("REVISION_IN_FUTURE"), "{text}");
     fs::write(&state, r#"{"store_id":"another","revision":1}"#).expect("written");
-    let (status, text) = fails(&["watch", "--server", &record.serving.address, "--state", &state, "--stop-at-head"]);
+    let (status, text) = fails(&["watch", "--server", record.serving.address(), "--state", &state, "--stop-at-head"]);
     assert!(status == 1 && text.contains("another") && text.contains("other commits"), "{text}");
     fs::write(&state, "12").expect("written");
-    let (status, text) = fails(&["watch", "--server", &record.serving.address, "--state", &state]);
+    let (status, text) = fails(&["watch", "--server", record.serving.address(), "--state", &state]);
     assert!(status == 1 && text.contains("position.json"), "{text}");
-    let (status, text) = fails(&["watch", "--server", &record.serving.address, "--filter", "title:*"]);
+    let (status, text) = fails(&["watch", "--server", record.serving.address(), "--filter", "title:*"]);
     assert!(status == 1 && text.contains("exactly one type"), "{text}");
     let (status, _) = fails(&["watch", "--after", "0", "--initial-state"]);
     assert_eq!(status, 2);

@@ -1,5 +1,7 @@
 //! A real server on a real port, through the generated client and, where a client would not misbehave, through frames.
 
+#[path = "../support/serving.rs"]
+mod serving;
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -52,7 +52,12 @@ pub(crate) struct Serving {
 impl Serving {
     /// Starts one on a free port and waits until it listens.
     pub(crate) fn start(arguments: &[&str]) -> Self {
-        let mut all = vec!["serve", "--listen", "127.0.0.1:0"];
+        Self::listen("127.0.0.1:0", arguments)
+    }
+
+    /// Starts one on an address and waits until it listens.
+    pub(crate) fn listen(address: &str, arguments: &[&str]) -> Self {
+        let mut all = vec!["serve", "--listen", address];
         all.extend(arguments);
         let mut child = annals(&all).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
         let mut errors = child.stderr.take().expect("piped");
