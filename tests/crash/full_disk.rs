@@ -2,8 +2,6 @@
 
 use std::{
     fs::File,
-    io,
-    path::Path,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -14,7 +12,7 @@ use annals::{
     OpenOptions,
     engine::embedded::{
         self,
-        disk::{Disk, DiskFile, LocalDisk, Space},
+        disk::{Disk, LocalDisk},
     },
     model::Kind,
     proto::{Actor, CommitRequest, ErrorReason, GetRecordRequest, Mutation, Record, mutation::Op, record},
@@ -22,47 +20,7 @@ use annals::{
 };
 use rustix::fs::{FallocateFlags, fallocate};
 
-use crate::own_disk::OwnDisk;
-
-/// A disk with as much room as a test says.
-#[derive(Clone, Debug)]
-struct Narrow {
-    available: Arc<AtomicU64>,
-}
-
-impl Disk for Narrow {
-    fn create_folder(&self, path: &Path) -> io::Result<()> {
-        LocalDisk.create_folder(path)
-    }
-
-    fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        LocalDisk.create(path)
-    }
-
-    fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        LocalDisk.open(path)
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        LocalDisk.rename(from, to)
-    }
-
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        LocalDisk.remove(path)
-    }
-
-    fn list(&self, folder: &Path) -> io::Result<Vec<String>> {
-        LocalDisk.list(folder)
-    }
-
-    fn sync_folder(&self, folder: &Path) -> io::Result<()> {
-        LocalDisk.sync_folder(folder)
-    }
-
-    fn space(&self, _: &Path) -> io::Result<Space> {
-        Ok(Space { total: 100 << 30, available: self.available.load(Ordering::SeqCst) })
-    }
-}
+use crate::{narrow_disk::NarrowDisk, own_disk::OwnDisk};
 
 fn actor(id: &str) -> CommitRequest {
     let actor = Actor { name: format!("actors/{id}"), display_name: id.into(), ..Default::default() };
@@ -79,7 +37,7 @@ fn writes_stop_at_the_disk_reserve_reads_go_on_and_writes_come_back_by_themselve
     let engine = embedded::Options {
         segment_bytes: 1 << 20,
         disk_reserve_bytes: RESERVE,
-        disk: Arc::new(Narrow { available: Arc::clone(&available) }),
+        disk: Arc::new(NarrowDisk { total: 100 << 30, available: Arc::clone(&available) }),
         ..Default::default()
     };
     let store = Store::open_with(folder.path(), OpenOptions { engine, ..Default::default() }).expect("a store");

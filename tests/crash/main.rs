@@ -7,6 +7,8 @@
 
 mod inspect;
 mod life;
+#[path = "../support/narrow_disk.rs"]
+mod narrow_disk;
 mod own_disk;
 mod process;
 mod rounds;

@@ -14,7 +14,10 @@ use annals::engine::{
     embedded::disk::{Disk, DiskFile, LocalDisk, Space},
 };
 
-use crate::workload::{self, batch, catch_up, contents, entries, model, read_all};
+use crate::{
+    narrow_disk::NarrowDisk,
+    workload::{self, batch, catch_up, contents, entries, model, read_all},
+};
 
 const SEED: u64 = 23;
 
@@ -222,51 +225,14 @@ fn short_writes_change_nothing() {
     every_call_fails_once(Fault::Short);
 }
 
-/// A disk whose free space is what a test says.
-#[derive(Debug)]
-struct Filling(Arc<AtomicU64>);
-
-impl Disk for Filling {
-    fn create_folder(&self, path: &Path) -> io::Result<()> {
-        LocalDisk.create_folder(path)
-    }
-
-    fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        LocalDisk.create(path)
-    }
-
-    fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        LocalDisk.open(path)
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        LocalDisk.rename(from, to)
-    }
-
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        LocalDisk.remove(path)
-    }
-
-    fn list(&self, folder: &Path) -> io::Result<Vec<String>> {
-        LocalDisk.list(folder)
-    }
-
-    fn sync_folder(&self, folder: &Path) -> io::Result<()> {
-        LocalDisk.sync_folder(folder)
-    }
-
-    fn space(&self, _: &Path) -> io::Result<Space> {
-        Ok(Space { total: 10 << 30, available: self.0.load(Ordering::SeqCst) })
-    }
-}
-
 #[test]
 fn appends_stop_at_the_reserve_and_go_on_when_there_is_room() {
     // 5 percent of 10 GiB are less than 1 GiB, so they count.
     const RESERVE: u64 = (10 << 30) / 100 * 5;
     let folder = tempfile::tempdir().unwrap();
     let available = Arc::new(AtomicU64::new(2 << 30));
-    let engine = workload::open(folder.path(), Arc::new(Filling(Arc::clone(&available))), "boot").unwrap();
+    let disk = NarrowDisk { total: 10 << 30, available: Arc::clone(&available) };
+    let engine = workload::open(folder.path(), Arc::new(disk), "boot").unwrap();
     let mut head = 0;
     for round in 0..40 {
         available.store(RESERVE - 1, Ordering::SeqCst);

@@ -4,6 +4,8 @@
 //! file call fail once; `crash` cuts the power wherever it hurts; `damage` flips and cuts the log's bytes; `state` does the
 //! same to sled's, and kills processes.
 
+#[path = "../support/narrow_disk.rs"]
+mod narrow_disk;
 mod workload;
 
 mod crash;
