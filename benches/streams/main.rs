@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! cargo bench --bench streams -- --records 100000
+//! cargo bench --bench streams -- --only watch       # or ingest, or export
 //! ```
 //! What is compared takes turns, round after round, on servers in processes of their own; every figure is the median of the
 //! rounds, every ratio the median of the rounds' own ratios.
@@ -9,14 +10,11 @@
 // Figures are rounded for people.
 #![allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)]
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::{fs, path::PathBuf};
 
 use clap::Parser;
 
-use crate::{
-    population::Population,
-    server::{Launch, Server},
-};
+use crate::{population::Population, server::Server, setup::Setup};
 
 #[path = "../support/echo.rs"]
 mod echo;
@@ -32,6 +30,8 @@ mod raw;
 mod records;
 #[path = "../support/server.rs"]
 mod server;
+#[path = "../support/setup.rs"]
+mod setup;
 
 mod exporting;
 mod ingesting;
@@ -43,33 +43,14 @@ struct Arguments {
     /// Events of the population that is exported and written to.
     #[arg(long, default_value_t = 100_000)]
     records: u64,
-    /// Turns that each measurement takes.
-    #[arg(long, default_value_t = 3)]
-    rounds: usize,
-    /// Seconds of one turn.
-    #[arg(long, default_value_t = 5.0)]
-    seconds: f64,
     /// Watchers beside one.
     #[arg(long, value_delimiter = ',', default_value = "1,100,1000")]
     watchers: Vec<usize>,
     /// Commits a second while there are watchers.
     #[arg(long, default_value_t = 20.0)]
     rate: f64,
-    /// Memory of the server for cached pages.
-    #[arg(long, default_value = "256MiB")]
-    cache: String,
-    /// The server to measure, such as one that was built before a change.
-    #[arg(long, default_value = env!("CARGO_BIN_EXE_annals"))]
-    server: PathBuf,
-    /// Measure only what has this in its name: `watch`, `ingest`, `export`.
-    #[arg(long, default_value = "")]
-    only: String,
-    /// Where the data folders are kept for the next run. Without it they are made in a temporary folder.
-    #[arg(long)]
-    keep: Option<PathBuf>,
-    /// Given by cargo.
-    #[arg(long, hide = true)]
-    bench: bool,
+    #[command(flatten)]
+    setup: Setup,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -78,7 +59,7 @@ fn main() -> anyhow::Result<()> {
     }
     let arguments = Arguments::parse();
     let temporary = tempfile::tempdir()?;
-    let folder = arguments.keep.clone().unwrap_or_else(|| temporary.path().to_path_buf());
+    let folder = arguments.setup.keep.clone().unwrap_or_else(|| temporary.path().to_path_buf());
     fs::create_dir_all(&folder)?;
     // One thread: the client takes no more than one core.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -86,24 +67,22 @@ fn main() -> anyhow::Result<()> {
 }
 
 async fn measure(arguments: &Arguments, folder: PathBuf) -> anyhow::Result<()> {
-    let launch = Launch { program: arguments.server.clone(), cache: arguments.cache.clone() };
+    let (setup, launch) = (&arguments.setup, arguments.setup.launch());
     let population = Population::prepare(&folder.join(arguments.records.to_string()), arguments.records, &launch).await?;
-    let turn = Duration::from_secs_f64(arguments.seconds);
-    let (rounds, is_wanted) = (arguments.rounds, |what: &str| what.contains(&arguments.only));
-    if is_wanted("export") {
+    if setup.is_wanted("export") {
         let echo = Server::echo()?;
         let server = Server::annals(&population.folder, &launch).await?;
-        print!("{}", exporting::measure(&server, &echo, rounds).await?);
+        print!("{}", exporting::measure(&server, &echo, setup.rounds).await?);
         server.stop().await?;
     }
     let copy = folder.join("copy");
     population.copy(&copy)?;
     let server = Server::annals(&copy, &launch).await?;
-    if is_wanted("watch") {
-        print!("{}", watching::measure(&server, &arguments.watchers, arguments.rate, turn, rounds).await?);
+    if setup.is_wanted("watch") {
+        print!("{}", watching::measure(&server, &arguments.watchers, arguments.rate, setup.turn(), setup.rounds).await?);
     }
-    if is_wanted("ingest") {
-        print!("{}", ingesting::measure(&server, arguments.records, turn, rounds).await?);
+    if setup.is_wanted("ingest") {
+        print!("{}", ingesting::measure(&server, arguments.records, setup.turn(), setup.rounds).await?);
     }
     server.stop().await?;
     fs::remove_dir_all(&copy)?;

@@ -16,7 +16,6 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
 };
 
 use annals::proto::{GetRecordRequest, record::Record};
@@ -29,6 +28,7 @@ use crate::{
     population::Population,
     report::{Report, Row, Turn},
     server::{Launch, Server},
+    setup::Setup,
 };
 
 #[path = "../support/echo.rs"]
@@ -45,6 +45,8 @@ mod raw;
 mod records;
 #[path = "../support/server.rs"]
 mod server;
+#[path = "../support/setup.rs"]
+mod setup;
 
 mod outage;
 mod report;
@@ -66,27 +68,8 @@ struct Arguments {
     /// Populations, in events.
     #[arg(long, value_delimiter = ',', default_value = "10000,100000")]
     records: Vec<u64>,
-    /// Turns that each measurement takes.
-    #[arg(long, default_value_t = 5)]
-    rounds: usize,
-    /// Seconds of one turn.
-    #[arg(long, default_value_t = 2.0)]
-    seconds: f64,
-    /// Memory of the server for cached pages.
-    #[arg(long, default_value = "256MiB")]
-    cache: String,
-    /// The server to measure, such as one that was built before a change.
-    #[arg(long, default_value = env!("CARGO_BIN_EXE_annals"))]
-    server: PathBuf,
-    /// Measure only what has this in its name: `GetEvent`, `Commit of 1, 64 streams`, `restart`.
-    #[arg(long, default_value = "")]
-    only: String,
-    /// Where the data folders are kept for the next run. Without it they are made in a temporary folder.
-    #[arg(long)]
-    keep: Option<PathBuf>,
-    /// Given by cargo.
-    #[arg(long, hide = true)]
-    bench: bool,
+    #[command(flatten)]
+    setup: Setup,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -95,7 +78,7 @@ fn main() -> anyhow::Result<()> {
     }
     let arguments = Arguments::parse();
     let temporary = tempfile::tempdir()?;
-    let folder = arguments.keep.clone().unwrap_or_else(|| temporary.path().to_path_buf());
+    let folder = arguments.setup.keep.clone().unwrap_or_else(|| temporary.path().to_path_buf());
     fs::create_dir_all(&folder)?;
     // One thread: the client takes no more than one core.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -120,7 +103,7 @@ struct Bench {
 
 impl Bench {
     async fn prepare(arguments: Arguments, folder: PathBuf) -> anyhow::Result<Self> {
-        let launch = Launch { program: arguments.server.clone(), cache: arguments.cache.clone() };
+        let launch = arguments.setup.launch();
         let mut report = Report::default();
         let mut populations = Vec::new();
         for events in &arguments.records {
@@ -137,7 +120,7 @@ impl Bench {
         for population in &self.populations {
             servers.push(Server::annals(&population.folder, &self.launch).await?);
         }
-        for round in 0..self.arguments.rounds {
+        for round in 0..self.arguments.setup.rounds {
             eprintln!("reading, round {}", round + 1);
             let gets = GET_STREAMS.map(|streams| ("GetEvent", streams));
             for (what, streams) in gets.into_iter().chain([LIST]) {
@@ -168,7 +151,7 @@ impl Bench {
             let events = population.events;
             population.copy(&copy)?;
             let mut server = Server::annals(&copy, &self.launch).await?;
-            for round in 0..self.arguments.rounds {
+            for round in 0..self.arguments.setup.rounds {
                 eprintln!("writing at {events} events, round {}", round + 1);
                 if round > 0 && events <= RESTORED_EVENTS_MAX {
                     server.stop().await?;
@@ -208,11 +191,11 @@ impl Bench {
     }
 
     fn is_wanted(&self, what: &str) -> bool {
-        what.contains(&self.arguments.only)
+        self.arguments.setup.is_wanted(what)
     }
 
     async fn call(&self, server: &Server, call: &Call, streams: usize) -> anyhow::Result<Measured> {
-        load::run(server, call, streams, Duration::from_secs_f64(self.arguments.seconds)).await
+        load::run(server, call, streams, self.arguments.setup.turn()).await
     }
 }
 

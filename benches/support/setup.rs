@@ -1,0 +1,50 @@
+//! What every benchmark is told on its command line.
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::Args;
+
+use crate::server::Launch;
+
+/// How it measures.
+#[derive(Debug, Args)]
+pub(crate) struct Setup {
+    /// Turns that each measurement takes.
+    #[arg(long, default_value_t = 3)]
+    pub(crate) rounds: usize,
+    /// Seconds of one turn.
+    #[arg(long, default_value_t = 4.0)]
+    seconds: f64,
+    /// Memory of the server for cached pages.
+    #[arg(long, default_value = "256MiB")]
+    cache: String,
+    /// The server to measure, such as one that was built before a change.
+    #[arg(long, default_value = env!("CARGO_BIN_EXE_annals"))]
+    server: PathBuf,
+    /// Measure only what has this in its name.
+    #[arg(long, default_value = "")]
+    only: String,
+    /// Where the data folders are kept for the next run. Without it they are made in a temporary folder.
+    #[arg(long)]
+    pub(crate) keep: Option<PathBuf>,
+    /// Given by cargo.
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+impl Setup {
+    /// The server.
+    pub(crate) fn launch(&self) -> Launch {
+        Launch { program: self.server.clone(), cache: self.cache.clone() }
+    }
+
+    /// The time of one turn.
+    pub(crate) fn turn(&self) -> Duration {
+        Duration::from_secs_f64(self.seconds)
+    }
+
+    /// Whether something of this name is to be measured.
+    pub(crate) fn is_wanted(&self, what: &str) -> bool {
+        what.contains(&self.only)
+    }
+}
