@@ -9,6 +9,7 @@ mod compression;
 mod input;
 mod lines;
 mod output;
+mod part;
 mod partial;
 mod position;
 mod problem;

@@ -3,5 +3,7 @@
 //! Knows the model and the store's public API. Must not know keys or gRPC.
 
 #[cfg(feature = "exchange")]
+pub mod export;
+#[cfg(feature = "exchange")]
 pub mod import;
 pub mod json;

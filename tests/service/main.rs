@@ -12,6 +12,7 @@ mod commands;
 mod errors;
 mod export;
 mod follow;
+mod formats;
 mod frames;
 mod health;
 mod in_process;
