@@ -5,5 +5,11 @@
 #[cfg(feature = "exchange")]
 pub mod export;
 #[cfg(feature = "exchange")]
+mod identity;
+#[cfg(feature = "exchange")]
 pub mod import;
 pub mod json;
+#[cfg(feature = "exchange")]
+pub mod table;
+#[cfg(feature = "exchange")]
+pub mod ucdp_ged;

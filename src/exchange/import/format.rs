@@ -5,6 +5,7 @@
 use std::{fmt, io::BufRead};
 
 use super::{BadRow, Rows};
+use crate::exchange::ucdp_ged;
 
 /// A file to bring in.
 pub struct Input {
@@ -28,7 +29,8 @@ pub struct Format {
 }
 
 /// Every format, in the order in which people are told of them.
-pub const FORMATS: &[Format] = &[];
+pub const FORMATS: &[Format] =
+    &[Format { name: "ucdp-ged", about: "UCDP Georeferenced Event Dataset, CSV", needs_mapping: false, open: ucdp_ged::rows }];
 
 impl Format {
     /// The format of this name.
