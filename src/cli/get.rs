@@ -9,7 +9,7 @@ use super::{
     table,
     time::AsOf,
 };
-use crate::{model::Name, proto::GetRecordRequest};
+use crate::{exchange::json, model::Name, proto::GetRecordRequest};
 
 /// Show one record.
 #[derive(Debug, Args)]
@@ -50,7 +50,7 @@ pub(super) fn run(arguments: &Arguments, out: &mut Output) -> anyhow::Result<Out
         connection.close().await?;
         Ok(record?)
     })?;
-    let value = table::record_value(&record);
+    let value = json::record_value(&record);
     if arguments.json {
         out.json(&value)?;
     } else {

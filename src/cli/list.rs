@@ -11,7 +11,7 @@ use super::{
     table,
     time::AsOf,
 };
-use crate::{client::Client, model::Kind, proto::ListRecordsRequest};
+use crate::{client::Client, exchange::json, model::Kind, proto::ListRecordsRequest};
 
 /// Records of a page where neither --page-size nor --limit says less.
 const PAGE_SIZE: i32 = 500;
@@ -111,7 +111,7 @@ async fn list(client: &Client, arguments: &Arguments, mut request: ListRecordsRe
         let cut = page.records.len() > left;
         for record in page.records.into_iter().take(left) {
             shown += 1;
-            let value = table::record_value(&record);
+            let value = json::record_value(&record);
             if arguments.json {
                 out.json_line(&value)?;
             } else {

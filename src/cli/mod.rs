@@ -9,13 +9,17 @@ mod compression;
 mod input;
 mod lines;
 mod output;
+mod part;
 mod partial;
 mod position;
 mod problem;
+mod refusals;
 mod report;
 mod request_id;
+mod sending;
 mod signal;
 mod table;
+mod tally;
 mod time;
 
 mod commit;
@@ -23,6 +27,7 @@ mod completions;
 mod export;
 mod get;
 mod history;
+mod import;
 mod info;
 mod ingest;
 mod list;
@@ -57,6 +62,7 @@ enum Command {
     Serve(Box<serve::Arguments>),
     Commit(commit::Arguments),
     Ingest(ingest::Arguments),
+    Import(import::Arguments),
     Get(get::Arguments),
     List(list::Arguments),
     History(history::Arguments),
@@ -84,6 +90,7 @@ pub fn run() -> ExitCode {
         Command::Serve(arguments) => serve::run(&arguments, &mut out),
         Command::Commit(arguments) => commit::run(&arguments, &mut out),
         Command::Ingest(arguments) => ingest::run(&arguments, &mut out),
+        Command::Import(arguments) => import::run(&arguments, &mut out),
         Command::Get(arguments) => get::run(&arguments, &mut out),
         Command::List(arguments) => list::run(&arguments, &mut out),
         Command::History(arguments) => history::run(&arguments, &mut out),

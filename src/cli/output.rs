@@ -44,6 +44,15 @@ impl Output {
         writeln!(self.to, "{value:#}")
     }
 
+    /// What could be the content of a file: as it is, unless a person reads it.
+    pub(super) fn content(&mut self, content: &[u8]) -> io::Result<()> {
+        if self.terminal {
+            self.to.write_all(printable(&String::from_utf8_lossy(content)).as_bytes())
+        } else {
+            self.to.write_all(content)
+        }
+    }
+
     /// A table, cut to the width of the terminal if there is one.
     pub(super) fn table(&mut self, header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> io::Result<()> {
         let mut table = Table::new();

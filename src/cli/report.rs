@@ -1,14 +1,13 @@
 //! What became of the lines of a file: said as it happens, and summed up at the end.
 //!
-//! Takes the same memory however many lines there are: of each reason it keeps the count and the first place.
-//!
-//! Knows places and reasons. Must not know how lines are read or sent.
-
-use std::collections::BTreeMap;
+//! Knows places and outcomes. Must not know how lines are read or sent.
 
 use indicatif::{HumanCount, ProgressBar};
 
-use super::{lines::Place, output, problem};
+use super::{
+    lines::Place,
+    refusals::{Refusals, counted},
+};
 use crate::client;
 
 /// Outcomes between two changes of the progress bar's text.
@@ -17,21 +16,21 @@ const OUTCOMES_A_TEXT: u64 = 64;
 /// What became of the lines so far.
 #[derive(Debug)]
 pub(super) struct Report {
-    files: Vec<String>,
     progress: ProgressBar,
+    refusals: Refusals,
     applied: u64,
     /// Of those applied: before this run.
     before: u64,
     /// Of those applied: with another line of this run.
     repeated: u64,
-    refused: BTreeMap<String, (u64, Place)>,
     last: Option<Place>,
 }
 
 impl Report {
     /// Of these files, said above a progress bar.
     pub(super) fn new(files: Vec<String>, progress: ProgressBar) -> Self {
-        Self { files, progress, applied: 0, before: 0, repeated: 0, refused: BTreeMap::new(), last: None }
+        let refusals = Refusals::new(files, ":", progress.clone());
+        Self { progress, refusals, applied: 0, before: 0, repeated: 0, last: None }
     }
 
     /// A line was applied; now, or `replayed`: before, or with another of this run.
@@ -47,24 +46,18 @@ impl Report {
 
     /// A line was sent and refused.
     pub(super) fn refuse_answer(&mut self, place: Place, error: &client::Error) {
-        let reason = match error.reason_name() {
-            "" => format!("{:?}", error.code()),
-            name => name.to_owned(),
-        };
-        self.refuse(place, &reason, &problem::describe_answer(error));
+        self.refusals.refuse_answer(place, error);
         self.answered(place);
     }
 
     /// A line is refused.
     pub(super) fn refuse(&mut self, place: Place, reason: &str, why: &str) {
-        let at = self.at(place);
-        self.progress.suspend(|| output::complain(&format!("{at}: {why}")));
-        self.refused.entry(reason.to_owned()).or_insert((0, place)).0 += 1;
+        self.refusals.refuse(place, reason, why);
     }
 
     /// How many lines were refused.
     pub(super) fn refused(&self) -> u64 {
-        self.refused.values().map(|(count, _)| count).sum()
+        self.refusals.count()
     }
 
     /// The whole in a few lines.
@@ -77,9 +70,7 @@ impl Report {
             parts.push(format!("{} refused:", counted(self.refused(), "line")));
         }
         let mut lines = vec![parts.join(", ")];
-        for (reason, (count, first)) in &self.refused {
-            lines.push(format!("  {} {reason}, the first at {}", HumanCount(*count), self.at(*first)));
-        }
+        lines.extend(self.refusals.lines());
         if self.repeated > 0 {
             lines.push(format!(
                 "{} without a request_id, same as another and applied once with it: give each an id if each is meant",
@@ -91,8 +82,9 @@ impl Report {
 
     /// What to say when the rest was not answered.
     pub(super) fn resume_hint(&self) -> String {
-        let done =
-            self.last.map_or_else(|| "nothing was answered".to_owned(), |last| format!("answered up to {}", self.at(last)));
+        let done = self
+            .last
+            .map_or_else(|| "nothing was answered".to_owned(), |last| format!("answered up to {}", self.refusals.at(last)));
         format!("stopped, {done}: run the same again, what was applied is not applied twice")
     }
 
@@ -104,14 +96,4 @@ impl Report {
             self.progress.set_message(format!("{} commits, {rate}/s", HumanCount(outcomes)));
         }
     }
-
-    fn at(&self, place: Place) -> String {
-        let file = self.files.get(place.file).map_or("-", String::as_str);
-        format!("{file}:{}", place.line)
-    }
-}
-
-/// "1 line", "2,000 lines".
-fn counted(count: u64, what: &str) -> String {
-    format!("{} {what}{}", HumanCount(count), if count == 1 { "" } else { "s" })
 }

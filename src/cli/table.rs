@@ -4,23 +4,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::{
-    exchange::json,
-    model::Kind,
-    proto::{Change, record::Record},
-};
-
-/// A record as JSON.
-pub(super) fn record_value(record: &Record) -> Value {
-    match record {
-        Record::Source(record) => json::to_value(record),
-        Record::Actor(record) => json::to_value(record),
-        Record::Event(record) => json::to_value(record),
-        Record::Claim(record) => json::to_value(record),
-        Record::Estimate(record) => json::to_value(record),
-        Record::Relation(record) => json::to_value(record),
-    }
-}
+use crate::{model::Kind, proto::Change};
 
 /// What makes a record's row.
 type Row = fn(&Value) -> Vec<String>;

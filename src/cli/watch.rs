@@ -236,7 +236,7 @@ fn change_line(commit: &Commit, change: &Change) -> String {
 /// A record's row without its revision.
 fn record_line(record: &Record) -> String {
     let (_, row) = table::columns(kind_of(record));
-    let mut cells = row(&table::record_value(record));
+    let mut cells = row(&json::record_value(record));
     cells.pop();
     cells.retain(|cell| !cell.is_empty());
     cells.join("  ")

@@ -16,7 +16,7 @@ use prost::{Message, Name};
 use prost_reflect::{DeserializeOptions, DynamicMessage, MessageDescriptor, SerializeOptions};
 use serde_json::Value;
 
-use crate::proto;
+use crate::proto::{self, record::Record};
 
 /// Why a text is not the message it should be.
 #[derive(Debug)]
@@ -61,6 +61,18 @@ pub fn to_value<M: Message + Name>(message: &M) -> Value {
     dynamic
         .serialize_with_options(serde_json::value::Serializer, &SerializeOptions::new().use_proto_field_name(true))
         .expect("a message of the contract has a JSON form")
+}
+
+/// A record as JSON, without the `Record` around it.
+pub fn record_value(record: &Record) -> Value {
+    match record {
+        Record::Source(record) => to_value(record),
+        Record::Actor(record) => to_value(record),
+        Record::Event(record) => to_value(record),
+        Record::Claim(record) => to_value(record),
+        Record::Estimate(record) => to_value(record),
+        Record::Relation(record) => to_value(record),
+    }
 }
 
 /// The one message that a text holds.

@@ -14,6 +14,7 @@ mod commands;
 mod errors;
 mod export;
 mod follow;
+mod formats;
 mod frames;
 mod health;
 mod in_process;

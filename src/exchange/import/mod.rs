@@ -6,6 +6,11 @@
 //!
 //! Knows rows. Must not know any one format, or who applies a commit.
 
+pub mod batch;
+pub mod format;
+pub mod known;
+pub mod mutation;
+
 use std::fmt;
 
 use crate::proto::Mutation;
@@ -13,12 +18,14 @@ use crate::proto::Mutation;
 /// What a row of a file makes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Row {
-    /// Where it stands: its number, from 1, a header not counted.
+    /// Where it stands: its number, from 1, a header not counted. 0 is the header.
     pub number: u64,
     /// Upserts of what it shares with other rows: actors, publishers, the data set itself. They rest on nothing but what stands before
-    /// them here, and are equal wherever the row's file says the same of them.
+    /// them here, and are equal wherever the row's file says the same of them. Each has a name, by which others refer to it and by which
+    /// repeats are told: of several under one name, the first in the file counts.
     pub shared: Vec<Mutation>,
-    /// What is of this row alone. It may refer to what is shared.
+    /// What is of this row alone, each thing once. It refers to what is shared by name, and to the rest of itself by label, since that
+    /// always stands in the same commit.
     pub own: Vec<Mutation>,
 }
 

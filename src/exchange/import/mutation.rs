@@ -1,0 +1,92 @@
+//! The mutations that rows are made of: upserts of records with names.
+//!
+//! Knows mutations and references. Must not know rows or formats.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    model::{TypedRecord, wire},
+    proto::{self, Mutation, Upsert, mutation::Op, record::Record},
+};
+
+/// Makes a record, or sets these fields of it where it is there already. A listed field that the record lacks is cleared, so that what a
+/// row says no more is gone; what is not listed belongs to others and stays.
+pub fn keep(record: impl TypedRecord, fields: &[&str]) -> Mutation {
+    let update_fields = fields.iter().map(|field| (*field).to_owned()).collect();
+    upsert(Upsert { record: Some(of(record)), update_fields, create_only: false })
+}
+
+/// Makes a record, or leaves it as it is.
+pub fn found(record: impl TypedRecord) -> Mutation {
+    upsert(Upsert { record: Some(of(record)), update_fields: Vec::new(), create_only: true })
+}
+
+fn of(record: impl TypedRecord) -> proto::Record {
+    proto::Record { record: Some(record.into_record()) }
+}
+
+fn upsert(upsert: Upsert) -> Mutation {
+    Mutation { label: String::new(), op: Some(Op::Upsert(upsert)) }
+}
+
+/// The name of the record that a mutation is about; empty where it has none.
+pub fn name(mutation: &Mutation) -> &str {
+    match mutation.op.as_ref() {
+        Some(Op::Create(record)) => record_name(Some(record)),
+        Some(Op::Update(update)) => record_name(update.record.as_ref()),
+        Some(Op::Upsert(upsert)) => record_name(upsert.record.as_ref()),
+        Some(Op::Delete(delete)) => &delete.name,
+        Some(Op::Undelete(undelete)) => &undelete.name,
+        Some(Op::Merge(merge)) => &merge.name,
+        Some(Op::Unmerge(unmerge)) => &unmerge.name,
+        None => "",
+    }
+}
+
+/// The record that a mutation writes.
+pub fn record(mutation: &Mutation) -> Option<&Record> {
+    match mutation.op.as_ref()? {
+        Op::Create(record) => record.record.as_ref(),
+        Op::Update(update) => update.record.as_ref()?.record.as_ref(),
+        Op::Upsert(upsert) => upsert.record.as_ref()?.record.as_ref(),
+        Op::Delete(_) | Op::Undelete(_) | Op::Merge(_) | Op::Unmerge(_) => None,
+    }
+}
+
+fn record_name(record: Option<&proto::Record>) -> &str {
+    match record.and_then(|record| record.record.as_ref()) {
+        Some(Record::Source(record)) => &record.name,
+        Some(Record::Actor(record)) => &record.name,
+        Some(Record::Event(record)) => &record.name,
+        Some(Record::Claim(record)) => &record.name,
+        Some(Record::Estimate(record)) => &record.name,
+        Some(Record::Relation(record)) => &record.name,
+        None => "",
+    }
+}
+
+/// Refers to records under the names that they have instead of those that were expected. Whether there was anything to change.
+pub(super) fn rename(mutation: &mut Mutation, names: &BTreeMap<String, String>) -> bool {
+    let Some(Op::Upsert(Upsert { record: Some(proto::Record { record: Some(record) }), .. })) = &mut mutation.op else {
+        return false;
+    };
+    let renamed = match &*record {
+        Record::Source(record) => renamed(record, names),
+        Record::Actor(record) => renamed(record, names),
+        Record::Event(record) => renamed(record, names),
+        Record::Claim(record) => renamed(record, names),
+        Record::Estimate(record) => renamed(record, names),
+        Record::Relation(record) => renamed(record, names),
+    };
+    let differs = renamed != *record;
+    *record = renamed;
+    differs
+}
+
+fn renamed<T: TypedRecord>(record: &T, names: &BTreeMap<String, String>) -> Record {
+    let mut bytes = record.encode_to_vec();
+    for reference in &T::KIND.schema().references {
+        bytes = wire::replace_texts(&bytes, &reference.path, &mut |text| names.get(text).cloned());
+    }
+    T::decode(bytes.as_slice()).expect("texts were replaced by texts").into_record()
+}
