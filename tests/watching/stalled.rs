@@ -12,6 +12,8 @@ use crate::{
 const READERS: usize = 40;
 /// Of each commit: as much as fills every buffer between server and reader after a few.
 const COMMIT_BYTES: usize = 60_000;
+/// Between two commits, so that minutes of them fit on a small disk.
+const PAUSE: Duration = Duration::from_millis(5);
 /// What each reader may cost: the answers that are kept for a call, the piece of the log that its watch holds, and as much again for
 /// noise. Far less than what is written meanwhile.
 const READER_BYTES_MAX: u64 = 3 << 19;
@@ -30,6 +32,7 @@ async fn write(server: &Server<'_>, time: Duration) -> (u32, u64) {
         client.commit(request).await.expect("room");
         commits += 1;
         peak = peak.max(server.serving.resident_bytes());
+        tokio::time::sleep(PAUSE).await;
     }
     (commits, peak)
 }
