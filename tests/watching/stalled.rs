@@ -16,7 +16,7 @@ const COMMIT_BYTES: usize = 60_000;
 const PAUSE: Duration = Duration::from_millis(5);
 /// What each reader may cost: the answers that are kept for a call, the piece of the log that its watch holds, and as much again for
 /// noise. Far less than what is written meanwhile.
-const READER_BYTES_MAX: u64 = 3 << 19;
+const READER_BYTES_MAX: u64 = 2 << 20;
 /// What a server that has what it needs may gain by chance from one time to the next under the same load.
 const GROWTH_BYTES_MAX: u64 = 8 << 20;
 
@@ -41,7 +41,7 @@ async fn write(server: &Server<'_>, time: Duration) -> (u32, u64) {
 async fn settle(server: &Server<'_>) -> (u32, u64) {
     let (mut commits, mut peak) = (0, 0);
     loop {
-        let (written, now) = write(server, Duration::from_secs(1)).await;
+        let (written, now) = write(server, Duration::from_secs(2)).await;
         commits += written;
         if now < peak + GROWTH_BYTES_MAX {
             return (commits, peak.max(now));
