@@ -152,6 +152,8 @@ const RULES: &[Rule] = &[
     rule("crate::exchange::import::mutation", &["crate::exchange::import::batch", "crate::store"]),
     rule("crate::exchange::identity", &["crate::exchange", "crate::proto", "crate::store"]),
     rule("crate::exchange::table", &["crate::exchange::export", "crate::proto", "crate::store"]),
+    rule("crate::exchange::acled", &["crate::store", "std::fs"]),
+    rule("crate::exchange::gdelt", &["crate::store", "std::fs"]),
     rule("crate::exchange::ucdp_ged", &["crate::store", "std::fs"]),
     rule("crate::exchange::export", &["crate::store", "crate::exchange::import", "std::fs", "std::path"]),
     rule("crate::exchange::export::columns", &["csv"]),

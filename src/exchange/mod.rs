@@ -3,7 +3,11 @@
 //! Knows the model and the store's public API. Must not know keys or gRPC.
 
 #[cfg(feature = "exchange")]
+pub mod acled;
+#[cfg(feature = "exchange")]
 pub mod export;
+#[cfg(feature = "exchange")]
+pub mod gdelt;
 #[cfg(feature = "exchange")]
 mod identity;
 #[cfg(feature = "exchange")]
