@@ -14,6 +14,8 @@ mod identity;
 pub mod import;
 pub mod json;
 #[cfg(feature = "exchange")]
+pub mod long_lines;
+#[cfg(feature = "exchange")]
 pub mod table;
 #[cfg(feature = "exchange")]
 pub mod ucdp_ged;

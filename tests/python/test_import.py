@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import gzip
+import json
 import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from annals_client import Client, create
+from annals.v1 import record_service_pb2 as rs
+from annals_client import ROOT, Client, create, merge, relation
 from conftest import BINARY, Server
+from google.protobuf import json_format
 from tables import ACLED, ALL, EVENTS, MENTIONS, UCDP, Table, differences
 
 
@@ -258,6 +261,13 @@ def test_a_dry_run_finds_bad_rows_and_writes_nothing(own: Server, tmp_path: Path
     complaints = [[line for line in done.stderr.splitlines() if line.startswith("error")] for done in (dry, wet)]
     assert complaints[0] == complaints[1]
     assert len(complaints[0]) == 2
+
+
+def test_a_dry_run_counts_what_would_be_made(own: Server, tmp_path: Path) -> None:
+    file = write(tmp_path, UCDP, UCDP.published()[:250])
+    dry = own.run("import", "ucdp-ged", "--dry-run", str(file))
+    assert own.client.head() == 0
+    wet = bring(own, UCDP, file)
     assert f"{counts(wet)[0]:,} records would be created" in dry.stderr, dry.stderr
 
 
@@ -292,6 +302,87 @@ def test_an_import_that_was_killed_is_run_again_to_the_end_without_duplicates(du
     bring(durable, UCDP, file)
     assert durable.client.call("GetServerInfo").record_counts["estimates"] == 6_000
     assert differences(UCDP, rows + more, take(durable, UCDP)) == []
+
+
+# ------------------------------------------------------------------------------------------------ records of our own
+
+SERVERS = ["revision", "create_revision", "create_time", "update_time", "merged_names"]
+
+
+def exported(server: Server) -> dict[str, dict]:
+    """Every record without what a server says of its own history, by name."""
+    records = [json.loads(line) for line in server.run("export").stdout.splitlines()]
+    return {record["name"]: {key: value for key, value in record.items() if key not in SERVERS} for record in records}
+
+
+def test_records_that_were_exported_come_in_elsewhere_whatever_refers_to_what(
+    start_server: Callable[..., Server], tmp_path: Path
+) -> None:
+    first, second = start_server(), start_server()
+    first.client.stub.Commit(json_format.Parse((ROOT / "tests/data/seed/commit.json").read_text(), rs.CommitRequest()))
+    first.client.commit(
+        # Round in a circle: a source, its publisher, and where that has its name from.
+        create(source={"name": "sources/paper", "publisher": "@house", "derived_from": "@older"}, label="paper"),
+        create(source={"name": "sources/z-older"}, label="older"),
+        create(
+            actor={
+                "name": "actors/house",
+                "display_name": "House",
+                "names": [{"text": "The House", "source": "@paper"}],
+                "affiliations": [{"actor": "@owner", "role": "AFFILIATION_ROLE_PART_OF"}],
+            },
+            label="house",
+        ),
+        create(actor={"name": "actors/owner", "display_name": "Owner"}, label="owner"),
+        create(actor={"name": "actors/twin", "display_name": "Twin"}, label="twin"),
+        create(event={"name": "events/a", "title": "A", "links": [{"event": "@z", "kind": "EVENT_LINK_KIND_PART_OF"}]}),
+        create(event={"name": "events/z", "title": "Z", "participants": [{"actor": "@twin"}]}, label="z"),
+        create(relation=relation("SUPPORTS", "sources/z-older", "@between", name="relations/a"), label="on"),
+        create(relation=relation("SUPPORTS", "sources/z-older", "@z", name="relations/b"), label="between"),
+    )
+    # What refers to the twin is not rewritten, and the twin is no record of its own any more.
+    first.client.commit(merge("actors/twin", "actors/owner"))
+    file = tmp_path / "all.ndjson.zst"
+    first.run("export", "-o", str(file))
+    done = second.run("import", "records", str(file))
+    expected = exported(first)
+    assert f"{len(expected)} rows: {len(expected)} records created" in done.stderr, done.stderr
+    expected["events/z"]["participants"][0]["actor"] = "actors/owner"
+    assert exported(second) == expected
+    head = second.client.head()
+    again = second.run("import", "records", "--again", str(file))
+    assert counts(again)[:2] == (0, 0), again.stderr
+    assert second.client.head() == head
+
+
+def test_lines_that_are_no_records_are_refused_by_number(own: Server, tmp_path: Path) -> None:
+    file = tmp_path / "a.ndjson"
+    lines = [
+        '{"name":"events/a","title":"A"}',
+        "{",
+        '{"title":"B"}',
+        '{"name":"things/b","title":"B"}',
+        '{"name":"events/c","titel":"C"}',
+        '{"name":"events/d"}',
+        "",
+        '{"name":"events/e","title":"E","links":[{"event":"events/nowhere","kind":"EVENT_LINK_KIND_PART_OF"}]}',
+        '{"name":"events/f","title":"F"}',
+    ]
+    file.write_text("\n".join(lines), encoding="utf-8")
+    done = own.run("import", "records", str(file), check=False)
+    assert done.returncode == 1
+    said = {int(line.split(": row ")[1].split(":")[0]): line for line in done.stderr.splitlines() if line.startswith("error: ")}
+    for row, words in {
+        2: "not JSON",
+        3: 'has no "name"',
+        4: '"things" is not a collection',
+        5: "titel",
+        6: "title",
+        8: "REFERENCE_NOT_FOUND",
+    }.items():
+        assert words in said.pop(row), done.stderr
+    assert not said
+    assert own.client.names("events") == ["events/a", "events/e", "events/f"]
 
 
 def test_a_file_that_is_not_there_a_format_that_is_none_and_a_mapping_that_is_not_asked_for_are_said(client: Client) -> None:
