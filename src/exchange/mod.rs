@@ -4,6 +4,9 @@
 
 #[cfg(feature = "exchange")]
 pub mod acled;
+#[cfg(test)]
+#[cfg(feature = "exchange")]
+mod documentation;
 #[cfg(feature = "exchange")]
 pub mod export;
 #[cfg(feature = "exchange")]
