@@ -30,3 +30,8 @@ pub(crate) fn digest(parts: &[&str]) -> String {
 pub(crate) fn title(text: &str) -> String {
     text.nfc().filter(|letter| !letter.is_ascii_control()).take(limit::TITLE_CHARS_MAX).collect()
 }
+/// An id of others as a part of a name: itself where it is of capitals and digits, a digest of it elsewhere.
+pub(crate) fn part(id: &str) -> String {
+    let plain = id.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit());
+    if plain && (1..=40).contains(&id.len()) { id.to_ascii_lowercase() } else { digest(&[id]) }
+}

@@ -3,12 +3,21 @@
 //! Knows the model and the store's public API. Must not know keys or gRPC.
 
 #[cfg(feature = "exchange")]
+pub mod acled;
+#[cfg(test)]
+#[cfg(feature = "exchange")]
+mod documentation;
+#[cfg(feature = "exchange")]
 pub mod export;
+#[cfg(feature = "exchange")]
+pub mod gdelt;
 #[cfg(feature = "exchange")]
 mod identity;
 #[cfg(feature = "exchange")]
 pub mod import;
 pub mod json;
+#[cfg(feature = "exchange")]
+pub mod long_lines;
 #[cfg(feature = "exchange")]
 pub mod table;
 #[cfg(feature = "exchange")]

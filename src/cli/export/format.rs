@@ -19,6 +19,12 @@ pub(super) enum Format {
     Csv,
     /// The rows of UCDP GED, in its own columns.
     UcdpGed,
+    /// The rows of GDELT's events.
+    GdeltEvents,
+    /// The rows of GDELT's mentions.
+    GdeltMentions,
+    /// The rows of ACLED.
+    Acled,
 }
 
 impl Format {
@@ -28,6 +34,9 @@ impl Format {
             Self::Records => "records",
             Self::Csv => "csv",
             Self::UcdpGed => "ucdp-ged",
+            Self::GdeltEvents => "gdelt-events",
+            Self::GdeltMentions => "gdelt-mentions",
+            Self::Acled => "acled",
         }
     }
 
@@ -39,14 +48,14 @@ impl Format {
     /// Whether it can be read as it comes, and so go to standard output.
     pub(super) fn is_text(self) -> bool {
         match self {
-            Self::Records | Self::Csv | Self::UcdpGed => true,
+            Self::Records | Self::Csv | Self::UcdpGed | Self::GdeltEvents | Self::GdeltMentions | Self::Acled => true,
         }
     }
 
     /// Whether each collection is a file of its own.
     pub(super) fn is_file_per_collection(self) -> bool {
         match self {
-            Self::Records | Self::UcdpGed => false,
+            Self::Records | Self::UcdpGed | Self::GdeltEvents | Self::GdeltMentions | Self::Acled => false,
             Self::Csv => true,
         }
     }
@@ -55,7 +64,8 @@ impl Format {
     pub(super) fn extension(self) -> &'static str {
         match self {
             Self::Records => "ndjson",
-            Self::Csv | Self::UcdpGed => "csv",
+            Self::Csv | Self::UcdpGed | Self::Acled => "csv",
+            Self::GdeltEvents | Self::GdeltMentions => "tsv",
         }
     }
 
@@ -68,7 +78,7 @@ impl Format {
         match self {
             Self::Records => Some(Box::new(Lines)),
             Self::Csv => kinds.first().map(|kind| Box::new(Csv::of(*kind)) as Box<dyn Text>),
-            Self::UcdpGed => None,
+            Self::UcdpGed | Self::GdeltEvents | Self::GdeltMentions | Self::Acled => None,
         }
     }
 }

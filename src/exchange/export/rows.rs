@@ -10,6 +10,7 @@ use std::{
 use super::Text;
 use crate::{
     exchange::{
+        acled, gdelt,
         table::{Layout, LineWriter},
         ucdp_ged,
     },
@@ -33,7 +34,7 @@ pub struct Rows {
 }
 
 /// Every such table.
-pub const TABLES: &[Rows] = &[ucdp_ged::ROWS];
+pub const TABLES: &[Rows] = &[ucdp_ged::ROWS, gdelt::events::ROWS, gdelt::mentions::ROWS, acled::ROWS];
 
 impl Rows {
     /// The table of this name.

@@ -4,8 +4,8 @@
 
 use std::{fmt, io::BufRead};
 
-use super::{BadRow, Rows};
-use crate::exchange::ucdp_ged;
+use super::{BadRow, Rows, records};
+use crate::exchange::{acled, gdelt, ucdp_ged};
 
 /// A file to bring in.
 pub struct Input {
@@ -29,8 +29,18 @@ pub struct Format {
 }
 
 /// Every format, in the order in which people are told of them.
-pub const FORMATS: &[Format] =
-    &[Format { name: "ucdp-ged", about: "UCDP Georeferenced Event Dataset, CSV", needs_mapping: false, open: ucdp_ged::rows }];
+pub const FORMATS: &[Format] = &[
+    plain("ucdp-ged", "UCDP Georeferenced Event Dataset, CSV", ucdp_ged::rows),
+    plain("gdelt-events", "GDELT 2.0 events, tab-separated", gdelt::events::rows),
+    plain("gdelt-mentions", "GDELT 2.0 mentions, tab-separated", gdelt::mentions::rows),
+    plain("acled", "ACLED, CSV", acled::rows),
+    plain("records", "records of Annals in JSON, one a line, as annals export writes them", |input| Ok(records::rows(input))),
+];
+
+/// A format that needs no mapping.
+const fn plain(name: &'static str, about: &'static str, open: fn(Input) -> Result<Rows, BadRow>) -> Format {
+    Format { name, about, needs_mapping: false, open }
+}
 
 impl Format {
     /// The format of this name.
