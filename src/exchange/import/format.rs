@@ -5,6 +5,7 @@
 use std::{fmt, io::BufRead};
 
 use super::{BadRow, Rows};
+use crate::exchange::series;
 
 /// A file to bring in.
 pub struct Input {
@@ -28,7 +29,8 @@ pub struct Format {
 }
 
 /// Every format, in the order in which people are told of them.
-pub const FORMATS: &[Format] = &[];
+pub const FORMATS: &[Format] =
+    &[Format { name: "series", about: "numbers in CSV or JSON, as a mapping says", needs_mapping: true, open: series::open }];
 
 impl Format {
     /// The format of this name.

@@ -15,6 +15,16 @@ use std::fmt;
 
 use crate::proto::Mutation;
 
+pub(super) mod bounded;
+mod elements;
+mod name;
+pub mod objects;
+mod seen;
+pub(super) mod unmarked;
+
+pub use name::{digest, escaped, name_of};
+pub use seen::Seen;
+
 /// What a row of a file makes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Row {

@@ -1,0 +1,4 @@
+//! Formats of others, in and out.
+
+mod series;
+mod support;
