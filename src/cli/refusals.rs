@@ -15,7 +15,7 @@ use crate::client;
 #[derive(Debug)]
 pub(super) struct Refusals {
     files: Vec<String>,
-    /// What stands between a file and a number: nothing for lines, "row ".
+    /// What stands between a file and a number: ":" for lines, ": row ".
     unit: &'static str,
     progress: ProgressBar,
     by_reason: BTreeMap<String, (u64, Place)>,
@@ -57,7 +57,7 @@ impl Refusals {
     /// A place as people find it.
     pub(super) fn at(&self, place: Place) -> String {
         let file = self.files.get(place.file).map_or("-", String::as_str);
-        format!("{file}:{}{}", self.unit, place.line)
+        format!("{file}{}{}", self.unit, place.line)
     }
 }
 

@@ -29,7 +29,7 @@ pub(super) struct Report {
 impl Report {
     /// Of these files, said above a progress bar.
     pub(super) fn new(files: Vec<String>, progress: ProgressBar) -> Self {
-        let refusals = Refusals::new(files, "", progress.clone());
+        let refusals = Refusals::new(files, ":", progress.clone());
         Self { progress, refusals, applied: 0, before: 0, repeated: 0, last: None }
     }
 

@@ -31,7 +31,7 @@ pub(super) struct Tally {
 impl Tally {
     /// Of these files, said above a progress bar.
     pub(super) fn new(files: Vec<String>, dry_run: bool, progress: ProgressBar) -> Self {
-        let refusals = Refusals::new(files, "row ", progress.clone());
+        let refusals = Refusals::new(files, ": row ", progress.clone());
         Self { progress, refusals, dry_run, rows: 0, before: 0, created: 0, updated: 0, unchanged: 0 }
     }
 
@@ -42,8 +42,9 @@ impl Tally {
         self.before += if before { rows } else { 0 };
         for (item, result) in batch.commit.mutations.iter().zip(&response.results) {
             let kind = if before { ChangeKind::Unchanged } else { result.kind() };
-            // Told of with the first commit that had it.
-            if kind != ChangeKind::Unchanged || !batch.repeats.contains(mutation::name(item)) {
+            // Told of with the first commit that had it. One that is only checked would be made with each.
+            let told = (kind == ChangeKind::Unchanged || self.dry_run) && batch.repeats.contains(mutation::name(item));
+            if !told {
                 self.count(kind);
             }
         }

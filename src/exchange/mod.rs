@@ -3,9 +3,19 @@
 //! Knows the model and the store's public API. Must not know keys or gRPC.
 
 #[cfg(feature = "exchange")]
+pub mod acled;
+#[cfg(feature = "exchange")]
 pub mod export;
+#[cfg(feature = "exchange")]
+pub mod gdelt;
+#[cfg(feature = "exchange")]
+mod identity;
 #[cfg(feature = "exchange")]
 pub mod import;
 pub mod json;
 #[cfg(feature = "exchange")]
 pub mod series;
+#[cfg(feature = "exchange")]
+pub mod table;
+#[cfg(feature = "exchange")]
+pub mod ucdp_ged;

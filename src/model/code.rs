@@ -25,7 +25,7 @@ fn is_scheme(scheme: &str) -> bool {
 }
 
 /// Whether a text is "scheme:code", the code of any script and perhaps with spaces inside.
-fn is_code(text: &str) -> bool {
+pub fn is_code(text: &str) -> bool {
     split(text).is_some_and(|(_, code)| {
         !code.is_empty()
             && (code.len() <= limit::CODE_CHARS_MAX || code.chars().count() <= limit::CODE_CHARS_MAX)

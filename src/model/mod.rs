@@ -46,7 +46,7 @@ pub mod words;
 mod testing;
 
 pub use citation::check_against_text;
-pub use code::is_external_id;
+pub use code::{is_code, is_external_id};
 pub use header::check_annotations;
 pub use kind::Kind;
 pub use limit::LIMITS;

@@ -5,7 +5,7 @@
 use clap::ValueEnum;
 
 use crate::{
-    exchange::export::{Csv, Lines, Text},
+    exchange::export::{Beside, Csv, Lines, RowFile, Rows, Text},
     model::Kind,
 };
 
@@ -17,6 +17,14 @@ pub(super) enum Format {
     Records,
     /// Comma-separated values, a file for each collection.
     Csv,
+    /// The rows of UCDP GED, in its own columns.
+    UcdpGed,
+    /// The rows of GDELT's events.
+    GdeltEvents,
+    /// The rows of GDELT's mentions.
+    GdeltMentions,
+    /// The rows of ACLED.
+    Acled,
 }
 
 impl Format {
@@ -25,20 +33,29 @@ impl Format {
         match self {
             Self::Records => "records",
             Self::Csv => "csv",
+            Self::UcdpGed => "ucdp-ged",
+            Self::GdeltEvents => "gdelt-events",
+            Self::GdeltMentions => "gdelt-mentions",
+            Self::Acled => "acled",
         }
+    }
+
+    /// The table of others that it is.
+    pub(super) fn table(self) -> Option<&'static Rows> {
+        Rows::named(self.name())
     }
 
     /// Whether it can be read as it comes, and so go to standard output.
     pub(super) fn is_text(self) -> bool {
         match self {
-            Self::Records | Self::Csv => true,
+            Self::Records | Self::Csv | Self::UcdpGed | Self::GdeltEvents | Self::GdeltMentions | Self::Acled => true,
         }
     }
 
     /// Whether each collection is a file of its own.
     pub(super) fn is_file_per_collection(self) -> bool {
         match self {
-            Self::Records => false,
+            Self::Records | Self::UcdpGed | Self::GdeltEvents | Self::GdeltMentions | Self::Acled => false,
             Self::Csv => true,
         }
     }
@@ -47,15 +64,21 @@ impl Format {
     pub(super) fn extension(self) -> &'static str {
         match self {
             Self::Records => "ndjson",
-            Self::Csv => "csv",
+            Self::Csv | Self::UcdpGed | Self::Acled => "csv",
+            Self::GdeltEvents | Self::GdeltMentions => "tsv",
         }
     }
 
-    /// What writes the text of a file that holds these collections; all, where there are none. None where it is no text.
-    pub(super) fn text(self, kinds: &[Kind]) -> Option<Box<dyn Text>> {
+    /// What writes the text of a file that holds these collections; all, where there are none. `beside` is for a table of others. None where
+    /// it is no text.
+    pub(super) fn text(self, kinds: &[Kind], beside: &Beside) -> Option<Box<dyn Text>> {
+        if let Some(table) = self.table() {
+            return Some(Box::new(RowFile::of(table, beside.clone())));
+        }
         match self {
             Self::Records => Some(Box::new(Lines)),
             Self::Csv => kinds.first().map(|kind| Box::new(Csv::of(*kind)) as Box<dyn Text>),
+            Self::UcdpGed | Self::GdeltEvents | Self::GdeltMentions | Self::Acled => None,
         }
     }
 }

@@ -6,6 +6,7 @@
 mod destination;
 mod folder;
 mod format;
+mod rows;
 
 use std::path::{Path, PathBuf};
 
@@ -24,11 +25,12 @@ use super::{
     access::{self, Access},
     collection,
     output::{self, Output},
+    refusals::counted,
     time::AsOf,
 };
 use crate::{
     client::{Client, ClientOptions},
-    exchange,
+    exchange::{self, export::Beside},
     model::Kind,
     proto::{ExportRequest, ExportResponse},
 };
@@ -82,27 +84,32 @@ enum Target {
 /// Writes them.
 pub(super) fn run(arguments: &Arguments, out: &mut Output) -> anyhow::Result<Outcome> {
     let target = target(arguments)?;
-    let (as_of_revision, as_of_time) = AsOf::fields(arguments.as_of);
-    let request = ExportRequest {
-        types: collection::types(&arguments.collections),
-        filter: arguments.filter.clone(),
-        as_of_revision,
-        as_of_time,
-        resume_token: String::new(),
+    let table = arguments.format.table();
+    if let Some(table) = table.filter(|table| arguments.collections.iter().any(|kind| *kind != table.kind)) {
+        bail!("--format {} is of {} alone: leave out the collections", arguments.format.name(), table.kind.collection());
+    }
+    let kinds = table.map_or(arguments.collections.clone(), |table| vec![table.kind]);
+    let filter = match table {
+        Some(table) if arguments.filter.is_empty() => table.filter.to_owned(),
+        _ => arguments.filter.clone(),
     };
+    let (as_of_revision, as_of_time) = AsOf::fields(arguments.as_of);
+    let request =
+        ExportRequest { types: collection::types(&kinds), filter, as_of_revision, as_of_time, resume_token: String::new() };
     // Lines on a terminal are progress enough.
     let progress = if matches!(target, Target::Standard) && out.is_terminal() { ProgressBar::hidden() } else { bar() };
     let done = access::block_on(async {
         let options: ClientOptions = access::options(&progress);
         let connection = arguments.access.connect_with(options).await?;
-        let export = Export { client: &connection.client, format: arguments.format, progress: &progress };
-        let done = export.run(request, &arguments.collections, target, out).await;
+        let (client, format, beside) = (&connection.client, arguments.format, Beside::default());
+        let export = Export { client, format, beside, progress: &progress };
+        let done = export.run(request, &kinds, target, out).await;
         connection.close().await?;
         done
     })?;
     progress.finish_and_clear();
-    let records = if done.records == 1 { "record" } else { "records" };
-    output::note(&format!("{} {records} at revision {}", HumanCount(done.records), done.revision));
+    let noun = if table.is_some() { "row" } else { "record" };
+    output::note(&format!("{} at revision {}", counted(done.records, noun), done.revision));
     Ok(Outcome::Done)
 }
 
@@ -136,6 +143,7 @@ fn is_folder(path: &Path) -> bool {
 struct Export<'a> {
     client: &'a Client,
     format: Format,
+    beside: Beside,
     progress: &'a ProgressBar,
 }
 
@@ -143,7 +151,7 @@ impl Export<'_> {
     async fn run(&self, request: ExportRequest, kinds: &[Kind], target: Target, out: &mut Output) -> anyhow::Result<Done> {
         match target {
             Target::Standard => {
-                let text = self.format.text(kinds).expect("what is no text has been refused");
+                let text = self.format.text(kinds, &self.beside).expect("what is no text has been refused");
                 self.copy(request, Box::new(Standard::new(text, out)), Done::default()).await
             }
             Target::File(file) => {
@@ -187,7 +195,7 @@ impl Export<'_> {
         request: &ExportRequest,
         store_id: &str,
     ) -> anyhow::Result<Box<dyn Destination>> {
-        let text = self.format.text(kinds).expect("every format is text");
+        let text = self.format.text(kinds, &self.beside).expect("every format is text");
         Ok(Box::new(TextFile::open(file, text, self.asked(request), store_id)?))
     }
 
@@ -205,7 +213,10 @@ impl Export<'_> {
         let mut done = Done { records: before.records + start.records, revision: start.revision };
         request.resume_token = start.resume_token;
         let mut export = self.client.export(request);
-        while let Some(message) = export.message().await? {
+        while let Some(mut message) = export.message().await? {
+            if let Some(table) = self.format.table() {
+                rows::complete(self.client, table, &mut message, &self.beside).await?;
+            }
             to.write(&message)?;
             done.records += message.records.len() as u64;
             done.revision = message.revision;

@@ -1,18 +1,21 @@
 //! From the record to files of others: a format turns records, one after another, into the bytes of a file.
 //!
 //! A format asks no server and remembers no record: what it writes of one depends on that record alone. So memory does not grow
-//! with the export, and a file of text that was cut behind any record can be gone on with.
+//! with the export, and a file of text that was cut behind any record can be gone on with. Only the tables of others need more: what
+//! stands [beside](Beside) a record is handed to them.
 //!
 //! Knows records and formats. Must not know where records come from, or which file the bytes go to.
 
 mod columns;
 mod csv;
 mod lines;
+mod rows;
 
 pub use self::{
     columns::{Cell, Column, columns},
     csv::Csv,
     lines::Lines,
+    rows::{Beside, RowFile, Rows, TABLES},
 };
 use crate::proto::record::Record;
 

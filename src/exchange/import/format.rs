@@ -5,7 +5,7 @@
 use std::{fmt, io::BufRead};
 
 use super::{BadRow, Rows};
-use crate::exchange::series;
+use crate::exchange::{acled, gdelt, series, ucdp_ged};
 
 /// A file to bring in.
 pub struct Input {
@@ -29,8 +29,18 @@ pub struct Format {
 }
 
 /// Every format, in the order in which people are told of them.
-pub const FORMATS: &[Format] =
-    &[Format { name: "series", about: "numbers in CSV or JSON, as a mapping says", needs_mapping: true, open: series::open }];
+pub const FORMATS: &[Format] = &[
+    table("ucdp-ged", "UCDP Georeferenced Event Dataset, CSV", ucdp_ged::rows),
+    table("gdelt-events", "GDELT 2.0 events, tab-separated", gdelt::events::rows),
+    table("gdelt-mentions", "GDELT 2.0 mentions, tab-separated", gdelt::mentions::rows),
+    table("acled", "ACLED, CSV", acled::rows),
+    Format { name: "series", about: "numbers in CSV or JSON, as a mapping says", needs_mapping: true, open: series::open },
+];
+
+/// A format that needs no mapping.
+const fn table(name: &'static str, about: &'static str, open: fn(Input) -> Result<Rows, BadRow>) -> Format {
+    Format { name, about, needs_mapping: false, open }
+}
 
 impl Format {
     /// The format of this name.
