@@ -17,12 +17,11 @@ use crate::proto::Mutation;
 
 pub(super) mod bounded;
 mod elements;
-mod name;
 pub mod objects;
+pub(super) mod rules;
 mod seen;
 pub(super) mod unmarked;
 
-pub use name::{digest, escaped, name_of};
 pub use seen::Seen;
 
 /// What a row of a file makes.

@@ -4,11 +4,11 @@
 
 use std::collections::BTreeMap;
 
-use jiff::{fmt::strtime, tz::Offset};
 use regex::Regex;
 use serde::Deserialize;
 
 use super::text::Text;
+use crate::exchange::edtf;
 
 /// How the value is made, in this order.
 #[derive(Debug, Deserialize)]
@@ -72,7 +72,7 @@ impl Column {
             }
         }
         if let Some(format) = &self.date {
-            text = edtf(&text, format)?;
+            text = edtf::of_form(&text, format)?;
         }
         if let Some(numeral) = &self.number {
             text = numeral.plain(&text)?;
@@ -87,30 +87,6 @@ impl Column {
             }
         }
     }
-}
-
-/// A date as EDTF, as exact as the format is. A time of day needs seconds to be in EDTF; without, it is left out.
-fn edtf(text: &str, format: &str) -> Result<String, String> {
-    let wrong = |error: jiff::Error| format!("{text:?} is not a date of the form {format:?}: {error}");
-    let time = strtime::parse(format, text.trim()).map_err(wrong)?;
-    let date = match (time.year(), time.month(), time.day(), time.day_of_year(), time.timestamp()) {
-        (None, _, _, _, Some(_)) => return Ok(time.to_timestamp().map_err(wrong)?.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()),
-        (Some(year), None, None, None, _) if !format.contains('G') => return Ok(format!("{year:04}")),
-        (Some(year), Some(month), None, None, _) => return Ok(format!("{year:04}-{month:02}")),
-        _ => time.to_date().map_err(wrong)?,
-    };
-    let (Some(hour), Some(minute), Some(second)) = (time.hour(), time.minute(), time.second()) else {
-        return Ok(date.to_string());
-    };
-    let zone = match time.offset() {
-        Some(Offset::UTC) => "Z".to_owned(),
-        Some(offset) => {
-            let minutes = offset.seconds() / 60;
-            format!("{}{:02}:{:02}", if minutes < 0 { '-' } else { '+' }, minutes.abs() / 60, minutes.abs() % 60)
-        }
-        None => String::new(),
-    };
-    Ok(format!("{date}T{hour:02}:{minute:02}:{second:02}{zone}"))
 }
 
 impl Numeral {

@@ -9,7 +9,7 @@ use super::{
     cells::{Cells, Fault},
     text::Text,
 };
-use crate::exchange::import::escaped;
+use crate::exchange::identity::escaped;
 
 /// A text with columns, and what it is to become.
 #[derive(Debug)]

@@ -36,11 +36,11 @@ use self::{
     rule::Made,
 };
 use super::{
-    import::{BadRow, Row, Rows, Seen, format},
+    import::{BadRow, Row, Rows, Seen, format, rules},
     json,
 };
 use crate::{
-    model::{self, Kind, Path, Violations},
+    model::Kind,
     proto::{self, Mutation, Upsert, mutation::Op},
 };
 
@@ -199,15 +199,6 @@ impl Series {
 fn record(kind: Kind, fields: &Value) -> Result<proto::Record, String> {
     let wrapped = Value::Object(Map::from_iter([(kind.singular().to_owned(), fields.clone())]));
     let record: proto::Record = json::from_value(wrapped).map_err(|error| error.to_string())?;
-    let mut completed = record.record.clone().ok_or("is empty")?;
-    model::resource_mut(&mut completed).complete();
-    let mut violations = Violations::default();
-    let path = Path::ROOT;
-    model::check(&completed, &model::encode(&completed), &path.field(kind.singular()), &mut violations);
-    if violations.is_empty() {
-        return Ok(record);
-    }
-    let all: Vec<_> =
-        violations.as_slice().iter().map(|violation| format!("{} {}", violation.field, violation.description)).collect();
-    Err(all.join("; "))
+    rules::check(record.record.as_ref().ok_or("is empty")?)?;
+    Ok(record)
 }

@@ -19,7 +19,7 @@ use super::{
     tree::{Place, Tree},
 };
 use crate::{
-    exchange::import::{escaped, name_of},
+    exchange::identity::{escaped, name_of},
     model::{Kind, Name, is_id},
 };
 
