@@ -5,6 +5,8 @@
 #[cfg(feature = "exchange")]
 pub mod acled;
 #[cfg(feature = "exchange")]
+pub mod claimreview;
+#[cfg(feature = "exchange")]
 mod edtf;
 #[cfg(feature = "exchange")]
 pub mod export;

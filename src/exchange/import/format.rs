@@ -5,7 +5,7 @@
 use std::{fmt, io::BufRead};
 
 use super::{BadRow, Rows};
-use crate::exchange::{acled, gdelt, series, ucdp_ged};
+use crate::exchange::{acled, claimreview, gdelt, series, ucdp_ged};
 
 /// A file to bring in.
 pub struct Input {
@@ -35,6 +35,7 @@ pub const FORMATS: &[Format] = &[
     table("gdelt-mentions", "GDELT 2.0 mentions, tab-separated", gdelt::mentions::rows),
     table("acled", "ACLED, CSV", acled::rows),
     Format { name: "series", about: "numbers in CSV or JSON, as a mapping says", needs_mapping: true, open: series::open },
+    table("claimreview", "fact checks, schema.org ClaimReview in JSON-LD", |input| Ok(claimreview::rows(input.content))),
 ];
 
 /// A format that needs no mapping.
