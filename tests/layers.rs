@@ -147,6 +147,7 @@ const RULES: &[Rule] = &[
     rule("crate::store::query::evaluate", &["crate::store::query::lexer", "crate::store::query::parse"]),
     rule("crate::store::query::token", &["crate::store::query::list", "crate::store::query::plan"]),
     rule("crate::store::query::list", &["std::time"]),
+    rule("crate::exchange::long_lines", &["crate"]),
     rule("crate::exchange::import::batch", &["crate::store", "crate::exchange::import::format"]),
     rule("crate::exchange::import::known", &["crate::proto", "crate::model", "crate::store"]),
     rule("crate::exchange::import::mutation", &["crate::exchange::import::batch", "crate::store"]),

@@ -2,25 +2,22 @@
 //!
 //! Knows lines and JSON. Must not know what becomes of a commit.
 
-use std::{
-    io::{self, BufRead, Read},
-    thread,
-};
+use std::{io, thread};
 
 use indicatif::ProgressBar;
 use tokio::sync::mpsc;
 
 use super::{input::Input, request_id};
 use crate::{
-    exchange::json::{self, Error},
+    exchange::{
+        json::{self, Error},
+        long_lines::{LINE_BYTES_MAX, read_line},
+    },
     proto::CommitRequest,
 };
 
 /// Lines that are read before they are asked for.
 const AHEAD_MAX: usize = 256;
-
-/// Bytes of a line that are read. A request has 4 MiB at most, and its JSON is seldom twice as long.
-const LINE_BYTES_MAX: u64 = 32 << 20;
 
 /// Where a line stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,35 +97,9 @@ fn parse(text: &[u8]) -> Content {
     }
 }
 
-/// The next line, if there is one, and whether it is whole. Of one that is too long the rest is passed over.
-fn read_line(from: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<Option<bool>> {
-    line.clear();
-    if from.by_ref().take(LINE_BYTES_MAX).read_until(b'\n', line)? == 0 {
-        return Ok(None);
-    }
-    if (line.len() as u64) < LINE_BYTES_MAX || line.ends_with(b"\n") {
-        return Ok(Some(true));
-    }
-    from.skip_until(b'\n')?;
-    Ok(Some(false))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_line_that_is_too_long_is_passed_over_and_the_next_is_read() {
-        let long = usize::try_from(LINE_BYTES_MAX).expect("fits") + 10;
-        let text = [b"one\n".to_vec(), vec![b'x'; long], b"\n\ntwo".to_vec()].concat();
-        let mut from = text.as_slice();
-        let mut line = Vec::new();
-        let mut seen = Vec::new();
-        while let Some(whole) = read_line(&mut from, &mut line).expect("read") {
-            seen.push((whole, line.len().min(9)));
-        }
-        assert_eq!(seen, [(true, 4), (false, 9), (true, 1), (true, 3)]);
-    }
 
     #[test]
     fn what_is_no_commit_says_why_and_where() {

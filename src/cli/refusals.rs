@@ -57,7 +57,8 @@ impl Refusals {
     /// A place as people find it.
     pub(super) fn at(&self, place: Place) -> String {
         let file = self.files.get(place.file).map_or("-", String::as_str);
-        format!("{file}{}{}", self.unit, place.line)
+        // Before the first there is only the file itself: a header, say.
+        if place.line == 0 { file.to_owned() } else { format!("{file}{}{}", self.unit, place.line) }
     }
 }
 

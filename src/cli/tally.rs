@@ -37,7 +37,8 @@ impl Tally {
 
     /// The rows of a batch were applied; now, or by an earlier run.
     pub(super) fn applied(&mut self, batch: &Batch, response: &CommitResponse, before: bool) {
-        let rows = batch.rows.len() as u64;
+        // One that makes only what others share comes again, with what is its own.
+        let rows = batch.rows.iter().filter(|row| !row.own.is_empty()).count() as u64;
         self.rows += rows;
         self.before += if before { rows } else { 0 };
         for (item, result) in batch.commit.mutations.iter().zip(&response.results) {
@@ -63,7 +64,7 @@ impl Tally {
     /// A row is no row of its format.
     pub(super) fn refuse_row(&mut self, file: usize, bad: &BadRow) {
         let (reason, why) = match bad.column.as_str() {
-            "" => ("of no use as a row".to_owned(), bad.reason.clone()),
+            "" => ("unreadable".to_owned(), bad.reason.clone()),
             column => (format!("for {column}"), format!("{column}: {}", bad.reason)),
         };
         self.refusals.refuse(Place { file, line: bad.number }, &reason, &why);

@@ -149,7 +149,7 @@ fn read<'de, M: Message + Default>(
 }
 
 /// `serde_json` ends its texts with the position, which we give as a number.
-fn without_position(error: &serde_json::Error) -> String {
+pub(super) fn without_position(error: &serde_json::Error) -> String {
     let text = error.to_string();
     match text.rfind(" at line ") {
         Some(at) => text[..at].to_owned(),

@@ -17,6 +17,7 @@ mod identity;
 #[cfg(feature = "exchange")]
 pub mod import;
 pub mod json;
+pub mod long_lines;
 #[cfg(feature = "exchange")]
 pub mod series;
 #[cfg(feature = "exchange")]

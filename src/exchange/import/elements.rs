@@ -13,9 +13,12 @@ use struson::{
 use super::{
     BadRow,
     bounded::{Allowance, Bounded},
-    objects::{Numbered, OBJECT_BYTES_MAX},
+    objects::Numbered,
     unmarked::Unmarked,
 };
+
+/// Bytes of one element that are read.
+const ELEMENT_BYTES_MAX: u64 = 32 << 20;
 
 type Json = JsonStreamReader<Bounded<Box<dyn Read + Send>>>;
 
@@ -53,7 +56,7 @@ pub(super) struct Elements {
 
 impl Elements {
     pub(super) fn new(from: impl Read + Send + 'static, wanted: Wanted) -> Self {
-        let (bounded, allowance) = Bounded::new(Box::new(Unmarked::new(from)) as Box<dyn Read + Send>, OBJECT_BYTES_MAX);
+        let (bounded, allowance) = Bounded::new(Box::new(Unmarked::new(from)) as Box<dyn Read + Send>, ELEMENT_BYTES_MAX);
         let settings = ReaderSettings { allow_multiple_top_level: true, ..ReaderSettings::default() };
         let reader = JsonStreamReader::new_custom(bounded, settings);
         Self { reader, allowance, wanted, place: Place::Top, inside: false, opened: false, number: 0 }

@@ -4,7 +4,7 @@
 
 use std::{fmt, io::BufRead};
 
-use super::{BadRow, Rows};
+use super::{BadRow, Rows, records};
 use crate::exchange::{acled, claimreview, gdelt, series, ucdp_ged};
 
 /// A file to bring in.
@@ -30,16 +30,17 @@ pub struct Format {
 
 /// Every format, in the order in which people are told of them.
 pub const FORMATS: &[Format] = &[
-    table("ucdp-ged", "UCDP Georeferenced Event Dataset, CSV", ucdp_ged::rows),
-    table("gdelt-events", "GDELT 2.0 events, tab-separated", gdelt::events::rows),
-    table("gdelt-mentions", "GDELT 2.0 mentions, tab-separated", gdelt::mentions::rows),
-    table("acled", "ACLED, CSV", acled::rows),
+    plain("ucdp-ged", "UCDP Georeferenced Event Dataset, CSV", ucdp_ged::rows),
+    plain("gdelt-events", "GDELT 2.0 events, tab-separated", gdelt::events::rows),
+    plain("gdelt-mentions", "GDELT 2.0 mentions, tab-separated", gdelt::mentions::rows),
+    plain("acled", "ACLED, CSV", acled::rows),
     Format { name: "series", about: "numbers in CSV or JSON, as a mapping says", needs_mapping: true, open: series::open },
-    table("claimreview", "fact checks, schema.org ClaimReview in JSON-LD", |input| Ok(claimreview::rows(input.content))),
+    plain("claimreview", "fact checks, schema.org ClaimReview in JSON-LD", |input| Ok(claimreview::rows(input.content))),
+    plain("records", "records of Annals in JSON, one a line, as annals export writes them", |input| Ok(records::rows(input))),
 ];
 
 /// A format that needs no mapping.
-const fn table(name: &'static str, about: &'static str, open: fn(Input) -> Result<Rows, BadRow>) -> Format {
+const fn plain(name: &'static str, about: &'static str, open: fn(Input) -> Result<Rows, BadRow>) -> Format {
     Format { name, about, needs_mapping: false, open }
 }
 

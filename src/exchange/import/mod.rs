@@ -10,6 +10,7 @@ pub mod batch;
 pub mod format;
 pub mod known;
 pub mod mutation;
+mod records;
 
 use std::fmt;
 
@@ -33,7 +34,7 @@ pub struct Row {
     /// them here, and are equal wherever the row's file says the same of them. Each has a name, by which others refer to it and by which
     /// repeats are told: of several under one name, the first in the file counts.
     pub shared: Vec<Mutation>,
-    /// What is of this row alone, each thing once. It refers to what is shared by name, and to the rest of itself by label, since that
+    /// What is of this row alone, each thing once; nothing, where the row comes again later. It refers to what is shared by name, and to the rest of itself by label, since that
     /// always stands in the same commit.
     pub own: Vec<Mutation>,
 }

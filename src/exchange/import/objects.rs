@@ -11,9 +11,10 @@ use super::{
     elements::{Elements, Wanted},
     unmarked::without_mark,
 };
-
-/// Bytes of one object that are read.
-pub(super) const OBJECT_BYTES_MAX: u64 = 32 << 20;
+use crate::exchange::{
+    json,
+    long_lines::{LINE_BYTES_MAX, read_line},
+};
 
 /// An object, its number from 1 among those of the file.
 pub type Numbered = (u64, Result<Value, BadRow>);
@@ -38,7 +39,7 @@ pub fn any(from: impl Read + Send + 'static, member: &'static str) -> Objects {
     let mut from = BufReader::new(from);
     let mut begin = Vec::new();
     while begin.trim_ascii().is_empty() {
-        match from.by_ref().take(OBJECT_BYTES_MAX).read_until(b'\n', &mut begin) {
+        match from.by_ref().take(LINE_BYTES_MAX).read_until(b'\n', &mut begin) {
             Ok(0) => break,
             Ok(_) => {}
             Err(error) => return Box::new([(1, Err(unreadable(1, &error)))].into_iter()),
@@ -66,33 +67,26 @@ impl<R: Read> Iterator for Lines<R> {
     fn next(&mut self) -> Option<Numbered> {
         loop {
             let from = self.from.as_mut()?;
-            self.line.clear();
-            let read = from.by_ref().take(OBJECT_BYTES_MAX).read_until(b'\n', &mut self.line);
             self.number += 1;
-            match read {
-                Ok(0) => {
+            let object = match read_line(from, &mut self.line) {
+                Ok(None) => {
                     self.from = None;
                     return None;
                 }
-                Ok(_) if self.line.len() as u64 == OBJECT_BYTES_MAX && !self.line.ends_with(b"\n") => {
-                    if let Err(error) = from.skip_until(b'\n') {
-                        self.from = None;
-                        return Some((self.number, Err(unreadable(self.number, &error))));
-                    }
-                    return Some((self.number, Err(too_long(self.number))));
-                }
-                Ok(_) => {
+                Ok(Some(false)) => Err(BadRow::whole(self.number, format!("is longer than {} MiB", LINE_BYTES_MAX >> 20))),
+                Ok(Some(true)) => {
                     let text = if self.number == 1 { without_mark(&self.line) } else { self.line.as_slice() };
                     if text.trim_ascii().is_empty() {
                         continue;
                     }
-                    return Some((self.number, parse(text, self.number)));
+                    parse(text.trim_ascii(), self.number)
                 }
                 Err(error) => {
                     self.from = None;
-                    return Some((self.number, Err(unreadable(self.number, &error))));
+                    Err(unreadable(self.number, &error))
                 }
-            }
+            };
+            return Some((self.number, object));
         }
     }
 }
@@ -101,17 +95,17 @@ fn parse(text: &[u8], number: u64) -> Result<Value, BadRow> {
     match serde_json::from_slice(text) {
         Ok(value @ Value::Object(_)) => Ok(value),
         Ok(_) => Err(BadRow::whole(number, "is not a JSON object")),
-        Err(error) if std::str::from_utf8(text).is_err() => Err(BadRow::whole(number, format!("is not UTF-8 ({error})"))),
-        Err(error) => Err(BadRow::whole(number, format!("is not JSON: {error}"))),
+        Err(error) if std::str::from_utf8(text).is_err() => {
+            Err(BadRow::whole(number, format!("is not UTF-8 ({})", json::without_position(&error))))
+        }
+        Err(error) => {
+            Err(BadRow::whole(number, format!("is not JSON: {} in column {}", json::without_position(&error), error.column())))
+        }
     }
 }
 
 fn unreadable(number: u64, error: &io::Error) -> BadRow {
     BadRow::whole(number, format!("cannot be read: {error}; the rest of the file is not read"))
-}
-
-fn too_long(number: u64) -> BadRow {
-    BadRow::whole(number, format!("is longer than {} MiB", OBJECT_BYTES_MAX >> 20))
 }
 
 #[cfg(test)]
