@@ -45,7 +45,8 @@ const AHEAD_MAX: usize = 4;
 #[allow(clippy::doc_markdown)] // Shown to people as it is: a backtick would be, too.
 #[command(
     after_help = "Examples:\n  annals import ucdp-ged GEDEvent_v23_1.csv\n  annals import gdelt-events 2024*.export.CSV.gz\n  \
-                        unzip -p ged.zip | annals import ucdp-ged --data ./annals-data -\n  annals import acled --dry-run acled.csv"
+                        unzip -p ged.zip | annals import ucdp-ged --data ./annals-data -\n  annals import acled --dry-run acled.csv\n  \
+                        annals import series --mapping examples/mappings/flusight.toml forecasts.csv\n  annals import claimreview feed.json.gz"
 )]
 pub(super) struct Arguments {
     /// What the files are.

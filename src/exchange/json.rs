@@ -14,6 +14,7 @@ use std::{
 
 use prost::{Message, Name};
 use prost_reflect::{DeserializeOptions, DynamicMessage, MessageDescriptor, SerializeOptions};
+use serde::Deserializer;
 use serde_json::Value;
 
 use crate::proto::{self, record::Record};
@@ -90,6 +91,11 @@ pub fn from_str<M: Message + Name + Default>(text: &str) -> Result<M, Error> {
     }
 }
 
+/// The message that a JSON value is.
+pub fn from_value<M: Message + Name + Default>(value: Value) -> Result<M, Error> {
+    read(value, descriptor::<M>())
+}
+
 /// Messages one after another: one object over many lines, or one a line, or both. Ends at the first error, since what follows
 /// a broken text cannot be told apart.
 pub struct Reader<R: io::Read, M> {
@@ -124,8 +130,8 @@ impl<R: BufRead, M: Message + Name + Default> Iterator for Reader<R, M> {
     }
 }
 
-fn read<'de, R: serde_json::de::Read<'de>, M: Message + Default>(
-    from: &mut serde_json::Deserializer<R>,
+fn read<'de, M: Message + Default>(
+    from: impl Deserializer<'de, Error = serde_json::Error>,
     descriptor: MessageDescriptor,
 ) -> Result<M, Error> {
     let mut track = serde_path_to_error::Track::new();
@@ -143,7 +149,7 @@ fn read<'de, R: serde_json::de::Read<'de>, M: Message + Default>(
 }
 
 /// `serde_json` ends its texts with the position, which we give as a number.
-fn without_position(error: &serde_json::Error) -> String {
+pub(super) fn without_position(error: &serde_json::Error) -> String {
     let text = error.to_string();
     match text.rfind(" at line ") {
         Some(at) => text[..at].to_owned(),

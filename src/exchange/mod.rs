@@ -8,6 +8,10 @@ pub mod acled;
 #[cfg(feature = "exchange")]
 mod documentation;
 #[cfg(feature = "exchange")]
+pub mod claimreview;
+#[cfg(feature = "exchange")]
+mod edtf;
+#[cfg(feature = "exchange")]
 pub mod export;
 #[cfg(feature = "exchange")]
 pub mod gdelt;
@@ -16,8 +20,9 @@ mod identity;
 #[cfg(feature = "exchange")]
 pub mod import;
 pub mod json;
-#[cfg(feature = "exchange")]
 pub mod long_lines;
+#[cfg(feature = "exchange")]
+pub mod series;
 #[cfg(feature = "exchange")]
 pub mod table;
 #[cfg(feature = "exchange")]

@@ -69,6 +69,11 @@ pub(super) enum Error {
     Order,
 }
 
+/// Whether a text is EDTF of the years that a record may have.
+pub fn is_edtf(text: &str) -> bool {
+    bounds(text).is_ok()
+}
+
 /// The bounds of an EDTF text.
 pub(super) fn bounds(text: &str) -> Result<Bounds, Error> {
     let expression = expression.parse(text).map_err(|_| Error::Form)?;

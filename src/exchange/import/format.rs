@@ -5,7 +5,7 @@
 use std::{fmt, io::BufRead};
 
 use super::{BadRow, Rows, records};
-use crate::exchange::{acled, gdelt, ucdp_ged};
+use crate::exchange::{acled, claimreview, gdelt, series, ucdp_ged};
 
 /// A file to bring in.
 pub struct Input {
@@ -34,6 +34,8 @@ pub const FORMATS: &[Format] = &[
     plain("gdelt-events", "GDELT 2.0 events, tab-separated", gdelt::events::rows),
     plain("gdelt-mentions", "GDELT 2.0 mentions, tab-separated", gdelt::mentions::rows),
     plain("acled", "ACLED, CSV", acled::rows),
+    Format { name: "series", about: "numbers in CSV or JSON, as a mapping says", needs_mapping: true, open: series::open },
+    plain("claimreview", "fact checks, schema.org ClaimReview in JSON-LD", |input| Ok(claimreview::rows(input.content))),
     plain("records", "records of Annals in JSON, one a line, as annals export writes them", |input| Ok(records::rows(input))),
 ];
 

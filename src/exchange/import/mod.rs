@@ -16,6 +16,15 @@ use std::fmt;
 
 use crate::proto::Mutation;
 
+pub(super) mod bounded;
+mod elements;
+pub mod objects;
+pub(super) mod rules;
+mod seen;
+pub(super) mod unmarked;
+
+pub use seen::Seen;
+
 /// What a row of a file makes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Row {

@@ -2,18 +2,15 @@
 //!
 //! Knows CSV, row numbers and what can be wrong with a table. Must not know what a column means.
 
-use std::{
-    io::{self, BufRead, Read},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-};
+use std::io::BufRead;
 
 use csv::{ByteRecord, ReaderBuilder};
 
 use super::{Dialect, Layout};
-use crate::exchange::import::BadRow;
+use crate::exchange::import::{
+    BadRow,
+    bounded::{Allowance, Bounded},
+};
 
 /// Bytes of a row that are read. A quote that is never closed would otherwise make one row of the rest of the file.
 const ROW_BYTES_MAX: u64 = 4 << 20;
@@ -31,8 +28,8 @@ pub(crate) struct Cells {
 
 /// The rows of a table.
 pub(crate) struct Table {
-    reader: csv::Reader<Metered>,
-    allowance: Arc<AtomicU64>,
+    reader: csv::Reader<Bounded<Box<dyn BufRead + Send>>>,
+    allowance: Allowance,
     layout: &'static Layout,
     /// Where each column stands.
     places: Vec<usize>,
@@ -48,8 +45,7 @@ pub(crate) struct Table {
 impl Table {
     /// Reads a table that has these columns. An error names each that the header lacks.
     pub(crate) fn open(content: Box<dyn BufRead + Send>, layout: &'static Layout) -> Result<Self, BadRow> {
-        let allowance = Arc::new(AtomicU64::new(ROW_BYTES_MAX));
-        let metered = Metered { content, allowance: Arc::clone(&allowance) };
+        let (content, allowance) = Bounded::new(content, ROW_BYTES_MAX);
         let mut builder = ReaderBuilder::new();
         builder.has_headers(false).flexible(true);
         if layout.dialect == Dialect::Tsv {
@@ -64,7 +60,7 @@ impl Table {
             ended: false,
             layout,
             allowance,
-            reader: builder.from_reader(metered),
+            reader: builder.from_reader(content),
         };
         if layout.dialect == Dialect::Csv {
             table.read_header()?;
@@ -133,7 +129,7 @@ impl Iterator for Table {
         if self.ended {
             return None;
         }
-        self.allowance.store(ROW_BYTES_MAX, Ordering::Relaxed);
+        self.allowance.renew();
         self.number += 1;
         match self.reader.read_byte_record(&mut self.record) {
             Ok(true) => Some(self.cells()),
@@ -151,23 +147,4 @@ impl Iterator for Table {
 
 fn unreadable(number: u64, error: &csv::Error) -> BadRow {
     BadRow::whole(number, format!("cannot be read, nor what is behind it: {error}"))
-}
-
-/// Content of which a row takes no more than it may.
-struct Metered {
-    content: Box<dyn BufRead + Send>,
-    allowance: Arc<AtomicU64>,
-}
-
-impl Read for Metered {
-    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
-        let allowance = self.allowance.load(Ordering::Relaxed);
-        if allowance == 0 {
-            let text = format!("it is longer than {} MiB: is a quote never closed?", ROW_BYTES_MAX >> 20);
-            return Err(io::Error::other(text));
-        }
-        let read = self.content.read(to)?;
-        self.allowance.store(allowance.saturating_sub(read as u64), Ordering::Relaxed);
-        Ok(read)
-    }
 }

@@ -1,0 +1,5 @@
+//! Formats of others, in and out.
+
+mod claimreview;
+mod series;
+mod support;
