@@ -106,6 +106,22 @@ fn an_export_into_a_folder_goes_on_at_its_revision_and_another_is_refused() {
 }
 
 #[test]
+fn a_parquet_file_is_there_only_when_it_is_whole_and_takes_no_rest_of_another_run() {
+    let folder = TempDir::new().expect("a folder");
+    let serving = seeded(&folder);
+    let file = folder.path().join("events.parquet");
+    fs::write(folder.path().join("events.parquet.part"), "a rest that is longer than the file will be".repeat(2000))
+        .expect("written");
+    ok(&["export", "events", "--format", "parquet", "-o", file.to_str().expect("text"), "--server", &serving.address]);
+    let content = fs::read(&file).expect("a file");
+    assert!(content.starts_with(b"PAR1") && content.ends_with(b"PAR1") && content.len() < 80_000);
+    let to = folder.path().join("tables");
+    ok(&["export", "--format", "parquet", "-o", to.to_str().expect("text"), "--server", &serving.address]);
+    assert_eq!(files(&to), COLLECTIONS.map(|collection| format!("{collection}.parquet")).into());
+    assert_eq!(fs::read(to.join("events.parquet")).expect("a file"), content, "equal records make equal files");
+}
+
+#[test]
 fn an_empty_store_makes_empty_tables() {
     let folder = TempDir::new().expect("a folder");
     let serving = Serving::start(&["--in-memory"]);
@@ -124,6 +140,8 @@ fn what_does_not_fit_a_format_is_refused_with_what_to_do() {
         (&["export", "events", "claims", "--format", "csv"], "-o FOLDER"),
         (&["export", "--format", "csv", "--filter", "title = \"x\"", "-o", "/nowhere"], "exactly one collection"),
         (&["export", "--format", "xml"], "records, csv"),
+        (&["export", "events", "--format", "parquet"], "-o FILE"),
+        (&["export", "events", "--format", "parquet", "-o", "/nowhere/events.parquet.zst"], "without .gz"),
     ] {
         let (_, said) = fails(arguments);
         assert!(said.contains(says), "{arguments:?}: {said}");

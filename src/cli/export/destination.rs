@@ -1,4 +1,4 @@
-//! Where the messages of an export go: standard output, or a file that is there only when it is whole.
+//! Where the messages of an export go: standard output, or a file of text that is there only when it is whole.
 //!
 //! Knows messages, formats and files. Must not know where messages come from.
 

@@ -17,6 +17,9 @@ pub(super) enum Format {
     Records,
     /// Comma-separated values, a file for each collection.
     Csv,
+    /// Apache Parquet, a file for each collection.
+    #[cfg(feature = "parquet")]
+    Parquet,
 }
 
 impl Format {
@@ -25,6 +28,8 @@ impl Format {
         match self {
             Self::Records => "records",
             Self::Csv => "csv",
+            #[cfg(feature = "parquet")]
+            Self::Parquet => "parquet",
         }
     }
 
@@ -32,6 +37,8 @@ impl Format {
     pub(super) fn is_text(self) -> bool {
         match self {
             Self::Records | Self::Csv => true,
+            #[cfg(feature = "parquet")]
+            Self::Parquet => false,
         }
     }
 
@@ -40,6 +47,8 @@ impl Format {
         match self {
             Self::Records => false,
             Self::Csv => true,
+            #[cfg(feature = "parquet")]
+            Self::Parquet => true,
         }
     }
 
@@ -48,6 +57,8 @@ impl Format {
         match self {
             Self::Records => "ndjson",
             Self::Csv => "csv",
+            #[cfg(feature = "parquet")]
+            Self::Parquet => "parquet",
         }
     }
 
@@ -56,6 +67,8 @@ impl Format {
         match self {
             Self::Records => Some(Box::new(Lines)),
             Self::Csv => kinds.first().map(|kind| Box::new(Csv::of(*kind)) as Box<dyn Text>),
+            #[cfg(feature = "parquet")]
+            Self::Parquet => None,
         }
     }
 }

@@ -8,6 +8,8 @@
 mod columns;
 mod csv;
 mod lines;
+#[cfg(feature = "parquet")]
+pub mod parquet;
 
 pub use self::{
     columns::{Cell, Column, columns},
