@@ -7,3 +7,5 @@ pub mod export;
 #[cfg(feature = "exchange")]
 pub mod import;
 pub mod json;
+#[cfg(feature = "exchange")]
+pub(crate) mod quantity;

@@ -5,7 +5,7 @@
 use clap::ValueEnum;
 
 use crate::{
-    exchange::export::{Csv, Lines, Text},
+    exchange::export::{Csv, Lines, Stix, Text},
     model::Kind,
 };
 
@@ -20,6 +20,8 @@ pub(super) enum Format {
     /// Apache Parquet, a file for each collection.
     #[cfg(feature = "parquet")]
     Parquet,
+    /// A STIX 2.1 bundle.
+    Stix,
 }
 
 impl Format {
@@ -30,13 +32,14 @@ impl Format {
             Self::Csv => "csv",
             #[cfg(feature = "parquet")]
             Self::Parquet => "parquet",
+            Self::Stix => "stix",
         }
     }
 
     /// Whether it can be read as it comes, and so go to standard output.
     pub(super) fn is_text(self) -> bool {
         match self {
-            Self::Records | Self::Csv => true,
+            Self::Records | Self::Csv | Self::Stix => true,
             #[cfg(feature = "parquet")]
             Self::Parquet => false,
         }
@@ -45,7 +48,7 @@ impl Format {
     /// Whether each collection is a file of its own.
     pub(super) fn is_file_per_collection(self) -> bool {
         match self {
-            Self::Records => false,
+            Self::Records | Self::Stix => false,
             Self::Csv => true,
             #[cfg(feature = "parquet")]
             Self::Parquet => true,
@@ -59,16 +62,18 @@ impl Format {
             Self::Csv => "csv",
             #[cfg(feature = "parquet")]
             Self::Parquet => "parquet",
+            Self::Stix => "json",
         }
     }
 
-    /// What writes the text of a file that holds these collections; all, where there are none. None where it is no text.
-    pub(super) fn text(self, kinds: &[Kind]) -> Option<Box<dyn Text>> {
+    /// What writes the text of a file that holds these collections of a store; all, where there are none. None where it is no text.
+    pub(super) fn text(self, kinds: &[Kind], store_id: &str) -> Option<Box<dyn Text>> {
         match self {
             Self::Records => Some(Box::new(Lines)),
             Self::Csv => kinds.first().map(|kind| Box::new(Csv::of(*kind)) as Box<dyn Text>),
             #[cfg(feature = "parquet")]
             Self::Parquet => None,
+            Self::Stix => Some(Box::new(Stix::of(store_id))),
         }
     }
 }

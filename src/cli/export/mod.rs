@@ -47,7 +47,8 @@ use crate::{
     after_help = "Examples:\n  annals export -o record.ndjson.zst\n  annals export events claims --as-of 2024-10-23 -o october.ndjson.gz\n  \
                         annals export events --filter 'labels:\"x:1\"' | jq .title\n  annals export events --format csv | head\n  \
                         annals export --format csv -o tables/\n  \
-                        annals export --format parquet -o tables/"
+                        annals export --format parquet -o tables/\n  \
+                        annals export --format stix --as-of 2024-10-23 -o bundle.json"
 )]
 pub(super) struct Arguments {
     /// sources, actors, events, claims, estimates, relations. Left out: all.
@@ -148,20 +149,17 @@ struct Export<'a> {
 
 impl Export<'_> {
     async fn run(&self, request: ExportRequest, kinds: &[Kind], target: Target, out: &mut Output) -> anyhow::Result<Done> {
+        let store_id = self.client.info().await?.store_id;
         match target {
             Target::Standard => {
-                let text = self.format.text(kinds).expect("what is no text has been refused");
+                let text = self.format.text(kinds, &store_id).expect("what is no text has been refused");
                 self.copy(request, Box::new(Standard::new(text, out)), Done::default()).await
             }
             Target::File(file) => {
-                let store_id = self.client.info().await?.store_id;
                 let to = self.open(&file, kinds, &request, &store_id)?;
                 self.copy(request, to, Done::default()).await
             }
-            Target::Folder(path) => {
-                let store_id = self.client.info().await?.store_id;
-                self.fill(Folder::open(&path, self.asked(&request), store_id)?, request, kinds).await
-            }
+            Target::Folder(path) => self.fill(Folder::open(&path, self.asked(&request), store_id)?, request, kinds).await,
         }
     }
 
@@ -198,7 +196,7 @@ impl Export<'_> {
         if let (Format::Parquet, [kind, ..]) = (self.format, kinds) {
             return Ok(Box::new(parquet::ParquetFile::open(file, *kind)?));
         }
-        let text = self.format.text(kinds).expect("what is no text has been opened");
+        let text = self.format.text(kinds, store_id).expect("what is no text has been opened");
         Ok(Box::new(TextFile::open(file, text, self.asked(request), store_id)?))
     }
 

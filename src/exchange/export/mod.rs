@@ -10,11 +10,13 @@ mod csv;
 mod lines;
 #[cfg(feature = "parquet")]
 pub mod parquet;
+pub mod stix;
 
 pub use self::{
     columns::{Cell, Column, columns},
     csv::Csv,
     lines::Lines,
+    stix::Stix,
 };
 use crate::proto::record::Record;
 

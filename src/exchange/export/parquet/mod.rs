@@ -2,6 +2,8 @@
 //!
 //! Rows are written in groups, so memory holds one group however long the file is. What ends the file tells where the groups are:
 //! it is no file before that.
+//!
+//! Knows records, the contract's descriptors and Parquet. Must not know other formats.
 
 mod array;
 mod schema;
@@ -19,7 +21,7 @@ use parquet::{
 use prost_reflect::DynamicMessage;
 
 use self::array::Messages;
-pub use self::schema::{Column, columns, shared, type_name};
+pub use self::schema::{Column, columns, structs};
 use crate::{
     model::{Kind, encode, kind_of},
     proto::record::Record,

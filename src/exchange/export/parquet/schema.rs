@@ -33,7 +33,7 @@ pub fn columns(kind: Kind) -> Vec<Column> {
 }
 
 /// The structs that columns are of, each once, in the order in which they are first named.
-pub fn shared() -> Vec<(String, Vec<Column>)> {
+pub fn structs() -> Vec<(String, Vec<Column>)> {
     let mut found: Vec<MessageDescriptor> = Vec::new();
     let mut open: Vec<_> = Kind::ALL.into_iter().rev().map(|kind| kind.schema().message.clone()).collect();
     while let Some(message) = open.pop() {
@@ -56,7 +56,7 @@ fn columns_of(message: &MessageDescriptor) -> Vec<Column> {
 }
 
 /// A field's type for people.
-pub fn type_name(field: &FieldDescriptor) -> String {
+fn type_name(field: &FieldDescriptor) -> String {
     let one = match field.kind() {
         Type::Message(entry) if field.is_map() => {
             let [key, value] = [entry.map_entry_key_field(), entry.map_entry_value_field()].map(|field| type_name(&field));
