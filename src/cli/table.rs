@@ -4,7 +4,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::{model::Kind, proto::Change};
+use crate::{exchange::quantity, model::Kind, proto::Change};
 
 /// What makes a record's row.
 type Row = fn(&Value) -> Vec<String>;
@@ -49,7 +49,7 @@ pub(super) fn columns(kind: Kind) -> (&'static [&'static str], Row) {
             vec![
                 text(estimate, "/name"),
                 text(estimate, "/estimand/measure"),
-                quantity(estimate.pointer("/quantity")),
+                quantity::in_words(estimate.get("quantity")),
                 word(estimate, "/aspect", "ASPECT_"),
                 time(estimate, "/as_of"),
                 list(estimate, "/estimand/subjects"),
@@ -132,51 +132,11 @@ fn time(record: &Value, pointer: &str) -> String {
     first(record, &[&format!("{pointer}/edtf"), &format!("{pointer}/verbatim"), &format!("{pointer}/earliest")])
 }
 
-fn quantity(quantity: Option<&Value>) -> String {
-    let Some(quantity) = quantity else { return String::new() };
-    let unit = match text(quantity, "/unit") {
-        unit if unit == "1" => String::new(),
-        unit => format!(" {unit}"),
-    };
-    let [best, lower, upper] = ["/best", "/lower", "/upper"].map(|pointer| number(quantity, pointer));
-    match (best, lower, upper) {
-        (Some(best), None, None) => format!("{best}{unit}"),
-        (Some(best), lower, upper) => {
-            format!("{best} ({} to {}){unit}", lower.unwrap_or_else(|| "?".into()), upper.unwrap_or_else(|| "?".into()))
-        }
-        (None, Some(lower), Some(upper)) => format!("{lower} to {upper}{unit}"),
-        (None, Some(lower), None) => format!("from {lower}{unit}"),
-        (None, None, Some(upper)) => format!("up to {upper}{unit}"),
-        (None, None, None) => word(quantity, "/status", "VALUE_STATUS_"),
-    }
-}
-
-/// A double as people write it: 3000, not 3000.0.
-fn number(record: &Value, pointer: &str) -> Option<String> {
-    let value = record.pointer(pointer)?;
-    Some(match value.as_f64() {
-        Some(number) => number.to_string(),
-        // Infinities are texts.
-        None => shown(value),
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
-
-    #[test]
-    fn quantities_are_said_as_they_were_given() {
-        let check = |value: Value, expected: &str| assert_eq!(quantity(Some(&value)), expected, "{value}");
-        check(json!({"unit": "1", "best": 3000.0}), "3000");
-        check(json!({"unit": "USD", "lower": 1.5}), "from 1.5 USD");
-        check(json!({"unit": "1", "upper": 10.0}), "up to 10");
-        check(json!({"unit": "1", "lower": 1.0, "upper": 10.0}), "1 to 10");
-        check(json!({"unit": "km", "best": 2.0, "lower": 1.0}), "2 (1 to ?) km");
-        check(json!({"unit": "1", "status": "VALUE_STATUS_WITHHELD"}), "WITHHELD");
-    }
 
     #[test]
     fn the_fields_of_a_record_are_rows_and_messages_of_a_list_one_a_row() {

@@ -59,7 +59,7 @@ fn example(layout: &'static Layout, file: &str, number: usize) -> String {
     assert_eq!(second(&goes_out(layout, &row)), second(&line), "it goes out as it came in");
 
     let names = |mutations: &[crate::proto::Mutation]| -> String {
-        mutations.iter().map(|item| format!("- `{}`\n", mutation::name(item))).collect()
+        mutations.iter().map(|item| format!("- `{}`\n", mutation::name(item))).collect::<Vec<_>>().concat()
     };
     let record = mutation::record(&row.own[0]).expect("a record");
     format!(

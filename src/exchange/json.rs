@@ -13,7 +13,7 @@ use std::{
 };
 
 use prost::{Message, Name};
-use prost_reflect::{DeserializeOptions, DynamicMessage, MessageDescriptor, SerializeOptions};
+use prost_reflect::{DeserializeOptions, DynamicMessage, MessageDescriptor, ReflectMessage, SerializeOptions};
 use serde::Deserializer;
 use serde_json::Value;
 
@@ -59,9 +59,29 @@ impl std::error::Error for Error {
 pub fn to_value<M: Message + Name>(message: &M) -> Value {
     let mut dynamic = DynamicMessage::new(descriptor::<M>());
     dynamic.transcode_from(message).expect("a message fits its own descriptor");
-    dynamic
+    let mut value = dynamic
         .serialize_with_options(serde_json::value::Serializer, &SerializeOptions::new().use_proto_field_name(true))
-        .expect("a message of the contract has a JSON form")
+        .expect("a message of the contract has a JSON form");
+    sort_maps(&mut value, &dynamic.descriptor());
+    value
+}
+
+/// Puts the entries of maps in the order of their keys: equal messages have equal texts.
+fn sort_maps(value: &mut Value, descriptor: &MessageDescriptor) {
+    let Value::Object(fields) = value else { return };
+    for (name, value) in fields {
+        let Some(field) = descriptor.get_field_by_name(name) else { continue };
+        if field.is_map() {
+            if let Value::Object(entries) = value {
+                entries.sort_keys();
+            }
+        } else if let prost_reflect::Kind::Message(inner) = field.kind() {
+            match value {
+                Value::Array(elements) => elements.iter_mut().for_each(|element| sort_maps(element, &inner)),
+                value => sort_maps(value, &inner),
+            }
+        }
+    }
 }
 
 /// A record as JSON, without the `Record` around it.
@@ -184,6 +204,16 @@ mod tests {
             let event: Event = from_str(text).expect("valid");
             assert_eq!(to_value(&event), json!({"name": "events/e", "create_revision": "7"}));
         }
+    }
+
+    #[test]
+    fn maps_are_written_in_the_order_of_their_keys_at_every_depth() {
+        let keys: Vec<_> = (10..40).map(|number| format!("k{number}")).collect();
+        let metrics = keys.iter().map(|key| (key.clone(), 1.0)).collect();
+        let commit = CommitRequest::of("a", [proto::Mutation::create(Event { metrics, ..Default::default() })]);
+        let value = to_value(&commit);
+        let written = value.pointer("/mutations/0/create/event/metrics").and_then(Value::as_object).expect("a map");
+        assert!(written.keys().eq(&keys), "{written:?}");
     }
 
     #[test]

@@ -4,11 +4,11 @@
 
 #[cfg(feature = "exchange")]
 pub mod acled;
+#[cfg(feature = "exchange")]
+pub mod claimreview;
 #[cfg(test)]
 #[cfg(feature = "exchange")]
 mod documentation;
-#[cfg(feature = "exchange")]
-pub mod claimreview;
 #[cfg(feature = "exchange")]
 mod edtf;
 #[cfg(feature = "exchange")]
@@ -21,6 +21,8 @@ mod identity;
 pub mod import;
 pub mod json;
 pub mod long_lines;
+#[cfg(feature = "exchange")]
+pub(crate) mod quantity;
 #[cfg(feature = "exchange")]
 pub mod series;
 #[cfg(feature = "exchange")]

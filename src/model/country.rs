@@ -20,6 +20,17 @@ pub(super) fn is_country(text: &str) -> bool {
         || iso3166_3::ALL.iter().any(|withdrawn| withdrawn.former.alpha3 == text)
 }
 
+/// The alpha-2 code of a country, now or formerly.
+pub fn country_alpha2(alpha3: &str) -> Option<&'static str> {
+    let former =
+        || iso3166_3::ALL.iter().find(|withdrawn| withdrawn.former.alpha3 == alpha3).map(|withdrawn| withdrawn.former.alpha2);
+    match alpha3 {
+        "XKX" => Some("XK"),
+        "ROM" => Some("RO"),
+        _ => from_alpha3(alpha3).map(|country| country.alpha2).or_else(former),
+    }
+}
+
 /// Reports a code that is there and is no country's.
 pub(super) fn check(country: &str, at: &Path<'_>, violations: &mut Violations) {
     if !country.is_empty() && !is_country(country) {
@@ -49,5 +60,13 @@ mod tests {
         for country in ["", "XXX", "ZZZ", "QQQ", "rus", "RU", "Rus", "Russia", "RUS ", "643", "XK", "EUR"] {
             assert!(!is_country(country), "{country}");
         }
+    }
+
+    #[test]
+    fn every_country_has_an_alpha_2_code() {
+        for (country, expected) in [("RUS", "RU"), ("PRK", "KP"), ("XKX", "XK"), ("ROM", "RO"), ("YUG", "YU"), ("SUN", "SU")] {
+            assert_eq!(country_alpha2(country), Some(expected), "{country}");
+        }
+        assert_eq!(country_alpha2("ZZZ"), None);
     }
 }

@@ -47,6 +47,7 @@ mod testing;
 
 pub use citation::check_against_text;
 pub use code::{is_code, is_external_id};
+pub use country::country_alpha2;
 pub use edtf::is_edtf;
 pub use header::check_annotations;
 pub use kind::Kind;

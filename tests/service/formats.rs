@@ -1,7 +1,7 @@
 //! `annals export --format`: which files there are, when, and what is said where there can be none. What is in them, the tests in
 //! Python read with the tools of others.
 
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{collections::BTreeSet, fs, io::Read, path::Path};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -109,6 +109,41 @@ fn an_export_into_a_folder_goes_on_at_its_revision_and_another_is_refused() {
 }
 
 #[test]
+fn a_parquet_file_is_there_only_when_it_is_whole_and_takes_no_rest_of_another_run() {
+    let folder = TempDir::new().expect("a folder");
+    let serving = seeded(&folder);
+    let file = folder.path().join("events.parquet");
+    fs::write(folder.path().join("events.parquet.part"), "a rest that is longer than the file will be".repeat(2000))
+        .expect("written");
+    ok(&["export", "events", "--format", "parquet", "-o", file.to_str().expect("text"), "--server", serving.address()]);
+    let content = fs::read(&file).expect("a file");
+    assert!(content.starts_with(b"PAR1") && content.ends_with(b"PAR1") && content.len() < 80_000);
+    let to = folder.path().join("tables");
+    ok(&["export", "--format", "parquet", "-o", to.to_str().expect("text"), "--server", serving.address()]);
+    assert_eq!(files(&to), COLLECTIONS.map(|collection| format!("{collection}.parquet")).into());
+    assert_eq!(fs::read(to.join("events.parquet")).expect("a file"), content, "equal records make equal files");
+}
+
+#[test]
+fn a_bundle_is_one_object_on_standard_output_and_in_a_packed_file() {
+    let folder = TempDir::new().expect("a folder");
+    let serving = seeded(&folder);
+    let bundle = ok(&["export", "--format", "stix", "--as-of", "1", "--server", serving.address()]);
+    let whole: Value = serde_json::from_str(&bundle).expect("JSON");
+    let records =
+        whole["objects"].as_array().expect("objects").iter().filter(|object| object["extensions"].is_object()).count();
+    assert_eq!(records, 96);
+    let file = folder.path().join("bundle.json.gz");
+    ok(&["export", "--format", "stix", "--as-of", "1", "-o", file.to_str().expect("text"), "--server", serving.address()]);
+    let mut text = String::new();
+    flate2::read::MultiGzDecoder::new(fs::File::open(&file).expect("a file")).read_to_string(&mut text).expect("text");
+    assert_eq!(text, bundle);
+    let none = ok(&["export", "events", "--filter", "title = \"none\"", "--format", "stix", "--server", serving.address()]);
+    let none: Value = serde_json::from_str(&none).expect("JSON");
+    assert_eq!(none["objects"].as_array().map(Vec::len), Some(2), "who made it, and the extension");
+}
+
+#[test]
 fn an_empty_store_makes_empty_tables() {
     let folder = TempDir::new().expect("a folder");
     let serving = Serving::start(&["--in-memory"]);
@@ -127,6 +162,8 @@ fn what_does_not_fit_a_format_is_refused_with_what_to_do() {
         (&["export", "events", "claims", "--format", "csv"], "-o FOLDER"),
         (&["export", "--format", "csv", "--filter", "title = \"x\"", "-o", "/nowhere"], "exactly one collection"),
         (&["export", "--format", "xml"], "records, csv"),
+        (&["export", "events", "--format", "parquet"], "-o FILE"),
+        (&["export", "events", "--format", "parquet", "-o", "/nowhere/events.parquet.zst"], "without .gz"),
     ] {
         let (_, said) = fails(arguments);
         assert!(said.contains(says), "{arguments:?}: {said}");

@@ -5,7 +5,7 @@
 use clap::ValueEnum;
 
 use crate::{
-    exchange::export::{Beside, Csv, Lines, RowFile, Rows, Text},
+    exchange::export::{Beside, Csv, Lines, RowFile, Rows, Stix, Text},
     model::Kind,
 };
 
@@ -25,6 +25,11 @@ pub(super) enum Format {
     GdeltMentions,
     /// The rows of ACLED.
     Acled,
+    /// Apache Parquet, a file for each collection.
+    #[cfg(feature = "parquet")]
+    Parquet,
+    /// A STIX 2.1 bundle.
+    Stix,
 }
 
 impl Format {
@@ -37,6 +42,9 @@ impl Format {
             Self::GdeltEvents => "gdelt-events",
             Self::GdeltMentions => "gdelt-mentions",
             Self::Acled => "acled",
+            #[cfg(feature = "parquet")]
+            Self::Parquet => "parquet",
+            Self::Stix => "stix",
         }
     }
 
@@ -48,15 +56,21 @@ impl Format {
     /// Whether it can be read as it comes, and so go to standard output.
     pub(super) fn is_text(self) -> bool {
         match self {
-            Self::Records | Self::Csv | Self::UcdpGed | Self::GdeltEvents | Self::GdeltMentions | Self::Acled => true,
+            Self::Records | Self::Csv | Self::UcdpGed | Self::GdeltEvents | Self::GdeltMentions | Self::Acled | Self::Stix => {
+                true
+            }
+            #[cfg(feature = "parquet")]
+            Self::Parquet => false,
         }
     }
 
     /// Whether each collection is a file of its own.
     pub(super) fn is_file_per_collection(self) -> bool {
         match self {
-            Self::Records | Self::UcdpGed | Self::GdeltEvents | Self::GdeltMentions | Self::Acled => false,
+            Self::Records | Self::UcdpGed | Self::GdeltEvents | Self::GdeltMentions | Self::Acled | Self::Stix => false,
             Self::Csv => true,
+            #[cfg(feature = "parquet")]
+            Self::Parquet => true,
         }
     }
 
@@ -66,18 +80,24 @@ impl Format {
             Self::Records => "ndjson",
             Self::Csv | Self::UcdpGed | Self::Acled => "csv",
             Self::GdeltEvents | Self::GdeltMentions => "tsv",
+            #[cfg(feature = "parquet")]
+            Self::Parquet => "parquet",
+            Self::Stix => "json",
         }
     }
 
-    /// What writes the text of a file that holds these collections; all, where there are none. `beside` is for a table of others. None where
-    /// it is no text.
-    pub(super) fn text(self, kinds: &[Kind], beside: &Beside) -> Option<Box<dyn Text>> {
+    /// What writes the text of a file that holds these collections of a store; all, where there are none. `beside` is for a table of
+    /// others. None where it is no text.
+    pub(super) fn text(self, kinds: &[Kind], store_id: &str, beside: &Beside) -> Option<Box<dyn Text>> {
         if let Some(table) = self.table() {
             return Some(Box::new(RowFile::of(table, beside.clone())));
         }
         match self {
             Self::Records => Some(Box::new(Lines)),
             Self::Csv => kinds.first().map(|kind| Box::new(Csv::of(*kind)) as Box<dyn Text>),
+            #[cfg(feature = "parquet")]
+            Self::Parquet => None,
+            Self::Stix => Some(Box::new(Stix::of(store_id))),
             Self::UcdpGed | Self::GdeltEvents | Self::GdeltMentions | Self::Acled => None,
         }
     }

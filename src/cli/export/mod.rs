@@ -6,6 +6,8 @@
 mod destination;
 mod folder;
 mod format;
+#[cfg(feature = "parquet")]
+mod parquet;
 mod rows;
 
 use std::path::{Path, PathBuf};
@@ -24,6 +26,7 @@ use super::{
     Outcome,
     access::{self, Access},
     collection,
+    compression::Compression,
     output::{self, Output},
     refusals::counted,
     time::AsOf,
@@ -45,7 +48,9 @@ use crate::{
 #[command(
     after_help = "Examples:\n  annals export -o record.ndjson.zst\n  annals export events claims --as-of 2024-10-23 -o october.ndjson.gz\n  \
                         annals export events --filter 'labels:\"x:1\"' | jq .title\n  annals export events --format csv | head\n  \
-                        annals export --format csv -o tables/"
+                        annals export --format csv -o tables/\n  \
+                        annals export --format parquet -o tables/\n  \
+                        annals export --format stix --as-of 2024-10-23 -o bundle.json"
 )]
 pub(super) struct Arguments {
     /// sources, actors, events, claims, estimates, relations. Left out: all.
@@ -125,6 +130,9 @@ fn target(arguments: &Arguments) -> anyhow::Result<Target> {
             bail!("--format {name} is a file for each collection: name a folder with -o FOLDER, or one collection")
         }
         None => Ok(Target::Standard),
+        Some(path) if !arguments.format.is_text() && Compression::of(path) != Compression::None => {
+            bail!("--format {name} is compressed inside the file: name it without .gz or .zst")
+        }
         Some(path) if !arguments.format.is_file_per_collection() => Ok(Target::File(path.clone())),
         Some(path) if is_one && !is_folder(path) => Ok(Target::File(path.clone())),
         Some(_) if !is_one && !arguments.filter.is_empty() => {
@@ -149,20 +157,17 @@ struct Export<'a> {
 
 impl Export<'_> {
     async fn run(&self, request: ExportRequest, kinds: &[Kind], target: Target, out: &mut Output) -> anyhow::Result<Done> {
+        let store_id = self.client.info().await?.store_id;
         match target {
             Target::Standard => {
-                let text = self.format.text(kinds, &self.beside).expect("what is no text has been refused");
+                let text = self.format.text(kinds, &store_id, &self.beside).expect("what is no text has been refused");
                 self.copy(request, Box::new(Standard::new(text, out)), Done::default()).await
             }
             Target::File(file) => {
-                let store_id = self.client.info().await?.store_id;
                 let to = self.open(&file, kinds, &request, &store_id)?;
                 self.copy(request, to, Done::default()).await
             }
-            Target::Folder(path) => {
-                let store_id = self.client.info().await?.store_id;
-                self.fill(Folder::open(&path, self.asked(&request), store_id)?, request, kinds).await
-            }
+            Target::Folder(path) => self.fill(Folder::open(&path, self.asked(&request), store_id)?, request, kinds).await,
         }
     }
 
@@ -195,7 +200,11 @@ impl Export<'_> {
         request: &ExportRequest,
         store_id: &str,
     ) -> anyhow::Result<Box<dyn Destination>> {
-        let text = self.format.text(kinds, &self.beside).expect("every format is text");
+        #[cfg(feature = "parquet")]
+        if let (Format::Parquet, [kind, ..]) = (self.format, kinds) {
+            return Ok(Box::new(parquet::ParquetFile::open(file, *kind)?));
+        }
+        let text = self.format.text(kinds, store_id, &self.beside).expect("what is no text has been opened");
         Ok(Box::new(TextFile::open(file, text, self.asked(request), store_id)?))
     }
 

@@ -9,13 +9,17 @@
 mod columns;
 mod csv;
 mod lines;
+#[cfg(feature = "parquet")]
+pub mod parquet;
 mod rows;
+pub mod stix;
 
 pub use self::{
     columns::{Cell, Column, columns},
     csv::Csv,
     lines::Lines,
     rows::{Beside, RowFile, Rows, TABLES},
+    stix::Stix,
 };
 use crate::proto::record::Record;
 
