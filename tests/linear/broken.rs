@@ -1,10 +1,11 @@
 //! The checker checked: a short history that is sound, and for each rule the same history broken by hand.
 
 use crate::{
-    checker::{Verdict, check},
+    checker::check,
     history::{Answer, Call, Done, Line, Logged, Moved, Selection, Transition},
     model::{Content, Effect, Kind, Version, Write},
     rule::Rule,
+    verdict::Verdict,
 };
 
 /// More than a short history needs.

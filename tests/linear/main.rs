@@ -1,8 +1,9 @@
 //! Whether what concurrent clients were answered can have happened in one order: a real server, killed and paused while it is
 //! called, and a checker of the histories that its clients record.
 //!
-//! `history` has the words, `checker`, `replay` and `watches` hold them against the `rule`s, `broken` checks the checker. `run`
-//! records a history: `client` and `watcher` call, `target` is the server and what is done to it.
+//! `history` has the words; `checker`, with `commits`, `reads` and `watches` on the log that `replay` replayed, holds them against the
+//! `rule`s and comes to a `verdict`; `broken` checks the checker. `run` records a history: `client` and `watcher` call, `target` is the
+//! server and what is done to it.
 #![allow(missing_docs)]
 
 #[path = "../support/model.rs"]
@@ -16,8 +17,11 @@ mod wire;
 
 mod history;
 mod rule;
+mod verdict;
 
 mod checker;
+mod commits;
+mod reads;
 mod replay;
 mod watches;
 

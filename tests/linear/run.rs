@@ -15,13 +15,14 @@ use fastrand::Rng;
 use tokio::task::JoinSet;
 
 use crate::{
-    checker::{Verdict, check},
+    checker::check,
     client::{Caller, logged},
     history::{Line, Logged, Selection},
     recorder::{Recorder, lines},
     serving::{Client, annals},
     target::{Disturbed, Disturber},
     trial::{count, loudly, machine, seed},
+    verdict::Verdict,
     watcher::watch,
 };
 
