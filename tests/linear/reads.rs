@@ -46,19 +46,7 @@ impl Reads<'_> {
         } else if revision != *at {
             self.violated(Rule::Read, format!("{call:?} was answered as of {revision}"));
         }
-        let replayed = self.replayed;
-        let expected: Vec<(&str, &Version)> = match call {
-            Call::BatchGet { names, .. } => {
-                let live = |name: &String| replayed.at(name, revision).is_some_and(|version| version.live);
-                let of = |name| replayed.at(name, revision).map(|version| (name, version));
-                names.iter().filter(|name| live(name)).filter_map(|name| of(name.as_str())).collect()
-            }
-            Call::List { collection, above, .. } => {
-                let all = replayed.live(collection, revision);
-                all.filter(|(_, version)| above.is_none_or(|above| version.content.count > above)).collect()
-            }
-            _ => return,
-        };
+        let expected = self.replayed.shown(call, revision);
         if !records.iter().map(|(name, version)| (name.as_str(), version)).eq(expected.iter().copied()) {
             let what = format!("{call:?} as of {revision} was {records:?}, not {expected:?}");
             self.violated(Rule::Read, what);
