@@ -140,7 +140,10 @@ impl Checker {
             (Call::Commit { request, .. }, Answer::Refused { reason }) => {
                 self.counted.refused += 1;
                 let when = (line, open.told);
-                self.commits.refused(&self.replayed, (request, &reason), when, &mut self.steps, &mut self.broken)?;
+                let refused =
+                    self.commits.refused(&self.replayed, (request, &reason), when, &mut self.steps, &mut self.broken)?;
+                // It does not say a revision, and yet tells that there is a reason for it.
+                self.told = self.told.max(refused.unwrap_or_default());
             }
             (_, Answer::Refused { reason }) => {
                 let rule = if reason == "REVISION_IN_FUTURE" { Rule::Lost } else { Rule::Read };
@@ -149,7 +152,7 @@ impl Checker {
             (Call::Get { name, at }, Answer::Got { version }) => {
                 self.counted.reads += 1;
                 reads.record(name, *at, version.as_ref());
-                self.told = self.told.max(version.map_or(0, |version| version.revision));
+                self.told = self.told.max(*at).max(version.map_or(0, |version| version.revision));
             }
             (call @ (Call::BatchGet { .. } | Call::List { .. }), Answer::Read { revision, records }) => {
                 self.counted.reads += 1;
@@ -162,6 +165,7 @@ impl Checker {
             (Call::GetCommit { revision }, Answer::Commit(logged)) => {
                 self.counted.reads += 1;
                 reads.commit(*revision, &logged);
+                self.told = self.told.max(*revision);
             }
             (Call::Head, Answer::Head { revision }) => {
                 self.counted.reads += 1;

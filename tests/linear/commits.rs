@@ -115,7 +115,8 @@ impl Commits {
         }
     }
 
-    /// A request was refused at a line, and this revision was known to somebody before it was sent.
+    /// A request was refused at a line, and this revision was known to somebody before it was sent. Gives the least revision at
+    /// which the reason held: whoever was refused knows that it had come to that.
     pub(crate) fn refused(
         &mut self,
         replayed: &Replayed,
@@ -123,22 +124,22 @@ impl Commits {
         (line, told): (u64, i64),
         steps: &mut Steps,
         broken: &mut Vec<Violation>,
-    ) -> Result<(), String> {
+    ) -> Result<Option<i64>, String> {
         let ceiling = self.ceiling(replayed, line);
-        let Some(request) = self.requests.get_mut(id) else { return Ok(()) };
+        let Some(request) = self.requests.get_mut(id) else { return Ok(None) };
         request.refusals += 1;
         // Once it has taken effect it is known, and answered as it was.
         let until = replayed.done(id).map_or(i64::MAX, |(revision, _)| revision - 1).min(ceiling);
         for revision in told..=until {
             steps.take()?;
             if request.sent.effects(replayed, revision) == Err(reason) {
-                return Ok(());
+                return Ok(Some(revision));
             }
         }
         let sent = &request.sent;
         let what = format!("{id} was refused for {reason}, which held at no revision from {told} to {until}: {sent:?}");
         broken.push(Violation { rule: Rule::Refusal, what });
-        Ok(())
+        Ok(None)
     }
 
     /// The history is over: what can only be said of the whole.

@@ -2,9 +2,9 @@
 //! called, and a checker of the histories that its clients record.
 //!
 //! `history` has the words; `checker`, with `commits`, `reads` and `watches` on the log that `replay` replayed, holds them against
-//! the `rule`s and comes to a `verdict`; `broken` checks the checker. `run` records a history: `client`, with `calls` that chance
-//! chooses, and `watcher` call, `target` is the server and what is done to it. `crosscheck` records `short` histories, told as if
-//! nothing had been `before`, has them `falsified`, and holds the checker against a `search`.
+//! the `rule`s and comes to a `verdict`; `broken` checks the checker with histories `written` by hand. `run` records a history:
+//! `client`, with `calls` that chance chooses, and `watcher` call, `target` is the server and what is done to it. `crosscheck` records
+//! `short` histories, told as if nothing had been `before`, has them `falsified`, and holds the checker against a `search`.
 #![allow(missing_docs)]
 
 #[path = "../support/model.rs"]
@@ -40,3 +40,4 @@ mod short;
 mod broken;
 mod crosscheck;
 mod run;
+mod written;

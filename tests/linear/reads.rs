@@ -21,7 +21,9 @@ impl Reads<'_> {
     pub(crate) fn record(&mut self, name: &str, at: i64, version: Option<&Version>) {
         let (replayed, told) = (self.replayed, self.told);
         if at > 0 {
-            if replayed.at(name, at) != version {
+            if at > replayed.head() {
+                self.violated(Rule::Lost, format!("{name} was read as of {at}, which is not in the log"));
+            } else if replayed.at(name, at) != version {
                 let what = format!("{name} at {at} was {version:?}, not {:?}", replayed.at(name, at));
                 self.violated(Rule::Read, what);
             }
@@ -45,6 +47,8 @@ impl Reads<'_> {
             self.newest("a read", revision);
         } else if revision != *at {
             self.violated(Rule::Read, format!("{call:?} was answered as of {revision}"));
+        } else if revision > self.replayed.head() {
+            self.violated(Rule::Lost, format!("{call:?} was answered, and {revision} is not in the log"));
         }
         let expected = self.replayed.shown(call, revision);
         if !records.iter().map(|(name, version)| (name.as_str(), version)).eq(expected.iter().copied()) {
