@@ -42,7 +42,7 @@ pub(crate) async fn history(number: u64, clients: &[Client], folder: &Path, mut 
         after: before.revision,
     };
     let at_once = rng.usize(2..=clients.len());
-    let each = rng.usize(4..=CALLS_MAX / at_once);
+    let each = rng.usize(4..=CALLS_MAX / CLIENTS_MAX);
     let mut callers = JoinSet::new();
     for (client, connected) in clients.iter().enumerate().take(at_once) {
         let mut calls = Calls::new(usize::try_from(number).expect("few") * CLIENTS_MAX + client, records.clone(), rng.fork());
