@@ -5,6 +5,7 @@ use crate::{
     history::{Answer, Call, Line, Logged},
     model::Kind,
     rule::Rule,
+    search::{Found, search},
     verdict::Verdict,
     written::{
         commit, committed, create, delivered, effect, get, got, list, logged, name, read, refused, sound, update, version,
@@ -158,7 +159,11 @@ fn what_an_answer_tells_without_saying_a_revision_is_known_from_then_on() {
         (Call::Get { name: name("x"), at: 2 }, Answer::Got { version: Some(version(2, 2)) }),
         (Call::GetCommit { revision: 2 }, Answer::Commit(second)),
     ] {
-        assert_eq!(broken(&told_and_forgotten(asked.clone(), answer)), [Rule::Stale], "{asked:?}");
+        let lines = told_and_forgotten(asked.clone(), answer);
+        assert_eq!(broken(&lines), [Rule::Stale], "{asked:?}");
+        // A commit read by its revision is nothing that a search without revisions could look at.
+        let found = if matches!(asked, Call::GetCommit { .. }) { Found::Order } else { Found::NoOrder };
+        assert_eq!(search(&lines, STEPS), found, "{asked:?}");
     }
 }
 
