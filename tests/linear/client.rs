@@ -1,6 +1,6 @@
-//! A client: calls of all kinds at random, one after the other, each recorded before it is sent and when it was answered.
+//! A client: one call after the other, each recorded before it is sent and when it was answered.
 //!
-//! Knows calls and how they look on the wire. Must not know what the right answer is.
+//! Knows calls and how they look on the wire. Must not know which call is next, or what the right answer is.
 
 use std::{
     sync::{
@@ -17,21 +17,17 @@ use fastrand::Rng;
 use tonic::Status;
 
 use crate::{
+    calls::{Calls, Records},
     history::{Answer, Call, Done, Logged},
-    model::{Condition, Content, Write},
     recorder::Recorder,
     serving::Client,
     target::Target,
     wire,
 };
 
-/// Records of each collection: few, so that clients are in each other's way.
-const EVENTS: u64 = 24;
-const ACTORS: u64 = 8;
-/// Counts are below this, so that some updates leave their record as it was.
-const COUNTS: i64 = 8;
+const RECORDS: Records = Records { events: 0..24, actors: 0..8, counts: 0..8, after: 0 };
 /// A call that takes longer is given up.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 /// Records of one page: few, so that a listing has several, between which the head moves and the server may be killed.
 const PAGE_RECORDS: i32 = 10;
 
@@ -39,59 +35,32 @@ const PAGE_RECORDS: i32 = 10;
 const REFUSALS: [&str; 5] = ["REVISION_MISMATCH", "NAME_TAKEN", "RECORD_NOT_FOUND", "RECORD_DELETED", "REQUEST_ID_REUSED"];
 
 pub(crate) struct Caller {
-    number: usize,
     target: Target,
     recorder: Arc<Recorder>,
     rng: Rng,
     client: Client,
-    /// The newest revision that this client was told of, and the revision that it last saw of a record.
-    head: i64,
-    seen: Vec<(String, i64)>,
-    requests: u64,
+    calls: Calls,
 }
 
 impl Caller {
-    pub(crate) async fn new(number: usize, target: Target, recorder: Arc<Recorder>, rng: Rng) -> Self {
+    pub(crate) async fn new(number: usize, target: Target, recorder: Arc<Recorder>, mut rng: Rng) -> Self {
         let client = target.connect().await;
-        Self { number, target, recorder, rng, client, head: 0, seen: Vec::new(), requests: 0 }
+        let calls = Calls::new(number, RECORDS, rng.fork());
+        Self { target, recorder, rng, client, calls }
     }
 
     /// Calls until told to end.
     pub(crate) async fn run(mut self, ended: Arc<AtomicBool>) {
         while !ended.load(Ordering::SeqCst) {
-            let at = if self.head > 0 && self.rng.u8(..4) == 0 { self.rng.i64(1..=self.head) } else { 0 };
-            match self.rng.u8(..20) {
-                0..8 => self.commit().await,
-                8..12 => {
-                    let name = self.name();
-                    self.call(Call::Get { name, at }).await;
-                }
-                12..15 => {
-                    let names = self.names(5);
-                    self.call(Call::BatchGet { names, at }).await;
-                }
-                15..18 => {
-                    let collection = if self.rng.u8(..4) == 0 { "actors" } else { "events" };
-                    let above = self.rng.bool().then(|| self.rng.i64(0..COUNTS));
-                    self.call(Call::List { collection: collection.into(), above, at }).await;
-                }
-                18 if self.head > 0 => {
-                    let revision = self.rng.i64(1..=self.head);
-                    self.call(Call::GetCommit { revision }).await;
-                }
-                _ => self.call(Call::Head).await,
+            match self.calls.next() {
+                call @ Call::Commit { .. } => self.commit(call).await,
+                call => self.call(call).await,
             }
         }
     }
 
     /// A commit, sometimes sent more than once, at once or again, on this connection or on another.
-    async fn commit(&mut self) {
-        let names = self.names(3);
-        let writes: Vec<Write> = names.into_iter().map(|name| self.write(name)).collect();
-        let conditions = if self.rng.u8(..4) == 0 { vec![self.condition()] } else { Vec::new() };
-        self.requests += 1;
-        let request = format!("c{}-{}", self.number, self.requests);
-        let call = Call::Commit { request, conditions, writes };
+    async fn commit(&mut self, call: Call) {
         let mut patience = PATIENCE;
         match self.rng.u8(..10) {
             // Cut by its sender.
@@ -100,7 +69,7 @@ impl Caller {
                 // Two at once, on two connections.
                 let (recorder, other, twin) = (Arc::clone(&self.recorder), self.target.connect().await, call.clone());
                 let twin = tokio::spawn(async move { send(other, &recorder, twin, PATIENCE).await });
-                self.call(call.clone()).await;
+                self.call(call).await;
                 drop(twin.await.expect("no failure"));
                 return;
             }
@@ -120,67 +89,12 @@ impl Caller {
         self.take_note(answer.as_ref()).await;
     }
 
-    /// Remembers what is needed for calls to come. A client that was not answered goes on on a new connection.
+    /// A client that was not answered goes on on a new connection.
     async fn take_note(&mut self, answer: Option<&Answer>) {
-        let revision = match answer {
-            None => {
-                self.client = self.target.connect().await;
-                0
-            }
-            Some(Answer::Committed { revision, results, .. }) => {
-                self.seen.extend(results.iter().map(|done| (done.name.clone(), done.revision)));
-                *revision
-            }
-            Some(Answer::Read { revision, records }) => {
-                self.seen.extend(records.iter().map(|(name, version)| (name.clone(), version.revision)));
-                *revision
-            }
-            Some(Answer::Head { revision }) => *revision,
-            Some(_) => 0,
-        };
-        self.head = self.head.max(revision);
-        self.seen.drain(..self.seen.len().saturating_sub(64));
-    }
-
-    fn write(&mut self, name: String) -> Write {
-        let content = Content { title: "t".into(), count: self.rng.i64(0..COUNTS), labels: Vec::new() };
-        let if_revision = if self.rng.bool() { self.last_seen(&name) } else { 0 };
-        match self.rng.u8(..16) {
-            0..2 => Write::Create { name, content },
-            2..8 => Write::Update { name, content, if_revision },
-            8..12 => Write::Upsert { name, content },
-            12..14 => Write::Delete { name, if_revision },
-            _ => Write::Undelete { name },
+        match answer {
+            Some(answer) => self.calls.take_note(answer),
+            None => self.client = self.target.connect().await,
         }
-    }
-
-    fn condition(&mut self) -> Condition {
-        let name = self.name();
-        if self.rng.bool() {
-            Condition::Exists { name, exists: self.rng.bool() }
-        } else {
-            Condition::At { revision: self.last_seen(&name), name }
-        }
-    }
-
-    fn last_seen(&self, name: &str) -> i64 {
-        self.seen.iter().rev().find(|(seen, _)| seen == name).map_or(0, |(_, revision)| *revision)
-    }
-
-    fn name(&mut self) -> String {
-        match self.rng.u64(..EVENTS + ACTORS) {
-            event @ 0..EVENTS => format!("events/e{event}"),
-            actor => format!("actors/a{}", actor - EVENTS),
-        }
-    }
-
-    /// Some names, each once.
-    fn names(&mut self, most: usize) -> Vec<String> {
-        let mut names: Vec<_> = (0..self.rng.usize(1..=most)).map(|_| self.name()).collect();
-        names.sort_unstable();
-        names.dedup();
-        self.rng.shuffle(&mut names);
-        names
     }
 }
 

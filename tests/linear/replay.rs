@@ -1,11 +1,11 @@
 //! The log replayed: every version of every record, so that the state at any revision can be asked for.
 //!
-//! Knows the model and the log. Must not know who was answered what.
+//! Knows the model, the log and what a read asks for. Must not know who was answered what.
 
 use std::collections::{BTreeMap, HashMap};
 
 use crate::{
-    history::{Logged, is_in},
+    history::{Call, Logged, is_in},
     model::{Condition, Effect, Kind, Version, Write, effects},
     rule::{Rule, Violation},
 };
@@ -95,6 +95,21 @@ impl Replayed {
         of_collection.filter_map(move |name| {
             self.at(name, revision).filter(|version| version.live).map(|version| (name.as_str(), version))
         })
+    }
+
+    /// The records that a call which reads several shows of a revision.
+    pub(crate) fn shown<'a>(&'a self, call: &'a Call, revision: i64) -> Vec<(&'a str, &'a Version)> {
+        match call {
+            Call::BatchGet { names, .. } => {
+                let of = |name: &'a String| self.at(name, revision).map(|version| (name.as_str(), version));
+                names.iter().filter_map(of).filter(|(_, version)| version.live).collect()
+            }
+            Call::List { collection, above, .. } => {
+                let all = self.live(collection, revision);
+                all.filter(|(_, version)| above.is_none_or(|above| version.content.count > above)).collect()
+            }
+            _ => Vec::new(),
+        }
     }
 
     fn newest(&self, name: &str) -> Option<&Version> {

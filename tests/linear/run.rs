@@ -15,13 +15,14 @@ use fastrand::Rng;
 use tokio::task::JoinSet;
 
 use crate::{
-    checker::{Verdict, check},
+    checker::check,
     client::{Caller, logged},
     history::{Line, Logged, Selection},
     recorder::{Recorder, lines},
     serving::{Client, annals},
     target::{Disturbed, Disturber},
     trial::{count, loudly, machine, seed},
+    verdict::Verdict,
     watcher::watch,
 };
 
@@ -69,7 +70,7 @@ async fn record(folder: &Path, operations: u64, mut rng: Rng) -> (PathBuf, Distu
     }
     // Nothing may be known only to memory.
     disturber.kill().await;
-    for commit in read_log(target.connect().await).await {
+    for commit in read_log(target.connect().await, 0).await {
         recorder.record(&Line::Logged(commit));
     }
     let disturbed = disturber.stop();
@@ -78,9 +79,9 @@ async fn record(folder: &Path, operations: u64, mut rng: Rng) -> (PathBuf, Distu
     (Arc::into_inner(recorder).expect("all clients have ended").close(), disturbed)
 }
 
-/// The log, by a watch from its beginning, and once more commit by commit.
-async fn read_log(mut client: Client) -> Vec<Logged> {
-    let request = WatchRequest { after_revision: Some(0), stop_at_head: true, ..Default::default() };
+/// The log after a revision, by a watch, and once more commit by commit.
+pub(crate) async fn read_log(mut client: Client, after: i64) -> Vec<Logged> {
+    let request = WatchRequest { after_revision: Some(after), stop_at_head: true, ..Default::default() };
     let mut stream = client.watch(request).await.expect("a watch").into_inner();
     let mut log = Vec::new();
     while let Some(message) = stream.message().await.expect("no error") {

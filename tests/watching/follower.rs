@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// How long a stream may say nothing. It is told to beat every second.
-const SILENCE_MAX: Duration = Duration::from_secs(20);
+pub(crate) const SILENCE_MAX: Duration = Duration::from_secs(20);
 
 /// What a follower saw.
 #[derive(Default)]

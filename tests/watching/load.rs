@@ -12,7 +12,7 @@ use crate::{
     follower::follow,
     idle::idle,
     log::{Log, Selection},
-    mirror::mirror,
+    mirror::{Mirrored, mirror},
     serving::Serving,
     trial::{count, loudly, machine, seed},
     writers::{COUNTS, Writers},
@@ -25,6 +25,9 @@ const IDLERS: usize = 4;
 /// What followers watch, in turns.
 const SELECTIONS: [Selection; 6] =
     [Selection::All, Selection::Events, Selection::Actors, Selection::Above(2), Selection::Above(5), Selection::Above(COUNTS)];
+
+/// What is mirrored: with a filter, and without.
+const MIRRORED: [Selection; 4] = [Selection::Above(2), Selection::Above(5), Selection::All, Selection::Actors];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_watcher_sees_the_log_in_order_once_however_often_it_is_cut() {
@@ -44,8 +47,8 @@ async fn every_watcher_sees_the_log_in_order_once_however_often_it_is_cut() {
         followers.spawn(async move { (selection, following.await) });
     }
     let (mut mirrors, mut idlers) = (JoinSet::new(), JoinSet::new());
-    for above in [2, 5] {
-        mirrors.spawn(mirror(server.address().to_owned(), above, Arc::clone(&ended)));
+    for selection in MIRRORED {
+        mirrors.spawn(mirror(server.address().to_owned(), selection, Arc::clone(&ended), rng.fork()));
     }
     for _ in 0..IDLERS {
         idlers.spawn(idle(server.address().to_owned(), Arc::clone(&writers.head), Arc::clone(&ended)));
@@ -76,22 +79,21 @@ async fn every_watcher_sees_the_log_in_order_once_however_often_it_is_cut() {
         delivered += followed.shown.len() as u64;
         cuts += followed.cuts;
     }
-    let mut compared = 0;
+    let mut mirrored = Mirrored::default();
     while let Some(mirror) = mirrors.join_next().await {
-        compared += mirror.expect("no failure of a mirror");
+        mirrored += mirror.expect("no failure of a mirror");
     }
     let mut beats = 0;
     while let Some(idle) = idlers.join_next().await {
         beats += idle.expect("no failure of an idle watcher");
     }
-    assert!(
-        delivered >= deliveries && compared > 20 && beats > 8 * IDLERS as u64,
-        "{delivered} delivered, {compared} compared"
-    );
+    assert!(delivered >= deliveries && beats > 8 * IDLERS as u64, "{delivered} delivered, {beats} beats");
+    let Mirrored { starts, at_once, between, later } = mirrored;
+    assert!(at_once > 50 && between > 10 && later > 5, "too few to mean anything: {mirrored:?}");
     server.stop();
     loudly(&format!(
-        "0 violations / {delivered} commits delivered to {watchers} watchers, {cuts} cuts; {compared} mirrors compared with \
-         lists; {beats} heartbeats; {} commits in {:.1} s; {}",
+        "0 violations / {delivered} commits delivered to {watchers} watchers, {cuts} cuts; {starts} mirrors compared \
+         with {at_once} lists at once, {between} between messages, {later} later; {beats} heartbeats; {} commits in {:.1} s; {}",
         log.len(),
         wrote.as_secs_f64(),
         machine()
