@@ -18,6 +18,9 @@ pub mod import;
 pub mod json;
 #[cfg(feature = "exchange")]
 pub mod long_lines;
+#[cfg(test)]
+#[cfg(feature = "exchange")]
+mod round_trip;
 #[cfg(feature = "exchange")]
 pub mod table;
 #[cfg(feature = "exchange")]

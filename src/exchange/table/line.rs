@@ -34,10 +34,10 @@ impl<'a> Line<'a> {
         self.cells.texts.get(self.layout.position(column)).map(String::as_str).unwrap_or_default()
     }
 
-    /// A cell that must not be empty.
+    /// A cell that must hold something.
     pub(crate) fn needed(&self, column: &str) -> &'a str {
         let text = self.text(column);
-        if text.is_empty() {
+        if text.trim().is_empty() {
             self.fault(column, "is empty".to_owned());
         }
         text
@@ -58,9 +58,7 @@ impl<'a> Line<'a> {
 
     /// A cell that is a number.
     pub(crate) fn number_needed(&self, column: &str) -> f64 {
-        if self.needed(column).is_empty() {
-            return 0.0;
-        }
+        self.needed(column);
         self.number_or_none(column).unwrap_or_default()
     }
 
@@ -80,7 +78,8 @@ impl<'a> Line<'a> {
 
     /// An id that must be there.
     pub(crate) fn id_needed(&self, column: &str) -> String {
-        if self.needed(column).is_empty() { String::new() } else { self.id(column) }
+        self.needed(column);
+        self.id(column)
     }
 
     /// A cell that begins with a date, such as 2014-02-18 or 2014-02-18 00:00:00.000; or is 20140218 or 18 February 2014.
