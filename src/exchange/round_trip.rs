@@ -124,7 +124,7 @@ fn columns_stand_in_any_order_and_those_that_nobody_knows_are_annotations() {
     let row = rows[0].as_ref().expect("a good row");
     assert_eq!(written(table, row)[..5], cells[..5]);
     let Some(Record::Event(event)) = row.own.first().and_then(mutation::record) else { panic!("{row:?}") };
-    assert_eq!(event.annotations["acled.population__best_"], "1200");
+    assert_eq!(event.annotations["acled.other.population__best_"], "1200");
 }
 
 #[test]

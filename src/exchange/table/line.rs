@@ -131,7 +131,11 @@ impl<'a> Line<'a> {
             }
         }
         for (column, text) in &self.cells.others {
-            kept.annotations.insert(format!("{}.{}", self.layout.scheme, other_key(column)), text.clone());
+            let mut key = format!("{}.other.{}", self.layout.scheme, plain(column));
+            while kept.annotations.contains_key(&key) {
+                key.push('_');
+            }
+            kept.annotations.insert(key, text.clone());
         }
         kept
     }
@@ -162,8 +166,8 @@ fn same(column: &Column, cell: &str, out: &str) -> bool {
     cell == out || (column.is_number && number(cell).is_some() && number(cell) == number(out))
 }
 
-/// The key of a column that is not in the list.
-fn other_key(column: &str) -> String {
+/// A column's name as a part of a key.
+fn plain(column: &str) -> String {
     let plain = |letter: char| if letter.is_ascii_alphanumeric() { letter.to_ascii_lowercase() } else { '_' };
     column.chars().map(plain).take(limit::KEY_CHARS_MAX / 2).collect()
 }
