@@ -6,6 +6,9 @@
 pub mod acled;
 #[cfg(feature = "exchange")]
 pub mod claimreview;
+#[cfg(test)]
+#[cfg(feature = "exchange")]
+mod documentation;
 #[cfg(feature = "exchange")]
 mod edtf;
 #[cfg(feature = "exchange")]

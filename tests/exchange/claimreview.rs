@@ -229,7 +229,7 @@ fn every_member_of_the_list_changes_what_is_made_and_no_other_does() {
 }
 
 #[test]
-fn the_page_shows_the_members_of_the_code_and_what_the_example_makes() {
+fn documentation_shows_the_members_of_the_code_and_what_the_example_makes() {
     let row = rows(file("page.json")).remove(0).unwrap();
     let record = |index: usize| records(&row.own[index..=index]);
     let last = row.own.len() - 1;

@@ -302,7 +302,7 @@ fn every_key_of_the_list_is_read() {
 }
 
 #[test]
-fn the_page_shows_the_keys_of_the_code_and_what_the_example_makes() {
+fn documentation_shows_the_keys_of_the_code_and_what_the_example_makes() {
     let text = String::from_utf8(forecasts()).unwrap();
     let made = rows(mapping(FLUSIGHT), text.lines().take(4).collect::<Vec<_>>().join("\n"));
     let example = records(&made[0].as_ref().unwrap().own);

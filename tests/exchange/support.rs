@@ -82,7 +82,7 @@ pub(crate) fn documented(page: &str, mark: &str, wanted: &str) {
     if std::env::var_os("ANNALS_UPDATE").is_some() {
         std::fs::write(path, [head, &begin, wanted, &end, tail].concat()).expect("written");
     } else {
-        assert_eq!(said, wanted, "{page}: run ANNALS_UPDATE=1 cargo test --test exchange");
+        assert_eq!(said, wanted, "{page}: run ANNALS_UPDATE=1 cargo test --test exchange documentation");
     }
 }
 
