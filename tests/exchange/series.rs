@@ -3,14 +3,14 @@
 use annals::{
     exchange::{
         import::{BadRow, Row},
-        series::{self, KEYS, Mapping, keys_table},
+        series::{self, KEYS, Mapping},
     },
     proto::{Actor, Approximation, Estimate, EstimateMode, Quantity, Source},
     store::Store,
 };
 use proptest::prelude::*;
 
-use super::support::{Imported, data, documented, import, list, records, text};
+use super::support::{Imported, data, import, list, text};
 
 const UKRAINE: &str = "examples/mappings/ukraine-personnel.toml";
 const FLUSIGHT: &str = "examples/mappings/flusight.toml";
@@ -299,15 +299,6 @@ fn every_key_of_the_list_is_read() {
             "{key:?}"
         );
     }
-}
-
-#[test]
-fn the_page_shows_the_keys_of_the_code_and_what_the_example_makes() {
-    let text = String::from_utf8(forecasts()).unwrap();
-    let made = rows(mapping(FLUSIGHT), text.lines().take(4).collect::<Vec<_>>().join("\n"));
-    let example = records(&made[0].as_ref().unwrap().own);
-    documented("docs/data-exchange.md", "series keys", &keys_table());
-    documented("docs/data-exchange.md", "series example", &format!("```json\n{example}\n```\n"));
 }
 
 proptest! {

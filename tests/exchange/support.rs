@@ -3,15 +3,12 @@
 use std::{io::Read, path::Path};
 
 use annals::{
-    exchange::{
-        import::{
-            BadRow, Rows,
-            batch::{Batches, Bounds},
-            known::Known,
-        },
-        json,
+    exchange::import::{
+        BadRow, Rows,
+        batch::{Batches, Bounds},
+        known::Known,
     },
-    proto::{ChangeKind, ListRecordsRequest, Mutation, mutation::Op},
+    proto::{ChangeKind, ListRecordsRequest},
     store::Store,
 };
 
@@ -60,30 +57,6 @@ pub(crate) fn import(store: &Store, rows: Rows) -> Imported {
         }
     }
     imported
-}
-
-/// The records that mutations write, in proto3 JSON.
-pub(crate) fn records(mutations: &[Mutation]) -> String {
-    let record = |mutation: &Mutation| match &mutation.op {
-        Some(Op::Upsert(upsert)) => json::to_value(upsert.record.as_ref().expect("a record")),
-        other => panic!("{other:?}"),
-    };
-    let texts = mutations.iter().map(|mutation| serde_json::to_string_pretty(&record(mutation)).expect("JSON"));
-    texts.collect::<Vec<_>>().join("\n")
-}
-
-/// Holds what a page says between two marks against what the code says. `ANNALS_UPDATE=1` writes it there.
-pub(crate) fn documented(page: &str, mark: &str, wanted: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(page);
-    let before = text(page);
-    let (begin, end) = (format!("<!-- {mark}: begin, made by a test -->\n"), format!("<!-- {mark}: end -->"));
-    let (head, rest) = before.split_once(&begin).unwrap_or_else(|| panic!("{page} has no {begin}"));
-    let (said, tail) = rest.split_once(&end).unwrap_or_else(|| panic!("{page} has no {end}"));
-    if std::env::var_os("ANNALS_UPDATE").is_some() {
-        std::fs::write(path, [head, &begin, wanted, &end, tail].concat()).expect("written");
-    } else {
-        assert_eq!(said, wanted, "{page}: run ANNALS_UPDATE=1 cargo test --test exchange");
-    }
 }
 
 /// Every record of a type that a filter finds.

@@ -108,7 +108,12 @@ pub const KEYS: &[Key] = &[
         "{ type = [\"killed\", \"died\"], note = false }",
         "of which rows the record is made: columns that have a value (`true`), none (`false`), or one of these. Left out: of all",
     ),
-    key(Table::Record, "create_only", "true", "leave the record as it is where it is there already, whatever it says"),
+    key(
+        Table::Record,
+        "create_only",
+        "false",
+        "whether a record that is there already is left as it is. Left out: sources, actors and events are, the others are not",
+    ),
     key(Table::Record, "case", "", "see `[[RECORD.case]]`"),
     key(
         Table::Record,

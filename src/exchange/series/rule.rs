@@ -70,7 +70,7 @@ impl Rule {
         let mut rule = Self {
             kind,
             label: String::new(),
-            create_only: false,
+            create_only: is_shared(kind),
             when: Condition::default(),
             tree: fields(entries, Table::Record, at, &mut place),
             cases: Vec::new(),
@@ -116,7 +116,7 @@ impl Rule {
 
     /// Whether its records are shared by rows: what a number is about and who says it, not the saying.
     pub(super) fn is_shared(&self) -> bool {
-        matches!(self.kind, Kind::Source | Kind::Actor | Kind::Event)
+        is_shared(self.kind)
     }
 
     /// The columns that it looks at.
@@ -195,6 +195,10 @@ impl Rule {
     fn fault(&self, reason: &str) -> Fault {
         Fault { column: String::new(), reason: format!("{}: {reason}", self.kind.singular()) }
     }
+}
+
+fn is_shared(kind: Kind) -> bool {
+    matches!(kind, Kind::Source | Kind::Actor | Kind::Event)
 }
 
 impl Case {
