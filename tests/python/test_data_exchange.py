@@ -1,6 +1,7 @@
 """The examples of docs/data-exchange.md answer as it says.
 
-Each section's commands and programs are run, one after another, in an empty folder and against a server that holds the example article.
+Each section's commands and programs are run, one after another, in an empty folder and against a server that holds the example
+article.
 
 When an answer changes on purpose: ANNALS_UPDATE=1 ./test -k data_exchange.
 """
