@@ -61,11 +61,12 @@ fn csv() -> String {
 }
 
 fn parquet_types() -> String {
-    let rows = |kind| parquet::columns(kind).into_iter().map(|column| vec![code(&column.name), column.type_name]).collect();
+    let rows =
+        |kind| parquet::columns(kind).into_iter().map(|column| vec![code(&column.name), code(&column.type_name)]).collect();
     let mut tables = by_file("parquet", &["column", "type"], rows);
     let structs = parquet::structs().into_iter().map(|(name, fields)| {
-        let fields: Vec<_> = fields.iter().map(|field| format!("`{}` {}", field.name, field.type_name)).collect();
-        vec![name, fields.join(", ")]
+        let fields: Vec<_> = fields.iter().map(|field| code(&format!("{}: {}", field.name, field.type_name))).collect();
+        vec![code(&name), fields.join(", ")]
     });
     tables.push(titled("Structs", &table(&["struct", "fields"], structs)));
     tables.join("\n")

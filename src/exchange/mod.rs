@@ -21,11 +21,11 @@ mod identity;
 pub mod import;
 pub mod json;
 pub mod long_lines;
+#[cfg(feature = "exchange")]
+pub(crate) mod quantity;
 #[cfg(test)]
 #[cfg(feature = "exchange")]
 mod round_trip;
-#[cfg(feature = "exchange")]
-pub(crate) mod quantity;
 #[cfg(feature = "exchange")]
 pub mod series;
 #[cfg(feature = "exchange")]

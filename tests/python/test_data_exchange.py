@@ -1,6 +1,7 @@
 """The examples of docs/data-exchange.md answer as it says.
 
-Each section's commands and programs are run, one after another, in an empty folder and against a server that holds the example article.
+Each section's commands and programs are run, one after another, in an empty folder and against a server that holds the example
+article.
 
 When an answer changes on purpose: ANNALS_UPDATE=1 ./test -k data_exchange.
 """
@@ -18,9 +19,9 @@ from pathlib import Path
 import pytest
 from annals_client import ROOT
 from conftest import BINARY, Server
+from exported import article_in
 
 PAGE = ROOT / "docs/data-exchange.md"
-SEED = ROOT / "tests/data/seed/commit.json"
 # A command with what it says, or a program and the block with what it prints.
 EXAMPLE = re.compile(
     r"```console\n\$ (?P<command>[^\n]*)\n(?P<says>.*?)```|```python\n(?P<program>.*?)```\n\n```text\n(?P<prints>.*?)```",
@@ -38,8 +39,7 @@ def section(name: str) -> str:
 
 @pytest.mark.parametrize("name", ["CSV", "Parquet", "STIX"])
 def test_the_examples_answer_as_they_say(name: str, start_server: Callable[..., Server], tmp_path: Path) -> None:
-    server = start_server()
-    server.run("commit", str(SEED))
+    server = article_in(start_server()).server
     environment = os.environ | {"ANNALS_SERVER": f"http://{server.address}", "COLUMNS": "120"}
     text = section(name)
     examples = list(EXAMPLE.finditer(text))

@@ -36,7 +36,7 @@ use crate::proto::record::Record;
 /// actors.tail(&mut file);
 /// let file = String::from_utf8(file)?;
 /// assert!(file.starts_with("name,revision,"));
-/// assert!(file.contains("\nactors/nis,0,"));
+/// assert!(file.contains("\nactors/nis,"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub trait Text: Send + Sync {

@@ -1,4 +1,4 @@
-//! Claims: notes.
+//! Claims: notes. Not with their language: validators know few of those that reports are in.
 
 use super::{
     object::{Object, Property, always},
@@ -19,6 +19,5 @@ pub(super) const OBJECTS: &[Object] = &[Object {
             from: "`about`, `condition`, the `actors` of `attribution`, the `source` of `citations`",
             value: |c, context| Some(object_refs(texts(c, "about").chain(str_of(c, "condition")).chain(grounds(c)), context)),
         },
-        Property { name: "lang", from: "`language`", value: |c, _| text(c, "language") },
     ],
 }];

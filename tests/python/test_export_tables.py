@@ -1,7 +1,4 @@
-"""What `annals export --format` writes, read with the tools of others and held against the same records in proto3 JSON.
-
-Two stores: the example article, and rows of UCDP, which have external ids, labels, metrics and annotations.
-"""
+"""Tables that `annals export` writes, as CSV and as Parquet, read with the tools of others."""
 
 from __future__ import annotations
 
@@ -17,50 +14,21 @@ import duckdb
 import pandas
 import pyarrow.parquet
 import pytest
-import stix2
-import stix2validator
-import ucdp
-from annals_client import ROOT, TYPES
+from annals_client import TYPES
 from conftest import Server
+from exported import STORES, Store, article_in
 
-SEED = ROOT / "tests/data/seed/commit.json"
-UCDP = ROOT / "tests/data/ucdp/ged_23_1_sample.csv"
 MAPS = {"metrics", "annotations"}
 
 
-class Store:
-    """A server, and every record of it by name."""
-
-    def __init__(self, server: Server) -> None:
-        self.server = server
-        lines = self.export("records").splitlines()
-        self.records = {record["name"]: record for record in map(json.loads, lines)}
-
-    def export(self, form: str, *arguments: str) -> str:
-        """What an export writes to standard output."""
-        return self.server.run("export", "--format", form, *arguments).stdout
-
-    def of(self, collection: str) -> dict[str, dict[str, Any]]:
-        """The records of a collection, by name."""
-        return {name: record for name, record in self.records.items() if name.startswith(f"{collection}/")}
-
-
-@pytest.fixture(scope="module", params=["article", "data set"])
+@pytest.fixture(scope="module", params=STORES)
 def store(request: pytest.FixtureRequest, start_server: Callable[..., Server]) -> Store:
-    server = start_server()
-    if request.param == "article":
-        server.run("commit", str(SEED))
-    else:
-        for commit in ucdp.commits(ucdp.read(UCDP)[:25]):
-            server.client.stub.Commit(commit, timeout=60)
-    return Store(server)
+    return STORES[request.param](start_server())
 
 
 @pytest.fixture(scope="module")
 def article(start_server: Callable[..., Server]) -> Store:
-    server = start_server()
-    server.run("commit", str(SEED))
-    return Store(server)
+    return article_in(start_server())
 
 
 # ------------------------------------------------------------------------------------------------ CSV
@@ -208,92 +176,3 @@ def test_duckdb_and_pandas_find_the_numbers_of_the_article(article: Store, tmp_p
     assert (event["actuality"], event["time"]["edtf"], event["time"]["inferred"]) == ("ACTUALITY_PLANNED", "2024-12", True)
     assert [place["country"] for place in event["places"]] == ["RUS"]
     assert event["participants"][0]["actor"] == "actors/north-korea"
-
-
-# ------------------------------------------------------------------------------------------------ STIX
-
-
-@pytest.fixture(scope="module")
-def bundle(store: Store) -> dict[str, Any]:
-    return json.loads(store.export("stix"))
-
-
-def extension(bundle: dict[str, Any]) -> str:
-    """The id of the extension that the bundle declares."""
-    (definition,) = (each for each in bundle["objects"] if each["type"] == "extension-definition")
-    return definition["id"]
-
-
-def test_the_validator_of_oasis_accepts_the_bundle(bundle: dict[str, Any]) -> None:
-    # Ids made from names, and relationships beyond those that are suggested, are warnings, and meant. All else has to hold.
-    meant = ["uuid-check", "relationship-types"]
-    options = stix2validator.ValidationOptions(version="2.1", disabled=meant, enforce_refs=True)
-    results = stix2validator.validate_parsed_json(bundle, options)
-    assert results.is_valid, [str(error) for error in results.errors][:5]
-    warnings = [str(warning) for each in [results, *getattr(results, "object_results", [])] for warning in each.warnings]
-    assert not warnings, warnings[:5]
-    broken = json.loads(json.dumps(bundle))
-    del broken["objects"][2]["created"]
-    assert not stix2validator.validate_parsed_json(broken, options).is_valid
-
-
-def test_the_library_of_oasis_reads_the_bundle(bundle: dict[str, Any]) -> None:
-    parsed = stix2.parse(bundle)
-    assert len(parsed.objects) == len(bundle["objects"])
-
-
-def test_every_record_is_in_the_extension_of_exactly_one_object(store: Store, bundle: dict[str, Any]) -> None:
-    key = extension(bundle)
-    records = [each["extensions"][key]["record"] for each in bundle["objects"] if key in each.get("extensions", {})]
-    assert len(records) == len(store.records)
-    assert {record["name"]: record for record in records} == store.records
-
-
-def test_every_object_that_is_referred_to_is_in_the_bundle(bundle: dict[str, Any]) -> None:
-    ids = {each["id"] for each in bundle["objects"]}
-    for each in bundle["objects"]:
-        refs = [ref for name, ref in each.items() if name.endswith("_ref")]
-        refs += [ref for name, many in each.items() if name.endswith("_refs") for ref in many]
-        assert set(refs) <= ids, each
-
-
-def test_the_properties_of_objects_say_what_the_records_say(article: Store) -> None:
-    bundle = json.loads(article.export("stix"))
-    key = extension(bundle)
-    ids = {each["extensions"][key]["record"]["name"]: each for each in bundle["objects"] if key in each.get("extensions", {})}
-    actor = ids["actors/north-korea"]
-    assert (actor["type"], actor["name"], actor["identity_class"]) == ("identity", "North Korea", "organization")
-    assert actor["external_references"] == [{"source_name": "wikidata", "external_id": "Q423"}]
-    claim = ids["claims/nk-troops-c01"]
-    assert claim["type"] == "note" and claim["content"] == article.records["claims/nk-troops-c01"]["statement"]
-    assert ids["sources/nk-troops-2024-10-23"]["id"] in claim["object_refs"] and ids["actors/nis"]["id"] in claim["object_refs"]
-    source = ids["sources/nk-troops-2024-10-23"]
-    assert (source["type"], source["published"]) == ("report", "2024-10-23T00:00:00Z")
-    kinds = {each["type"] for each in bundle["objects"]}
-    assert kinds == {
-        "artifact",
-        "extension-definition",
-        "identity",
-        "incident",
-        "location",
-        "note",
-        "observed-data",
-        "opinion",
-        "relationship",
-        "report",
-    }
-    dispute = ids["relations/nk-troops-r13"]
-    ends = [dispute["source_ref"], dispute["relationship_type"], dispute["target_ref"]]
-    assert ends == [ids["claims/nk-troops-c28"]["id"], "disputes", ids["claims/nk-troops-c23"]["id"]]
-    opinions = {each["object_refs"][0]: each["opinion"] for each in bundle["objects"] if each["type"] == "opinion"}
-    assert opinions[ids["claims/nk-troops-c23"]["id"]] == "disagree"
-
-
-def test_a_store_is_the_same_bundle_every_time_and_a_part_of_it_has_the_same_objects(
-    store: Store, bundle: dict[str, Any]
-) -> None:
-    assert store.export("stix") == store.export("stix")
-    objects = {each["id"]: each for each in bundle["objects"]}
-    some = json.loads(store.export("stix", "estimates"))["objects"]
-    assert len(some) == 2 + len(store.of("estimates"))
-    assert all(objects[each["id"]] == each for each in some)
