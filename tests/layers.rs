@@ -149,6 +149,7 @@ const RULES: &[Rule] = &[
     rule("crate::store::query::list", &["std::time"]),
     rule("crate::exchange::long_lines", &["crate"]),
     rule("crate::exchange::import::batch", &["crate::store", "crate::exchange::import::format"]),
+    rule("crate::exchange::import::bounds", &["crate::store", "crate::exchange::import::known"]),
     rule("crate::exchange::import::known", &["crate::proto", "crate::model", "crate::store"]),
     rule("crate::exchange::import::mutation", &["crate::exchange::import::batch", "crate::store"]),
     rule("crate::exchange::identity", &["crate::exchange", "crate::proto", "crate::store"]),

@@ -7,7 +7,7 @@ use std::{path::PathBuf, thread};
 use anyhow::{Context, bail};
 use clap::{
     Args,
-    builder::{PossibleValuesParser, TypedValueParser},
+    builder::{PossibleValue, PossibleValuesParser, TypedValueParser},
 };
 use indicatif::ProgressBar;
 use tokio::sync::mpsc;
@@ -24,7 +24,8 @@ use crate::{
     client::{Client, IngestOptions},
     exchange::import::{
         BadRow,
-        batch::{Batches, Bounds},
+        batch::Batches,
+        bounds::Bounds,
         format::{FORMATS, Format, Input},
         known::Known,
     },
@@ -50,7 +51,7 @@ const AHEAD_MAX: usize = 4;
 )]
 pub(super) struct Arguments {
     /// What the files are.
-    #[arg(value_parser = PossibleValuesParser::new(FORMATS.iter().map(|format| format.name)).try_map(|name| named(&name)))]
+    #[arg(value_parser = PossibleValuesParser::new(FORMATS.iter().map(told)).try_map(|name| named(&name)))]
     format: &'static Format,
     /// The files; - is standard input.
     #[arg(required = true, value_name = "FILE")]
@@ -69,6 +70,11 @@ pub(super) struct Arguments {
     again: bool,
     #[command(flatten)]
     access: Access,
+}
+
+/// A format as people are told of it.
+fn told(format: &Format) -> PossibleValue {
+    PossibleValue::new(format.name).help(format.about)
 }
 
 fn named(name: &str) -> Result<&'static Format, String> {

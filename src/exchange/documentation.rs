@@ -64,11 +64,13 @@ fn example(layout: &'static Layout, file: &str, number: usize) -> String {
     let second = |line: &str| line.split(between).nth(1).map(str::to_owned);
     assert_eq!(second(&goes_out(layout, &row)), second(&line), "it goes out as it came in");
 
-    let names =
-        |mutations: &[Mutation]| -> String { mutations.iter().map(|item| format!("- `{}`\n", mutation::name(item))).collect() };
+    let names = |mutations: &[Mutation]| -> String {
+        let names: Vec<_> = mutations.iter().map(|item| format!("- `{}`", mutation::name(item))).collect();
+        names.join("\n")
+    };
     let record = mutation::record(&row.own[0]).expect("a record");
     format!(
-        "Row {number} of [{name}](../tests/data/{file}):\n\n```text\n{line}\n```\n\nmakes, unless they are there,\n\n{shared}\nand of its own\n\n{own}\nthe first \
+        "Row {number} of [{name}](../tests/data/{file}):\n\n```text\n{line}\n```\n\nmakes, unless they are there,\n\n{shared}\n\nand of its own\n\n{own}\n\nthe first \
          of which is\n\n```json\n{json:#}\n```\n",
         name = file.rsplit('/').next().unwrap_or_default(),
         line = line.replace('\t', "⇥"),

@@ -21,6 +21,9 @@ mod identity;
 pub mod import;
 pub mod json;
 pub mod long_lines;
+#[cfg(test)]
+#[cfg(feature = "exchange")]
+mod round_trip;
 #[cfg(feature = "exchange")]
 pub mod series;
 #[cfg(feature = "exchange")]

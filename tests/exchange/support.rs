@@ -3,11 +3,7 @@
 use std::{io::Read, path::Path};
 
 use annals::{
-    exchange::import::{
-        BadRow, Rows,
-        batch::{Batches, Bounds},
-        known::Known,
-    },
+    exchange::import::{BadRow, Rows, batch::Batches, bounds::Bounds, known::Known},
     proto::{ChangeKind, ListRecordsRequest},
     store::Store,
 };

@@ -7,6 +7,7 @@
 //! Knows rows. Must not know any one format, or who applies a commit.
 
 pub mod batch;
+pub mod bounds;
 pub mod format;
 pub mod known;
 pub mod mutation;
@@ -68,9 +69,11 @@ impl BadRow {
 
 impl fmt::Display for BadRow {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.column.as_str() {
-            "" => write!(to, "row {}: {}", self.number, self.reason),
-            column => write!(to, "row {}, {column}: {}", self.number, self.reason),
+        match (self.number, self.column.as_str()) {
+            (0, "") => to.write_str(&self.reason),
+            (0, column) => write!(to, "{column}: {}", self.reason),
+            (number, "") => write!(to, "row {number}: {}", self.reason),
+            (number, column) => write!(to, "row {number}, {column}: {}", self.reason),
         }
     }
 }

@@ -34,10 +34,10 @@ impl<'a> Line<'a> {
         self.cells.texts.get(self.layout.position(column)).map(String::as_str).unwrap_or_default()
     }
 
-    /// A cell that must not be empty.
+    /// A cell that must hold something.
     pub(crate) fn needed(&self, column: &str) -> &'a str {
         let text = self.text(column);
-        if text.is_empty() {
+        if text.trim().is_empty() {
             self.fault(column, "is empty".to_owned());
         }
         text
@@ -58,9 +58,7 @@ impl<'a> Line<'a> {
 
     /// A cell that is a number.
     pub(crate) fn number_needed(&self, column: &str) -> f64 {
-        if self.needed(column).is_empty() {
-            return 0.0;
-        }
+        self.needed(column);
         self.number_or_none(column).unwrap_or_default()
     }
 
@@ -80,7 +78,8 @@ impl<'a> Line<'a> {
 
     /// An id that must be there.
     pub(crate) fn id_needed(&self, column: &str) -> String {
-        if self.needed(column).is_empty() { String::new() } else { self.id(column) }
+        self.needed(column);
+        self.id(column)
     }
 
     /// A cell that begins with a date, such as 2014-02-18 or 2014-02-18 00:00:00.000; or is 20140218 or 18 February 2014.
@@ -132,7 +131,11 @@ impl<'a> Line<'a> {
             }
         }
         for (column, text) in &self.cells.others {
-            kept.annotations.insert(format!("{}.{}", self.layout.scheme, other_key(column)), text.clone());
+            let mut key = format!("{}.other.{}", self.layout.scheme, plain(column));
+            while kept.annotations.contains_key(&key) {
+                key.push('_');
+            }
+            kept.annotations.insert(key, text.clone());
         }
         kept
     }
@@ -163,8 +166,8 @@ fn same(column: &Column, cell: &str, out: &str) -> bool {
     cell == out || (column.is_number && number(cell).is_some() && number(cell) == number(out))
 }
 
-/// The key of a column that is not in the list.
-fn other_key(column: &str) -> String {
+/// A column's name as a part of a key.
+fn plain(column: &str) -> String {
     let plain = |letter: char| if letter.is_ascii_alphanumeric() { letter.to_ascii_lowercase() } else { '_' };
     column.chars().map(plain).take(limit::KEY_CHARS_MAX / 2).collect()
 }
