@@ -277,6 +277,10 @@ fn everything_that_is_wrong_with_a_mapping_is_said_with_its_line_and_field() {
             "line 17, estimates: is not a table of a mapping",
         ],
     );
+    check_refused(
+        "[file]\nformat = 'tsv'\nat = '/a'\n[[actor]]\nname = 'actors/a'",
+        &["line 1, file.at: is of no use with this format"],
+    );
     check_refused("[file", &["line 1: "]);
     check_refused("", &["line 1, file: is missing"]);
     check_refused("[file]\nformat = 'csv'", &["line 1: makes no records"]);
@@ -288,11 +292,14 @@ fn everything_that_is_wrong_with_a_mapping_is_said_with_its_line_and_field() {
 
 #[test]
 fn every_key_of_the_list_is_read() {
-    let text = "[file]\nformat = 'csv'\ndelimiter = ';'\nat = '/a'\nmissing = ['-']\nignore = ['*']\n[column.a]\nfrom = '{b}'\npattern = \
-                'x'\nnumber = { group = ',', decimal = '.' }\nvalues = { x = 'y' }\notherwise = '{b}'\n[column.d]\nfrom = '{b}'\ndate = \
-                '%Y'\n[[event]]\nlabel = 'e'\nname = 'events/{a}'\ntitle = '{d}'\ncreate_only = true\nwhen = { b = true }\n[[event.case]]\nwhen \
-                = { b = true }\n";
-    assert!(Mapping::parse(text).is_ok(), "{:?}", Mapping::parse(text));
+    let table = "[file]\nformat = 'csv'\ndelimiter = ';'\nmissing = ['-']\nignore = ['*']\n[column.a]\nfrom = '{b}'\npattern = 'x'\nnumber = { \
+                 group = ',', decimal = '.' }\nvalues = { x = 'y' }\notherwise = '{b}'\n[column.d]\nfrom = '{b}'\ndate = '%Y'\n[[event]]\nlabel = \
+                 'e'\nname = 'events/{a}'\ntitle = '{d}'\ncreate_only = true\nwhen = { b = true }\n[[event.case]]\nwhen = { b = true }\n";
+    let objects = "[file]\nformat = 'json'\nat = '/a'\n[[event]]\nname = 'events/{a}'\n";
+    for text in [table, objects] {
+        assert!(Mapping::parse(text).is_ok(), "{:?}", Mapping::parse(text));
+    }
+    let text = [table, objects].concat();
     for key in KEYS {
         assert!(
             key.name == "FIELD" || text.contains(&format!("{} =", key.name)) || text.contains(&format!(".{}]]", key.name)),

@@ -21,7 +21,9 @@ pub(super) type Input = Box<dyn Iterator<Item = (u64, Result<Raw, BadRow>)> + Se
 /// Opens a file as its mapping says.
 pub(super) fn open(mapping: &Arc<Mapping>, from: impl Read + Send + 'static) -> Input {
     let objects = match mapping.file.format {
-        Format::Csv => return Box::new(Records::new(mapping, mapping.file.delimiter.0, from)),
+        Format::Csv => {
+            return Box::new(Records::new(mapping, mapping.file.delimiter.map_or(b',', |delimiter| delimiter.0), from));
+        }
         Format::Tsv => return Box::new(Records::new(mapping, b'\t', from)),
         Format::Ndjson => objects::lines(from),
         Format::Json => objects::array(from, mapping.file.at.as_ref().map_or(&[], |at| at.0.as_slice())),

@@ -35,8 +35,7 @@ pub struct Mapping {
 #[serde(deny_unknown_fields)]
 pub(super) struct File {
     pub(super) format: Format,
-    #[serde(default)]
-    pub(super) delimiter: Delimiter,
+    pub(super) delimiter: Option<Delimiter>,
     pub(super) at: Option<Pointer>,
     #[serde(default)]
     missing: Vec<String>,
@@ -57,12 +56,6 @@ pub(super) enum Format {
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(try_from = "String")]
 pub(super) struct Delimiter(pub(super) u8);
-
-impl Default for Delimiter {
-    fn default() -> Self {
-        Self(b',')
-    }
-}
 
 impl TryFrom<String> for Delimiter {
     type Error = &'static str;
@@ -86,6 +79,17 @@ impl TryFrom<String> for Pointer {
     fn try_from(text: String) -> Result<Self, Self::Error> {
         let members = text.strip_prefix('/').ok_or("a path begins with /")?;
         Ok(Self(members.split('/').map(|member| member.replace("~1", "/").replace("~0", "~")).collect()))
+    }
+}
+
+impl File {
+    /// The key that is of no use with the format.
+    fn idle(&self) -> Option<&'static str> {
+        match self.format {
+            Format::Csv | Format::Tsv | Format::Ndjson if self.at.is_some() => Some("at"),
+            Format::Tsv | Format::Json | Format::Ndjson if self.delimiter.is_some() => Some("delimiter"),
+            _ => None,
+        }
     }
 }
 
@@ -115,7 +119,11 @@ impl Mapping {
         if table.is_none() {
             problems.add(0..0, "file", "is missing: it says how the file is to be read");
         }
+        let span = table.as_ref().map(Spanned::span).unwrap_or_default();
         let file = table.and_then(|table| read::<File>(table, "file", Table::File, &mut problems));
+        if let Some(key) = file.as_ref().and_then(File::idle) {
+            problems.add(span, format!("file.{key}"), "is of no use with this format");
+        }
         let own = tables.get_mut().remove("column").map(|columns| take_columns(&columns, &mut problems)).unwrap_or_default();
         for (key, _) in tables.get_ref() {
             let records = Kind::ALL.map(Kind::singular).join(", ");
