@@ -13,7 +13,7 @@ use annals::proto::{Checkpoint, WatchRequest, watch_response::Content};
 use crate::{follower::request, log::Selection, serving::connect};
 
 /// The heartbeat asked for is a second; the rest is for a server that shares the machine with two hundred watchers.
-const BEAT_MAX: Duration = Duration::from_secs(3);
+const BEAT_MAX: Duration = Duration::from_secs(4);
 
 /// Each message was sent within a heartbeat of the one before, and its revision is not below what any writer knew a heartbeat
 /// before it was sent. Gives how many beats there were. By the server's clock, which is this machine's: how late this task comes to

@@ -18,7 +18,7 @@ const PAUSE: Duration = Duration::from_millis(5);
 /// noise. Far less than what is written meanwhile.
 const READER_BYTES_MAX: u64 = 2 << 20;
 /// What a server that has what it needs may gain by chance from one time to the next under the same load.
-const GROWTH_BYTES_MAX: u64 = 8 << 20;
+const GROWTH_BYTES_MAX: u64 = 16 << 20;
 
 /// Commits of some size, one after the other, for a time. Gives their number and the most memory that the server had.
 async fn write(server: &Server<'_>, time: Duration) -> (u32, u64) {
