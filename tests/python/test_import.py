@@ -277,7 +277,7 @@ def test_a_quote_that_is_never_closed_is_said_and_does_not_fill_the_memory(own: 
     file.write_text(text + '"never closed' + ",x" * (3 << 20), encoding="utf-8")
     done = bring(own, ACLED, file, check=False)
     assert "row 6: cannot be read" in done.stderr, done.stderr
-    assert "is a quote never closed?" in done.stderr
+    assert "is a quote or a bracket never closed?" in done.stderr
     assert len(take(own, ACLED)) == 5
 
 

@@ -11,13 +11,12 @@ use crate::{
             format::Input,
             mutation::{found, keep},
         },
-        table::{Kept, Line, Table},
+        table::{Kept, Line, Table, coded},
     },
     model::{is_code, is_external_id},
     proto::{
         Actor, ActorKind, Actuality, Aspect, Attribution, AttributionRole, Citation, Estimand, Estimate, EstimateMode,
-        EstimateOrigin, Event, Participant, ParticipantRole, Place, PlacePrecision, Quantity, Source, SourceKind, SpeechMode,
-        TimeSpec,
+        EstimateOrigin, Event, Participant, ParticipantRole, Place, PlacePrecision, Quantity, Source, SourceKind, TimeSpec,
     },
 };
 
@@ -224,17 +223,5 @@ fn place(line: &Line<'_>) -> Place {
 
 /// Who published it, where the row says so, and who coded it. Who said it first, the data set does not tell.
 fn attribution(line: &Line<'_>) -> Vec<Attribution> {
-    let source = line.text("source");
-    let publisher = (!source.is_empty()).then(|| Attribution {
-        description: source.to_owned(),
-        role: AttributionRole::Publisher.into(),
-        ..Default::default()
-    });
-    let coder = Attribution {
-        actors: vec![CODER.into()],
-        role: AttributionRole::Coder.into(),
-        mode: SpeechMode::Data.into(),
-        ..Default::default()
-    };
-    publisher.into_iter().chain([coder]).collect()
+    coded::attribution(line.text("source"), AttributionRole::Publisher, CODER)
 }

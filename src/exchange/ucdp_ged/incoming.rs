@@ -11,13 +11,13 @@ use crate::{
             format::Input,
             mutation::{found, keep},
         },
-        table::{Kept, Line, Table},
+        table::{Kept, Line, Table, coded},
     },
     model::is_external_id,
     proto::{
         Actor, ActorKind, Actuality, Aspect, Attribution, AttributionRole, Citation, Estimand, Estimate, EstimateMode,
         EstimateOrigin, Event, EventLink, EventLinkKind, Mutation, Participant, ParticipantRole, Place, PlacePrecision,
-        Quantity, Rating, Source, SourceKind, SpeechMode, TimeSpec,
+        Quantity, Rating, Source, SourceKind, TimeSpec,
     },
 };
 
@@ -231,19 +231,7 @@ fn place(line: &Line<'_>) -> Place {
 
 /// Who reported it, where the row says so, and who coded it.
 fn attribution(line: &Line<'_>) -> Vec<Attribution> {
-    let origin = line.text("source_original");
-    let origin = (!origin.is_empty()).then(|| Attribution {
-        description: origin.to_owned(),
-        role: AttributionRole::Origin.into(),
-        ..Default::default()
-    });
-    let coder = Attribution {
-        actors: vec![CODER.into()],
-        role: AttributionRole::Coder.into(),
-        mode: SpeechMode::Data.into(),
-        ..Default::default()
-    };
-    origin.into_iter().chain([coder]).collect()
+    coded::attribution(line.text("source_original"), AttributionRole::Origin, CODER)
 }
 
 fn estimate(line: &Line<'_>, id: &str, column: &str, part: &str, population: &str) -> Estimate {
