@@ -6,6 +6,8 @@
 pub mod acled;
 #[cfg(feature = "exchange")]
 pub mod claimreview;
+#[cfg(feature = "exchange")]
+mod coded;
 #[cfg(test)]
 #[cfg(feature = "exchange")]
 mod documentation;

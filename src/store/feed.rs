@@ -126,10 +126,11 @@ impl Feed {
 
     /// What follows, as far as one piece of the log holds it. Empty at the head. May wait for the disk.
     pub(crate) fn read(&mut self) -> Result<Vec<Arc<Delivery>>> {
-        let head = *self.published.borrow_and_update();
-        if self.position.0 >= head.sequence {
-            return Ok(Vec::new());
+        // All feeds are woken at once: another may have read it on the way here.
+        if let Some(recent) = self.read_recent() {
+            return Ok(recent);
         }
+        let head = *self.published.borrow_and_update();
         let inner = self.store.inner();
         let entries = inner.engine.read_log(self.position, PIECE_BYTES)?;
         let mut read = Vec::with_capacity(entries.len());

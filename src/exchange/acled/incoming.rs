@@ -5,13 +5,13 @@
 use super::{LAYOUT, SIDES, TYPES, estimate_name, outgoing, parts};
 use crate::{
     exchange::{
-        identity,
+        coded, identity,
         import::{
             BadRow, Row, Rows,
             format::Input,
             mutation::{found, keep},
         },
-        table::{Kept, Line, Table, coded},
+        table::{Kept, Line, Table},
     },
     model::{is_code, is_external_id},
     proto::{

@@ -7,7 +7,6 @@
 //!
 //! Knows columns and where a record keeps what has no field. Must not know any one format, or who asks.
 
-pub(crate) mod coded;
 mod delimited;
 mod line;
 mod lines;

@@ -5,13 +5,13 @@
 use super::{ESTIMATES, LAYOUT, SIDES, articles::articles, estimate_name, outgoing};
 use crate::{
     exchange::{
-        identity,
+        coded, identity,
         import::{
             BadRow, Row, Rows,
             format::Input,
             mutation::{found, keep},
         },
-        table::{Kept, Line, Table, coded},
+        table::{Kept, Line, Table},
     },
     model::is_external_id,
     proto::{
