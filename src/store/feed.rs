@@ -239,15 +239,15 @@ impl Recent {
     fn after(&self, position: u64, head: u64) -> Vec<(u64, Option<Arc<Delivery>>)> {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let following = kept.entries.range(position + 1..=head.max(position + 1)).zip(position + 1..);
-        let mut room = Some(PIECE_BYTES);
+        let mut piece = 0;
         following
-            .take_while(|((sequence, _), expected)| *sequence == expected)
-            .map_while(|((sequence, (delivery, bytes)), _)| {
+            .take_while(|((sequence, (_, bytes)), expected)| {
                 // The first is handed out whatever its size.
-                let left = room?;
-                room = left.checked_sub(*bytes);
-                (room.is_some() || left == PIECE_BYTES).then(|| (*sequence, delivery.clone()))
+                let fits = piece == 0 || piece + bytes <= PIECE_BYTES;
+                piece += bytes;
+                *sequence == expected && fits
             })
+            .map(|((sequence, (delivery, _)), _)| (*sequence, delivery.clone()))
             .collect()
     }
 }
