@@ -6,8 +6,7 @@
 //! Knows compression and resume tokens. Must not know what a record is.
 
 use std::{
-    fs,
-    io::{self, Seek, SeekFrom, Write},
+    io::{Seek, SeekFrom, Write},
     path::{Path, PathBuf},
 };
 
@@ -106,12 +105,7 @@ impl Partial {
             self.write_piece()?;
         }
         self.part.finish()?;
-        match fs::remove_file(&self.state_file) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(error).with_context(|| format!("cannot delete {}", self.state_file.display()))
-            }
-            _ => Ok(()),
-        }
+        position::remove(&self.state_file)
     }
 
     /// Writes a piece, and notes that it counts once it is on the disk.
@@ -133,7 +127,7 @@ impl Partial {
 #[cfg(test)]
 mod tests {
     use std::{
-        fs::{File, OpenOptions},
+        fs::{self, File, OpenOptions},
         io::Read,
     };
 

@@ -38,6 +38,16 @@ pub(super) fn store(file: &Path, content: &impl Serialize) -> anyhow::Result<()>
     replaced().with_context(|| format!("cannot write {}", file.display()))
 }
 
+/// There is nothing to go on with any more.
+pub(super) fn remove(file: &Path) -> anyhow::Result<()> {
+    match fs::remove_file(file) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot delete {}", file.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
 fn folder_of(file: &Path) -> PathBuf {
     match file.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),

@@ -3,7 +3,7 @@
 //! Knows which files are whole. Must not know what is in one.
 
 use std::{
-    fs, io,
+    fs,
     path::{Path, PathBuf},
 };
 
@@ -92,11 +92,7 @@ impl Folder {
 
     /// All are whole.
     pub(super) fn finish(self) -> anyhow::Result<Done> {
-        match fs::remove_file(&self.state_file) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(error).with_context(|| format!("cannot delete {}", self.state_file.display()))
-            }
-            _ => Ok(self.done()),
-        }
+        position::remove(&self.state_file)?;
+        Ok(self.done())
     }
 }
