@@ -6,8 +6,6 @@
 //!
 //! Knows digests. Must not know what a commit means.
 
-use std::fmt::Write;
-
 use prost::Message;
 use sha2::{Digest, Sha256};
 
@@ -22,12 +20,7 @@ pub(super) fn fill(request: &mut CommitRequest) -> bool {
         return false;
     }
     // Of the decoded message, whose maps are in order: spaces, the order of keys and the form of names in JSON do not matter.
-    let digest = Sha256::digest(request.encode_to_vec());
-    let mut id = PREFIX.to_owned();
-    for byte in digest {
-        write!(id, "{byte:02x}").expect("a string takes everything");
-    }
-    request.request_id = id;
+    request.request_id = format!("{PREFIX}{:x}", Sha256::digest(request.encode_to_vec()));
     true
 }
 

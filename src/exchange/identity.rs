@@ -14,22 +14,27 @@ const DIGEST_CHARS: usize = 32;
 
 /// A digest of words, for what has no id of its own.
 pub(crate) fn digest(parts: &[&str]) -> String {
+    let mut digest = sha256(parts.iter().map(|part| part.as_bytes()));
+    digest.truncate(DIGEST_CHARS);
+    digest
+}
+
+/// The whole digest of several parts: where one ends and the next begins counts.
+pub(crate) fn sha256(parts: impl IntoIterator<Item = impl AsRef<[u8]>>) -> String {
     let mut digest = Sha256::new();
     for part in parts {
+        let part = part.as_ref();
         digest.update((part.len() as u64).to_be_bytes());
-        digest.update(part.as_bytes());
+        digest.update(part);
     }
-    let mut text = String::new();
-    for byte in digest.finalize().iter().take(DIGEST_CHARS / 2) {
-        write!(text, "{byte:02x}").expect("a string takes everything");
-    }
-    text
+    format!("{:x}", digest.finalize())
 }
 
 /// A text that can be a title or a display name: normalised, and no longer than one may be. What it is cut from is kept elsewhere.
 pub(crate) fn title(text: &str) -> String {
     text.nfc().filter(|letter| !letter.is_ascii_control()).take(limit::TITLE_CHARS_MAX).collect()
 }
+
 /// An id of others as a part of a name: itself where it is of capitals and digits, a digest of it elsewhere.
 pub(crate) fn part(id: &str) -> String {
     let plain = id.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit());

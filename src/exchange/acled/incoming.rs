@@ -11,12 +11,12 @@ use crate::{
             format::Input,
             mutation::{found, keep},
         },
-        table::{Kept, Line, Table},
+        table::{self, Kept, Line},
     },
     model::{is_code, is_external_id},
     proto::{
-        Actor, ActorKind, Actuality, Aspect, Attribution, AttributionRole, Citation, Estimand, Estimate, EstimateMode,
-        EstimateOrigin, Event, Participant, ParticipantRole, Place, PlacePrecision, Quantity, Source, SourceKind, TimeSpec,
+        Actor, ActorKind, Actuality, Attribution, AttributionRole, Citation, Estimate, Event, Participant, ParticipantRole,
+        Place, PlacePrecision, Quantity, Source, SourceKind, TimeSpec,
     },
 };
 
@@ -25,7 +25,7 @@ const CODER: &str = "actors/acled";
 /// The data set as a source.
 const DATASET: &str = "sources/acled";
 
-/// What the row's event and estimate have of the row: an import sets these fields, and leaves the others to whoever wrote them.
+/// What the row's event has of the row: an import sets these fields, and leaves the others to whoever wrote them.
 const EVENT_FIELDS: &[&str] = &[
     "external_ids",
     "labels",
@@ -41,13 +41,10 @@ const EVENT_FIELDS: &[&str] = &[
     "citations",
     "attribution",
 ];
-const ESTIMATE_FIELDS: &[&str] =
-    &["external_ids", "estimand", "quantity", "aspect", "mode", "origin", "attribution", "citations"];
 
 /// The rows of a file.
 pub(crate) fn rows(input: Input) -> Result<Rows, BadRow> {
-    let table = Table::open(input.content, &LAYOUT)?;
-    Ok(Box::new(table.map(|cells| row(&Line::new(&LAYOUT, &cells?)))))
+    table::rows(input.content, &LAYOUT, row)
 }
 
 fn row(line: &Line<'_>) -> Result<Row, BadRow> {
@@ -77,25 +74,15 @@ fn row(line: &Line<'_>) -> Result<Row, BadRow> {
     citations.push(own_citation.clone());
     let mut event =
         Event { name: format!("events/{label}"), external_ids: vec![external_id], participants, citations, ..event(line) };
+    let quantity = Quantity { best: Some(line.number_needed("fatalities")), ..Default::default() };
     let estimate = Estimate {
         name: estimate_name(id),
         external_ids: vec![format!("acled.fatalities:{id}")],
-        estimand: Some(Estimand {
-            measure: "measure:fatalities".into(),
-            subjects: vec![format!("@{label}")],
-            ..Default::default()
-        }),
-        quantity: Some(Quantity { unit: "1".into(), best: Some(line.number_needed("fatalities")), ..Default::default() }),
-        aspect: Aspect::Cumulative.into(),
-        mode: EstimateMode::Estimated.into(),
-        origin: EstimateOrigin::Coded.into(),
-        attribution: event.attribution.clone(),
-        citations: vec![own_citation],
-        ..Default::default()
+        ..coded::fatalities(&label, "", quantity, event.attribution.clone(), own_citation)
     };
     line.check()?;
     event.annotations.extend(line.lost(&outgoing::row(&event, |_| Some(&estimate))));
-    let own = vec![keep(event, EVENT_FIELDS).labelled(label), keep(estimate, ESTIMATE_FIELDS)];
+    let own = vec![keep(event, EVENT_FIELDS).labelled(label), keep(estimate, coded::ESTIMATE_FIELDS)];
     Ok(Row { number: line.number(), shared, own })
 }
 

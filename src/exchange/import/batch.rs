@@ -5,13 +5,9 @@
 //!
 //! Knows rows and bounds. Must not know who applies a commit, or how a row was read.
 
-use std::{
-    collections::{BTreeMap, HashSet},
-    fmt::Write,
-};
+use std::collections::{BTreeMap, HashSet};
 
 use prost::Message;
-use sha2::{Digest, Sha256};
 
 use super::{
     BadRow, Row, Rows,
@@ -19,7 +15,10 @@ use super::{
     known::{Known, Standing},
     mutation,
 };
-use crate::proto::{CommitRequest, Mutation};
+use crate::{
+    exchange::identity,
+    proto::{CommitRequest, Mutation},
+};
 
 /// Rows that are one commit.
 #[derive(Clone, Debug, PartialEq)]
@@ -207,21 +206,9 @@ fn commit(mutations: Vec<Mutation>, origin: &str, row: u64) -> CommitRequest {
 }
 
 fn request_id(mutations: &[Mutation], origin: &str, row: u64) -> String {
-    let mut digest = Sha256::new();
-    let mut add = |part: &[u8]| {
-        digest.update((part.len() as u64).to_be_bytes());
-        digest.update(part);
-    };
-    add(origin.as_bytes());
-    add(&row.to_be_bytes());
-    for item in mutations {
-        add(&item.encode_to_vec());
-    }
-    let mut id = "import:".to_owned();
-    for byte in digest.finalize() {
-        write!(id, "{byte:02x}").expect("a string takes everything");
-    }
-    id
+    let place = [origin.as_bytes().to_vec(), row.to_be_bytes().to_vec()];
+    let parts = place.into_iter().chain(mutations.iter().map(Message::encode_to_vec));
+    format!("import:{}", identity::sha256(parts))
 }
 
 #[cfg(test)]

@@ -11,11 +11,22 @@ mod delimited;
 mod line;
 mod lines;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, io::BufRead};
 
-pub(crate) use delimited::Table;
 pub(crate) use line::Line;
 pub(crate) use lines::LineWriter;
+
+use super::import::{BadRow, Row, Rows};
+
+/// The rows of a table, each as `row` reads it.
+pub(crate) fn rows(
+    content: Box<dyn BufRead + Send>,
+    layout: &'static Layout,
+    row: fn(&Line<'_>) -> Result<Row, BadRow>,
+) -> Result<Rows, BadRow> {
+    let table = delimited::Table::open(content, layout)?;
+    Ok(Box::new(table.map(move |cells| row(&Line::new(layout, &cells?)))))
+}
 
 /// A table of others.
 #[derive(Debug)]

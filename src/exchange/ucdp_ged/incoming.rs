@@ -11,13 +11,12 @@ use crate::{
             format::Input,
             mutation::{found, keep},
         },
-        table::{Kept, Line, Table},
+        table::{self, Kept, Line},
     },
     model::is_external_id,
     proto::{
-        Actor, ActorKind, Actuality, Aspect, Attribution, AttributionRole, Citation, Estimand, Estimate, EstimateMode,
-        EstimateOrigin, Event, EventLink, EventLinkKind, Mutation, Participant, ParticipantRole, Place, PlacePrecision,
-        Quantity, Rating, Source, SourceKind, TimeSpec,
+        Actor, ActorKind, Actuality, Attribution, AttributionRole, Citation, Estimate, Event, EventLink, EventLinkKind,
+        Mutation, Participant, ParticipantRole, Place, PlacePrecision, Quantity, Rating, Source, SourceKind, TimeSpec,
     },
 };
 
@@ -26,7 +25,7 @@ const CODER: &str = "actors/ucdp";
 /// The data set as a source.
 const DATASET: &str = "sources/ucdp-ged";
 
-/// What the row's event and estimates have of the row: an import sets these fields, and leaves the others to whoever wrote them.
+/// What the row's event has of the row: an import sets these fields, and leaves the others to whoever wrote them.
 const EVENT_FIELDS: &[&str] = &[
     "external_ids",
     "labels",
@@ -43,13 +42,10 @@ const EVENT_FIELDS: &[&str] = &[
     "attribution",
     "ratings",
 ];
-const ESTIMATE_FIELDS: &[&str] =
-    &["external_ids", "estimand", "quantity", "aspect", "mode", "origin", "attribution", "citations"];
 
 /// The rows of a file.
 pub(crate) fn rows(input: Input) -> Result<Rows, BadRow> {
-    let table = Table::open(input.content, &LAYOUT)?;
-    Ok(Box::new(table.map(|cells| row(&Line::new(&LAYOUT, &cells?)))))
+    table::rows(input.content, &LAYOUT, row)
 }
 
 fn row(line: &Line<'_>) -> Result<Row, BadRow> {
@@ -71,7 +67,7 @@ fn row(line: &Line<'_>) -> Result<Row, BadRow> {
     let find = |name: &str| estimates.iter().find(|estimate| estimate.name == name);
     event.annotations.extend(line.lost(&outgoing::row(&event, find)));
     let mut own = vec![keep(event, EVENT_FIELDS).labelled(label(&id))];
-    own.extend(estimates.into_iter().map(|estimate| keep(estimate, ESTIMATE_FIELDS)));
+    own.extend(estimates.into_iter().map(|estimate| keep(estimate, coded::ESTIMATE_FIELDS)));
     Ok(Row { number: line.number(), shared, own })
 }
 
@@ -236,7 +232,7 @@ fn attribution(line: &Line<'_>) -> Vec<Attribution> {
 
 fn estimate(line: &Line<'_>, id: &str, column: &str, part: &str, population: &str) -> Estimate {
     let best = line.number_needed(column);
-    let mut quantity = Quantity { unit: "1".into(), best: Some(best), ..Default::default() };
+    let mut quantity = Quantity { best: Some(best), ..Default::default() };
     if column == "best" {
         let (low, high) = (line.number_needed("low"), line.number_needed("high"));
         (quantity.lower, quantity.upper) = (Some(low), Some(high));
@@ -245,18 +241,6 @@ fn estimate(line: &Line<'_>, id: &str, column: &str, part: &str, population: &st
     Estimate {
         name: estimate_name(id, part),
         external_ids: vec![format!("ucdp.ged.{part}:{id}")],
-        estimand: Some(Estimand {
-            measure: "measure:fatalities".into(),
-            subjects: vec![format!("@{}", label(id))],
-            population: population.to_owned(),
-            ..Default::default()
-        }),
-        quantity: Some(quantity),
-        aspect: Aspect::Cumulative.into(),
-        mode: EstimateMode::Estimated.into(),
-        origin: EstimateOrigin::Coded.into(),
-        attribution: attribution(line),
-        citations: vec![citation(id)],
-        ..Default::default()
+        ..coded::fatalities(&label(id), population, quantity, attribution(line), citation(id))
     }
 }

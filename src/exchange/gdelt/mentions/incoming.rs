@@ -14,7 +14,7 @@ use crate::{
             format::Input,
             mutation::{found, keep},
         },
-        table::{Kept, Line, Table},
+        table::{self, Kept, Line},
     },
     model::is_external_id,
     proto::{Actor, ActorKind, Citation, Event, Rating, Relation, RelationKind, Source, SourceKind, TimeSpec},
@@ -29,8 +29,7 @@ const KEY: [&str; 6] =
 
 /// The rows of a file.
 pub(crate) fn rows(input: Input) -> Result<Rows, BadRow> {
-    let table = Table::open(input.content, &LAYOUT)?;
-    Ok(Box::new(table.map(|cells| row(&Line::new(&LAYOUT, &cells?)))))
+    table::rows(input.content, &LAYOUT, row)
 }
 
 fn row(line: &Line<'_>) -> Result<Row, BadRow> {
