@@ -19,7 +19,7 @@ use figment::{
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
-use crate::rpc::{Origins, ServerOptions};
+use crate::rpc::{ServerOptions, WebOrigins};
 
 /// Begins the name of every environment variable.
 const PREFIX: &str = "ANNALS_";
@@ -126,7 +126,7 @@ pub struct RpcOverrides {
     pub drain_time_max: Option<Duration>,
     /// [`ServerOptions::web_origins`].
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub web_origins: Option<Origins>,
+    pub web_origins: Option<WebOrigins>,
 }
 
 impl RpcOverrides {
@@ -289,7 +289,7 @@ mod tests {
     #[test]
     fn origins_of_pages_can_be_set_everywhere_and_the_nearest_place_wins_with_all_of_its_own() {
         Jail::expect_with(|jail| {
-            let origins = |text: &str| text.parse::<Origins>().expect(text);
+            let origins = |text: &str| text.parse::<WebOrigins>().expect(text);
             let load = |flags: &Overrides| Config::load(Some(Path::new("annals.toml")), flags).expect("valid").rpc.web_origins;
             jail.create_file("annals.toml", "[rpc]\nweb_origins = [\"http://a\", \"http://b\"]\n")?;
             assert_eq!(load(&Overrides::default()), origins("http://a,http://b"));

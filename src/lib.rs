@@ -15,7 +15,7 @@
 //! let answer = store.commit(CommitRequest::of("first", [Mutation::create(nis)]))?;
 //! assert_eq!(answer.revision, 1);
 //! assert_eq!(store.get::<Actor>("actors/nis")?.display_name, "National Intelligence Service");
-//! # Ok::<(), annals::store::Error>(())
+//! # Ok::<(), annals::store::StoreError>(())
 //! ```
 //!
 //! The modules in reading order, each of which knows those before it and none behind.
@@ -34,7 +34,7 @@ mod open;
 pub mod store;
 
 // Other formats.
-pub mod exchange;
+pub mod formats;
 
 // The wire from both its ends, the command line, and the options of server and command line.
 #[cfg(feature = "cli")]

@@ -10,16 +10,16 @@ use crate::{
         embedded::{self, EmbeddedEngine},
         memory::MemoryEngine,
     },
-    store::{self, Finding, Store, Verified},
+    store::{self, Discrepancy, Store, VerifyReport},
 };
 
 /// How a store in a folder is opened.
 #[derive(Clone, Default)]
 pub struct OpenOptions {
     /// The folder: memory for its state, length of its log's files, room left on its disk.
-    pub engine: embedded::Options,
+    pub engine: embedded::EmbeddedOptions,
     /// The store: every bound, and the clock.
-    pub store: store::Options,
+    pub store: store::StoreOptions,
 }
 
 impl Store {
@@ -43,11 +43,11 @@ impl Store {
 
     /// A store that is empty, and gone when it is dropped.
     pub fn in_memory() -> store::Result<Self> {
-        Self::in_memory_with(store::Options::default())
+        Self::in_memory_with(store::StoreOptions::default())
     }
 
     /// As [`Self::in_memory`], with options.
-    pub fn in_memory_with(options: store::Options) -> store::Result<Self> {
+    pub fn in_memory_with(options: store::StoreOptions) -> store::Result<Self> {
         let store = Self::start(Arc::new(MemoryEngine::new()), options)?;
         store.wait_until_serving()?;
         Ok(store)
@@ -56,13 +56,13 @@ impl Store {
 
 /// Holds the state in a folder against its log, key by key, and reports what differs. Nothing is changed. Needs as much memory
 /// as the state has bytes.
-pub fn verify(folder: impl AsRef<Path>, report: &mut dyn FnMut(&Finding)) -> store::Result<Verified> {
-    let engine = embedded_engine(folder.as_ref(), embedded::Options::default())?;
+pub fn verify(folder: impl AsRef<Path>, report: &mut dyn FnMut(&Discrepancy)) -> store::Result<VerifyReport> {
+    let engine = embedded_engine(folder.as_ref(), embedded::EmbeddedOptions::default())?;
     let verified = store::verify(&*engine, &MemoryEngine::new(), report);
     engine.close()?;
     verified
 }
 
-fn embedded_engine(folder: &Path, options: embedded::Options) -> engine::Result<Arc<dyn Engine>> {
+fn embedded_engine(folder: &Path, options: embedded::EmbeddedOptions) -> engine::Result<Arc<dyn Engine>> {
     Ok(Arc::new(EmbeddedEngine::open(folder, options)?))
 }

@@ -5,8 +5,8 @@
 use std::{fs, path::PathBuf};
 
 use annals::{
-    exchange::export::{Cell, Column, columns, parquet, stix},
-    model::Kind,
+    formats::export::{Cell, Column, columns, parquet, stix},
+    model::RecordKind,
 };
 
 /// A row of a table.
@@ -45,11 +45,12 @@ fn titled(title: &str, table: &str) -> String {
 }
 
 /// What is the same in every file, then what each has of its own.
-fn by_file(extension: &str, header: &[&str], rows: impl Fn(Kind) -> Vec<Vec<String>>) -> Vec<String> {
-    let shared = titled("Every file", &table(header, rows(Kind::Source).into_iter().take(SHARED)));
-    let own =
-        |kind: Kind| titled(&format!("{}.{extension}", kind.collection()), &table(header, rows(kind).into_iter().skip(SHARED)));
-    [shared].into_iter().chain(Kind::ALL.map(own)).collect()
+fn by_file(extension: &str, header: &[&str], rows: impl Fn(RecordKind) -> Vec<Vec<String>>) -> Vec<String> {
+    let shared = titled("Every file", &table(header, rows(RecordKind::Source).into_iter().take(SHARED)));
+    let own = |kind: RecordKind| {
+        titled(&format!("{}.{extension}", kind.collection()), &table(header, rows(kind).into_iter().skip(SHARED)))
+    };
+    [shared].into_iter().chain(RecordKind::ALL.map(own)).collect()
 }
 
 fn csv() -> String {
@@ -73,7 +74,7 @@ fn parquet_types() -> String {
 }
 
 fn stix_objects() -> String {
-    let rows = Kind::ALL.into_iter().flat_map(|kind| {
+    let rows = RecordKind::ALL.into_iter().flat_map(|kind| {
         stix::objects(kind).iter().flat_map(move |object| {
             let of = match object.each {
                 "" => kind.message().to_owned(),
@@ -116,6 +117,10 @@ fn the_tables_of_the_page_are_those_of_the_code() {
 #[test]
 fn every_kind_of_cell_is_in_some_table() {
     for cell in Cell::ALL {
-        assert!(Kind::ALL.into_iter().any(|kind| columns(kind).iter().any(|column| column.cell == cell)), "{}", cell.name());
+        assert!(
+            RecordKind::ALL.into_iter().any(|kind| columns(kind).iter().any(|column| column.cell == cell)),
+            "{}",
+            cell.name()
+        );
     }
 }

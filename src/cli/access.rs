@@ -116,7 +116,7 @@ impl Connection {
 /// Options of a client that says whatever it tries again, above a progress bar.
 pub(super) fn options(progress: &ProgressBar) -> ClientOptions {
     let progress = progress.clone();
-    let on_retry = RetryHook::new(move |error: &client::Error, delay| {
+    let on_retry = RetryHook::new(move |error: &client::ClientError, delay| {
         let text = format!("trying again in {} ms: {}", delay.as_millis(), problem::describe_answer(error));
         progress.suspend(|| output::note(&text));
     });

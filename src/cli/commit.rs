@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     client::Client,
-    exchange::json,
+    formats::json,
     proto::{ChangeKind, CommitRequest, CommitResponse},
 };
 

@@ -9,7 +9,7 @@ use super::{
     table,
     time::AsOf,
 };
-use crate::{exchange::json, model::Name, proto::GetRecordRequest};
+use crate::{formats::json, model::RecordName, proto::GetRecordRequest};
 
 /// Show one record.
 #[derive(Debug, Args)]
@@ -17,7 +17,7 @@ use crate::{exchange::json, model::Name, proto::GetRecordRequest};
                         annals get claims/c1 --as-of 12\n  annals get claims/c1 --as-of 2024-10-23T08:00:00Z")]
 pub(super) struct Arguments {
     /// Its name, such as events/e1.
-    name: Name,
+    name: RecordName,
     /// As it was at a revision, or at a time: 12, 2024-10-23, 2024-10-23T08:00:00Z.
     #[arg(long, value_name = "REVISION|TIME")]
     as_of: Option<AsOf>,

@@ -10,8 +10,8 @@ use super::{
 };
 use crate::{
     client::{self, Client},
-    exchange::json,
-    model::Name,
+    formats::json,
+    model::RecordName,
     proto::Change,
 };
 
@@ -21,7 +21,7 @@ use crate::{
                         To read the record as it was: annals get events/e1 --as-of REVISION")]
 pub(super) struct Arguments {
     /// Its name, such as events/e1.
-    name: Name,
+    name: RecordName,
     /// Revisions to show; 0: all.
     #[arg(long, value_name = "COUNT", default_value_t = 50)]
     limit: usize,
@@ -55,7 +55,7 @@ pub(super) fn run(arguments: &Arguments, out: &mut Output) -> anyhow::Result<Out
 }
 
 /// As many as are asked for, and whether there are more.
-async fn changes(client: &Client, arguments: &Arguments) -> Result<(Vec<Change>, bool), client::Error> {
+async fn changes(client: &Client, arguments: &Arguments) -> Result<(Vec<Change>, bool), client::ClientError> {
     let limit = if arguments.limit == 0 { usize::MAX } else { arguments.limit };
     let mut history = client.history(&arguments.name.to_string());
     let mut changes = Vec::new();

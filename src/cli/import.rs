@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     client::{Client, IngestOptions},
-    exchange::import::{
+    formats::import::{
         BadRow,
         batch::Batches,
         bounds::Bounds,

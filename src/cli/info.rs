@@ -8,7 +8,7 @@ use super::{
     output::Output,
     time,
 };
-use crate::{exchange::json, proto::GetServerInfoResponse};
+use crate::{formats::json, proto::GetServerInfoResponse};
 
 /// Show what a record holds, and the limits of its server.
 #[derive(Debug, Args)]

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 
 use super::{input::Input, request_id};
 use crate::{
-    exchange::{
+    formats::{
         json::{self, Error},
         long_lines::{LINE_BYTES_MAX, read_line},
     },

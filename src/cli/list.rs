@@ -11,7 +11,7 @@ use super::{
     table,
     time::AsOf,
 };
-use crate::{client::Client, exchange::json, model::Kind, proto::ListRecordsRequest};
+use crate::{client::Client, formats::json, model::RecordKind, proto::ListRecordsRequest};
 
 /// Records of a page where neither --page-size nor --limit says less.
 const PAGE_SIZE: i32 = 500;
@@ -29,7 +29,7 @@ const PAGE_SIZE: i32 = 500;
 pub(super) struct Arguments {
     /// sources, actors, events, claims, estimates or relations.
     #[arg(value_parser = collection::parse)]
-    collection: Kind,
+    collection: RecordKind,
     /// Which records. Left out: all.
     #[arg(long, default_value = "", hide_default_value = true)]
     filter: String,

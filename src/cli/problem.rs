@@ -8,16 +8,16 @@ use super::access::NoServer;
 use crate::{
     client,
     proto::ErrorReason,
-    store::{self, Details},
+    store::{self, StoreErrorDetails},
 };
 
 /// An error with its causes, or with its details where it is an answer of the server.
 pub(super) fn describe(error: &anyhow::Error) -> String {
     for cause in error.chain() {
-        if let Some(error) = cause.downcast_ref::<client::Error>() {
+        if let Some(error) = cause.downcast_ref::<client::ClientError>() {
             return describe_answer(error);
         }
-        if let Some(error) = cause.downcast_ref::<store::Error>() {
+        if let Some(error) = cause.downcast_ref::<store::StoreError>() {
             return describe_store(error);
         }
         if let Some(error) = cause.downcast_ref::<NoServer>() {
@@ -28,7 +28,7 @@ pub(super) fn describe(error: &anyhow::Error) -> String {
 }
 
 /// What a server answered, or why it did not.
-pub(super) fn describe_answer(error: &client::Error) -> String {
+pub(super) fn describe_answer(error: &client::ClientError) -> String {
     if error.reason_name().is_empty() {
         return match error.code() {
             Code::Unimplemented | Code::InvalidArgument | Code::FailedPrecondition => error.message().to_owned(),
@@ -42,12 +42,12 @@ pub(super) fn describe_answer(error: &client::Error) -> String {
 }
 
 /// What a store in this process answered.
-fn describe_store(error: &store::Error) -> String {
+fn describe_store(error: &store::StoreError) -> String {
     let violations = match &error.details {
-        Details::Fields(violations) => {
+        StoreErrorDetails::Fields(violations) => {
             violations.iter().map(|violation| (violation.field.clone(), violation.description.clone())).collect()
         }
-        Details::Preconditions(failed) => failed
+        StoreErrorDetails::Preconditions(failed) => failed
             .iter()
             .map(|failed| (failed.subject.clone(), format!("{} ({})", failed.description, reason(failed.reason))))
             .collect(),
@@ -88,10 +88,10 @@ mod tests {
     fn one_violation_is_in_the_sentence_and_several_are_a_line_each() {
         let mut violations = Violations::default();
         violations.invalid(&Path::ROOT.field("title"), "is required");
-        let one = store::Error::from_violations(violations.clone()).expect("there is one");
+        let one = store::StoreError::from_violations(violations.clone()).expect("there is one");
         assert_eq!(describe(&one.into()), "title: is required (FIELD_INVALID)");
         violations.invalid(&Path::ROOT.field("kind"), "is required");
-        let two = store::Error::from_violations(violations).expect("there are two");
+        let two = store::StoreError::from_violations(violations).expect("there are two");
         assert!(describe(&two.into()).ends_with("(FIELD_INVALID)\n  title: is required\n  kind: is required"));
     }
 }

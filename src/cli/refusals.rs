@@ -28,7 +28,7 @@ impl Refusals {
     }
 
     /// What stands at a place was sent and refused.
-    pub(super) fn refuse_answer(&mut self, place: Place, error: &client::Error) {
+    pub(super) fn refuse_answer(&mut self, place: Place, error: &client::ClientError) {
         let reason = match error.reason_name() {
             "" => format!("{:?}", error.code()),
             name => name.to_owned(),

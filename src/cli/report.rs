@@ -45,7 +45,7 @@ impl Report {
     }
 
     /// A line was sent and refused.
-    pub(super) fn refuse_answer(&mut self, place: Place, error: &client::Error) {
+    pub(super) fn refuse_answer(&mut self, place: Place, error: &client::ClientError) {
         self.refusals.refuse_answer(place, error);
         self.answered(place);
     }

@@ -27,7 +27,7 @@ pub(super) fn fill(request: &mut CommitRequest) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::exchange::json;
+    use crate::formats::json;
 
     fn id(text: &str) -> String {
         let mut request = json::from_str(text).expect("a request");

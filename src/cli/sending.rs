@@ -17,7 +17,7 @@ use tonic::Code;
 use super::tally::Tally;
 use crate::{
     client::{self, Client, Ingested},
-    exchange::import::{
+    formats::import::{
         BadRow,
         batch::{self, Batch},
         mutation,
@@ -175,7 +175,7 @@ impl State {
     }
 
     /// Halves what was refused; a row that stands alone is the bad one.
-    fn refuse(&mut self, sent: Sent, error: &client::Error) {
+    fn refuse(&mut self, sent: Sent, error: &client::ClientError) {
         let Sent { file, batch, looked_up } = sent;
         let row = batch.rows.first().map_or(0, |row| row.number);
         if let Some(halves) = batch.halve() {
@@ -190,7 +190,7 @@ impl State {
 }
 
 /// Whether an error is about what a commit says, so that other rows may pass.
-fn is_of_rows(error: &client::Error) -> bool {
+fn is_of_rows(error: &client::ClientError) -> bool {
     let about = [
         Code::InvalidArgument,
         Code::NotFound,

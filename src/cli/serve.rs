@@ -18,7 +18,7 @@ use crate::{
     config::{Config, LogFormat, Overrides, RpcOverrides, Size},
     engine::embedded,
     open::OpenOptions,
-    rpc::{self, Origins},
+    rpc::{self, WebOrigins},
     store::Store,
 };
 
@@ -80,7 +80,7 @@ impl Arguments {
     fn overrides(&self) -> Result<Overrides, String> {
         let web_origins = (!self.web_origin.is_empty())
             .then(|| {
-                Origins::parse(self.web_origin.iter().map(String::as_str)).map_err(|error| format!("--web-origin: {error}"))
+                WebOrigins::parse(self.web_origin.iter().map(String::as_str)).map_err(|error| format!("--web-origin: {error}"))
             })
             .transpose()?;
         Ok(Overrides {
@@ -171,11 +171,11 @@ async fn open(config: &Config) -> anyhow::Result<Store> {
     }
     let folder = config.data.clone();
     let options = OpenOptions {
-        engine: embedded::Options {
+        engine: embedded::EmbeddedOptions {
             cache_bytes: config.cache.0,
             segment_bytes: config.segment.0,
             disk_reserve_bytes: config.disk_reserve.0,
-            ..embedded::Options::default()
+            ..embedded::EmbeddedOptions::default()
         },
         ..OpenOptions::default()
     };

@@ -4,15 +4,15 @@
 
 use serde_json::{Map, Value};
 
-use crate::{exchange::quantity, model::Kind, proto::Change};
+use crate::{formats::quantity, model::RecordKind, proto::Change};
 
 /// What makes a record's row.
 type Row = fn(&Value) -> Vec<String>;
 
 /// The header of a list of records, and the row of one.
-pub(super) fn columns(kind: Kind) -> (&'static [&'static str], Row) {
+pub(super) fn columns(kind: RecordKind) -> (&'static [&'static str], Row) {
     match kind {
-        Kind::Source => (&["NAME", "KIND", "TITLE", "PUBLISHED", "REVISION"], |source| {
+        RecordKind::Source => (&["NAME", "KIND", "TITLE", "PUBLISHED", "REVISION"], |source| {
             let title = first(source, &["/title", "/uri"]);
             vec![
                 text(source, "/name"),
@@ -22,11 +22,11 @@ pub(super) fn columns(kind: Kind) -> (&'static [&'static str], Row) {
                 text(source, "/revision"),
             ]
         }),
-        Kind::Actor => (&["NAME", "KIND", "DISPLAY NAME", "COUNTRIES", "REVISION"], |actor| {
+        RecordKind::Actor => (&["NAME", "KIND", "DISPLAY NAME", "COUNTRIES", "REVISION"], |actor| {
             let kind = word(actor, "/kind", "ACTOR_KIND_");
             vec![text(actor, "/name"), kind, text(actor, "/display_name"), list(actor, "/countries"), text(actor, "/revision")]
         }),
-        Kind::Event => (&["NAME", "TIME", "TITLE", "PLACE", "TYPES", "REVISION"], |event| {
+        RecordKind::Event => (&["NAME", "TIME", "TITLE", "PLACE", "TYPES", "REVISION"], |event| {
             let place = first(event, &["/places/0/display_name", "/places/0/country"]);
             vec![
                 text(event, "/name"),
@@ -37,7 +37,7 @@ pub(super) fn columns(kind: Kind) -> (&'static [&'static str], Row) {
                 text(event, "/revision"),
             ]
         }),
-        Kind::Claim => (&["NAME", "KIND", "STATEMENT", "BY", "REVISION"], |claim| {
+        RecordKind::Claim => (&["NAME", "KIND", "STATEMENT", "BY", "REVISION"], |claim| {
             let by = first(claim, &["/attribution/0/actors/0", "/attribution/0/description"]);
             let statement = match text(claim, "/polarity").as_str() {
                 "POLARITY_NEGATED" => format!("NOT {}", text(claim, "/statement")),
@@ -45,7 +45,7 @@ pub(super) fn columns(kind: Kind) -> (&'static [&'static str], Row) {
             };
             vec![text(claim, "/name"), word(claim, "/kind", "CLAIM_KIND_"), statement, by, text(claim, "/revision")]
         }),
-        Kind::Estimate => (&["NAME", "MEASURE", "QUANTITY", "ASPECT", "AS OF", "SUBJECTS", "REVISION"], |estimate| {
+        RecordKind::Estimate => (&["NAME", "MEASURE", "QUANTITY", "ASPECT", "AS OF", "SUBJECTS", "REVISION"], |estimate| {
             vec![
                 text(estimate, "/name"),
                 text(estimate, "/estimand/measure"),
@@ -56,7 +56,7 @@ pub(super) fn columns(kind: Kind) -> (&'static [&'static str], Row) {
                 text(estimate, "/revision"),
             ]
         }),
-        Kind::Relation => (&["NAME", "SUBJECT", "KIND", "OBJECT", "REVISION"], |relation| {
+        RecordKind::Relation => (&["NAME", "SUBJECT", "KIND", "OBJECT", "REVISION"], |relation| {
             let mut kind = word(relation, "/kind", "RELATION_KIND_");
             if relation.pointer("/revoked") == Some(&Value::Bool(true)) {
                 kind.push_str(" (revoked)");
@@ -152,7 +152,7 @@ mod tests {
 
     #[test]
     fn every_type_has_a_row_as_long_as_its_header() {
-        for kind in Kind::ALL {
+        for kind in RecordKind::ALL {
             let (header, row) = columns(kind);
             assert_eq!(row(&json!({})).len(), header.len(), "{kind:?}");
         }

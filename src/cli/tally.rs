@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     client,
-    exchange::import::{BadRow, batch::Batch, mutation},
+    formats::import::{BadRow, batch::Batch, mutation},
     proto::{ChangeKind, CommitResponse},
 };
 
@@ -71,7 +71,7 @@ impl Tally {
     }
 
     /// A row was sent and refused.
-    pub(super) fn refuse_answer(&mut self, file: usize, row: u64, error: &client::Error) {
+    pub(super) fn refuse_answer(&mut self, file: usize, row: u64, error: &client::ClientError) {
         self.refusals.refuse_answer(Place { file, line: row }, error);
     }
 

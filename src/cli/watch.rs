@@ -24,8 +24,8 @@ use super::{
 };
 use crate::{
     client::Client,
-    exchange::json,
-    model::{Kind, kind_of},
+    formats::json,
+    model::{RecordKind, kind_of},
     proto::{Change, Checkpoint, Commit, Transition, WatchRequest, WatchResponse, record::Record, watch_response::Content},
 };
 
@@ -45,7 +45,7 @@ const FLUSH_DELAY: Duration = Duration::from_millis(100);
 pub(super) struct Arguments {
     /// sources, actors, events, claims, estimates, relations. Left out: all.
     #[arg(value_parser = collection::parse, value_name = "COLLECTION")]
-    collections: Vec<Kind>,
+    collections: Vec<RecordKind>,
     /// Which records, of one collection: also those that matched before a change and do not after it.
     #[arg(long, default_value = "", hide_default_value = true)]
     filter: String,

@@ -14,7 +14,7 @@ use crate::proto::{self, ErrorReason};
 const DOMAIN: &str = "annals";
 
 /// What a client's call ends with.
-pub type Result<T, E = Error> = std::result::Result<T, E>;
+pub type Result<T, E = ClientError> = std::result::Result<T, E>;
 
 /// Why a call failed: what the server answered, or why it could not.
 ///
@@ -34,7 +34,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct Error(Box<Parts>);
+pub struct ClientError(Box<Parts>);
 
 #[derive(Clone, Debug)]
 struct Parts {
@@ -67,7 +67,7 @@ pub struct PreconditionViolation {
     pub description: String,
 }
 
-impl Error {
+impl ClientError {
     /// The gRPC code.
     pub fn code(&self) -> Code {
         self.0.status.code()
@@ -168,7 +168,7 @@ impl Error {
     }
 }
 
-impl From<Status> for Error {
+impl From<Status> for ClientError {
     fn from(status: Status) -> Self {
         let details = status.get_error_details();
         let info = details.error_info().filter(|info| info.domain == DOMAIN).cloned();
@@ -197,7 +197,7 @@ impl From<Status> for Error {
 }
 
 /// The error of one commit of a stream of commits.
-impl From<proto::google::rpc::Status> for Error {
+impl From<proto::google::rpc::Status> for ClientError {
     fn from(status: proto::google::rpc::Status) -> Self {
         // A gRPC status carries its details in this very encoding.
         let details = status.encode_to_vec();
@@ -205,7 +205,7 @@ impl From<proto::google::rpc::Status> for Error {
     }
 }
 
-impl fmt::Display for Error {
+impl fmt::Display for ClientError {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.reason_name() {
             "" => write!(to, "{} ({:?})", self.message(), self.code()),
@@ -214,7 +214,7 @@ impl fmt::Display for Error {
     }
 }
 
-impl StdError for Error {
+impl StdError for ClientError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         self.0.status.source()
     }
@@ -228,7 +228,7 @@ mod tests {
 
     use super::*;
 
-    fn ours(code: Code, reason: &str, retry: Option<Duration>) -> Error {
+    fn ours(code: Code, reason: &str, retry: Option<Duration>) -> ClientError {
         let mut details = ErrorDetails::with_error_info(reason, DOMAIN, HashMap::from([("name".into(), "events/e".into())]));
         if let Some(delay) = retry {
             details.set_retry_info(Some(delay));
@@ -249,7 +249,7 @@ mod tests {
     #[test]
     fn details_of_another_domain_are_not_ours() {
         let details = ErrorDetails::with_error_info("FIELD_INVALID", "a.proxy", HashMap::new());
-        let error = Error::from(Status::with_error_details(Code::Unavailable, "x", details));
+        let error = ClientError::from(Status::with_error_details(Code::Unavailable, "x", details));
         assert_eq!((error.reason(), error.is_transient()), (None, true));
     }
 
@@ -269,8 +269,8 @@ mod tests {
             (Status::unimplemented("x").into(), false),
             (Status::internal("cannot be decoded").into(), false),
             (Status::from_error(Box::new(std::io::Error::other("cut"))).into(), true),
-            (Error::contract("x"), false),
-            (Error::other_store("a", "b"), false),
+            (ClientError::contract("x"), false),
+            (ClientError::other_store("a", "b"), false),
         ] {
             assert_eq!(error.is_transient(), passes, "{error}");
         }
@@ -280,7 +280,7 @@ mod tests {
     fn the_error_of_an_ingested_commit_has_the_details_of_a_status() {
         let status = ours(Code::NotFound, "RECORD_NOT_FOUND", None).status().clone();
         let sent = proto::google::rpc::Status::decode(status.details()).expect("the encoding of details");
-        let error = Error::from(sent);
+        let error = ClientError::from(sent);
         assert_eq!(
             (error.code(), error.reason(), error.message()),
             (Code::NotFound, Some(ErrorReason::RecordNotFound), "a sentence")

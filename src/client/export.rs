@@ -4,7 +4,7 @@
 
 use tonic::Streaming;
 
-use super::{Client, Messages, Result, messages::Source, retry::Retries};
+use super::{Client, MessageStream, Result, messages::Source, retry::Retries};
 use crate::proto::{ExportRequest, ExportResponse};
 
 impl Client {
@@ -33,9 +33,9 @@ impl Client {
     /// # }
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn export(&self, request: ExportRequest) -> Messages<ExportResponse> {
+    pub fn export(&self, request: ExportRequest) -> MessageStream<ExportResponse> {
         let retries = Retries::of_stream(&self.options);
-        Messages::from_source(Export { client: self.clone(), request, messages: None, retries })
+        MessageStream::from_source(Export { client: self.clone(), request, messages: None, retries })
     }
 }
 

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use tokio_stream::{Stream, StreamExt, wrappers::ReceiverStream};
 use tonic::Streaming;
 
-use super::{Client, Error, Messages, Result, commit::identified, messages::Source, retry::Retries};
+use super::{Client, ClientError, MessageStream, Result, commit::identified, messages::Source, retry::Retries};
 use crate::proto::{CommitRequest, CommitResponse, IngestRequest, IngestResponse, ingest_response::Outcome};
 
 /// Commits between this stream and its connection.
@@ -84,8 +84,8 @@ impl Client {
         &self,
         commits: impl Stream<Item = CommitRequest> + Send + 'static,
         options: IngestOptions,
-    ) -> Messages<Ingested> {
-        Messages::from_source(Ingest {
+    ) -> MessageStream<Ingested> {
+        MessageStream::from_source(Ingest {
             retries: Retries::of_stream(&self.options),
             client: self.clone(),
             options,
@@ -141,13 +141,13 @@ impl Ingest {
             self.open().await?;
         }
         loop {
-            let Some(line) = &mut self.line else { return Err(Error::cut()) };
+            let Some(line) = &mut self.line else { return Err(ClientError::cut()) };
             let next = self.unanswered.get(line.sent).filter(|_| !line.to.is_closed());
             let is_full = self.unanswered.len() >= self.options.in_flight_max
                 || self.unanswered_bytes >= self.options.in_flight_bytes_max;
             let takes = line.sent == self.unanswered.len() && !is_full;
             let taken = tokio::select! {
-                answer = line.answers.message() => return answer?.ok_or_else(Error::cut),
+                answer = line.answers.message() => return answer?.ok_or_else(ClientError::cut),
                 permit = line.to.reserve(), if next.is_some() => {
                     // Where it is closed, the answers will say why.
                     if let (Ok(permit), Some(commit)) = (permit, next) {
@@ -182,19 +182,19 @@ impl Ingest {
 
     /// The outcome that an answer tells. One that passes is none: its commit is sent again.
     fn settle(&mut self, answer: IngestResponse) -> Result<Ingested> {
-        let line = self.line.as_mut().ok_or_else(Error::cut)?;
+        let line = self.line.as_mut().ok_or_else(ClientError::cut)?;
         let first = self
             .unanswered
             .front()
             .filter(|first| line.sent > 0 && answer.index == line.answered && answer.request_id == first.request_id);
         let Some(first) = first else {
             let text = format!("answer {} of \"{}\" is to nothing that was sent", answer.index, answer.request_id);
-            return Err(Error::contract(text));
+            return Err(ClientError::contract(text));
         };
         let outcome = match answer.outcome {
             Some(Outcome::Committed(response)) => Ok(response),
-            Some(Outcome::Error(status)) => Err(Error::from(status)),
-            None => return Err(Error::contract("an answer without an outcome")),
+            Some(Outcome::Error(status)) => Err(ClientError::from(status)),
+            None => return Err(ClientError::contract("an answer without an outcome")),
         };
         if let Err(error) = &outcome
             && error.is_transient()

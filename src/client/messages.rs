@@ -17,7 +17,7 @@ use super::Result;
 /// Messages in order, until they end or an error does.
 ///
 /// It is a [`Stream`], and [`Self::message`] reads it without an import. It works only while it is polled, and dropping it ends it.
-pub struct Messages<T>(BoxStream<'static, Result<T>>);
+pub struct MessageStream<T>(BoxStream<'static, Result<T>>);
 
 /// What a stream takes its messages from.
 pub(super) trait Source: Send + 'static {
@@ -28,7 +28,7 @@ pub(super) trait Source: Send + 'static {
     fn next(&mut self) -> impl Future<Output = Result<Option<Self::Message>>> + Send;
 }
 
-impl<T: Send + 'static> Messages<T> {
+impl<T: Send + 'static> MessageStream<T> {
     /// The next message; none at the end, and after an error. Cancelling it loses nothing.
     pub async fn message(&mut self) -> Result<Option<T>> {
         self.0.next().await.transpose()
@@ -65,7 +65,7 @@ impl<T: Send + 'static> Messages<T> {
     }
 }
 
-impl<T> Stream for Messages<T> {
+impl<T> Stream for MessageStream<T> {
     type Item = Result<T>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
@@ -73,7 +73,7 @@ impl<T> Stream for Messages<T> {
     }
 }
 
-impl<T> fmt::Debug for Messages<T> {
+impl<T> fmt::Debug for MessageStream<T> {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         to.write_str("Messages")
     }

@@ -4,7 +4,7 @@
 //!   commit always has a request id, so that sending it again never writes it twice.
 //! - [`Client::watch`], [`Client::export`] and [`Client::ingest`] are streams that go on where they were when a connection is lost:
 //!   nothing is missed and nothing comes twice.
-//! - An [`Error`] is one that will not pass, or did not in time. It has the reason, and every violation with its field.
+//! - An [`ClientError`] is one that will not pass, or did not in time. It has the reason, and every violation with its field.
 //!
 //! The same type serves over the network ([`Client::connect`]) and in one process ([`Client::over`] the channel that
 //! `rpc::in_process` makes).
@@ -58,11 +58,11 @@ use tonic::transport::{Channel, Endpoint};
 
 use crate::proto::record_service_client::RecordServiceClient;
 
-pub use error::{Error, FieldViolation, PreconditionViolation, Result};
+pub use error::{ClientError, FieldViolation, PreconditionViolation, Result};
 pub use ingest::{IngestOptions, Ingested};
-pub use messages::Messages;
+pub use messages::MessageStream;
 pub use options::{ClientOptions, RetryHook};
-pub use read::Page;
+pub use read::ClientPage;
 
 /// A client of one record. Cheap to clone; clones share their connection, which is made again when it is lost.
 #[derive(Clone, Debug)]
@@ -88,7 +88,7 @@ impl Client {
 impl ClientOptions {
     /// Connects to a server with these options.
     pub async fn connect(self, url: &str) -> Result<Client> {
-        let channel = self.endpoint(url)?.connect().await.map_err(Error::unreachable)?;
+        let channel = self.endpoint(url)?.connect().await.map_err(ClientError::unreachable)?;
         Ok(self.over(channel))
     }
 
@@ -107,8 +107,8 @@ impl ClientOptions {
     fn endpoint(&self, url: &str) -> Result<Endpoint> {
         let agent = concat!("annals/", env!("CARGO_PKG_VERSION"));
         let agent = if self.user_agent.is_empty() { agent.to_owned() } else { format!("{} {agent}", self.user_agent) };
-        let endpoint = Endpoint::from_shared(url.to_owned()).map_err(|error| Error::address(url, &error))?;
-        let endpoint = endpoint.user_agent(agent).map_err(|error| Error::user_agent(&self.user_agent, &error))?;
+        let endpoint = Endpoint::from_shared(url.to_owned()).map_err(|error| ClientError::address(url, &error))?;
+        let endpoint = endpoint.user_agent(agent).map_err(|error| ClientError::user_agent(&self.user_agent, &error))?;
         Ok(endpoint
             .connect_timeout(self.connect_time_max)
             .http2_keep_alive_interval(self.keepalive_interval)

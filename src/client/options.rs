@@ -4,7 +4,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use super::Error;
+use super::ClientError;
 
 /// How a client connects and how patient it is. The defaults suit a service that is restarted now and then.
 ///
@@ -72,16 +72,16 @@ impl Default for ClientOptions {
 #[derive(Clone)]
 pub struct RetryHook(Arc<Told>);
 
-type Told = dyn Fn(&Error, Duration) + Send + Sync;
+type Told = dyn Fn(&ClientError, Duration) + Send + Sync;
 
 impl RetryHook {
     /// A hook that calls a function. It is called on the task that waits, and must not block it.
-    pub fn new(told: impl Fn(&Error, Duration) + Send + Sync + 'static) -> Self {
+    pub fn new(told: impl Fn(&ClientError, Duration) + Send + Sync + 'static) -> Self {
         Self(Arc::new(told))
     }
 
     /// Tells it.
-    pub(super) fn tell(&self, error: &Error, delay: Duration) {
+    pub(super) fn tell(&self, error: &ClientError, delay: Duration) {
         (self.0)(error, delay);
     }
 }

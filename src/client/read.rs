@@ -2,9 +2,9 @@
 //!
 //! Knows the requests and the six types. Must not know how a call is repeated.
 
-use super::{Client, Error, Messages, Result};
+use super::{Client, ClientError, MessageStream, Result};
 use crate::{
-    model::{Kind, TypedRecord},
+    model::{RecordKind, TypedRecord},
     proto::{
         self, BatchGetRecordsRequest, BatchGetRecordsResponse, GetCommitRequest, GetRecordRequest, GetServerInfoRequest,
         GetServerInfoResponse, ListRecordsRequest, ListRevisionsRequest, record::Record,
@@ -16,7 +16,7 @@ const HISTORY_PAGE_SIZE: i32 = 100;
 
 /// One page of a list.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Page<T> {
+pub struct ClientPage<T> {
     /// The records.
     pub records: Vec<T>,
     /// Where the next page begins; empty on the last.
@@ -42,7 +42,7 @@ impl Client {
     }
 
     /// As [`Self::get_with`], of a kind that is known only when the program runs.
-    pub async fn get_record(&self, kind: Kind, request: &GetRecordRequest) -> Result<Record> {
+    pub async fn get_record(&self, kind: RecordKind, request: &GetRecordRequest) -> Result<Record> {
         /// The six methods differ in their names and answers only.
         macro_rules! get {
             ($method:ident, $variant:path) => {
@@ -50,12 +50,12 @@ impl Client {
             };
         }
         match kind {
-            Kind::Source => get!(get_source, Record::Source),
-            Kind::Actor => get!(get_actor, Record::Actor),
-            Kind::Event => get!(get_event, Record::Event),
-            Kind::Claim => get!(get_claim, Record::Claim),
-            Kind::Estimate => get!(get_estimate, Record::Estimate),
-            Kind::Relation => get!(get_relation, Record::Relation),
+            RecordKind::Source => get!(get_source, Record::Source),
+            RecordKind::Actor => get!(get_actor, Record::Actor),
+            RecordKind::Event => get!(get_event, Record::Event),
+            RecordKind::Claim => get!(get_claim, Record::Claim),
+            RecordKind::Estimate => get!(get_estimate, Record::Estimate),
+            RecordKind::Relation => get!(get_relation, Record::Relation),
         }
     }
 
@@ -82,9 +82,9 @@ impl Client {
     /// # }
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn list<T: TypedRecord + 'static>(&self, request: ListRecordsRequest) -> Messages<T> {
+    pub fn list<T: TypedRecord + 'static>(&self, request: ListRecordsRequest) -> MessageStream<T> {
         let client = self.clone();
-        Messages::paged(request.page_token.clone(), move |page_token| {
+        MessageStream::paged(request.page_token.clone(), move |page_token| {
             let (client, request) = (client.clone(), ListRecordsRequest { page_token, ..request.clone() });
             async move {
                 let page = client.list_page(&request).await?;
@@ -94,31 +94,33 @@ impl Client {
     }
 
     /// One page of the records that match a filter.
-    pub async fn list_page<T: TypedRecord>(&self, request: &ListRecordsRequest) -> Result<Page<T>> {
+    pub async fn list_page<T: TypedRecord>(&self, request: &ListRecordsRequest) -> Result<ClientPage<T>> {
         let page = self.list_records(T::KIND, request).await?;
         let records = page.records.into_iter().map(typed).collect::<Result<_>>()?;
-        Ok(Page { records, next_page_token: page.next_page_token, revision: page.revision })
+        Ok(ClientPage { records, next_page_token: page.next_page_token, revision: page.revision })
     }
 
     /// As [`Self::list_page`], of a kind that is known only when the program runs.
-    pub async fn list_records(&self, kind: Kind, request: &ListRecordsRequest) -> Result<Page<Record>> {
+    pub async fn list_records(&self, kind: RecordKind, request: &ListRecordsRequest) -> Result<ClientPage<Record>> {
         /// The six responses differ in the name of their first field only.
         macro_rules! list {
             ($method:ident, $field:ident, $variant:path) => {
-                self.call(request, |mut grpc, request| async move { grpc.$method(request).await }).await.map(|response| Page {
-                    records: response.$field.into_iter().map($variant).collect(),
-                    next_page_token: response.next_page_token,
-                    revision: response.revision,
+                self.call(request, |mut grpc, request| async move { grpc.$method(request).await }).await.map(|response| {
+                    ClientPage {
+                        records: response.$field.into_iter().map($variant).collect(),
+                        next_page_token: response.next_page_token,
+                        revision: response.revision,
+                    }
                 })
             };
         }
         match kind {
-            Kind::Source => list!(list_sources, sources, Record::Source),
-            Kind::Actor => list!(list_actors, actors, Record::Actor),
-            Kind::Event => list!(list_events, events, Record::Event),
-            Kind::Claim => list!(list_claims, claims, Record::Claim),
-            Kind::Estimate => list!(list_estimates, estimates, Record::Estimate),
-            Kind::Relation => list!(list_relations, relations, Record::Relation),
+            RecordKind::Source => list!(list_sources, sources, Record::Source),
+            RecordKind::Actor => list!(list_actors, actors, Record::Actor),
+            RecordKind::Event => list!(list_events, events, Record::Event),
+            RecordKind::Claim => list!(list_claims, claims, Record::Claim),
+            RecordKind::Estimate => list!(list_estimates, estimates, Record::Estimate),
+            RecordKind::Relation => list!(list_relations, relations, Record::Relation),
         }
     }
 
@@ -136,7 +138,7 @@ impl Client {
                 return Ok(all);
             }
             if part.not_returned.len() >= request.names.len() {
-                return Err(Error::contract("a batch came without any of its records"));
+                return Err(ClientError::contract("a batch came without any of its records"));
             }
             request.names = part.not_returned;
             (request.as_of_revision, request.as_of_time) = (part.revision, None);
@@ -144,9 +146,9 @@ impl Client {
     }
 
     /// Every revision of one record, newest first. Merges are not followed: a redirect has a history of its own.
-    pub fn history(&self, name: &str) -> Messages<proto::Change> {
+    pub fn history(&self, name: &str) -> MessageStream<proto::Change> {
         let (client, name) = (self.clone(), name.to_owned());
-        Messages::paged(String::new(), move |page_token| {
+        MessageStream::paged(String::new(), move |page_token| {
             let request = ListRevisionsRequest { name: name.clone(), page_size: HISTORY_PAGE_SIZE, page_token };
             let client = client.clone();
             async move {
@@ -169,5 +171,5 @@ impl Client {
 }
 
 fn typed<T: TypedRecord>(record: Record) -> Result<T> {
-    T::from_record(record).ok_or_else(|| Error::contract(format!("an answer holds no {}", T::KIND.singular())))
+    T::from_record(record).ok_or_else(|| ClientError::contract(format!("an answer holds no {}", T::KIND.singular())))
 }

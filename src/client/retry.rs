@@ -8,7 +8,7 @@ use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use tokio::time::{Instant, sleep, timeout};
 use tonic::{Code, Request, Response, Status, transport::Channel};
 
-use super::{Client, ClientOptions, Error, Result};
+use super::{Client, ClientError, ClientOptions, Result};
 use crate::proto::record_service_client::RecordServiceClient;
 
 /// The longest time that is told to a server: gRPC's header has eight digits.
@@ -52,7 +52,7 @@ impl Retries {
     }
 
     /// Waits until it is worth trying again. Gives the error back where it is not, or not in the time there is.
-    pub(super) async fn wait(&mut self, error: Error) -> Result<()> {
+    pub(super) async fn wait(&mut self, error: ClientError) -> Result<()> {
         if !error.is_transient() {
             return Err(error);
         }
@@ -110,7 +110,7 @@ impl Client {
                 Ok(Ok(answer)) => return Ok(answer.into_inner()),
                 // tonic ends a call by the same clock, and says CANCELLED then.
                 Ok(Err(status)) if status.code() != Code::Cancelled || began.elapsed() < limit => status.into(),
-                _ => Error::no_answer(limit),
+                _ => ClientError::no_answer(limit),
             };
             retries.wait(error).await?;
         }
@@ -122,7 +122,7 @@ impl Client {
         match timeout(limit, call).await {
             Ok(Ok(answer)) => Ok(answer.into_inner()),
             Ok(Err(status)) => Err(status.into()),
-            Err(_) => Err(Error::no_answer(limit)),
+            Err(_) => Err(ClientError::no_answer(limit)),
         }
     }
 }
@@ -142,7 +142,7 @@ mod tests {
     }
 
     /// How long it was tried, and how often.
-    async fn tries(mut retries: Retries, error: &Error) -> (Duration, usize) {
+    async fn tries(mut retries: Retries, error: &ClientError) -> (Duration, usize) {
         let began = Instant::now();
         let mut count = 0;
         while retries.wait(error.clone()).await.is_ok() {
@@ -153,7 +153,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn waits_grow_to_their_limit_and_end_before_the_time_is_up() {
-        let lost = Error::from(Status::unavailable("lost"));
+        let lost = ClientError::from(Status::unavailable("lost"));
         for retries in [Retries::of_call(&options()), Retries::of_stream(&options())] {
             let (took, count) = tries(retries, &lost).await;
             // Waits of 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5 s, each once to twice as long.
@@ -164,13 +164,13 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_does_not_pass_is_given_back_at_once() {
-        let refused = Error::from(Status::invalid_argument("no"));
+        let refused = ClientError::from(Status::invalid_argument("no"));
         assert_eq!(tries(Retries::of_stream(&options()), &refused).await, (Duration::ZERO, 0));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_stream_that_came_further_has_all_its_patience_again() {
-        let lost = Error::from(Status::unavailable("lost"));
+        let lost = ClientError::from(Status::unavailable("lost"));
         let mut retries = Retries::of_stream(&options());
         for _ in 0..1000 {
             retries.wait(lost.clone()).await.expect("worth it");
@@ -186,7 +186,7 @@ mod tests {
     async fn the_servers_delay_is_waited_for_and_one_beyond_the_time_is_not() {
         let told = |seconds| {
             let details = ErrorDetails::with_retry_info(Some(Duration::from_secs(seconds)));
-            Error::from(Status::with_error_details(Code::Unavailable, "full", details))
+            ClientError::from(Status::with_error_details(Code::Unavailable, "full", details))
         };
         let began = Instant::now();
         Retries::of_call(&options()).wait(told(10)).await.expect("worth it");

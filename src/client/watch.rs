@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 use tonic::Streaming;
 
-use super::{Client, Error, Messages, Result, messages::Source, retry::Retries};
+use super::{Client, ClientError, MessageStream, Result, messages::Source, retry::Retries};
 use crate::proto::{Checkpoint, WatchRequest, WatchResponse, watch_response::Content};
 
 /// The server's heartbeat where the request does not say.
@@ -61,10 +61,10 @@ impl Client {
     /// # }
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub async fn watch(&self, request: WatchRequest) -> Result<Messages<WatchResponse>> {
+    pub async fn watch(&self, request: WatchRequest) -> Result<MessageStream<WatchResponse>> {
         let mut watch = Watch::new(self, request);
         let opened = watch.next().await?;
-        Ok(Messages::resumed(opened, watch))
+        Ok(MessageStream::resumed(opened, watch))
     }
 }
 
@@ -111,7 +111,7 @@ impl Watch {
         let limit = if self.request.initial_state { INITIAL_SILENCE_MAX } else { self.silence_max };
         match timeout(limit, messages.message()).await {
             Ok(received) => Ok(received?),
-            Err(_) => Err(Error::no_answer(limit)),
+            Err(_) => Err(ClientError::no_answer(limit)),
         }
     }
 
@@ -123,7 +123,7 @@ impl Watch {
                 match &self.opened {
                     None => self.opened = Some(checkpoint.clone()),
                     Some(first) if first.store_id != checkpoint.store_id => {
-                        return Err(Error::other_store(&first.store_id, &checkpoint.store_id));
+                        return Err(ClientError::other_store(&first.store_id, &checkpoint.store_id));
                     }
                     // The caller opened it once. That an initial state begins anew, it has to know.
                     Some(_) => checkpoint.opened = self.request.initial_state,
@@ -157,7 +157,7 @@ impl Source for Watch {
             let error = match self.receive().await {
                 Ok(Some(message)) => return self.hand_out(message).map(Some),
                 Ok(None) if self.request.stop_at_head => return Ok(None),
-                Ok(None) => Error::cut(),
+                Ok(None) => ClientError::cut(),
                 Err(error) => error,
             };
             self.messages = None;

@@ -13,8 +13,8 @@ use std::{
 use bytes::Bytes;
 
 use super::{
-    Batch, Direction, DiskUsage, Engine, Entry, Error, KeyRange, Result, Seek, Sequence, State, StateCondition, Write,
-    assert_follow, range_is_empty,
+    DiskUsage, Engine, EngineError, KeyRange, LogEntry, LogSeek, LogSequence, Result, ScanDirection, State, StateBatch,
+    StateHealth, StateWrite, assert_follow, range_is_empty,
 };
 
 /// A log and a state that live as long as the process.
@@ -27,7 +27,7 @@ pub struct MemoryEngine {
 #[derive(Debug, Default)]
 struct Held {
     /// Always entry `n` at place `n - 1`.
-    log: Vec<Entry>,
+    log: Vec<LogEntry>,
     state: BTreeMap<Vec<u8>, Bytes>,
 }
 
@@ -53,7 +53,7 @@ impl MemoryEngine {
     }
 
     fn state_is_open(&self) -> Result<()> {
-        if self.closed.load(Ordering::Acquire) { Err(Error::State("the engine was closed".into())) } else { Ok(()) }
+        if self.closed.load(Ordering::Acquire) { Err(EngineError::State("the engine was closed".into())) } else { Ok(()) }
     }
 }
 
@@ -63,7 +63,7 @@ impl State for MemoryEngine {
         Ok(self.read().state.get(key).cloned())
     }
 
-    fn scan(&self, range: KeyRange, direction: Direction, limit: usize) -> Result<Vec<(Bytes, Bytes)>> {
+    fn scan(&self, range: KeyRange, direction: ScanDirection, limit: usize) -> Result<Vec<(Bytes, Bytes)>> {
         self.state_is_open()?;
         if range_is_empty(&range) {
             return Ok(Vec::new());
@@ -71,25 +71,25 @@ impl State for MemoryEngine {
         let held = self.read();
         let found = held.state.range(range).map(|(key, value)| (Bytes::copy_from_slice(key), value.clone()));
         Ok(match direction {
-            Direction::Forward => found.take(limit).collect(),
-            Direction::Backward => found.rev().take(limit).collect(),
+            ScanDirection::Forward => found.take(limit).collect(),
+            ScanDirection::Backward => found.rev().take(limit).collect(),
         })
     }
 }
 
 impl Engine for MemoryEngine {
-    fn head(&self) -> Result<Sequence> {
+    fn head(&self) -> Result<LogSequence> {
         Ok(self.read().head())
     }
 
-    fn append(&self, expected_head: Sequence, entries: &[Entry]) -> Result<()> {
+    fn append(&self, expected_head: LogSequence, entries: &[LogEntry]) -> Result<()> {
         let mut writer = self.write();
         if self.closed.load(Ordering::Acquire) {
-            return Err(Error::Poisoned("the engine was closed".into()));
+            return Err(EngineError::Poisoned("the engine was closed".into()));
         }
         let head = writer.head();
         if head != expected_head {
-            return Err(Error::Superseded { head });
+            return Err(EngineError::Superseded { head });
         }
         let (revision, time_us) = writer.log.last().map_or((0, i64::MIN), |last| (last.revision, last.time_us));
         assert_follow(head, revision, time_us, entries);
@@ -97,7 +97,7 @@ impl Engine for MemoryEngine {
         Ok(())
     }
 
-    fn read_log(&self, after: Sequence, bytes_max: usize) -> Result<Vec<Entry>> {
+    fn read_log(&self, after: LogSequence, bytes_max: usize) -> Result<Vec<LogEntry>> {
         let held = self.read();
         let start = usize::try_from(after.0).unwrap_or(usize::MAX);
         let mut bytes = 0;
@@ -108,13 +108,13 @@ impl Engine for MemoryEngine {
         Ok(fitting.map(|(_, entry)| entry.clone()).collect())
     }
 
-    fn seek(&self, seek: Seek) -> Result<Sequence> {
+    fn seek(&self, seek: LogSeek) -> Result<LogSequence> {
         let found = self.read().log.partition_point(|entry| seek.is_at_or_behind(entry.revision, entry.time_us));
-        Ok(Sequence(found as u64))
+        Ok(LogSequence(found as u64))
     }
 
-    fn state_condition(&self) -> StateCondition {
-        StateCondition::Trusted
+    fn state_condition(&self) -> StateHealth {
+        StateHealth::Trusted
     }
 
     fn reset_state(&self) -> Result<()> {
@@ -123,14 +123,14 @@ impl Engine for MemoryEngine {
         Ok(())
     }
 
-    fn apply(&self, batch: Batch) -> Result<()> {
+    fn apply(&self, batch: StateBatch) -> Result<()> {
         batch.assert_sound();
         self.state_is_open()?;
         let mut held = self.write();
         for write in batch.stages.into_iter().flatten() {
             match write {
-                Write::Put(key, value) => held.state.insert(key, value),
-                Write::Remove(key) => held.state.remove(&key),
+                StateWrite::Put(key, value) => held.state.insert(key, value),
+                StateWrite::Remove(key) => held.state.remove(&key),
             };
         }
         Ok(())
@@ -151,7 +151,7 @@ impl Engine for MemoryEngine {
 }
 
 impl Held {
-    fn head(&self) -> Sequence {
-        Sequence(self.log.len() as u64)
+    fn head(&self) -> LogSequence {
+        LogSequence(self.log.len() as u64)
     }
 }

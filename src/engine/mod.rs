@@ -29,13 +29,13 @@ const _: () = assert!(258 * (KEY_BYTES_MAX + 16) < 128 * 1024);
 
 /// Position of an entry in the log: 1, 2, 3, ... without gaps. 0 is "before the first".
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Sequence(pub u64);
+pub struct LogSequence(pub u64);
 
 /// One entry of the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
+pub struct LogEntry {
     /// Always one more than the entry before.
-    pub sequence: Sequence,
+    pub sequence: LogSequence,
     /// A number stamped by the store, by which entries can be found. Never falls from one entry to the next.
     pub revision: u64,
     /// Microseconds since the Unix epoch, stamped by the store, by which entries can be found. Never falls.
@@ -46,14 +46,14 @@ pub struct Entry {
 
 /// One change of the state.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Write {
+pub enum StateWrite {
     /// Sets a key, whatever it held.
     Put(Vec<u8>, Bytes),
     /// Removes a key, if it is there.
     Remove(Vec<u8>),
 }
 
-impl Write {
+impl StateWrite {
     /// The key this change is about.
     pub fn key(&self) -> &[u8] {
         match self {
@@ -65,12 +65,12 @@ impl Write {
 /// Changes of the state in stages. All writes of a stage are in place before the first of the next begins, for readers and
 /// after a crash; within a stage they land in any order. Each stage is sorted by key and names a key once.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Batch {
+pub struct StateBatch {
     /// The stages, first to last.
-    pub stages: Vec<Vec<Write>>,
+    pub stages: Vec<Vec<StateWrite>>,
 }
 
-impl Batch {
+impl StateBatch {
     /// Asserts what every engine relies on. Lengths are checked in release too: a value that is too long would be stored
     /// where it can be lost.
     fn assert_sound(&self) {
@@ -83,7 +83,7 @@ impl Batch {
                     !key.windows(4).any(|bytes| bytes == [0xff; 4]),
                     "a key holds four bytes 0xff in a row, which the embedded engine cannot scan backwards"
                 );
-                if let Write::Put(_, value) = write {
+                if let StateWrite::Put(_, value) = write {
                     assert!(
                         value.len() <= VALUE_BYTES_MAX,
                         "a value of {} bytes is longer than {VALUE_BYTES_MAX}",
@@ -96,7 +96,7 @@ impl Batch {
 }
 
 /// Asserts that entries may follow an entry with these numbers: without a gap, revision and time never falling.
-fn assert_follow(head: Sequence, revision: u64, time_us: i64, entries: &[Entry]) {
+fn assert_follow(head: LogSequence, revision: u64, time_us: i64, entries: &[LogEntry]) {
     let mut last = (head.0, revision, time_us);
     for entry in entries {
         assert_eq!(entry.sequence.0, last.0 + 1, "entries are contiguous");
@@ -108,7 +108,7 @@ fn assert_follow(head: Sequence, revision: u64, time_us: i64, entries: &[Entry])
 
 /// Which end of a range a scan starts from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Direction {
+pub enum ScanDirection {
     /// Smallest key first.
     Forward,
     /// Greatest key first.
@@ -120,14 +120,14 @@ pub type KeyRange = (Bound<Vec<u8>>, Bound<Vec<u8>>);
 
 /// Where to look in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Seek {
+pub enum LogSeek {
     /// The last entry whose `revision` is less than this one; reading after it starts at the entry that made the revision.
     BeforeRevision(u64),
     /// The last entry whose `time_us` is not greater than this one.
     AtTime(i64),
 }
 
-impl Seek {
+impl LogSeek {
     /// Whether an entry with these numbers is the one described or lies before it. True up to some entry, false from there.
     fn is_at_or_behind(self, revision: u64, time_us: i64) -> bool {
         match self {
@@ -149,7 +149,7 @@ pub(crate) fn range_is_empty((low, high): &KeyRange) -> bool {
 
 /// Whether what the state holds can be used as it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum StateCondition {
+pub enum StateHealth {
     /// It holds everything up to some entry of the log, which the store has written into it, and perhaps part of what follows.
     Trusted,
     /// It must be rebuilt from the log before it is read. The text says why, for people.
@@ -168,7 +168,7 @@ pub struct DiskUsage {
 /// What an engine reports when it cannot do what was asked.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum Error {
+pub enum EngineError {
     /// The system refused a call.
     #[error("{context}: {source}")]
     Io {
@@ -195,7 +195,7 @@ pub enum Error {
     #[error("the log has moved on to entry {}", .head.0)]
     Superseded {
         /// The log's head now.
-        head: Sequence,
+        head: LogSequence,
     },
     /// A write or sync failed earlier: the log refuses more until it is opened again.
     #[error("the log refuses writes since one failed: {0}")]
@@ -224,7 +224,7 @@ pub enum Error {
 }
 
 /// The outcome of an engine's call.
-pub type Result<T> = std::result::Result<T, Error>;
+pub type Result<T> = std::result::Result<T, EngineError>;
 
 /// Keys and values in order, as they can be read.
 pub trait State: Send + Sync {
@@ -237,7 +237,7 @@ pub trait State: Send + Sync {
     }
 
     /// Up to `limit` keys and values of a range.
-    fn scan(&self, range: KeyRange, direction: Direction, limit: usize) -> Result<Vec<(Bytes, Bytes)>>;
+    fn scan(&self, range: KeyRange, direction: ScanDirection, limit: usize) -> Result<Vec<(Bytes, Bytes)>>;
 }
 
 /// A log and a state, shared by one writer and any number of readers.
@@ -246,7 +246,7 @@ pub trait State: Send + Sync {
 /// methods at any time from any thread.
 pub trait Engine: State {
     /// The newest durable entry. 0 where there is none.
-    fn head(&self) -> Result<Sequence>;
+    fn head(&self) -> Result<LogSequence>;
 
     /// Makes entries durable, all or none, after `expected_head`; their sequences follow on it without a gap.
     /// `Full`: nothing happened, try later. `Superseded`: read on and try again. `Poisoned`: nothing happened. Any other
@@ -255,17 +255,17 @@ pub trait Engine: State {
     /// # Panics
     /// Where the entries are not contiguous after `expected_head`, or a revision or time falls: writing them would make a
     /// log that cannot be read.
-    fn append(&self, expected_head: Sequence, entries: &[Entry]) -> Result<()>;
+    fn append(&self, expected_head: LogSequence, entries: &[LogEntry]) -> Result<()>;
 
     /// The entries that follow `after`, oldest first: as many as fit into `bytes_max`, at least one where there is one. Empty
     /// at the head.
-    fn read_log(&self, after: Sequence, bytes_max: usize) -> Result<Vec<Entry>>;
+    fn read_log(&self, after: LogSequence, bytes_max: usize) -> Result<Vec<LogEntry>>;
 
     /// The sequence of the entry that `seek` describes; 0 where there is none.
-    fn seek(&self, seek: Seek) -> Result<Sequence>;
+    fn seek(&self, seek: LogSeek) -> Result<LogSequence>;
 
     /// Whether the state can be used as it is, as found when the engine was opened or after the last failure.
-    fn state_condition(&self) -> StateCondition;
+    fn state_condition(&self) -> StateHealth;
 
     /// Empties the state; what was there is set aside where it may be of use to a person. Afterwards it is `Trusted`.
     fn reset_state(&self) -> Result<()>;
@@ -274,7 +274,7 @@ pub trait Engine: State {
     ///
     /// # Panics
     /// Where a key or value is longer than [`KEY_BYTES_MAX`] or [`VALUE_BYTES_MAX`].
-    fn apply(&self, batch: Batch) -> Result<()>;
+    fn apply(&self, batch: StateBatch) -> Result<()>;
 
     /// Whether a point read may wait for more than memory and one page of a local disk.
     fn reads_may_block(&self) -> bool;

@@ -5,14 +5,14 @@
 use prost::Message as _;
 
 use super::{
-    Chain, Index, Kind, Link, Part, Path, Resource, ResourceType, Violations, code, country, header::Header, language, rating,
-    text, time,
+    Chain, Index, Link, Part, Path, RecordKind, Resource, ResourceType, Violations, code, country, header::Header, language,
+    rating, text, time,
 };
 use crate::proto::{self, ActorName, Affiliation, AffiliationRole, record::Record};
 
 /// The type as the store sees it.
 pub(super) const TYPE: ResourceType =
-    ResourceType { kind: Kind::Actor, indexes: INDEXES, decode: |bytes| proto::Actor::decode(bytes).map(Record::Actor) };
+    ResourceType { kind: RecordKind::Actor, indexes: INDEXES, decode: |bytes| proto::Actor::decode(bytes).map(Record::Actor) };
 
 const INDEXES: &[Index] = &[
     Index { number: 1, parts: &[Part::Exact("external_ids")], serves: "12: which record is this id" },

@@ -5,14 +5,14 @@
 use prost::Message as _;
 
 use super::{
-    Index, Kind, Part, Path, Resource, ResourceType, Violations, attribution, citation, header::Header, language, limit,
+    Index, Part, Path, RecordKind, Resource, ResourceType, Violations, attribution, citation, header::Header, language, limit,
     rating, reference, text, time,
 };
 use crate::proto::{self, record::Record};
 
 /// The type as the store sees it.
 pub(super) const TYPE: ResourceType =
-    ResourceType { kind: Kind::Claim, indexes: INDEXES, decode: |bytes| proto::Claim::decode(bytes).map(Record::Claim) };
+    ResourceType { kind: RecordKind::Claim, indexes: INDEXES, decode: |bytes| proto::Claim::decode(bytes).map(Record::Claim) };
 
 const INDEXES: &[Index] = &[
     Index { number: 1, parts: &[Part::Exact("external_ids")], serves: "12: which record is this id" },
@@ -37,10 +37,10 @@ impl Resource for proto::Claim {
         attribution::check_all(&self.attribution, at, violations);
         citation::check_all(&self.citations, at, violations);
         for (index, about) in self.about.iter().enumerate() {
-            let allowed = [Kind::Event, Kind::Actor, Kind::Claim, Kind::Estimate];
+            let allowed = [RecordKind::Event, RecordKind::Actor, RecordKind::Claim, RecordKind::Estimate];
             reference::check_kind(about, &allowed, &at.field("about").index(index), violations);
         }
-        reference::check_kind(&self.condition, &[Kind::Event, Kind::Claim], &at.field("condition"), violations);
+        reference::check_kind(&self.condition, &[RecordKind::Event, RecordKind::Claim], &at.field("condition"), violations);
         time::check_field(self.as_of.as_ref(), "as_of", at, violations);
         time::check_field(self.reference_time.as_ref(), "reference_time", at, violations);
         rating::check_all(&self.ratings, at, violations);

@@ -5,14 +5,14 @@
 use prost::Message as _;
 
 use super::{
-    Chain, Index, Kind, Link, Part, Path, Resource, ResourceType, Violations, attribution, citation, code, country,
+    Chain, Index, Link, Part, Path, RecordKind, Resource, ResourceType, Violations, attribution, citation, code, country,
     header::Header, quantity, rating, reference, time,
 };
 use crate::proto::{self, Estimand, EstimateMode, EstimateOrigin, record::Record};
 
 /// The type as the store sees it.
 pub(super) const TYPE: ResourceType = ResourceType {
-    kind: Kind::Estimate,
+    kind: RecordKind::Estimate,
     indexes: INDEXES,
     decode: |bytes| proto::Estimate::decode(bytes).map(Record::Estimate),
 };
@@ -82,7 +82,7 @@ fn series(estimand: &Estimand, unit: &str) -> String {
 fn check_estimand(estimand: &Estimand, at: &Path<'_>, violations: &mut Violations) {
     code::check(&estimand.measure, &at.field("measure"), violations);
     for (index, subject) in estimand.subjects.iter().enumerate() {
-        reference::check_kind(subject, &[Kind::Event, Kind::Actor], &at.field("subjects").index(index), violations);
+        reference::check_kind(subject, &[RecordKind::Event, RecordKind::Actor], &at.field("subjects").index(index), violations);
     }
     code::check(&estimand.population, &at.field("population"), violations);
     let place = at.field("place");

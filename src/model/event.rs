@@ -5,14 +5,14 @@
 use prost::Message as _;
 
 use super::{
-    Chain, Index, Kind, Link, Part, Path, Resource, ResourceType, Violations, attribution, citation, code, header::Header,
-    participant, place, rating, text, time,
+    Chain, Index, Link, Part, Path, RecordKind, Resource, ResourceType, Violations, attribution, citation, code,
+    header::Header, participant, place, rating, text, time,
 };
 use crate::proto::{self, EventLinkKind, record::Record};
 
 /// The type as the store sees it.
 pub(super) const TYPE: ResourceType =
-    ResourceType { kind: Kind::Event, indexes: INDEXES, decode: |bytes| proto::Event::decode(bytes).map(Record::Event) };
+    ResourceType { kind: RecordKind::Event, indexes: INDEXES, decode: |bytes| proto::Event::decode(bytes).map(Record::Event) };
 
 const INDEXES: &[Index] = &[
     Index { number: 1, parts: &[Part::Exact("external_ids")], serves: "12: which record is this id" },

@@ -6,7 +6,7 @@ use crate::proto;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 #[allow(missing_docs)]
-pub enum Kind {
+pub enum RecordKind {
     Source = 1,
     Actor = 2,
     Event = 3,
@@ -15,7 +15,7 @@ pub enum Kind {
     Relation = 6,
 }
 
-impl Kind {
+impl RecordKind {
     /// Every kind, by number.
     pub const ALL: [Self; 6] = [Self::Source, Self::Actor, Self::Event, Self::Claim, Self::Estimate, Self::Relation];
 
@@ -66,8 +66,8 @@ impl Kind {
     }
 }
 
-impl From<Kind> for proto::RecordType {
-    fn from(kind: Kind) -> Self {
+impl From<RecordKind> for proto::RecordType {
+    fn from(kind: RecordKind) -> Self {
         Self::try_from(i32::from(kind as u8)).expect("kinds and record types share their numbers")
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! The way of a record: [`resource_mut`] and [`Resource::complete`] fill in what the server computes, [`encode`] makes the bytes
 //! that are kept, [`check`] reports what breaks a rule. What needs other records (do references exist, do quotes equal their
-//! spans, do links close to a circle) is handed to the store as data.
+//! spans, do links close to a cycle) is handed to the store as data.
 //!
 //! Knows the proto messages. Must not know storage, revisions' history or gRPC.
 
@@ -50,9 +50,9 @@ pub use code::{is_code, is_external_id};
 pub use country::country_alpha2;
 pub use edtf::is_edtf;
 pub use header::check_annotations;
-pub use kind::Kind;
+pub use kind::RecordKind;
 pub use limit::LIMITS;
-pub use name::{ID_CHARS_MAX, Name, NameError, is_id};
+pub use name::{ID_CHARS_MAX, RecordName, RecordNameError, is_id};
 pub use resource::{Chain, Index, Link, Part, Resource, ResourceType, check, encode, kind_of, resource, resource_mut};
 pub use typed_record::TypedRecord;
 pub use violation::{Fault, Path, Violation, Violations};

@@ -2,30 +2,30 @@
 
 use std::{fmt, str::FromStr};
 
-use super::{Kind, violation::quoted};
+use super::{RecordKind, violation::quoted};
 
 /// Longest id of a record, in characters.
 pub const ID_CHARS_MAX: usize = 63;
 
 /// A well-formed name of a record, whether or not there is one.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Name {
-    kind: Kind,
+pub struct RecordName {
+    kind: RecordKind,
     id: Box<str>,
 }
 
 /// Why a text is not a name, in words for whoever sent it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct NameError(String);
+pub struct RecordNameError(String);
 
-impl Name {
+impl RecordName {
     /// A name from its two parts.
-    pub fn new(kind: Kind, id: &str) -> Result<Self, NameError> {
+    pub fn new(kind: RecordKind, id: &str) -> Result<Self, RecordNameError> {
         if is_id(id) {
             Ok(Self { kind, id: id.into() })
         } else {
-            Err(NameError(format!(
+            Err(RecordNameError(format!(
                 "{} is not an id: use 1-63 of a-z, 0-9 and -, beginning and ending with a letter or digit",
                 quoted(id)
             )))
@@ -33,7 +33,7 @@ impl Name {
     }
 
     /// The kind of record it names.
-    pub fn kind(&self) -> Kind {
+    pub fn kind(&self) -> RecordKind {
         self.kind
     }
 
@@ -54,15 +54,15 @@ pub fn is_id(text: &str) -> bool {
     }
 }
 
-impl FromStr for Name {
-    type Err = NameError;
+impl FromStr for RecordName {
+    type Err = RecordNameError;
 
-    fn from_str(text: &str) -> Result<Self, NameError> {
+    fn from_str(text: &str) -> Result<Self, RecordNameError> {
         let Some((collection, id)) = text.split_once('/') else {
-            return Err(NameError(format!("{} is not a name: write collection/id, such as events/e1", quoted(text))));
+            return Err(RecordNameError(format!("{} is not a name: write collection/id, such as events/e1", quoted(text))));
         };
-        let Some(kind) = Kind::from_collection(collection) else {
-            return Err(NameError(format!(
+        let Some(kind) = RecordKind::from_collection(collection) else {
+            return Err(RecordNameError(format!(
                 "{} is not a collection: there are sources, actors, events, claims, estimates and relations",
                 quoted(collection)
             )));
@@ -71,7 +71,7 @@ impl FromStr for Name {
     }
 }
 
-impl fmt::Display for Name {
+impl fmt::Display for RecordName {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(to, "{}/{}", self.kind.collection(), self.id)
     }
@@ -82,8 +82,8 @@ mod tests {
     use super::*;
 
     fn check(text: &str, ok: bool) {
-        assert_eq!(text.parse::<Name>().is_ok(), ok, "{text:?}");
-        if let Ok(name) = text.parse::<Name>() {
+        assert_eq!(text.parse::<RecordName>().is_ok(), ok, "{text:?}");
+        if let Ok(name) = text.parse::<RecordName>() {
             assert_eq!(name.to_string(), text);
         }
     }

@@ -3,16 +3,16 @@
 //! The annotation's own target, and whether the record is there, is for the store; that a reference is a name at all is looked
 //! at with all texts. Knows names. Must not know records.
 
-use super::{Kind, Path, Violations, violation::quoted};
+use super::{Path, RecordKind, Violations, violation::quoted};
 
 /// The kind of record that a reference names, judged by its collection.
-pub(super) fn kind(reference: &str) -> Option<Kind> {
+pub(super) fn kind(reference: &str) -> Option<RecordKind> {
     let (collection, _) = reference.split_once('/')?;
-    Kind::from_collection(collection)
+    RecordKind::from_collection(collection)
 }
 
 /// Reports a reference to a record of another kind than these. One that is unset or no name is reported elsewhere.
-pub(super) fn check_kind(reference: &str, allowed: &[Kind], at: &Path<'_>, violations: &mut Violations) {
+pub(super) fn check_kind(reference: &str, allowed: &[RecordKind], at: &Path<'_>, violations: &mut Violations) {
     if let Some(kind) = kind(reference)
         && !allowed.contains(&kind)
     {
@@ -27,7 +27,7 @@ mod tests {
 
     #[test]
     fn the_kind_is_that_of_the_collection() {
-        assert_eq!(kind("events/e1"), Some(Kind::Event));
+        assert_eq!(kind("events/e1"), Some(RecordKind::Event));
         assert_eq!(kind("things/e1"), None);
         assert_eq!(kind("events"), None);
         assert_eq!(kind(""), None);

@@ -5,13 +5,14 @@
 use prost::Message as _;
 
 use super::{
-    Chain, Index, Kind, Link, Part, Path, Resource, ResourceType, Violations, citation, header::Header, rating, reference, time,
+    Chain, Index, Link, Part, Path, RecordKind, Resource, ResourceType, Violations, citation, header::Header, rating,
+    reference, time,
 };
 use crate::proto::{self, RelationKind, record::Record};
 
 /// The type as the store sees it.
 pub(super) const TYPE: ResourceType = ResourceType {
-    kind: Kind::Relation,
+    kind: RecordKind::Relation,
     indexes: INDEXES,
     decode: |bytes| proto::Relation::decode(bytes).map(Record::Relation),
 };
@@ -64,15 +65,15 @@ fn check_ends(relation: &proto::Relation, at: &Path<'_>, violations: &mut Violat
     } else if relation.subject == relation.object {
         violations.invalid(&at_object, "is the subject itself: a relation links two records");
     }
-    if kind == RelationKind::Rates && relation.rating.is_none() && subject != Some(Kind::Claim) {
+    if kind == RelationKind::Rates && relation.rating.is_none() && subject != Some(RecordKind::Claim) {
         violations.invalid(&at.field("rating"), "is required, unless subject is the claim that rates in words");
     }
-    let mut check_end = |reference: &str, allowed: &[Kind], at: &Path<'_>| {
+    let mut check_end = |reference: &str, allowed: &[RecordKind], at: &Path<'_>| {
         reference::check_kind(reference, allowed, at, violations);
     };
     match kind {
         RelationKind::Supersedes | RelationKind::Corrects | RelationKind::Retracts => {
-            let allowed = [Kind::Claim, Kind::Estimate, Kind::Source];
+            let allowed = [RecordKind::Claim, RecordKind::Estimate, RecordKind::Source];
             check_end(&relation.subject, &allowed, &at_subject);
             match subject {
                 Some(subject) if allowed.contains(&subject) => check_end(&relation.object, &[subject], &at_object),
@@ -80,12 +81,12 @@ fn check_ends(relation: &proto::Relation, at: &Path<'_>, violations: &mut Violat
             }
         }
         RelationKind::Mentions => {
-            check_end(&relation.subject, &[Kind::Source], &at_subject);
-            check_end(&relation.object, &[Kind::Event], &at_object);
+            check_end(&relation.subject, &[RecordKind::Source], &at_subject);
+            check_end(&relation.object, &[RecordKind::Event], &at_object);
         }
         RelationKind::Causes | RelationKind::Enables | RelationKind::RespondsTo => {
-            check_end(&relation.subject, &[Kind::Event], &at_subject);
-            check_end(&relation.object, &[Kind::Event], &at_object);
+            check_end(&relation.subject, &[RecordKind::Event], &at_subject);
+            check_end(&relation.object, &[RecordKind::Event], &at_object);
         }
         RelationKind::MaybeSameAs | RelationKind::NotSameAs => {
             if let (Some(subject), Some(_)) = (subject, object) {
@@ -128,9 +129,9 @@ mod tests {
     }
 
     /// The pairs of kinds of records that a kind of relation may link, against all 36.
-    fn check_pairs(kind: RelationKind, allowed: impl Fn(Kind, Kind) -> bool) {
-        for subject in Kind::ALL {
-            for object in Kind::ALL {
+    fn check_pairs(kind: RelationKind, allowed: impl Fn(RecordKind, RecordKind) -> bool) {
+        for subject in RecordKind::ALL {
+            for object in RecordKind::ALL {
                 let sent = relation(kind, &format!("{}/s", subject.collection()), &format!("{}/o", object.collection()));
                 assert_eq!(testing::refused(sent).is_empty(), allowed(subject, object), "{kind:?} {subject:?} {object:?}");
             }
@@ -141,17 +142,17 @@ mod tests {
     fn v11_the_types_of_the_ends_fit_the_kind() {
         for kind in [Supersedes, Corrects, Retracts] {
             check_pairs(kind, |subject, object| {
-                subject == object && matches!(subject, Kind::Claim | Kind::Estimate | Kind::Source)
+                subject == object && matches!(subject, RecordKind::Claim | RecordKind::Estimate | RecordKind::Source)
             });
         }
-        check_pairs(Mentions, |subject, object| (subject, object) == (Kind::Source, Kind::Event));
+        check_pairs(Mentions, |subject, object| (subject, object) == (RecordKind::Source, RecordKind::Event));
         for kind in [Causes, Enables, RespondsTo] {
-            check_pairs(kind, |subject, object| (subject, object) == (Kind::Event, Kind::Event));
+            check_pairs(kind, |subject, object| (subject, object) == (RecordKind::Event, RecordKind::Event));
         }
         for kind in [MaybeSameAs, NotSameAs] {
             check_pairs(kind, |subject, object| subject == object);
         }
-        check_pairs(Rates, |subject, _| subject == Kind::Claim);
+        check_pairs(Rates, |subject, _| subject == RecordKind::Claim);
         for kind in [Repeats, Supports, Contradicts, Qualifies, AlternativeReadingOf, ContentOf, Disputes, ComponentOf] {
             check_pairs(kind, |_, _| true);
         }

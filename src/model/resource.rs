@@ -7,7 +7,7 @@
 
 use prost::{DecodeError, Message};
 
-use super::{Kind, Path, Violations, shape};
+use super::{Path, RecordKind, Violations, shape};
 use crate::proto::record::Record;
 
 /// The rules of a record's type.
@@ -27,7 +27,7 @@ pub trait Resource {
     }
 }
 
-/// A link along which a circle is not allowed (V5).
+/// A link along which a cycle is not allowed (V5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Link<'a> {
     /// Links of one chain are followed together, of different chains never.
@@ -49,7 +49,7 @@ impl Link<'_> {
     }
 }
 
-/// The chains that must not close to a circle.
+/// The chains that must not close to a cycle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[allow(missing_docs)]
 pub enum Chain {
@@ -88,14 +88,14 @@ pub enum Part {
 #[derive(Clone, Copy)]
 pub struct ResourceType {
     /// Which type it is.
-    pub kind: Kind,
+    pub kind: RecordKind,
     /// Its indexes. Every field that refers to records is served by reference keys besides, which need no entry here.
     pub indexes: &'static [Index],
     /// Reads an encoded record.
     pub decode: fn(&[u8]) -> Result<Record, DecodeError>,
 }
 
-impl Kind {
+impl RecordKind {
     /// The type with this kind.
     pub fn resource_type(self) -> &'static ResourceType {
         super::RESOURCES.iter().find(|resource| resource.kind == self).expect("RESOURCES has every kind, as a test shows")
@@ -136,14 +136,14 @@ pub fn check(record: &Record, encoded: &[u8], at: &Path<'_>, violations: &mut Vi
 }
 
 /// The kind of the record inside the `oneof`.
-pub fn kind_of(record: &Record) -> Kind {
+pub fn kind_of(record: &Record) -> RecordKind {
     match record {
-        Record::Source(_) => Kind::Source,
-        Record::Actor(_) => Kind::Actor,
-        Record::Event(_) => Kind::Event,
-        Record::Claim(_) => Kind::Claim,
-        Record::Estimate(_) => Kind::Estimate,
-        Record::Relation(_) => Kind::Relation,
+        Record::Source(_) => RecordKind::Source,
+        Record::Actor(_) => RecordKind::Actor,
+        Record::Event(_) => RecordKind::Event,
+        Record::Claim(_) => RecordKind::Claim,
+        Record::Estimate(_) => RecordKind::Estimate,
+        Record::Relation(_) => RecordKind::Relation,
     }
 }
 
@@ -169,7 +169,7 @@ mod tests {
 
     #[test]
     fn every_kind_has_one_resource() {
-        assert_eq!(RESOURCES.map(|resource| resource.kind), Kind::ALL);
+        assert_eq!(RESOURCES.map(|resource| resource.kind), RecordKind::ALL);
     }
 
     #[test]
@@ -195,9 +195,12 @@ mod tests {
     }
 
     /// The ways to every field that holds this message, with values for some of its fields.
-    fn each_place_of(message: &str, check: impl Fn(Kind, &[prost_reflect::FieldDescriptor], &MessageDescriptor)) -> usize {
+    fn each_place_of(
+        message: &str,
+        check: impl Fn(RecordKind, &[prost_reflect::FieldDescriptor], &MessageDescriptor),
+    ) -> usize {
         let mut places = 0;
-        for kind in Kind::ALL {
+        for kind in RecordKind::ALL {
             for way in testing::fields(kind) {
                 if let Some(prost_reflect::Kind::Message(inner)) = way.last().map(prost_reflect::FieldDescriptor::kind)
                     && inner.name() == message
@@ -267,7 +270,7 @@ mod tests {
     }
 
     /// The message of a type and the declaration at a path of it, with whether the way passes a repeated field.
-    fn declared(kind: Kind, path: &str) -> (prost_reflect::Kind, bool) {
+    fn declared(kind: RecordKind, path: &str) -> (prost_reflect::Kind, bool) {
         let mut message = kind.schema().message.clone();
         let mut many = false;
         let mut steps = path.split('.').peekable();
@@ -338,12 +341,12 @@ mod tests {
     proptest! {
         #[test]
         fn no_record_panics_and_completing_twice_is_completing_once(number in 1u8..=6, seed: u64) {
-            exercise(testing::any(Kind::from_number(number).unwrap(), seed));
+            exercise(testing::any(RecordKind::from_number(number).unwrap(), seed));
         }
 
         #[test]
         fn no_bytes_panic(number in 1u8..=6, bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
-            let kind = Kind::from_number(number).unwrap();
+            let kind = RecordKind::from_number(number).unwrap();
             let mut violations = Violations::default();
             shape::check(kind, &bytes, &Path::ROOT, &mut violations);
             if let Ok(record) = (kind.resource_type().decode)(&bytes) {

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 
 use prost_reflect::{Cardinality, FieldDescriptor, MessageDescriptor, Value};
 
-use super::Kind;
+use super::RecordKind;
 use crate::proto;
 
 /// Number of the field that holds a record's name; 1 to 11 are the same in every record.
@@ -33,7 +33,7 @@ pub const MERGED_NAMES: u32 = 11;
 #[derive(Debug)]
 pub struct Schema {
     /// Which type.
-    pub kind: Kind,
+    pub kind: RecordKind,
     /// Its message.
     pub message: MessageDescriptor,
     /// Its top-level fields, by number.
@@ -67,7 +67,7 @@ pub struct Reference {
     /// Which steps are repeated.
     pub repeated: Vec<bool>,
     /// The kind it must refer to; any where `None`.
-    pub target: Option<Kind>,
+    pub target: Option<RecordKind>,
 }
 
 impl Reference {
@@ -104,15 +104,15 @@ impl Schema {
     }
 }
 
-impl Kind {
+impl RecordKind {
     /// The type as the contract declares it.
     pub fn schema(self) -> &'static Schema {
-        static SCHEMAS: LazyLock<Vec<Schema>> = LazyLock::new(|| Kind::ALL.into_iter().map(read).collect());
+        static SCHEMAS: LazyLock<Vec<Schema>> = LazyLock::new(|| RecordKind::ALL.into_iter().map(read).collect());
         SCHEMAS.iter().find(|schema| schema.kind == self).expect("every kind has a message in the contract")
     }
 }
 
-fn read(kind: Kind) -> Schema {
+fn read(kind: RecordKind) -> Schema {
     let message = proto::descriptors()
         .get_message_by_name(&format!("annals.v1.{}", kind.message()))
         .expect("every kind has a message in the contract");
@@ -140,7 +140,7 @@ fn find_references(message: &MessageDescriptor, above: &mut Vec<FieldDescriptor>
                 path: above.iter().map(FieldDescriptor::number).collect(),
                 names: above.iter().map(|step| step.name().to_owned()).collect(),
                 repeated: above.iter().map(|step| step.cardinality() == Cardinality::Repeated).collect(),
-                target: Kind::ALL.into_iter().find(|kind| target == format!("annals/{}", kind.message())),
+                target: RecordKind::ALL.into_iter().find(|kind| target == format!("annals/{}", kind.message())),
             });
         } else if let prost_reflect::Kind::Message(inner) = field.kind()
             && !field.is_map()
@@ -177,7 +177,7 @@ mod tests {
 
     #[test]
     fn the_first_eleven_fields_are_the_same_in_every_record() {
-        for kind in Kind::ALL {
+        for kind in RecordKind::ALL {
             let names: Vec<_> = kind.schema().fields.iter().take(11).map(|field| (field.number, field.name.as_str())).collect();
             assert_eq!(
                 names,
@@ -201,19 +201,20 @@ mod tests {
 
     #[test]
     fn references_are_read_from_the_contract_with_their_target() {
-        let claim: Vec<_> = Kind::Claim.schema().references.iter().map(|r| (r.dotted(), r.path.clone(), r.target)).collect();
-        assert!(claim.contains(&("attribution.actors".into(), vec![22, 1], Some(Kind::Actor))), "{claim:?}");
+        let claim: Vec<_> =
+            RecordKind::Claim.schema().references.iter().map(|r| (r.dotted(), r.path.clone(), r.target)).collect();
+        assert!(claim.contains(&("attribution.actors".into(), vec![22, 1], Some(RecordKind::Actor))), "{claim:?}");
         assert!(claim.contains(&("about".into(), vec![24], None)), "{claim:?}");
-        assert!(claim.contains(&("citations.source".into(), vec![23, 1], Some(Kind::Source))), "{claim:?}");
-        assert!(claim.contains(&("ratings.assessor".into(), vec![29, 4], Some(Kind::Actor))), "{claim:?}");
+        assert!(claim.contains(&("citations.source".into(), vec![23, 1], Some(RecordKind::Source))), "{claim:?}");
+        assert!(claim.contains(&("ratings.assessor".into(), vec![29, 4], Some(RecordKind::Actor))), "{claim:?}");
     }
 
     #[test]
     fn immutable_and_output_only_fields_are_known() {
-        let source = Kind::Source.schema();
+        let source = RecordKind::Source.schema();
         assert!(source.field("text").is_some_and(|field| field.immutable && !field.output_only));
         assert!(source.field("createTime").is_some_and(|field| field.output_only));
         assert!(source.field("name").is_some_and(|field| field.output_only));
-        assert!(Kind::Relation.schema().field("asserted_by").is_some_and(|field| field.immutable));
+        assert!(RecordKind::Relation.schema().field("asserted_by").is_some_and(|field| field.immutable));
     }
 }

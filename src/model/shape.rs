@@ -11,7 +11,7 @@ use std::{collections::HashMap, sync::LazyLock};
 use prost_reflect::{Cardinality, FieldDescriptor, MessageDescriptor};
 
 use super::{
-    Kind, Name, Path, Violations, edtf, limit,
+    Path, RecordKind, RecordName, Violations, edtf, limit,
     schema::{has_behavior, reference_target},
     text,
     wire::{self, Value},
@@ -60,13 +60,13 @@ enum Holds {
 struct Shapes {
     list: Vec<Shape>,
     /// By kind.
-    records: HashMap<Kind, usize>,
+    records: HashMap<RecordKind, usize>,
 }
 
 static SHAPES: LazyLock<Shapes> = LazyLock::new(|| {
     let mut list = Vec::new();
     let mut known = HashMap::new();
-    let records = Kind::ALL.map(|kind| (kind, shape_of(&kind.schema().message, &mut known, &mut list)));
+    let records = RecordKind::ALL.map(|kind| (kind, shape_of(&kind.schema().message, &mut known, &mut list)));
     Shapes { list, records: records.into() }
 });
 
@@ -120,7 +120,7 @@ fn wire_number(number: i32) -> u64 {
 }
 
 /// Reports what breaks the rules of the fields' types, and too many references.
-pub(super) fn check(kind: Kind, encoded: &[u8], at: &Path<'_>, violations: &mut Violations) {
+pub(super) fn check(kind: RecordKind, encoded: &[u8], at: &Path<'_>, violations: &mut Violations) {
     let Some(shape) = SHAPES.records.get(&kind).and_then(|position| SHAPES.list.get(*position)) else { return };
     let mut references = 0;
     check_message(shape, encoded, at, &mut references, violations);
@@ -161,7 +161,7 @@ fn check_value(holds: &Holds, value: Value<'_>, at: &Path<'_>, references: &mut 
         Holds::Text => text::check_controls(value.text(), at, violations),
         Holds::Reference => {
             *references += 1;
-            if let Err(error) = value.text().parse::<Name>() {
+            if let Err(error) = value.text().parse::<RecordName>() {
                 violations.invalid(at, error.to_string());
             }
         }
@@ -218,7 +218,7 @@ mod tests {
     /// fields that are missing. Returns how many fields it was that `wrong` made something of.
     fn check_each(wrong: impl Fn(&FieldDescriptor) -> Option<Value>) -> usize {
         let mut fields = 0;
-        for kind in Kind::ALL {
+        for kind in RecordKind::ALL {
             for way in testing::fields(kind) {
                 let Some(value) = wrong(way.last().unwrap()) else { continue };
                 fields += 1;
@@ -248,7 +248,7 @@ mod tests {
 
     #[test]
     fn every_reference_is_a_name() {
-        let references: usize = Kind::ALL.iter().map(|kind| kind.schema().references.len()).sum();
+        let references: usize = RecordKind::ALL.iter().map(|kind| kind.schema().references.len()).sum();
         let fields = check_each(|field| reference_target(field).map(|_| Value::String("@label".into())));
         assert_eq!(fields, references);
     }
@@ -268,7 +268,7 @@ mod tests {
             assert!(fields > 40, "{fields}");
         }
         let mut known = 0;
-        for way in Kind::ALL.into_iter().flat_map(testing::fields) {
+        for way in RecordKind::ALL.into_iter().flat_map(testing::fields) {
             let field = way.last().unwrap();
             assert!(!(field.is_list() && field.kind().as_enum().is_some()), "packed enums would not be seen");
             known += usize::from(field.kind().as_enum().is_some());
@@ -338,7 +338,7 @@ mod tests {
         let record = Record::Event(Event { types: vec!["a:b\u{0}".into()], ..testing::event() });
         let mut violations = Violations::default();
         let mutations = Path::ROOT.field("mutations");
-        check(Kind::Event, &encode(&record), &mutations.index(3).field("create.event"), &mut violations);
+        check(RecordKind::Event, &encode(&record), &mutations.index(3).field("create.event"), &mut violations);
         assert_eq!(violations.as_slice()[0].field, "mutations[3].create.event.types[0]");
     }
 }

@@ -6,14 +6,17 @@ use prost::Message as _;
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    Chain, Index, Kind, Link, Part, Path, Resource, ResourceType, Violations, header::Header, language, limit, rating, text,
-    time,
+    Chain, Index, Link, Part, Path, RecordKind, Resource, ResourceType, Violations, header::Header, language, limit, rating,
+    text, time,
 };
 use crate::proto::{self, record::Record};
 
 /// The type as the store sees it.
-pub(super) const TYPE: ResourceType =
-    ResourceType { kind: Kind::Source, indexes: INDEXES, decode: |bytes| proto::Source::decode(bytes).map(Record::Source) };
+pub(super) const TYPE: ResourceType = ResourceType {
+    kind: RecordKind::Source,
+    indexes: INDEXES,
+    decode: |bytes| proto::Source::decode(bytes).map(Record::Source),
+};
 
 const INDEXES: &[Index] = &[
     Index { number: 1, parts: &[Part::Exact("external_ids")], serves: "12: which record is this id" },

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use prost::Message as _;
 use prost_reflect::{DynamicMessage, FieldDescriptor, MapKey, MessageDescriptor, Value};
 
-use super::{Fault, Kind, Path, TypedRecord, Violations, encode, resource_mut};
+use super::{Fault, Path, RecordKind, TypedRecord, Violations, encode, resource_mut};
 use crate::proto::{
     Aspect, Attribution, Citation, Claim, ClaimKind, Estimand, Estimate, EstimateMode, EstimateOrigin, Event, Polarity,
     Quantity, Record as Envelope, record::Record,
@@ -109,7 +109,7 @@ pub(super) fn seed() -> Vec<Record> {
 }
 
 /// Every field of a type at any depth, as the way down to it, entries of maps left out.
-pub(super) fn fields(kind: Kind) -> Vec<Vec<FieldDescriptor>> {
+pub(super) fn fields(kind: RecordKind) -> Vec<Vec<FieldDescriptor>> {
     fn descend(message: &MessageDescriptor, above: &[FieldDescriptor], found: &mut Vec<Vec<FieldDescriptor>>) {
         for field in message.fields() {
             let way = [above, std::slice::from_ref(&field)].concat();
@@ -129,7 +129,7 @@ pub(super) fn fields(kind: Kind) -> Vec<Vec<FieldDescriptor>> {
 
 /// A record in which nothing is set but the field at the end of a way: where the way passes a repeated field, as the second
 /// of two elements, so that a path with the wrong index shows.
-pub(super) fn with(kind: Kind, way: &[FieldDescriptor], value: Value) -> Record {
+pub(super) fn with(kind: RecordKind, way: &[FieldDescriptor], value: Value) -> Record {
     fn set(message: &MessageDescriptor, way: &[FieldDescriptor], value: Value) -> DynamicMessage {
         let mut set_message = DynamicMessage::new(message.clone());
         let (field, rest) = way.split_first().unwrap();
@@ -152,7 +152,7 @@ pub(super) fn path(way: &[FieldDescriptor]) -> String {
 }
 
 /// A record of any content that the contract's types allow, most of it wrong: the same for the same seed.
-pub(super) fn any(kind: Kind, seed: u64) -> Record {
+pub(super) fn any(kind: RecordKind, seed: u64) -> Record {
     const TEXTS: [&str; 24] = [
         "",
         "events/e1",

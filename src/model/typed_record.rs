@@ -2,13 +2,13 @@
 //!
 //! Knows the messages. Must not know what a rule says of them.
 
-use super::Kind;
+use super::RecordKind;
 use crate::proto::{self, mutation::Op, record::Record};
 
 /// One of the six messages. Sealed: the contract has no others.
 pub trait TypedRecord: prost::Message + Default + Clone + PartialEq + sealed::Sealed {
     /// Which of the six.
-    const KIND: Kind;
+    const KIND: RecordKind;
 
     /// The record inside the `oneof`.
     fn into_record(self) -> Record;
@@ -26,7 +26,7 @@ macro_rules! typed_records {
         impl sealed::Sealed for proto::$name {}
 
         impl TypedRecord for proto::$name {
-            const KIND: Kind = Kind::$name;
+            const KIND: RecordKind = RecordKind::$name;
 
             fn into_record(self) -> Record {
                 Record::$name(self)

@@ -14,7 +14,7 @@ use tonic::{
     codec::{self, BufferSettings, DecodeBuf, EncodeBuf},
 };
 
-use super::{encoded::Outgoing, status};
+use super::{encoded::EncodedMessage, status};
 
 /// Bytes that are set aside for an answer before its length is known: a Get fits, a page makes its own room.
 const ANSWER_BYTES: usize = 1024;
@@ -57,7 +57,7 @@ impl<T, U> Default for Codec<T, U> {
     }
 }
 
-impl<T: Outgoing, M: Message + Default + 'static> codec::Codec for Codec<T, Received<M>> {
+impl<T: EncodedMessage, M: Message + Default + 'static> codec::Codec for Codec<T, Received<M>> {
     type Encode = T;
     type Decode = Received<M>;
     type Encoder = Encoder<T>;
@@ -78,7 +78,7 @@ pub(crate) struct Encoder<T> {
     messages: PhantomData<fn(T)>,
 }
 
-impl<T: Outgoing> codec::Encoder for Encoder<T> {
+impl<T: EncodedMessage> codec::Encoder for Encoder<T> {
     type Item = T;
     type Error = Status;
 

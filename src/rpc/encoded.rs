@@ -9,13 +9,13 @@ use prost::{
 };
 
 use crate::{
-    model::Kind,
+    model::RecordKind,
     proto,
-    store::{Batch, Page},
+    store::{EncodedBatch, EncodedPage},
 };
 
 /// An answer that can be written to the wire.
-pub(crate) trait Outgoing: Send + 'static {
+pub(crate) trait EncodedMessage: Send + 'static {
     /// How many bytes it takes.
     fn bytes(&self) -> usize;
 
@@ -23,7 +23,7 @@ pub(crate) trait Outgoing: Send + 'static {
     fn put(&self, to: &mut impl BufMut);
 }
 
-impl<M: Message + 'static> Outgoing for M {
+impl<M: Message + 'static> EncodedMessage for M {
     fn bytes(&self) -> usize {
         self.encoded_len()
     }
@@ -66,7 +66,7 @@ impl Encoded {
     }
 
     /// A `List*Response`: field 1 is the records, whatever their kind.
-    pub(crate) fn page(page: Page) -> Self {
+    pub(crate) fn page(page: EncodedPage) -> Self {
         let tail = proto::ListEventsResponse {
             events: Vec::new(),
             next_page_token: page.next_page_token,
@@ -82,7 +82,7 @@ impl Encoded {
     }
 
     /// A `BatchGetRecordsResponse`: field 1 is `Record`s, in which each kind has its own field.
-    pub(crate) fn batch(batch: Batch) -> Self {
+    pub(crate) fn batch(batch: EncodedBatch) -> Self {
         let tail = proto::BatchGetRecordsResponse {
             records: Vec::new(),
             missing: batch.missing,
@@ -106,7 +106,7 @@ impl Encoded {
     }
 }
 
-impl Outgoing for Encoded {
+impl EncodedMessage for Encoded {
     fn bytes(&self) -> usize {
         match &self.parts {
             Parts::One(bytes) => bytes.len(),
@@ -131,7 +131,7 @@ impl Outgoing for Encoded {
 }
 
 /// The field of `Record`'s oneof: kinds and fields share their numbers, as a test shows.
-fn field_of(kind: Kind) -> u32 {
+fn field_of(kind: RecordKind) -> u32 {
     u32::from(kind as u8)
 }
 
@@ -168,7 +168,7 @@ mod tests {
     fn a_page_put_together_is_the_response_that_prost_would_write() {
         for lengths in [&[][..], &[0], &[1, 200, 20_000], &[127, 128, 16_383, 16_384]] {
             let events: Vec<_> = lengths.iter().enumerate().map(|(at, bytes)| event(&at.to_string(), *bytes)).collect();
-            let page = Page {
+            let page = EncodedPage {
                 records: events.iter().map(|event| event.encode_to_vec().into()).collect(),
                 next_page_token: "next".into(),
                 revision: 7,
@@ -180,7 +180,7 @@ mod tests {
 
     #[test]
     fn every_list_response_has_its_records_token_and_revision_in_the_fields_of_the_one_we_write() {
-        for kind in Kind::ALL {
+        for kind in RecordKind::ALL {
             let method = proto::descriptors()
                 .get_service_by_name("annals.v1.RecordService")
                 .into_iter()
@@ -205,7 +205,7 @@ mod tests {
             proto::record::Record::Relation(proto::Relation::default()),
         ]
         .into();
-        let batch = Batch {
+        let batch = EncodedBatch {
             records: records.iter().map(|record| (model::kind_of(record), model::encode(record).into())).collect(),
             missing: vec!["events/x".into()],
             not_returned: vec!["events/y".into()],

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     model::wire,
     proto::ExportResponse,
-    store::stream::{Export, Piece},
+    store::stream::{Export, ExportChunk},
 };
 
 /// A client that takes nothing for so long has gone without saying so.
@@ -53,7 +53,7 @@ pub(super) async fn run(
     }
 }
 
-fn encode(piece: &Piece) -> Encoded {
+fn encode(piece: &ExportChunk) -> Encoded {
     let mut message = Vec::new();
     for (kind, record) in &piece.records {
         let mut wrapped = Vec::with_capacity(record.len() + 8);

@@ -14,7 +14,7 @@ use crate::{
 const FEATURES: [&str; 5] = ["grpc-web", "gzip", "health", "reflection", "zstd"];
 
 /// The answer to `GetServerInfo`: a read as any other, so that its head is never below a revision that was answered before.
-pub(super) fn server_info(store: &Store, options: &ServerOptions) -> Result<proto::GetServerInfoResponse, store::Error> {
+pub(super) fn server_info(store: &Store, options: &ServerOptions) -> Result<proto::GetServerInfoResponse, store::StoreError> {
     let info = store.info()?;
     let counts = info.record_counts.into_iter();
     Ok(proto::GetServerInfoResponse {

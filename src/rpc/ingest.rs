@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     proto::{self, IngestRequest, IngestResponse, ingest_response::Outcome},
-    store::{Caller, Pending, Store},
+    store::{Caller, PendingCommit, Store},
 };
 
 /// Commits of one stream that may wait for their answers.
@@ -35,7 +35,7 @@ struct Due {
 
 enum Answer {
     /// Of the store.
-    Pending(Pending),
+    Pending(PendingCommit),
     /// The message itself was refused.
     Refused(Status),
 }

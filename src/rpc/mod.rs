@@ -39,7 +39,7 @@ pub(crate) use codec::{Codec, Received};
 pub(crate) use encoded::Encoded;
 pub use in_process::in_process;
 pub use options::{ServerOptions, duration};
-pub use origins::Origins;
+pub use origins::WebOrigins;
 pub use server::{ServeError, serve};
 
 /// The traits that `build.rs` writes for the server's side.

@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::origins::Origins;
+use super::origins::WebOrigins;
 
 /// How the server is run. The defaults suit a server that everyone on a network can reach.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,7 +37,7 @@ pub struct ServerOptions {
     /// refusal can be one of ours.
     pub decode_bytes_max: usize,
     /// Origins whose web pages may call, such as `http://localhost:3000`; `*` is any. By default none.
-    pub web_origins: Origins,
+    pub web_origins: WebOrigins,
     /// Open connections. One more is closed at once.
     pub connections_max: usize,
     /// A connection without a request is closed after this time, and one over HTTP/1.1 also when the headers of its next request
@@ -94,7 +94,7 @@ impl Default for ServerOptions {
             reads_waiting_max: 256,
             commits_waiting_max: 256,
             decode_bytes_max: 16 << 20,
-            web_origins: Origins::default(),
+            web_origins: WebOrigins::default(),
             connections_max: 1024,
             first_request_time_max: Duration::from_secs(30),
             connection_idle_time_max: Duration::from_mins(15),

@@ -22,13 +22,13 @@ const ANY: &str = "*";
 ///
 /// Written as origins with commas or spaces between, or as a list of them; `*` alone is any.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Origins {
+pub struct WebOrigins {
     any: bool,
     /// Each as a browser writes it in the header `Origin`.
     listed: Vec<String>,
 }
 
-impl Origins {
+impl WebOrigins {
     /// Those that are written in `texts`. The error names every one that is none.
     pub fn parse<'a>(texts: impl IntoIterator<Item = &'a str>) -> Result<Self, String> {
         let (mut origins, mut wrong) = (Self::default(), Vec::new());
@@ -104,7 +104,7 @@ fn origin(text: &str) -> Result<String, &'static str> {
     Ok(format!("{scheme}://{host}").to_ascii_lowercase())
 }
 
-impl FromStr for Origins {
+impl FromStr for WebOrigins {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -112,13 +112,13 @@ impl FromStr for Origins {
     }
 }
 
-impl Serialize for Origins {
+impl Serialize for WebOrigins {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         to.collect_seq(self.texts())
     }
 }
 
-impl<'de> Deserialize<'de> for Origins {
+impl<'de> Deserialize<'de> for WebOrigins {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
         #[serde(untagged)]
@@ -139,7 +139,7 @@ mod tests {
     use super::*;
 
     fn check(listed: &str, sent: &str, allowed: bool) {
-        let origins: Origins = listed.parse().expect(listed);
+        let origins: WebOrigins = listed.parse().expect(listed);
         assert_eq!(origins.allow(&HeaderValue::from_str(sent).expect("a header")), allowed, "{sent} where {listed} is allowed");
     }
 
@@ -172,19 +172,19 @@ mod tests {
     fn what_is_no_origin_is_refused_and_all_of_it_at_once() {
         for wrong in ["localhost:3000", "http://", "http://a/", "http://a/b", "http://a?b", "http://u@a", "null", "http://*.a"]
         {
-            assert!(wrong.parse::<Origins>().is_err_and(|error| error.contains(wrong)), "{wrong}");
+            assert!(wrong.parse::<WebOrigins>().is_err_and(|error| error.contains(wrong)), "{wrong}");
         }
-        let both = "http://a/b,null".parse::<Origins>().expect_err("neither");
+        let both = "http://a/b,null".parse::<WebOrigins>().expect_err("neither");
         assert!(both.contains("http://a/b") && both.contains("\"null\""), "{both}");
-        assert!("*,http://a".parse::<Origins>().is_err_and(|error| error.contains("alone")));
+        assert!("*,http://a".parse::<WebOrigins>().is_err_and(|error| error.contains("alone")));
     }
 
     #[test]
     fn origins_are_read_from_a_text_and_from_a_list_and_written_so_that_they_are_read_again() {
-        let origins: Origins = "http://a,http://b:1".parse().expect("two");
+        let origins: WebOrigins = "http://a,http://b:1".parse().expect("two");
         let written = serde_json::to_string(&origins).expect("a list");
         assert_eq!(written, r#"["http://a","http://b:1"]"#);
-        assert_eq!(serde_json::from_str::<Origins>(&written).expect("a list"), origins);
-        assert_eq!(serde_json::from_str::<Origins>(r#""http://a http://b:1""#).expect("a text"), origins);
+        assert_eq!(serde_json::from_str::<WebOrigins>(&written).expect("a list"), origins);
+        assert_eq!(serde_json::from_str::<WebOrigins>(r#""http://a http://b:1""#).expect("a text"), origins);
     }
 }

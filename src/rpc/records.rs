@@ -20,7 +20,7 @@ use super::{
     watch::Watch,
 };
 use crate::{
-    model::Kind,
+    model::RecordKind,
     proto::{self, CommitRequest, GetRecordRequest, ListRecordsRequest},
     store::{self, Caller, Store},
 };
@@ -53,7 +53,7 @@ impl Records {
 
     /// One record. A read at a revision is a look into memory or one page of a local disk, cheaper here than the way to another
     /// thread; one at a time may have to wait for the clock.
-    async fn get(&self, kind: Kind, request: Request<Received<GetRecordRequest>>) -> Result<Response<Encoded>, Status> {
+    async fn get(&self, kind: RecordKind, request: Request<Received<GetRecordRequest>>) -> Result<Response<Encoded>, Status> {
         let request = self.decode(request)?;
         if request.as_of_time.is_some() || self.store.reads_may_block() {
             return self.read(move |store| store.get_encoded(kind, &request).map(Encoded::message)).await;
@@ -61,7 +61,11 @@ impl Records {
         answer(self.store.get_encoded(kind, &request).map(Encoded::message))
     }
 
-    async fn list(&self, kind: Kind, request: Request<Received<ListRecordsRequest>>) -> Result<Response<Encoded>, Status> {
+    async fn list(
+        &self,
+        kind: RecordKind,
+        request: Request<Received<ListRecordsRequest>>,
+    ) -> Result<Response<Encoded>, Status> {
         let request = self.decode(request)?;
         self.read(move |store| store.list_encoded(kind, &request).map(Encoded::page)).await
     }
@@ -101,51 +105,51 @@ impl RecordService for Records {
     }
 
     async fn get_source(&self, request: Request<Received<GetRecordRequest>>) -> Result<Response<Encoded>, Status> {
-        self.get(Kind::Source, request).await
+        self.get(RecordKind::Source, request).await
     }
 
     async fn get_actor(&self, request: Request<Received<GetRecordRequest>>) -> Result<Response<Encoded>, Status> {
-        self.get(Kind::Actor, request).await
+        self.get(RecordKind::Actor, request).await
     }
 
     async fn get_event(&self, request: Request<Received<GetRecordRequest>>) -> Result<Response<Encoded>, Status> {
-        self.get(Kind::Event, request).await
+        self.get(RecordKind::Event, request).await
     }
 
     async fn get_claim(&self, request: Request<Received<GetRecordRequest>>) -> Result<Response<Encoded>, Status> {
-        self.get(Kind::Claim, request).await
+        self.get(RecordKind::Claim, request).await
     }
 
     async fn get_estimate(&self, request: Request<Received<GetRecordRequest>>) -> Result<Response<Encoded>, Status> {
-        self.get(Kind::Estimate, request).await
+        self.get(RecordKind::Estimate, request).await
     }
 
     async fn get_relation(&self, request: Request<Received<GetRecordRequest>>) -> Result<Response<Encoded>, Status> {
-        self.get(Kind::Relation, request).await
+        self.get(RecordKind::Relation, request).await
     }
 
     async fn list_sources(&self, request: Request<Received<ListRecordsRequest>>) -> Result<Response<Encoded>, Status> {
-        self.list(Kind::Source, request).await
+        self.list(RecordKind::Source, request).await
     }
 
     async fn list_actors(&self, request: Request<Received<ListRecordsRequest>>) -> Result<Response<Encoded>, Status> {
-        self.list(Kind::Actor, request).await
+        self.list(RecordKind::Actor, request).await
     }
 
     async fn list_events(&self, request: Request<Received<ListRecordsRequest>>) -> Result<Response<Encoded>, Status> {
-        self.list(Kind::Event, request).await
+        self.list(RecordKind::Event, request).await
     }
 
     async fn list_claims(&self, request: Request<Received<ListRecordsRequest>>) -> Result<Response<Encoded>, Status> {
-        self.list(Kind::Claim, request).await
+        self.list(RecordKind::Claim, request).await
     }
 
     async fn list_estimates(&self, request: Request<Received<ListRecordsRequest>>) -> Result<Response<Encoded>, Status> {
-        self.list(Kind::Estimate, request).await
+        self.list(RecordKind::Estimate, request).await
     }
 
     async fn list_relations(&self, request: Request<Received<ListRecordsRequest>>) -> Result<Response<Encoded>, Status> {
-        self.list(Kind::Relation, request).await
+        self.list(RecordKind::Relation, request).await
     }
 
     async fn batch_get_records(

@@ -23,7 +23,7 @@ use super::{
     traffic::Traffic,
     web::Web,
 };
-use crate::store::{self, Condition, Store};
+use crate::store::{self, Store, StoreHealth};
 
 /// How often the store is asked for its condition.
 const CONDITION_INTERVAL: Duration = Duration::from_millis(200);
@@ -46,7 +46,7 @@ pub enum ServeError {
     Reflection(#[source] tonic_reflection::server::Error),
     /// The store could not be closed cleanly. What was answered is durable all the same.
     #[error("the store could not be closed: {0}")]
-    Close(#[source] store::Error),
+    Close(#[source] store::StoreError),
 }
 
 /// Serves a store on a listener until `shutdown` ends, then stops: health says `NOT_SERVING`, no new connection or call is
@@ -115,7 +115,7 @@ pub async fn serve(
 async fn close(store: Store) -> Result<(), ServeError> {
     match task::spawn_blocking(move || store.close()).await {
         Ok(result) => result.map_err(ServeError::Close),
-        Err(error) => Err(ServeError::Close(store::Error::internal(format_args!("closing the store failed: {error}")))),
+        Err(error) => Err(ServeError::Close(store::StoreError::internal(format_args!("closing the store failed: {error}")))),
     }
 }
 
@@ -152,14 +152,14 @@ fn is_peers_fault(error: &io::Error) -> bool {
 
 /// Keeps health as the store's condition is, and logs what an operator waits for.
 async fn report_condition(store: Store, health: Health, stop: CancellationToken) {
-    let mut last: Option<Condition> = None;
+    let mut last: Option<StoreHealth> = None;
     let mut logged = Instant::now();
     loop {
         let condition = store.condition();
         let changed = last.as_ref().is_none_or(|last| std::mem::discriminant(last) != std::mem::discriminant(&condition));
         if changed {
             // Where only writes are refused, reads go on: a balancer that turned away would take those, too.
-            health.set(matches!(condition, Condition::Serving | Condition::ReadOnly(_))).await;
+            health.set(matches!(condition, StoreHealth::Serving | StoreHealth::ReadOnly(_))).await;
         }
         if changed || logged.elapsed() >= PROGRESS_INTERVAL {
             logged = Instant::now();
@@ -173,13 +173,13 @@ async fn report_condition(store: Store, health: Health, stop: CancellationToken)
     }
 }
 
-fn log_condition(condition: &Condition, changed: bool) {
+fn log_condition(condition: &StoreHealth, changed: bool) {
     match condition {
-        Condition::Rebuilding { done, total } => tracing::info!(done, total, "rebuilding the state from the log"),
+        StoreHealth::Rebuilding { done, total } => tracing::info!(done, total, "rebuilding the state from the log"),
         _ if !changed => {}
-        Condition::Serving => tracing::info!("serving"),
-        Condition::ReadOnly(why) => tracing::error!("serving reads only: {why}"),
-        Condition::Failed(why) => tracing::error!("serving nothing: {why}"),
-        Condition::Closed => tracing::info!("the store is closed"),
+        StoreHealth::Serving => tracing::info!("serving"),
+        StoreHealth::ReadOnly(why) => tracing::error!("serving reads only: {why}"),
+        StoreHealth::Failed(why) => tracing::error!("serving nothing: {why}"),
+        StoreHealth::Closed => tracing::info!("the store is closed"),
     }
 }

@@ -14,7 +14,7 @@ use tonic_types::{ErrorDetails, FieldViolation, PreconditionViolation, StatusExt
 use crate::{
     model::Violation,
     proto::ErrorReason,
-    store::{Details, Error, ErrorKind, FailedPrecondition},
+    store::{FailedPrecondition, StoreError, StoreErrorDetails, StoreErrorKind},
 };
 
 /// The `ErrorInfo.domain` of every error.
@@ -37,18 +37,18 @@ const DETAIL_OVERHEAD_BYTES: usize = 72;
 const VIOLATION_OVERHEAD_BYTES: usize = 16;
 
 /// The status of an error of the store.
-pub(crate) fn from_store(error: Error) -> Status {
+pub(crate) fn from_store(error: StoreError) -> Status {
     let code = match error.kind {
-        ErrorKind::Invalid => Code::InvalidArgument,
-        ErrorKind::NotFound => Code::NotFound,
-        ErrorKind::AlreadyExists => Code::AlreadyExists,
-        ErrorKind::FailedPrecondition => Code::FailedPrecondition,
-        ErrorKind::Aborted => Code::Aborted,
-        ErrorKind::OutOfRange => Code::OutOfRange,
-        ErrorKind::DataLoss => Code::DataLoss,
-        ErrorKind::Exhausted => Code::ResourceExhausted,
-        ErrorKind::Unavailable => Code::Unavailable,
-        ErrorKind::Internal => Code::Internal,
+        StoreErrorKind::Invalid => Code::InvalidArgument,
+        StoreErrorKind::NotFound => Code::NotFound,
+        StoreErrorKind::AlreadyExists => Code::AlreadyExists,
+        StoreErrorKind::FailedPrecondition => Code::FailedPrecondition,
+        StoreErrorKind::Aborted => Code::Aborted,
+        StoreErrorKind::OutOfRange => Code::OutOfRange,
+        StoreErrorKind::DataLoss => Code::DataLoss,
+        StoreErrorKind::Exhausted => Code::ResourceExhausted,
+        StoreErrorKind::Unavailable => Code::Unavailable,
+        StoreErrorKind::Internal => Code::Internal,
     };
     build(code, error)
 }
@@ -57,8 +57,8 @@ pub(crate) fn from_store(error: Error) -> Status {
 pub(crate) fn deadline(limit: Duration) -> Status {
     build(
         Code::DeadlineExceeded,
-        Error::new(
-            ErrorKind::Unavailable,
+        StoreError::new(
+            StoreErrorKind::Unavailable,
             ErrorReason::Deadline,
             format!(
                 "not done within {} ms: whether a commit was made is unknown, so send the same request again, with the same \
@@ -71,8 +71,8 @@ pub(crate) fn deadline(limit: Duration) -> Status {
 
 /// Too much at once, of what `limit` counts.
 pub(crate) fn too_many_requests(limit: &'static str, maximum: usize) -> Status {
-    let error = Error::new(
-        ErrorKind::Exhausted,
+    let error = StoreError::new(
+        StoreErrorKind::Exhausted,
         ErrorReason::TooManyRequests,
         format!("the server is at its limit of {maximum} {limit}: wait a moment and send the same request again"),
     );
@@ -81,8 +81,8 @@ pub(crate) fn too_many_requests(limit: &'static str, maximum: usize) -> Status {
 
 /// There are as many watches as there may be.
 pub(crate) fn too_many_watches(limit: &'static str, maximum: u64) -> Status {
-    let error = Error::new(
-        ErrorKind::Exhausted,
+    let error = StoreError::new(
+        StoreErrorKind::Exhausted,
         ErrorReason::TooManyWatches,
         format!("there are {maximum} {limit} already: end one, or try again in a moment"),
     );
@@ -91,8 +91,8 @@ pub(crate) fn too_many_watches(limit: &'static str, maximum: u64) -> Status {
 
 /// A watch's client took nothing for too long.
 pub(crate) fn watch_stalled(revision: u64) -> Status {
-    let error = Error::new(
-        ErrorKind::Aborted,
+    let error = StoreError::new(
+        StoreErrorKind::Aborted,
         ErrorReason::WatchStalled,
         format!("nothing was taken from this watch for ten minutes: watch again with after_revision {revision}"),
     );
@@ -102,14 +102,14 @@ pub(crate) fn watch_stalled(revision: u64) -> Status {
 /// A stream's client took nothing for too long.
 pub(crate) fn answer_not_taken(limit: Duration) -> Status {
     let text = format!("nothing was taken from this stream for {} s: send again what has no answer", limit.as_secs());
-    from_store(Error::new(ErrorKind::Unavailable, ErrorReason::Deadline, text))
+    from_store(StoreError::new(StoreErrorKind::Unavailable, ErrorReason::Deadline, text))
 }
 
 /// A request is bigger than it may be. `actual` is unknown where the transport stopped reading.
 pub(crate) fn limit_exceeded(limit: &'static str, maximum: u64, actual: Option<u64>) -> Status {
     let has = actual.map(|actual| format!(", this has {actual}")).unwrap_or_default();
-    let mut error = Error::new(
-        ErrorKind::Invalid,
+    let mut error = StoreError::new(
+        StoreErrorKind::Invalid,
         ErrorReason::LimitExceeded,
         format!("{limit} is limited to {maximum}{has}: split the request"),
     );
@@ -122,18 +122,18 @@ pub(crate) fn limit_exceeded(limit: &'static str, maximum: u64, actual: Option<u
 
 /// A request is not an encoded message of its type.
 pub(crate) fn unreadable(error: impl fmt::Display) -> Status {
-    from_store(Error::field("", format!("the request cannot be read: {error}; encode it with the contract's proto files")))
+    from_store(StoreError::field("", format!("the request cannot be read: {error}; encode it with the contract's proto files")))
 }
 
 /// The store stops, and with it the server.
 pub(crate) fn shutting_down() -> Status {
-    from_store(Error::shutting_down())
+    from_store(StoreError::shutting_down())
 }
 
 /// A stream ends before its time, because its connection does.
 pub(crate) fn connection_ends() -> Status {
-    from_store(Error::new(
-        ErrorKind::Unavailable,
+    from_store(StoreError::new(
+        StoreErrorKind::Unavailable,
         ErrorReason::ShuttingDown,
         "the server stops, or ends this connection for its age: open the stream again in a moment, from where it ended",
     ))
@@ -141,7 +141,7 @@ pub(crate) fn connection_ends() -> Status {
 
 /// A bug: `what` goes to the log, its id to the caller.
 pub(crate) fn internal(what: impl fmt::Display) -> Status {
-    from_store(Error::internal(what))
+    from_store(StoreError::internal(what))
 }
 
 /// A method that is not there, or not yet. The sentence says what to use instead.
@@ -168,7 +168,7 @@ pub(crate) fn from_tonic(status: &Status, decode_bytes_max: usize) -> Option<Sta
     }
 }
 
-fn build(code: Code, error: Error) -> Status {
+fn build(code: Code, error: StoreError) -> Status {
     let message = clip(error.message, MESSAGE_BYTES_MAX);
     let metadata: HashMap<String, String> =
         error.metadata.into_iter().map(|(key, value)| (key.to_owned(), clip(value, METADATA_BYTES_MAX))).collect();
@@ -182,10 +182,10 @@ fn build(code: Code, error: Error) -> Status {
         + metadata.iter().map(|(key, value)| key.len() + value.len() + VIOLATION_OVERHEAD_BYTES).sum::<usize>();
     let budget = details_bytes_max(&message).saturating_sub(spent);
     match error.details {
-        Details::Fields(violations) => {
+        StoreErrorDetails::Fields(violations) => {
             details.set_bad_request(fitting(violations, budget, field_violation, |more| FieldViolation::new("", more)));
         }
-        Details::Preconditions(failed) => {
+        StoreErrorDetails::Preconditions(failed) => {
             details.set_precondition_failure(fitting(failed, budget, precondition_violation, |more| {
                 PreconditionViolation::new("", "", more)
             }));
@@ -275,7 +275,7 @@ mod tests {
 
     #[test]
     fn a_violation_is_a_bad_request_with_its_field_and_the_reason_without_prefix() {
-        let status = from_store(Error::field("mutations[0].create", "say what"));
+        let status = from_store(StoreError::field("mutations[0].create", "say what"));
         assert_eq!(status.code(), Code::InvalidArgument);
         let details = status.get_error_details();
         let info = details.error_info().expect("always there");
@@ -293,8 +293,8 @@ mod tests {
             subject: "events/e1".into(),
             description: "it is at 4".into(),
         };
-        let error = Error::new(ErrorKind::Aborted, ErrorReason::RevisionMismatch, "changed")
-            .with_details(Details::Preconditions(vec![failed]));
+        let error = StoreError::new(StoreErrorKind::Aborted, ErrorReason::RevisionMismatch, "changed")
+            .with_details(StoreErrorDetails::Preconditions(vec![failed]));
         let details = from_store(error).get_error_details();
         let violation = &details.precondition_failure().expect("has preconditions").violations[0];
         assert_eq!(
@@ -306,7 +306,7 @@ mod tests {
     #[test]
     fn what_passes_by_itself_says_when_to_try_again_and_nothing_else_does() {
         for reason in (0..=90).filter_map(|number| ErrorReason::try_from(number).ok()) {
-            let status = from_store(Error::new(ErrorKind::Unavailable, reason, "x"));
+            let status = from_store(StoreError::new(StoreErrorKind::Unavailable, reason, "x"));
             let retry = status.get_error_details().retry_info().is_some();
             let expected = matches!(
                 reason,
@@ -329,7 +329,8 @@ mod tests {
             for index in 0..count {
                 violations.invalid(&Path::ROOT.field("mutations").index(index).field("create.claim"), text);
             }
-            let error = Error::from_violations(violations).expect("there are some").with("names", "actors/a, ".repeat(1000));
+            let error =
+                StoreError::from_violations(violations).expect("there are some").with("names", "actors/a, ".repeat(1000));
             let status = from_store(error);
             assert!(header_bytes(&status) < 8 * 1024, "{count} of {text:.20}: {}", header_bytes(&status));
             let details = status.get_error_details();

@@ -1,6 +1,6 @@
 //! Watch: every commit after a revision, in order, whole, once, for as long as the client likes.
 //!
-//! Knows feeds, selections and time. Must not know the log, or how a stream reaches its client.
+//! Knows change streams, selections and time. Must not know the log, or how a stream reaches its client.
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,8 +20,8 @@ use crate::{
     model::wire,
     proto::{self, Checkpoint, ListRecordsRequest, WatchRequest, WatchResponse},
     store::{
-        Error, Store,
-        stream::{Delivery, Feed, Selection},
+        Store, StoreError,
+        stream::{ChangeStream, CommittedChange, Selection},
     },
 };
 
@@ -53,7 +53,7 @@ pub(super) struct Watch {
     going: CancellationToken,
     selection: Selection,
     filter: String,
-    feed: Feed,
+    stream: ChangeStream,
     initial_state: bool,
     heartbeat: Duration,
     stop_at: Option<u64>,
@@ -84,8 +84,8 @@ impl From<Status> for End {
     }
 }
 
-impl From<Error> for End {
-    fn from(error: Error) -> Self {
+impl From<StoreError> for End {
+    fn from(error: StoreError) -> Self {
         Self::Status(status::from_store(error))
     }
 }
@@ -98,28 +98,28 @@ impl Watch {
         going: CancellationToken,
         place: WatchPlace,
         request: WatchRequest,
-    ) -> Result<Self, Error> {
+    ) -> Result<Self, StoreError> {
         let selection = Selection::parse(&request.types, &request.filter, store.limits())?;
         let heartbeat = heartbeat(request.heartbeat_interval.as_ref())?;
         let after = match request.after_revision {
             Some(_) if request.initial_state => {
                 let text = "not with initial_state, which begins at the newest revision: set one of the two";
-                return Err(Error::field("after_revision", text));
+                return Err(StoreError::field("after_revision", text));
             }
             Some(revision) => {
                 let text = "a revision is never negative: send the revision of the last message you received, or 0";
-                Some(u64::try_from(revision).map_err(|_| Error::field("after_revision", text))?)
+                Some(u64::try_from(revision).map_err(|_| StoreError::field("after_revision", text))?)
             }
             None => None,
         };
-        let feed = store.feed(after)?;
+        let stream = store.change_stream(after)?;
         Ok(Self {
             selection,
             filter: request.filter,
             initial_state: request.initial_state,
             heartbeat,
-            stop_at: request.stop_at_head.then(|| feed.head()),
-            feed,
+            stop_at: request.stop_at_head.then(|| stream.head()),
+            stream,
             store,
             pools,
             going,
@@ -129,7 +129,7 @@ impl Watch {
 
     /// Sends until there is a reason to end.
     pub(super) async fn run(mut self, outlet: Outlet<Encoded>) -> Result<(), Status> {
-        let revision = if self.initial_state { 0 } else { self.feed.revision() };
+        let revision = if self.initial_state { 0 } else { self.stream.revision() };
         let store_id = self.store.info().map_err(status::from_store)?.store_id;
         let mut line = Line { outlet, store_id, revision, sent: Instant::now() };
         match self.follow(&mut line).await {
@@ -139,43 +139,43 @@ impl Watch {
     }
 
     async fn follow(&mut self, line: &mut Line) -> Result<(), End> {
-        line.checkpoint(self.feed.head(), Mark::Opened).await?;
+        line.checkpoint(self.stream.head(), Mark::Opened).await?;
         if self.initial_state {
             self.send_initial_state(line).await?;
         }
         loop {
-            for delivery in self.next().await? {
-                if let Some(commit) = self.show(&delivery).await? {
-                    line.commit(delivery.commit.revision, &commit).await?;
+            for change in self.next().await? {
+                if let Some(commit) = self.show(&change).await? {
+                    line.commit(change.commit.revision, &commit).await?;
                 }
                 // What lies between may match nothing for long.
                 if line.sent.elapsed() >= self.heartbeat {
-                    line.revision = delivery.commit.revision;
-                    line.checkpoint(self.feed.head(), Mark::Plain).await?;
+                    line.revision = change.commit.revision;
+                    line.checkpoint(self.stream.head(), Mark::Plain).await?;
                 }
                 if self.going.is_cancelled() {
-                    line.revision = delivery.commit.revision;
+                    line.revision = change.commit.revision;
                     return self.end(line).await;
                 }
             }
-            if self.feed.revision() < self.feed.head() {
+            if self.stream.revision() < self.stream.head() {
                 continue;
             }
-            if self.stop_at.is_some_and(|revision| self.feed.revision() >= revision) {
-                if line.revision < self.feed.revision() {
-                    line.revision = self.feed.revision();
-                    line.checkpoint(self.feed.head(), Mark::Plain).await?;
+            if self.stop_at.is_some_and(|revision| self.stream.revision() >= revision) {
+                if line.revision < self.stream.revision() {
+                    line.revision = self.stream.revision();
+                    line.checkpoint(self.stream.head(), Mark::Plain).await?;
                 }
                 return Ok(());
             }
             tokio::select! {
-                changed = self.feed.changed() => changed?,
+                changed = self.stream.changed() => changed?,
                 () = sleep_until(line.sent + self.heartbeat) => {
-                    line.revision = self.feed.revision();
-                    line.checkpoint(self.feed.head(), Mark::Plain).await?;
+                    line.revision = self.stream.revision();
+                    line.checkpoint(self.stream.head(), Mark::Plain).await?;
                 }
                 () = self.going.cancelled() => {
-                    line.revision = self.feed.revision();
+                    line.revision = self.stream.revision();
                     return self.end(line).await;
                 }
             }
@@ -184,13 +184,13 @@ impl Watch {
 
     /// The connection was told to go: a last checkpoint, so that nothing is sent twice to whoever resumes.
     async fn end(&self, line: &mut Line) -> Result<(), End> {
-        line.checkpoint(self.feed.head(), Mark::Plain).await?;
+        line.checkpoint(self.stream.head(), Mark::Plain).await?;
         Err(status::connection_ends().into())
     }
 
-    /// Every matching record as of the revision at which the feed begins.
+    /// Every matching record as of the revision at which the change stream begins.
     async fn send_initial_state(&self, line: &mut Line) -> Result<(), End> {
-        let revision = self.feed.revision();
+        let revision = self.stream.revision();
         for kind in self.selection.kinds().iter().copied().filter(|_| revision > 0) {
             let mut page_token = String::new();
             loop {
@@ -225,39 +225,39 @@ impl Watch {
             }
         }
         line.revision = revision;
-        line.checkpoint(self.feed.head(), Mark::InitialStateComplete).await
+        line.checkpoint(self.stream.head(), Mark::InitialStateComplete).await
     }
 
     /// What follows, from memory where it was read lately.
-    async fn next(&mut self) -> Result<Vec<Arc<Delivery>>, End> {
-        if let Some(recent) = self.feed.read_recent() {
+    async fn next(&mut self) -> Result<Vec<Arc<CommittedChange>>, End> {
+        if let Some(recent) = self.stream.read_recent() {
             return Ok(recent);
         }
-        let mut feed = self.feed.clone();
-        let (feed, read) = self
+        let mut stream = self.stream.clone();
+        let (stream, read) = self
             .pools
             .reads
             .run_when_free(move || {
-                let read = feed.read();
-                (feed, read)
+                let read = stream.read();
+                (stream, read)
             })
             .await?;
-        self.feed = feed;
+        self.stream = stream;
         Ok(read?)
     }
 
     /// The commit as this watch is shown it. A filter may have to read what was there before.
-    async fn show(&self, delivery: &Arc<Delivery>) -> Result<Option<Bytes>, End> {
-        if let Some(shown) = self.selection.shown(delivery) {
+    async fn show(&self, change: &Arc<CommittedChange>) -> Result<Option<Bytes>, End> {
+        if let Some(shown) = self.selection.shown(change) {
             return Ok(shown);
         }
         // A few looks at what was there before are cheaper here than the way to another thread.
-        let is_short = delivery.commit.changes.len() <= CHANGES_INLINE && !self.store.reads_may_block();
+        let is_short = change.commit.changes.len() <= CHANGES_INLINE && !self.store.reads_may_block();
         if self.filter.is_empty() || is_short {
-            return Ok(self.selection.show(delivery, &self.store)?);
+            return Ok(self.selection.show(change, &self.store)?);
         }
-        let (selection, delivery, store) = (self.selection.clone(), Arc::clone(delivery), self.store.clone());
-        Ok(self.pools.reads.run_when_free(move || selection.show(&delivery, &store)).await??)
+        let (selection, change, store) = (self.selection.clone(), Arc::clone(change), self.store.clone());
+        Ok(self.pools.reads.run_when_free(move || selection.show(&change, &store)).await??)
     }
 }
 
@@ -305,11 +305,11 @@ impl Line {
     }
 }
 
-fn heartbeat(asked: Option<&prost_types::Duration>) -> Result<Duration, Error> {
+fn heartbeat(asked: Option<&prost_types::Duration>) -> Result<Duration, StoreError> {
     let Some(asked) = asked else { return Ok(HEARTBEAT_DEFAULT) };
     match Duration::try_from(*asked) {
         Ok(interval) if (HEARTBEAT.0..=HEARTBEAT.1).contains(&interval) => Ok(interval),
-        _ => Err(Error::field(
+        _ => Err(StoreError::field(
             "heartbeat_interval",
             format!("use {} to {} seconds, or leave it out", HEARTBEAT.0.as_secs(), HEARTBEAT.1.as_secs()),
         )),

@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use prost::Message;
 
-use super::error::{Error, ErrorKind, Result};
+use super::error::{Result, StoreError, StoreErrorKind};
 use crate::{
     engine,
-    model::{Kind, schema, wire},
+    model::{RecordKind, schema, wire},
     proto::{self, ChangeKind, ErrorReason, Transition},
 };
 
@@ -88,7 +88,7 @@ pub(crate) struct Committed {
 /// What a commit did to one record.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct Changed {
-    /// Number of the record's [`Kind`].
+    /// Number of the record's [`RecordKind`].
     #[prost(uint32, tag = "1")]
     pub(crate) kind: u32,
     #[prost(string, tag = "2")]
@@ -153,10 +153,10 @@ impl Entry {
     }
 
     /// Reads an entry of the log.
-    pub(crate) fn of(entry: &engine::Entry) -> Result<Self> {
+    pub(crate) fn of(entry: &engine::LogEntry) -> Result<Self> {
         Body::decode(entry.body.clone()).ok().and_then(|body| body.entry).ok_or_else(|| {
-            Error::new(
-                ErrorKind::DataLoss,
+            StoreError::new(
+                StoreErrorKind::DataLoss,
                 ErrorReason::StoreCorrupt,
                 format!(
                     "entry {} of the log cannot be read: it was written by a newer program or is damaged",
@@ -169,11 +169,11 @@ impl Entry {
 
 impl Changed {
     /// The record's kind.
-    pub(crate) fn kind(&self) -> Result<Kind> {
+    pub(crate) fn kind(&self) -> Result<RecordKind> {
         u8::try_from(self.kind)
             .ok()
-            .and_then(Kind::from_number)
-            .ok_or_else(|| Error::internal(format!("the log holds a record of kind {}", self.kind)))
+            .and_then(RecordKind::from_number)
+            .ok_or_else(|| StoreError::internal(format!("the log holds a record of kind {}", self.kind)))
     }
 
     /// The record's name.
@@ -219,18 +219,18 @@ const CHANGE_RECORD: u32 = 5;
 const COMMIT_CHANGES: u32 = 6;
 
 /// A record's bytes as the contract's `Record`; none where there are none.
-pub(crate) fn record(kind: Kind, bytes: &[u8]) -> Result<Option<proto::Record>> {
+pub(crate) fn record(kind: RecordKind, bytes: &[u8]) -> Result<Option<proto::Record>> {
     if bytes.is_empty() {
         return Ok(None);
     }
     match (kind.resource_type().decode)(bytes) {
         Ok(record) => Ok(Some(proto::Record { record: Some(record) })),
-        Err(error) => Err(Error::internal(format!("a stored {} cannot be decoded: {error}", kind.singular()))),
+        Err(error) => Err(StoreError::internal(format!("a stored {} cannot be decoded: {error}", kind.singular()))),
     }
 }
 
 /// Proto names of top-level fields.
-pub(crate) fn field_names(kind: Kind, numbers: &[u32]) -> Vec<String> {
+pub(crate) fn field_names(kind: RecordKind, numbers: &[u32]) -> Vec<String> {
     let schema: &schema::Schema = kind.schema();
     numbers.iter().map(|number| schema.field_name(*number).to_owned()).collect()
 }
@@ -322,7 +322,7 @@ mod tests {
     fn a_commit_around_encoded_records_is_the_commit_that_the_contract_has() {
         let event = proto::Event { name: "events/e".into(), title: "t".into(), ..Default::default() };
         let changed = |change: ChangeKind, record: &proto::Event, redirect: Option<&str>| Changed {
-            kind: Kind::Event as u32,
+            kind: RecordKind::Event as u32,
             id: "e".into(),
             change: change.into(),
             previous_revision: 3,

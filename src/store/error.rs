@@ -13,7 +13,7 @@ use crate::{
 /// What the caller can do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum ErrorKind {
+pub enum StoreErrorKind {
     /// Mend the request: it can never succeed as it is.
     Invalid,
     /// There is no such thing.
@@ -50,7 +50,7 @@ pub struct FailedPrecondition {
 /// Everything that was found wrong.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Details {
+pub enum StoreErrorDetails {
     /// The message says it all.
     #[default]
     None,
@@ -62,9 +62,9 @@ pub enum Details {
 
 /// Why a call failed. Reasons and the keys of `metadata` are API, as `errors.proto` lists them; the text is not.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Error {
+pub struct StoreError {
     /// What the caller can do next.
-    pub kind: ErrorKind,
+    pub kind: StoreErrorKind,
     /// The reason, as the contract names it.
     pub reason: ErrorReason,
     /// A whole sentence that says what to do and works without the details.
@@ -72,24 +72,24 @@ pub struct Error {
     /// The variables of the message.
     pub metadata: Vec<(&'static str, String)>,
     /// All violations.
-    pub details: Details,
+    pub details: StoreErrorDetails,
 }
 
-impl fmt::Display for Error {
+impl fmt::Display for StoreError {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         to.write_str(&self.message)
     }
 }
 
-impl std::error::Error for Error {}
+impl std::error::Error for StoreError {}
 
 /// The outcome of a call on the store.
-pub type Result<T, E = Error> = std::result::Result<T, E>;
+pub type Result<T, E = StoreError> = std::result::Result<T, E>;
 
-impl Error {
+impl StoreError {
     /// An error without variables or details.
-    pub fn new(kind: ErrorKind, reason: ErrorReason, message: impl Into<String>) -> Self {
-        Self { kind, reason, message: message.into(), metadata: Vec::new(), details: Details::None }
+    pub fn new(kind: StoreErrorKind, reason: ErrorReason, message: impl Into<String>) -> Self {
+        Self { kind, reason, message: message.into(), metadata: Vec::new(), details: StoreErrorDetails::None }
     }
 
     /// Adds a variable of the message.
@@ -101,7 +101,7 @@ impl Error {
 
     /// Adds what was found wrong.
     #[must_use]
-    pub fn with_details(mut self, details: Details) -> Self {
+    pub fn with_details(mut self, details: StoreErrorDetails) -> Self {
         self.details = details;
         self
     }
@@ -117,7 +117,7 @@ impl Error {
         let log_id = ulid::Ulid::new().to_string().to_lowercase();
         tracing::error!(log_id, "internal error: {what}");
         Self::new(
-            ErrorKind::Internal,
+            StoreErrorKind::Internal,
             ErrorReason::Internal,
             format!("the server has a bug: its log says more under {log_id}; repeating the request may or may not help"),
         )
@@ -127,7 +127,7 @@ impl Error {
     /// There is no such record.
     pub fn not_found(name: &str) -> Self {
         Self::new(
-            ErrorKind::NotFound,
+            StoreErrorKind::NotFound,
             ErrorReason::RecordNotFound,
             format!("there is no record {name} at this revision: check the name, or read at another revision"),
         )
@@ -137,7 +137,7 @@ impl Error {
     /// The store is stopping.
     pub fn shutting_down() -> Self {
         Self::new(
-            ErrorKind::Unavailable,
+            StoreErrorKind::Unavailable,
             ErrorReason::ShuttingDown,
             "the server is shutting down: send the same request again in a moment",
         )
@@ -146,7 +146,7 @@ impl Error {
     /// The state is being rebuilt or not yet open.
     pub fn rebuilding(done: u64, total: u64) -> Self {
         Self::new(
-            ErrorKind::Unavailable,
+            StoreErrorKind::Unavailable,
             ErrorReason::StoreRebuilding,
             format!("the server is rebuilding its state from the log, {done} of {total} entries done: try again in a moment"),
         )
@@ -155,13 +155,13 @@ impl Error {
     }
 }
 
-impl From<Violation> for Error {
+impl From<Violation> for StoreError {
     fn from(violation: Violation) -> Self {
         Self::from_list(vec![violation]).expect("there is one")
     }
 }
 
-impl Error {
+impl StoreError {
     /// The error for everything that a check found, if it found anything. The first violation gives the reason.
     pub fn from_violations(violations: Violations) -> Option<Self> {
         Self::from_list(violations.into_vec())
@@ -179,48 +179,48 @@ impl Error {
             field => format!("{field}: {}{others}", first.description),
         };
         let error = match first.fault {
-            Fault::Invalid => Self::new(ErrorKind::Invalid, ErrorReason::FieldInvalid, message).with("count", list.len()),
-            Fault::Limit { limit, maximum, actual } => Self::new(ErrorKind::Invalid, ErrorReason::LimitExceeded, message)
+            Fault::Invalid => Self::new(StoreErrorKind::Invalid, ErrorReason::FieldInvalid, message).with("count", list.len()),
+            Fault::Limit { limit, maximum, actual } => Self::new(StoreErrorKind::Invalid, ErrorReason::LimitExceeded, message)
                 .with("limit", limit)
                 .with("maximum", maximum)
                 .with("actual", actual),
-            Fault::LabelUnknown { ref label } => Self::new(ErrorKind::Invalid, ErrorReason::LabelUnknown, message)
+            Fault::LabelUnknown { ref label } => Self::new(StoreErrorKind::Invalid, ErrorReason::LabelUnknown, message)
                 .with("label", label)
                 .with("field", &first.field),
         };
-        Some(error.with_details(Details::Fields(list)))
+        Some(error.with_details(StoreErrorDetails::Fields(list)))
     }
 }
 
-impl From<engine::Error> for Error {
-    fn from(error: engine::Error) -> Self {
+impl From<engine::EngineError> for StoreError {
+    fn from(error: engine::EngineError) -> Self {
         let text = error.to_string();
         match error {
-            engine::Error::Full { .. } => Self::new(
-                ErrorKind::Unavailable,
+            engine::EngineError::Full { .. } => Self::new(
+                StoreErrorKind::Unavailable,
                 ErrorReason::StorageFull,
                 format!("{text}: writes are refused until there is room again, reads go on"),
             ),
-            engine::Error::Corrupt(_) | engine::Error::Format { .. } => {
+            engine::EngineError::Corrupt(_) | engine::EngineError::Format { .. } => {
                 tracing::error!("{text}");
-                Self::new(ErrorKind::DataLoss, ErrorReason::StoreCorrupt, format!("{text}: restore from a backup"))
+                Self::new(StoreErrorKind::DataLoss, ErrorReason::StoreCorrupt, format!("{text}: restore from a backup"))
             }
-            engine::Error::State(_) => {
+            engine::EngineError::State(_) => {
                 tracing::error!("{text}");
                 Self::rebuilding(0, 0)
             }
-            engine::Error::Poisoned(_) | engine::Error::Io { .. } | engine::Error::Superseded { .. } => {
+            engine::EngineError::Poisoned(_) | engine::EngineError::Io { .. } | engine::EngineError::Superseded { .. } => {
                 tracing::error!("{text}");
                 Self::new(
-                    ErrorKind::Unavailable,
+                    StoreErrorKind::Unavailable,
                     ErrorReason::StorePoisoned,
                     "a write or read of the log failed on this server's disk: an operator has to look at its log and \
                      start it again",
                 )
             }
             // Whoever opens a folder meets this, never a caller of the service: the contract has no reason for it.
-            engine::Error::InUse { .. } => Self::new(
-                ErrorKind::Unavailable,
+            engine::EngineError::InUse { .. } => Self::new(
+                StoreErrorKind::Unavailable,
                 ErrorReason::Unspecified,
                 format!("{text}: stop that process, or if it is a server, ask it instead of the folder"),
             ),

@@ -6,12 +6,12 @@ use bytes::Bytes;
 
 use super::{
     Store,
-    error::{Error, ErrorKind, Result},
+    error::{Result, StoreError, StoreErrorKind},
     query::token::{self, Purpose},
     selection::Selection,
 };
 use crate::{
-    model::{Kind, wire},
+    model::{RecordKind, wire},
     proto::{ErrorReason, ExportRequest, ListRecordsRequest},
 };
 
@@ -36,8 +36,8 @@ pub(crate) struct Export {
 
 /// A piece of an export.
 #[derive(Debug)]
-pub(crate) struct Piece {
-    pub(crate) records: Vec<(Kind, Bytes)>,
+pub(crate) struct ExportChunk {
+    pub(crate) records: Vec<(RecordKind, Bytes)>,
     /// Where to go on after this piece.
     pub(crate) resume_token: String,
     pub(crate) revision: u64,
@@ -67,13 +67,13 @@ impl Store {
 
 impl Export {
     /// The next piece; none at the end. The first has no records where there are none at all, and tells the revision.
-    pub(crate) fn next(&mut self) -> Result<Option<Piece>> {
+    pub(crate) fn next(&mut self) -> Result<Option<ExportChunk>> {
         let mut records = Vec::new();
         while records.is_empty()
             && let Some(kind) = self.selection.kinds().get(self.kind).copied()
         {
             // Revision 0 is the empty record; a list would read the newest instead.
-            let page = if self.revision == 0 { super::Page::default() } else { self.page(kind)? };
+            let page = if self.revision == 0 { super::EncodedPage::default() } else { self.page(kind)? };
             records.extend(page.records.into_iter().map(|record| (kind, record)));
             if page.next_page_token.is_empty() {
                 self.kind += 1;
@@ -84,10 +84,10 @@ impl Export {
         if records.is_empty() && !first {
             return Ok(None);
         }
-        Ok(Some(Piece { records, resume_token: self.resume_token(), revision: self.revision }))
+        Ok(Some(ExportChunk { records, resume_token: self.resume_token(), revision: self.revision }))
     }
 
-    fn page(&self, kind: Kind) -> Result<super::Page> {
+    fn page(&self, kind: RecordKind) -> Result<super::EncodedPage> {
         let request = ListRecordsRequest {
             filter: self.filter.clone(),
             page_size: PAGE_RECORDS,
@@ -116,13 +116,15 @@ fn digest(request: &ExportRequest) -> Vec<u8> {
 fn resume(text: &str, asked: &[u8]) -> Result<(u64, usize, String)> {
     let invalid = || {
         let message = "resume_token is damaged, or is not one that Export gave: send it as it was, or start again without one";
-        Error::new(ErrorKind::Invalid, ErrorReason::PageTokenInvalid, message)
+        StoreError::new(StoreErrorKind::Invalid, ErrorReason::PageTokenInvalid, message)
     };
     let payload = token::open(Purpose::Export, text).ok_or_else(invalid)?;
     let rest = payload.get(asked.len()..).ok_or_else(invalid)?;
     if !payload.starts_with(asked) {
         let message = "resume_token is of an export with other arguments: all other fields must be as they were";
-        return Err(Error::new(ErrorKind::Invalid, ErrorReason::PageTokenMismatch, message).with("field", "resume_token"));
+        return Err(
+            StoreError::new(StoreErrorKind::Invalid, ErrorReason::PageTokenMismatch, message).with("field", "resume_token")
+        );
     }
     let (revision, rest) = wire::varint(rest).ok_or_else(invalid)?;
     let (kind, page_token) = wire::varint(rest).ok_or_else(invalid)?;

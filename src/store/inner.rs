@@ -10,21 +10,21 @@ use std::sync::{
 use tokio::sync::watch;
 
 use super::{
-    Condition, Options,
-    error::{Error, ErrorKind, Result},
-    feed::{Published, Recent},
+    StoreHealth, StoreOptions,
+    change_stream::{Published, Recent},
+    error::{Result, StoreError, StoreErrorKind},
     queue::{Job, Queue},
     replay::Meta,
 };
 use crate::{
-    engine::{Engine, StateCondition},
+    engine::{Engine, StateHealth},
     proto::ErrorReason,
 };
 
 /// Shared by all handles on a store and its writer.
 pub(super) struct Inner {
     pub(super) engine: Arc<dyn Engine>,
-    pub(super) options: Options,
+    pub(super) options: StoreOptions,
     /// The newest revision that can be read. Moves when its keys are in place.
     head: AtomicU64,
     /// Whether reads are answered; `condition` says why not.
@@ -38,14 +38,14 @@ pub(super) struct Inner {
     changed: Condvar,
     /// What the writer is asked to do.
     pub(super) queue: Queue,
-    /// Wakes feeds.
+    /// Wakes change streams.
     published: watch::Sender<Published>,
-    /// What feeds read lately.
+    /// What change streams read lately.
     pub(super) recent: Recent,
 }
 
 struct Shared {
-    condition: Condition,
+    condition: StoreHealth,
     /// Why writes are refused until the store is opened again, if they are.
     refused: Option<String>,
     /// What was last published.
@@ -57,7 +57,7 @@ struct Shared {
 }
 
 impl Inner {
-    pub(super) fn new(engine: Arc<dyn Engine>, options: Options, queue: Queue) -> Self {
+    pub(super) fn new(engine: Arc<dyn Engine>, options: StoreOptions, queue: Queue) -> Self {
         Self {
             engine,
             options,
@@ -66,7 +66,7 @@ impl Inner {
             interruptions: AtomicU64::new(0),
             disagreed: AtomicBool::new(false),
             shared: Mutex::new(Shared {
-                condition: Condition::Rebuilding { done: 0, total: 0 },
+                condition: StoreHealth::Rebuilding { done: 0, total: 0 },
                 refused: None,
                 meta: Meta::default(),
                 numbered: 0,
@@ -84,10 +84,10 @@ impl Inner {
         self.head.load(Ordering::Acquire)
     }
 
-    pub(super) fn condition(&self) -> Condition {
+    pub(super) fn condition(&self) -> StoreHealth {
         let shared = self.lock();
         match (&shared.condition, &shared.refused) {
-            (Condition::Serving, Some(reason)) => Condition::ReadOnly(reason.clone()),
+            (StoreHealth::Serving, Some(reason)) => StoreHealth::ReadOnly(reason.clone()),
             (condition, _) => condition.clone(),
         }
     }
@@ -102,14 +102,14 @@ impl Inner {
         let head = self.head();
         if revision > head {
             let text = format!("revision {revision} is not reached: the newest is {head}; read that, or wait");
-            return Err(Error::new(ErrorKind::OutOfRange, ErrorReason::RevisionInFuture, text)
+            return Err(StoreError::new(StoreErrorKind::OutOfRange, ErrorReason::RevisionInFuture, text)
                 .with("revision", revision)
                 .with("head_revision", head));
         }
         let oldest = self.lock().meta.oldest_revision;
         if revision < oldest {
             let text = format!("revision {revision} was compacted: the oldest that can be read is {oldest}");
-            return Err(Error::new(ErrorKind::OutOfRange, ErrorReason::RevisionCompacted, text)
+            return Err(StoreError::new(StoreErrorKind::OutOfRange, ErrorReason::RevisionCompacted, text)
                 .with("revision", revision)
                 .with("oldest_revision", oldest));
         }
@@ -121,12 +121,12 @@ impl Inner {
         let mut shared = self.lock();
         loop {
             match &shared.condition {
-                Condition::Rebuilding { .. } => {
+                StoreHealth::Rebuilding { .. } => {
                     shared = self.changed.wait(shared).unwrap_or_else(PoisonError::into_inner);
                 }
-                Condition::Serving | Condition::ReadOnly(_) => return Ok(()),
-                Condition::Failed(reason) => return Err(failed(reason)),
-                Condition::Closed => return Err(Error::shutting_down()),
+                StoreHealth::Serving | StoreHealth::ReadOnly(_) => return Ok(()),
+                StoreHealth::Failed(reason) => return Err(failed(reason)),
+                StoreHealth::Closed => return Err(StoreError::shutting_down()),
             }
         }
     }
@@ -142,7 +142,7 @@ impl Inner {
             // Asked before the interruptions are: a state that was reset meanwhile says nothing about the one that was read.
             let condition = self.engine.state_condition();
             if self.interruptions.load(Ordering::Acquire) != interruptions {
-                return self.check_readable().and(Err(Error::rebuilding(0, 0)));
+                return self.check_readable().and(Err(StoreError::rebuilding(0, 0)));
             }
             if !self.calls_for_rebuild(&condition, error) {
                 return outcome;
@@ -154,28 +154,28 @@ impl Inner {
         if self.interruptions.load(Ordering::Acquire) == interruptions {
             outcome
         } else {
-            self.check_readable().and(Err(Error::rebuilding(0, 0)))
+            self.check_readable().and(Err(StoreError::rebuilding(0, 0)))
         }
     }
 
     /// Whether an error that the state gave calls for its rebuild. Where the engine trusts its state, that holds what makes no
     /// sense, and one rebuild is tried: if the next state is no better, the fault is not the state's, and the error says so.
-    pub(super) fn calls_for_rebuild(&self, condition: &StateCondition, error: &mut Error) -> bool {
+    pub(super) fn calls_for_rebuild(&self, condition: &StateHealth, error: &mut StoreError) -> bool {
         if error.reason != ErrorReason::StoreRebuilding {
             return false;
         }
-        if *condition != StateCondition::Trusted || !self.disagreed.swap(true, Ordering::AcqRel) {
+        if *condition != StateHealth::Trusted || !self.disagreed.swap(true, Ordering::AcqRel) {
             return true;
         }
         let text =
             "what is stored cannot be read, and rebuilding the state from the log did not mend it: the server's log says more";
-        *error = Error::new(ErrorKind::DataLoss, ErrorReason::StoreCorrupt, text);
+        *error = StoreError::new(StoreErrorKind::DataLoss, ErrorReason::StoreCorrupt, text);
         false
     }
 
     /// Whether the state failed under a reader.
     pub(super) fn wants_rebuild(&self) -> bool {
-        matches!(self.lock().condition, Condition::Rebuilding { .. })
+        matches!(self.lock().condition, StoreHealth::Rebuilding { .. })
     }
 
     /// An error unless reads are answered.
@@ -184,10 +184,10 @@ impl Inner {
             return Ok(());
         }
         match self.condition() {
-            Condition::Serving | Condition::ReadOnly(_) => Ok(()),
-            Condition::Rebuilding { done, total } => Err(Error::rebuilding(done, total)),
-            Condition::Failed(reason) => Err(failed(&reason)),
-            Condition::Closed => Err(Error::shutting_down()),
+            StoreHealth::Serving | StoreHealth::ReadOnly(_) => Ok(()),
+            StoreHealth::Rebuilding { done, total } => Err(StoreError::rebuilding(done, total)),
+            StoreHealth::Failed(reason) => Err(failed(&reason)),
+            StoreHealth::Closed => Err(StoreError::shutting_down()),
         }
     }
 
@@ -195,7 +195,9 @@ impl Inner {
     pub(super) fn check_writable(&self) -> Result<()> {
         self.check_readable()?;
         match self.condition() {
-            Condition::ReadOnly(reason) => Err(Error::new(ErrorKind::Unavailable, ErrorReason::StorePoisoned, reason)),
+            StoreHealth::ReadOnly(reason) => {
+                Err(StoreError::new(StoreErrorKind::Unavailable, ErrorReason::StorePoisoned, reason))
+            }
             _ => Ok(()),
         }
     }
@@ -239,9 +241,9 @@ impl Inner {
         let numbered = shared.numbered;
         while shared.numbered >= numbered && self.head() < numbered {
             match &shared.condition {
-                Condition::Failed(reason) => return Err(failed(reason)),
-                Condition::Closed => return Err(Error::shutting_down()),
-                Condition::Serving | Condition::Rebuilding { .. } | Condition::ReadOnly(_) => {}
+                StoreHealth::Failed(reason) => return Err(failed(reason)),
+                StoreHealth::Closed => return Err(StoreError::shutting_down()),
+                StoreHealth::Serving | StoreHealth::Rebuilding { .. } | StoreHealth::ReadOnly(_) => {}
             }
             shared = self.changed.wait(shared).unwrap_or_else(PoisonError::into_inner);
         }
@@ -249,32 +251,32 @@ impl Inner {
     }
 
     pub(super) fn serving(&self) {
-        self.set(Condition::Serving);
+        self.set(StoreHealth::Serving);
     }
 
     pub(super) fn rebuilding(&self, done: u64, total: u64) {
-        self.set(Condition::Rebuilding { done, total });
+        self.set(StoreHealth::Rebuilding { done, total });
     }
 
-    pub(super) fn refuse_writes(&self, error: &Error) {
+    pub(super) fn refuse_writes(&self, error: &StoreError) {
         self.lock().refused.get_or_insert_with(|| error.message.clone());
     }
 
-    pub(super) fn failed(&self, error: &Error) {
-        self.set(Condition::Failed(error.message.clone()));
+    pub(super) fn failed(&self, error: &StoreError) {
+        self.set(StoreHealth::Failed(error.message.clone()));
     }
 
     /// The writer has ended. Why it failed stays, if it did.
     pub(super) fn closed(&self) {
         self.queue.close();
-        if !matches!(self.condition(), Condition::Failed(_)) {
-            self.set(Condition::Closed);
+        if !matches!(self.condition(), StoreHealth::Failed(_)) {
+            self.set(StoreHealth::Closed);
         }
     }
 
-    fn set(&self, condition: Condition) {
+    fn set(&self, condition: StoreHealth) {
         let mut shared = self.lock();
-        let readable = condition == Condition::Serving;
+        let readable = condition == StoreHealth::Serving;
         if self.readable.swap(readable, Ordering::AcqRel) && !readable {
             self.interruptions.fetch_add(1, Ordering::AcqRel);
         }
@@ -288,6 +290,6 @@ impl Inner {
     }
 }
 
-fn failed(reason: &str) -> Error {
-    Error::new(ErrorKind::DataLoss, ErrorReason::StoreCorrupt, reason)
+fn failed(reason: &str) -> StoreError {
+    StoreError::new(StoreErrorKind::DataLoss, ErrorReason::StoreCorrupt, reason)
 }

@@ -7,12 +7,12 @@
 //! | history: kind, id, revision | an older [`Version`](super::version::Version) | reading at a revision |
 //! | rest: kind, id, revision, number | a further piece of a version too long for one value | the same |
 //! | current: kind, id | the newest version, tombstone or redirect | get and list at head |
-//! | index: kind, index, values, id | empty: a hint | lists by filter and order |
-//! | reference: target kind and id, referrer's kind, field, origin, referrer's id | empty: a hint | `REFERENCED`, filters on references |
+//! | index: kind, index, values, id | empty: a posting | lists by filter and order |
+//! | reference: target kind and id, referrer's kind, field, origin, referrer's id | empty: a posting | `REFERENCED`, filters on references |
 //! | receipt: caller, request id | [`Receipt`](super::replay::Receipt): content hash and log position | idempotency |
 //!
-//! A hint says that some version of the record had this value. It is written when a version first has it and never taken
-//! back, so a reader fetches the record at its revision and looks; a hint too many costs a fetch, and a list at any revision
+//! A posting says that some version of the record had this value. It is written when a version first has it and never taken
+//! back, so a reader fetches the record at its revision and looks; a posting too many costs a fetch, and a list at any revision
 //! is the same code.
 //!
 //! Knows kinds and ids. Must not know what a filter or a mutation is.
@@ -21,7 +21,7 @@ use std::ops::Bound;
 
 use crate::{
     engine::KeyRange,
-    model::{Kind, Name},
+    model::{RecordKind, RecordName},
 };
 
 const META: u8 = 0x01;
@@ -48,14 +48,14 @@ pub(crate) fn meta() -> Vec<u8> {
 }
 
 /// The newest version of a record.
-pub(crate) fn current(kind: Kind, id: &str) -> Vec<u8> {
+pub(crate) fn current(kind: RecordKind, id: &str) -> Vec<u8> {
     let mut key = vec![CURRENT, kind as u8];
     key.extend_from_slice(id.as_bytes());
     key
 }
 
 /// The newest versions of all records of a kind, by name.
-pub(crate) fn current_of(kind: Kind) -> KeyRange {
+pub(crate) fn current_of(kind: RecordKind) -> KeyRange {
     prefix(vec![CURRENT, kind as u8])
 }
 
@@ -65,25 +65,25 @@ pub(crate) fn current_id(key: &[u8]) -> &str {
 }
 
 /// An older version of a record.
-pub(crate) fn history(kind: Kind, id: &str, revision: u64) -> Vec<u8> {
+pub(crate) fn history(kind: RecordKind, id: &str, revision: u64) -> Vec<u8> {
     let mut key = history_of(kind, id);
     put_number(revision, &mut key);
     key
 }
 
 /// The older versions of a record up to a revision.
-pub(crate) fn history_until(kind: Kind, id: &str, revision: u64) -> KeyRange {
+pub(crate) fn history_until(kind: RecordKind, id: &str, revision: u64) -> KeyRange {
     (Bound::Included(history_of(kind, id)), Bound::Included(history(kind, id, revision)))
 }
 
-fn history_of(kind: Kind, id: &str) -> Vec<u8> {
+fn history_of(kind: RecordKind, id: &str) -> Vec<u8> {
     let mut key = vec![HISTORY, kind as u8];
     put_text(id, &mut key);
     key
 }
 
 /// A further piece of a version, from 1.
-pub(crate) fn rest(kind: Kind, id: &str, revision: u64, number: u64) -> Vec<u8> {
+pub(crate) fn rest(kind: RecordKind, id: &str, revision: u64, number: u64) -> Vec<u8> {
     let mut key = vec![REST, kind as u8];
     put_text(id, &mut key);
     put_number(revision, &mut key);
@@ -96,7 +96,7 @@ pub(crate) fn rest(kind: Kind, id: &str, revision: u64, number: u64) -> Vec<u8> 
 pub(crate) struct IndexKey(Vec<u8>);
 
 impl IndexKey {
-    pub(crate) fn new(kind: Kind, index: u8) -> Self {
+    pub(crate) fn new(kind: RecordKind, index: u8) -> Self {
         Self(vec![INDEX, kind as u8, index])
     }
 
@@ -191,36 +191,36 @@ pub(crate) fn time_part_at(key: &[u8], start: usize) -> Option<&[u8]> {
 }
 
 /// One record's reference to another. `origin`: it stands in the first hop of an attribution, or in one with the role ORIGIN.
-pub(crate) fn reference(target: &Name, from: Kind, path: &[u32], origin: bool, id: &str) -> Vec<u8> {
+pub(crate) fn reference(target: &RecordName, from: RecordKind, path: &[u32], origin: bool, id: &str) -> Vec<u8> {
     let mut key = reference_field(target, from, path, origin);
     put_last_id(id, &mut key);
     key
 }
 
 /// All references to a record from one field of one kind, by the referrer's id.
-pub(crate) fn references_from(target: &Name, from: Kind, path: &[u32], origin: bool) -> KeyRange {
+pub(crate) fn references_from(target: &RecordName, from: RecordKind, path: &[u32], origin: bool) -> KeyRange {
     prefix(reference_field(target, from, path, origin))
 }
 
 /// All references to a record.
-pub(crate) fn references_to(target: &Name) -> KeyRange {
+pub(crate) fn references_to(target: &RecordName) -> KeyRange {
     prefix(reference_target(target))
 }
 
 /// What a `reference` key below [`references_to`] says: the referrer's kind and id.
-pub(crate) fn referrer<'k>(target: &Name, key: &'k [u8]) -> Option<(Kind, &'k str)> {
+pub(crate) fn referrer<'k>(target: &RecordName, key: &'k [u8]) -> Option<(RecordKind, &'k str)> {
     let kind = key.get(reference_target(target).len())?;
-    Some((Kind::from_number(*kind)?, last_id(key)))
+    Some((RecordKind::from_number(*kind)?, last_id(key)))
 }
 
-fn reference_target(target: &Name) -> Vec<u8> {
+fn reference_target(target: &RecordName) -> Vec<u8> {
     let mut key = vec![REFERENCE, target.kind() as u8];
     put_text(target.id(), &mut key);
     key
 }
 
 /// What the keys of all references to a record from one field of one kind begin with.
-pub(crate) fn reference_field(target: &Name, from: Kind, path: &[u32], origin: bool) -> Vec<u8> {
+pub(crate) fn reference_field(target: &RecordName, from: RecordKind, path: &[u32], origin: bool) -> Vec<u8> {
     let mut key = reference_target(target);
     key.push(from as u8);
     key.push(u8::try_from(path.len()).expect("messages of the contract are a few levels deep"));
@@ -245,18 +245,18 @@ pub(crate) fn is_written_early(key: &[u8]) -> bool {
 /// A key in words, for people who look into a store.
 pub(crate) fn describe(key: &[u8]) -> String {
     let Some((table, rest)) = key.split_first() else { return "the empty key".to_owned() };
-    let kind = rest.first().and_then(|number| Kind::from_number(*number));
+    let kind = rest.first().and_then(|number| RecordKind::from_number(*number));
     let after_kind = || String::from_utf8_lossy(rest.get(1..).unwrap_or_default()).into_owned();
     let record = || {
         let id = rest.get(1..).unwrap_or_default().split(|byte| *byte == END).next().unwrap_or_default();
-        format!("{}/{}", kind.map_or("?", Kind::collection), String::from_utf8_lossy(id))
+        format!("{}/{}", kind.map_or("?", RecordKind::collection), String::from_utf8_lossy(id))
     };
     match *table {
         META => "the meta value".to_owned(),
         HISTORY => format!("an older version of {} (key {})", record(), hex(key)),
         REST => format!("a further piece of a version of {} (key {})", record(), hex(key)),
-        CURRENT => format!("the newest version of {}/{}", kind.map_or("?", Kind::collection), after_kind()),
-        INDEX => format!("an index entry of {}/{} (key {})", kind.map_or("?", Kind::collection), last_id(key), hex(key)),
+        CURRENT => format!("the newest version of {}/{}", kind.map_or("?", RecordKind::collection), after_kind()),
+        INDEX => format!("an index entry of {}/{} (key {})", kind.map_or("?", RecordKind::collection), last_id(key), hex(key)),
         REFERENCE => format!("a reference to {} (key {})", record(), hex(key)),
         RECEIPT => format!("the receipt of request {}", String::from_utf8_lossy(rest).replace('\0', " ")),
         _ => format!("an unknown key {}", hex(key)),
@@ -338,27 +338,27 @@ mod tests {
     #[test]
     fn numbers_and_times_sort_as_their_keys_do_and_hold_no_0xff() {
         let numbers = [0, 1, 127, 128, 16_383, 16_384, u64::from(u32::MAX), 1 << 56, u64::MAX];
-        let keys: Vec<_> = numbers.iter().map(|number| history(Kind::Event, "e", *number)).collect();
+        let keys: Vec<_> = numbers.iter().map(|number| history(RecordKind::Event, "e", *number)).collect();
         assert!(keys.is_sorted(), "{keys:?}");
         let times = [(-62_135_596_800, 0), (-1, 999_999_999), (0, 0), (0, 1), (1, 0), (253_402_300_799, 999_999_999)];
-        let keys: Vec<_> = times.iter().map(|(s, n)| IndexKey::new(Kind::Event, 1).time(*s, *n).entry("e")).collect();
+        let keys: Vec<_> = times.iter().map(|(s, n)| IndexKey::new(RecordKind::Event, 1).time(*s, *n).entry("e")).collect();
         assert!(keys.is_sorted(), "{keys:?}");
         assert!(keys.iter().flatten().all(|byte| *byte != 0xff));
     }
 
     #[test]
     fn one_record_s_history_does_not_reach_into_the_next() {
-        let (_, end) = history_until(Kind::Event, "a", u64::MAX);
+        let (_, end) = history_until(RecordKind::Event, "a", u64::MAX);
         let Bound::Included(end) = end else { panic!("{end:?}") };
-        assert!(end < history(Kind::Event, "a-b", 0));
-        assert!(end < history(Kind::Event, "ab", 0));
-        assert!(end >= history(Kind::Event, "a", 7));
+        assert!(end < history(RecordKind::Event, "a-b", 0));
+        assert!(end < history(RecordKind::Event, "ab", 0));
+        assert!(end >= history(RecordKind::Event, "a", 7));
     }
 
     #[test]
     fn unset_sorts_behind_every_value() {
-        let set = IndexKey::new(Kind::Event, 3).time(253_402_300_799, 0).entry("zzz");
-        assert!(set < IndexKey::new(Kind::Event, 3).unset().entry("a"));
+        let set = IndexKey::new(RecordKind::Event, 3).time(253_402_300_799, 0).entry("zzz");
+        assert!(set < IndexKey::new(RecordKind::Event, 3).unset().entry("a"));
     }
 
     #[test]
@@ -368,7 +368,7 @@ mod tests {
             (40..=62).flat_map(|at| ["", "-", "0", "1", "z"].map(|end| format!("{}{end}", &long[..at]))).collect();
         ids.sort();
         ids.dedup();
-        let keys: Vec<_> = ids.iter().map(|id| IndexKey::new(Kind::Event, 1).text("v").entry(id)).collect();
+        let keys: Vec<_> = ids.iter().map(|id| IndexKey::new(RecordKind::Event, 1).text("v").entry(id)).collect();
         assert!(keys.is_sorted());
         assert!(keys.iter().zip(&ids).all(|(key, id)| last_id(key) == id));
     }
@@ -376,24 +376,27 @@ mod tests {
     #[test]
     fn a_time_part_is_read_from_the_key_it_stands_in() {
         for time in [None, Some((-1, 0)), Some((1 << 33, 999_999_999))] {
-            let prefix = IndexKey::new(Kind::Event, 3).text("v");
+            let prefix = IndexKey::new(RecordKind::Event, 3).text("v");
             let key = prefix.clone().part(&time_part(time)).entry("e1");
             assert_eq!(time_part_at(&key, prefix.bytes().len()), Some(time_part(time).as_slice()));
             assert_eq!(last_id(&key), "e1");
         }
-        let set = IndexKey::new(Kind::Event, 3).time(5, 7).bytes();
-        assert_eq!(set, IndexKey::new(Kind::Event, 3).part(&time_part(Some((5, 7)))).bytes());
+        let set = IndexKey::new(RecordKind::Event, 3).time(5, 7).bytes();
+        assert_eq!(set, IndexKey::new(RecordKind::Event, 3).part(&time_part(Some((5, 7)))).bytes());
     }
 
     #[test]
     fn a_reference_key_gives_its_referrer_back() {
-        let target: Name = "actors/nis".parse().unwrap();
-        let key = reference(&target, Kind::Claim, &[22, 1], true, "c1");
-        assert_eq!(referrer(&target, &key), Some((Kind::Claim, "c1")));
-        let range = references_from(&target, Kind::Claim, &[22, 1], true);
+        let target: RecordName = "actors/nis".parse().unwrap();
+        let key = reference(&target, RecordKind::Claim, &[22, 1], true, "c1");
+        assert_eq!(referrer(&target, &key), Some((RecordKind::Claim, "c1")));
+        let range = references_from(&target, RecordKind::Claim, &[22, 1], true);
         assert_eq!(last_id(&key), "c1");
         assert!(std::ops::RangeBounds::contains(&range, &key));
-        let other: Name = "actors/nis-2".parse().unwrap();
-        assert!(!std::ops::RangeBounds::contains(&references_to(&target), &reference(&other, Kind::Claim, &[24], false, "c1")));
+        let other: RecordName = "actors/nis-2".parse().unwrap();
+        assert!(!std::ops::RangeBounds::contains(
+            &references_to(&target),
+            &reference(&other, RecordKind::Claim, &[24], false, "c1")
+        ));
     }
 }

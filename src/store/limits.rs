@@ -4,9 +4,9 @@
 
 use std::collections::BTreeMap;
 
-/// The bounds of a store. The names that `GetServerInfo.limits` and errors use are those of [`Limits::by_name`].
+/// The bounds of a store. The names that `GetServerInfo.limits` and errors use are those of [`StoreLimits::by_name`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct StoreLimits {
     /// Bytes of one encoded request.
     pub request_bytes: u64,
     /// Bytes of one encoded response: pages and batches close before.
@@ -45,11 +45,11 @@ pub struct Limits {
     pub watches: u64,
     /// Watches at once of one caller.
     pub watches_caller: u64,
-    /// Steps along a chain of links when looking for a circle.
-    pub circle_steps: u64,
+    /// Steps along a chain of links when looking for a cycle.
+    pub cycle_steps: u64,
 }
 
-impl Default for Limits {
+impl Default for StoreLimits {
     fn default() -> Self {
         Self {
             request_bytes: 4 << 20,
@@ -71,12 +71,12 @@ impl Default for Limits {
             group_commits: 512,
             watches: 1000,
             watches_caller: 100,
-            circle_steps: 1000,
+            cycle_steps: 1000,
         }
     }
 }
 
-impl Limits {
+impl StoreLimits {
     /// Each limit that a caller can meet, by the name that errors give.
     pub fn by_name(&self) -> BTreeMap<&'static str, u64> {
         BTreeMap::from([
@@ -97,7 +97,7 @@ impl Limits {
             ("commit.queue", self.queue_commits),
             ("watches", self.watches),
             ("watches.caller", self.watches_caller),
-            ("links.steps", self.circle_steps),
+            ("links.steps", self.cycle_steps),
         ])
     }
 }

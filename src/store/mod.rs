@@ -1,7 +1,7 @@
 //! Revisions: one writer, any number of readers, every version of every record.
 //!
 //! [`Store`] is the embeddable library and what the server serves. It is synchronous: it starts one thread of its own, the
-//! writer, and never needs an async runtime; a [`Pending`] commit can be waited for by a thread and awaited by a task.
+//! writer, and never needs an async runtime; a [`PendingCommit`] commit can be waited for by a thread and awaited by a task.
 //!
 //! Knows the model and the [`Engine`] trait. Must not know tonic, HTTP or a concrete engine.
 
@@ -22,25 +22,25 @@ use tokio::sync::oneshot;
 use self::{
     inner::Inner,
     mutate::request::Request,
-    queue::{Job, Place, Queue},
+    queue::{Job, Queue, QueuePermit},
     writer::Writer,
 };
 use crate::{
     engine::Engine,
-    model::Kind,
+    model::RecordKind,
     proto::{self, CommitResponse},
 };
 
+mod change_stream;
 mod clock;
 mod entry;
 mod error;
 mod export;
-mod feed;
-mod hints;
 mod inner;
 mod keys;
 mod limits;
 mod mutate;
+mod postings;
 pub mod query;
 mod queue;
 mod read;
@@ -54,23 +54,23 @@ mod view;
 mod writer;
 
 pub use clock::{Clock, SystemClock};
-pub use error::{Details, Error, ErrorKind, FailedPrecondition, Result};
-pub use limits::Limits;
+pub use error::{FailedPrecondition, Result, StoreError, StoreErrorDetails, StoreErrorKind};
+pub use limits::StoreLimits;
 pub use typed::TypedPage;
-pub use verify::{Finding, Problem, Verified, verify};
+pub use verify::{Discrepancy, DiscrepancyKind, VerifyReport, verify};
 
 /// How a store is run.
 #[derive(Clone)]
-pub struct Options {
+pub struct StoreOptions {
     /// Every bound.
-    pub limits: Limits,
+    pub limits: StoreLimits,
     /// Where commit times come from.
     pub clock: Arc<dyn Clock>,
 }
 
-impl Default for Options {
+impl Default for StoreOptions {
     fn default() -> Self {
-        Self { limits: Limits::default(), clock: Arc::new(SystemClock) }
+        Self { limits: StoreLimits::default(), clock: Arc::new(SystemClock) }
     }
 }
 
@@ -97,7 +97,7 @@ impl Caller {
 
 /// Whether a store answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Condition {
+pub enum StoreHealth {
     /// Reads and writes are answered.
     Serving,
     /// The state is being rebuilt from the log, or what the state lacks is being replayed: nothing is answered yet.
@@ -117,7 +117,7 @@ pub enum Condition {
 
 /// What a store says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Info {
+pub struct StoreInfo {
     /// Identifies the data. Made when the store is created.
     pub store_id: String,
     /// The newest revision.
@@ -125,12 +125,12 @@ pub struct Info {
     /// The oldest revision that can be read.
     pub oldest_revision: u64,
     /// Live records of each kind.
-    pub record_counts: BTreeMap<Kind, u64>,
+    pub record_counts: BTreeMap<RecordKind, u64>,
 }
 
 /// One page of a list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Page {
+pub struct EncodedPage {
     /// The records, each encoded as the kind's message.
     pub records: Vec<Bytes>,
     /// Where the next page begins; empty on the last.
@@ -141,9 +141,9 @@ pub struct Page {
 
 /// What was found of a batch of names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Batch {
+pub struct EncodedBatch {
     /// The records in the order asked, each encoded as its kind's message.
-    pub records: Vec<(Kind, Bytes)>,
+    pub records: Vec<(RecordKind, Bytes)>,
     /// Names of absent or deleted records.
     pub missing: Vec<String>,
     /// Names of records that did not fit.
@@ -174,7 +174,7 @@ struct Handle {
 
 impl Store {
     /// Starts a store on an engine and returns at once, whatever has to be replayed first: see [`Self::wait_until_serving`].
-    pub fn start(engine: Arc<dyn Engine>, options: Options) -> Result<Self> {
+    pub fn start(engine: Arc<dyn Engine>, options: StoreOptions) -> Result<Self> {
         let (queue, jobs) = Queue::new(options.limits.queue_commits);
         let inner = Arc::new(Inner::new(engine, options, queue));
         let writer = Writer::new(Arc::clone(&inner), jobs);
@@ -184,13 +184,13 @@ impl Store {
             match catch_unwind(AssertUnwindSafe(|| writer.run())) {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => shared.failed(&error),
-                Err(_) => shared.failed(&Error::internal("the writer panicked")),
+                Err(_) => shared.failed(&StoreError::internal("the writer panicked")),
             }
             shared.closed();
         });
         match thread {
             Ok(thread) => Ok(Self { handle: Arc::new(Handle { inner, writer: Mutex::new(Some(thread)) }) }),
-            Err(error) => Err(Error::internal(format!("the writer's thread cannot be started: {error}"))),
+            Err(error) => Err(StoreError::internal(format!("the writer's thread cannot be started: {error}"))),
         }
     }
 
@@ -204,25 +204,25 @@ impl Store {
     }
 
     /// Whether it answers.
-    pub fn condition(&self) -> Condition {
+    pub fn condition(&self) -> StoreHealth {
         self.inner().condition()
     }
 
     /// What it holds. A read as any other: while the state is rebuilt, as when the store opens, `STORE_REBUILDING`, since the
     /// log may hold more than is known then.
-    pub fn info(&self) -> Result<Info> {
+    pub fn info(&self) -> Result<StoreInfo> {
         let meta = self.read(|inner| Ok(inner.meta()))?;
-        let live = |kind: Kind| meta.live.get(&u32::from(kind as u8)).copied().unwrap_or_default();
-        Ok(Info {
+        let live = |kind: RecordKind| meta.live.get(&u32::from(kind as u8)).copied().unwrap_or_default();
+        Ok(StoreInfo {
             store_id: meta.store_id.clone(),
             head_revision: meta.revision,
             oldest_revision: meta.oldest_revision,
-            record_counts: Kind::ALL.into_iter().map(|kind| (kind, live(kind))).collect(),
+            record_counts: RecordKind::ALL.into_iter().map(|kind| (kind, live(kind))).collect(),
         })
     }
 
     /// Its bounds.
-    pub fn limits(&self) -> &Limits {
+    pub fn limits(&self) -> &StoreLimits {
         &self.inner().options.limits
     }
 
@@ -233,31 +233,31 @@ impl Store {
 
     /// Hands a commit to the writer. From here on it does not depend on the caller: dropping the answer does not undo it. A
     /// full queue is `TOO_MANY_REQUESTS`.
-    pub fn submit(&self, caller: &Caller, request: proto::CommitRequest) -> Pending {
+    pub fn submit(&self, caller: &Caller, request: proto::CommitRequest) -> PendingCommit {
         match self.inner().queue.place() {
             Ok(place) => self.submit_at(place, caller, request),
-            Err(error) => Pending::ready(Err(error)),
+            Err(error) => PendingCommit::ready(Err(error)),
         }
     }
 
     /// As [`Self::submit`], but waits for a place in the queue: for streams, whose sender is held up by flow control.
-    pub(crate) async fn submit_when_free(&self, caller: &Caller, request: proto::CommitRequest) -> Pending {
+    pub(crate) async fn submit_when_free(&self, caller: &Caller, request: proto::CommitRequest) -> PendingCommit {
         match self.inner().queue.place_when_free().await {
             Ok(place) => self.submit_at(place, caller, request),
-            Err(error) => Pending::ready(Err(error)),
+            Err(error) => PendingCommit::ready(Err(error)),
         }
     }
 
-    fn submit_at(&self, place: Place, caller: &Caller, request: proto::CommitRequest) -> Pending {
+    fn submit_at(&self, place: QueuePermit, caller: &Caller, request: proto::CommitRequest) -> PendingCommit {
         let request = match self.inner().check_writable().and_then(|()| Request::parse(caller, request, self.limits())) {
-            Err(error) => return Pending::ready(Err(error)),
-            Ok(request) if request.validate_only => return Pending::ready(self.validate(request)),
+            Err(error) => return PendingCommit::ready(Err(error)),
+            Ok(request) if request.validate_only => return PendingCommit::ready(self.validate(request)),
             Ok(request) => Box::new(request),
         };
         let (answer, pending) = oneshot::channel();
         match self.inner().queue.send(Job::Commit { request, answer, place }) {
-            Ok(()) => Pending { answer: pending },
-            Err(error) => Pending::ready(Err(error)),
+            Ok(()) => PendingCommit { answer: pending },
+            Err(error) => PendingCommit::ready(Err(error)),
         }
     }
 
@@ -303,11 +303,11 @@ impl Drop for Handle {
 
 /// The answer to a submitted commit, when it comes.
 #[must_use = "the answer says whether the commit was made"]
-pub struct Pending {
+pub struct PendingCommit {
     answer: tokio::sync::oneshot::Receiver<Result<proto::CommitResponse>>,
 }
 
-impl Pending {
+impl PendingCommit {
     /// An answer that is there already.
     fn ready(outcome: Result<CommitResponse>) -> Self {
         let (sender, answer) = oneshot::channel();
@@ -318,14 +318,14 @@ impl Pending {
 
     /// Blocks this thread until the answer is there. Must not be called from an async task.
     pub fn wait(self) -> Result<proto::CommitResponse> {
-        self.answer.blocking_recv().unwrap_or_else(|_| Err(Error::shutting_down()))
+        self.answer.blocking_recv().unwrap_or_else(|_| Err(StoreError::shutting_down()))
     }
 }
 
-impl Future for Pending {
+impl Future for PendingCommit {
     type Output = Result<proto::CommitResponse>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut self.answer).poll(context).map(|answer| answer.unwrap_or_else(|_| Err(Error::shutting_down())))
+        Pin::new(&mut self.answer).poll(context).map(|answer| answer.unwrap_or_else(|_| Err(StoreError::shutting_down())))
     }
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, oneshot};
 
 use super::{
-    error::{Error, ErrorKind, Result},
+    error::{Result, StoreError, StoreErrorKind},
     mutate::request::Request,
 };
 use crate::proto::{CommitResponse, ErrorReason};
@@ -21,7 +21,7 @@ pub(super) enum Job {
         /// Who waits.
         answer: oneshot::Sender<Result<CommitResponse>>,
         /// Its place in the queue, held until it is answered.
-        place: Place,
+        place: QueuePermit,
     },
     /// Make durable that no later commit gets a time up to this one.
     BoundTime { time_us: i64, answer: oneshot::Sender<Result<()>> },
@@ -33,7 +33,7 @@ pub(super) enum Job {
 
 /// A place in the queue of commits, given back when the commit is answered.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct QueuePermit {
     _permit: OwnedSemaphorePermit,
 }
 
@@ -55,24 +55,24 @@ impl Queue {
     }
 
     /// A place in the queue of commits. An error where there is none: the same request can be sent again in a moment.
-    pub(super) fn place(&self) -> Result<Place> {
+    pub(super) fn place(&self) -> Result<QueuePermit> {
         match Arc::clone(&self.places).try_acquire_owned() {
-            Ok(place) => Ok(Place { _permit: place }),
+            Ok(place) => Ok(QueuePermit { _permit: place }),
             Err(TryAcquireError::NoPermits) => {
                 let maximum = self.places_max;
                 let text = format!("{maximum} commits wait already: send the same request again in a moment");
-                Err(Error::new(ErrorKind::Exhausted, ErrorReason::TooManyRequests, text)
+                Err(StoreError::new(StoreErrorKind::Exhausted, ErrorReason::TooManyRequests, text)
                     .with("limit", "commit.queue")
                     .with("maximum", maximum))
             }
-            Err(TryAcquireError::Closed) => Err(Error::shutting_down()),
+            Err(TryAcquireError::Closed) => Err(StoreError::shutting_down()),
         }
     }
 
     /// A place in the queue of commits, waited for.
-    pub(super) async fn place_when_free(&self) -> Result<Place> {
+    pub(super) async fn place_when_free(&self) -> Result<QueuePermit> {
         let place = Arc::clone(&self.places).acquire_owned().await;
-        place.map(|permit| Place { _permit: permit }).map_err(|_| Error::shutting_down())
+        place.map(|permit| QueuePermit { _permit: permit }).map_err(|_| StoreError::shutting_down())
     }
 
     /// Queues a job for the writer.
@@ -80,7 +80,7 @@ impl Queue {
         let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
         match jobs.as_ref().map(|jobs| jobs.send(job)) {
             Some(Ok(())) => Ok(()),
-            Some(Err(_)) | None => Err(Error::shutting_down()),
+            Some(Err(_)) | None => Err(StoreError::shutting_down()),
         }
     }
 

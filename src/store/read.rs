@@ -10,9 +10,9 @@ use tokio::sync::oneshot;
 use ulid::Ulid;
 
 use super::{
-    Batch, Page, Store,
+    EncodedBatch, EncodedPage, Store,
     entry::{Entry, field_names, micros, record, timestamp},
-    error::{Error, ErrorKind, Result},
+    error::{Result, StoreError, StoreErrorKind},
     inner::Inner,
     mutate::{self, Outcome, request::Request},
     query::{self, page_size, token},
@@ -22,8 +22,8 @@ use super::{
     writer::new_id,
 };
 use crate::{
-    engine::{self, Seek, Sequence},
-    model::{Kind, Name, Path, Violations, schema, wire},
+    engine::{self, LogSeek, LogSequence},
+    model::{Path, RecordKind, RecordName, Violations, schema, wire},
     proto::{self, ChangeKind, CommitResponse, ErrorReason},
 };
 
@@ -34,17 +34,19 @@ const ENTRY_BYTES: usize = 1;
 
 impl Store {
     /// One record, encoded as the kind's message.
-    pub fn get_encoded(&self, kind: Kind, request: &proto::GetRecordRequest) -> Result<Bytes> {
+    pub fn get_encoded(&self, kind: RecordKind, request: &proto::GetRecordRequest) -> Result<Bytes> {
         let name = parse_name(&request.name, Some(kind))?;
         self.read(|inner| {
             let view = view(inner, as_of(inner, request.as_of_revision, request.as_of_time.as_ref())?);
-            let Some(mut version) = view.version(name.kind(), name.id())? else { return Err(Error::not_found(&request.name)) };
+            let Some(mut version) = view.version(name.kind(), name.id())? else {
+                return Err(StoreError::not_found(&request.name));
+            };
             let mut at = name;
             if let Some(target) = version.redirect.take() {
                 if request.no_redirect {
                     return Err(redirected(&request.name, &target));
                 }
-                let Some(resolved) = view.resolve(&at)? else { return Err(Error::not_found(&request.name)) };
+                let Some(resolved) = view.resolve(&at)? else { return Err(StoreError::not_found(&request.name)) };
                 (at, version) = (resolved.name, resolved.version);
             }
             check_shown(&at, &version, request.show_deleted)?;
@@ -53,7 +55,7 @@ impl Store {
     }
 
     /// A page of the records of a kind.
-    pub fn list_encoded(&self, kind: Kind, request: &proto::ListRecordsRequest) -> Result<Page> {
+    pub fn list_encoded(&self, kind: RecordKind, request: &proto::ListRecordsRequest) -> Result<EncodedPage> {
         self.read(|inner| {
             let token = token::decode(kind, request)?;
             let revision = match &token {
@@ -71,7 +73,7 @@ impl Store {
     }
 
     /// How a list would be read: which index, in which order, what is checked on each row. Text for people.
-    pub fn explain(&self, kind: Kind, request: &proto::ListRecordsRequest) -> Result<String> {
+    pub fn explain(&self, kind: RecordKind, request: &proto::ListRecordsRequest) -> Result<String> {
         query::explain(kind, request, self.limits())
     }
 
@@ -81,7 +83,7 @@ impl Store {
     }
 
     /// Many records by name.
-    pub fn batch_get(&self, request: &proto::BatchGetRecordsRequest) -> Result<Batch> {
+    pub fn batch_get(&self, request: &proto::BatchGetRecordsRequest) -> Result<EncodedBatch> {
         let mut violations = Violations::default();
         let at = Path::ROOT.field("names");
         let names_max = self.limits().batch_get_names;
@@ -91,17 +93,17 @@ impl Store {
         }
         let mut names = Vec::with_capacity(request.names.len());
         for (index, text) in request.names.iter().take(usize::try_from(names_max).unwrap_or(usize::MAX)).enumerate() {
-            match text.parse::<Name>() {
+            match text.parse::<RecordName>() {
                 Ok(name) => names.push((text, name)),
                 Err(error) => violations.invalid(&at.index(index), error.to_string()),
             }
         }
-        if let Some(error) = Error::from_violations(violations) {
+        if let Some(error) = StoreError::from_violations(violations) {
             return Err(error);
         }
         self.read(|inner| {
             let view = view(inner, as_of(inner, request.as_of_revision, request.as_of_time.as_ref())?);
-            let mut batch = Batch { revision: view.revision, ..Batch::default() };
+            let mut batch = EncodedBatch { revision: view.revision, ..EncodedBatch::default() };
             let mut bytes = 0;
             for (text, name) in &names {
                 if !batch.not_returned.is_empty() {
@@ -119,7 +121,7 @@ impl Store {
                     }
                     _ if request.allow_missing => batch.missing.push((*text).clone()),
                     Some(resolved) => check_shown(&resolved.name, &resolved.version, false)?,
-                    None => return Err(Error::not_found(text)),
+                    None => return Err(StoreError::not_found(text)),
                 }
             }
             Ok(batch)
@@ -140,7 +142,7 @@ impl Store {
             let mut bytes = 0;
             let mut next = view.version(name.kind(), name.id())?;
             if next.is_none() && request.page_token.is_empty() {
-                return Err(Error::not_found(&request.name));
+                return Err(StoreError::not_found(&request.name));
             }
             while let Some(version) = next {
                 bytes += version.record.len() as u64 + CHANGE_FRAME_BYTES;
@@ -160,13 +162,13 @@ impl Store {
     /// One commit whole, encoded as the contract's `Commit`.
     pub fn get_commit_encoded(&self, revision: i64) -> Result<Bytes> {
         let Some(wanted) = u64::try_from(revision).ok().filter(|revision| *revision > 0) else {
-            return Err(Error::field("revision", "is required and counts from 1"));
+            return Err(StoreError::field("revision", "is required and counts from 1"));
         };
         self.read(|inner| {
             inner.check_revision(wanted)?;
             match logged_commit(inner, wanted)? {
                 Some(commit) => commit.encode(),
-                None => Err(engine::Error::Corrupt(format!("the log has no revision {wanted}")).into()),
+                None => Err(engine::EngineError::Corrupt(format!("the log has no revision {wanted}")).into()),
             }
         })
     }
@@ -185,7 +187,7 @@ impl Store {
             let name_of = |index: usize| {
                 let planned = plan.changes.get(index);
                 let name = planned.map(|planned| planned.redirect.as_ref().unwrap_or(&planned.name));
-                name.filter(|name| !made_up.iter().any(|id| id == name.id())).map(Name::to_string).unwrap_or_default()
+                name.filter(|name| !made_up.iter().any(|id| id == name.id())).map(RecordName::to_string).unwrap_or_default()
             };
             let results = plan
                 .outcomes
@@ -217,7 +219,7 @@ const RECORD_FRAME_BYTES: u64 = 16;
 const CHANGE_FRAME_BYTES: u64 = 1024;
 
 /// A record's version as the contract's change.
-fn change_of(inner: &Inner, name: &Name, version: &Version, before: Option<&Version>) -> Result<proto::Change> {
+fn change_of(inner: &Inner, name: &RecordName, version: &Version, before: Option<&Version>) -> Result<proto::Change> {
     let kind = name.kind();
     let author = logged_commit(inner, version.revision)?.map(|commit| commit.asked.caller).unwrap_or_default();
     let (old, new) = (before.map(|before| before.record.as_ref()).unwrap_or_default(), version.record.as_ref());
@@ -239,7 +241,7 @@ fn change_of(inner: &Inner, name: &Name, version: &Version, before: Option<&Vers
 /// The commit that made a revision, from the log.
 fn logged_commit(inner: &Inner, revision: u64) -> Result<Option<super::entry::Committed>> {
     let engine = inner.engine.as_ref();
-    let after = engine.seek(Seek::BeforeRevision(revision))?;
+    let after = engine.seek(LogSeek::BeforeRevision(revision))?;
     let entries = engine.read_log(after, ENTRY_BYTES)?;
     match entries.first().map(Entry::of).transpose()? {
         Some(Entry::Committed(commit)) if commit.revision == revision => Ok(Some(commit)),
@@ -257,10 +259,10 @@ fn as_of(inner: &Inner, revision: i64, time: Option<&Timestamp>) -> Result<u64> 
     match (revision, time) {
         (0, None) => Ok(inner.head()),
         (0, Some(time)) => as_of_time(inner, time),
-        (_, Some(_)) => Err(Error::field("as_of_time", "set as_of_revision or as_of_time, not both")),
+        (_, Some(_)) => Err(StoreError::field("as_of_time", "set as_of_revision or as_of_time, not both")),
         (revision, None) => match u64::try_from(revision) {
             Ok(revision) => inner.check_revision(revision),
-            Err(_) => Err(Error::field("as_of_revision", "a revision is never negative; 0 reads the newest")),
+            Err(_) => Err(StoreError::field("as_of_revision", "a revision is never negative; 0 reads the newest")),
         },
     }
 }
@@ -269,7 +271,7 @@ fn as_of(inner: &Inner, revision: i64, time: Option<&Timestamp>) -> Result<u64> 
 fn as_of_time(inner: &Inner, time: &Timestamp) -> Result<u64> {
     const FIELD: &str = "as_of_time";
     if !(0..1_000_000_000).contains(&time.nanos) || !(-62_135_596_800..253_402_300_800).contains(&time.seconds) {
-        return Err(Error::field(FIELD, "is not a time of the years 1 to 9999"));
+        return Err(StoreError::field(FIELD, "is not a time of the years 1 to 9999"));
     }
     let time_us = micros(time);
     loop {
@@ -280,7 +282,7 @@ fn as_of_time(inner: &Inner, time: &Timestamp) -> Result<u64> {
         if time_us - now_us > TIME_AHEAD_US {
             let now = Timestamp { nanos: 0, ..timestamp(now_us) };
             let text = format!("lies in the future: this server's clock says {now}; leave it out to read the newest");
-            return Err(Error::field(FIELD, text));
+            return Err(StoreError::field(FIELD, text));
         }
         std::thread::sleep(Duration::from_micros((time_us - now_us).unsigned_abs()));
     }
@@ -289,32 +291,33 @@ fn as_of_time(inner: &Inner, time: &Timestamp) -> Result<u64> {
     if time_us > meta.time_bound_us.max(meta.commit_time_us) {
         let (answer, bound) = oneshot::channel();
         inner.queue.send(Job::BoundTime { time_us, answer })?;
-        bound.blocking_recv().unwrap_or_else(|_| Err(Error::shutting_down()))?;
+        bound.blocking_recv().unwrap_or_else(|_| Err(StoreError::shutting_down()))?;
     }
     inner.answer_time(time_us)?;
     let engine = inner.engine.as_ref();
-    let revision = match engine.seek(Seek::AtTime(time_us))? {
-        Sequence(0) => 0,
-        Sequence(sequence) => {
-            let entries = engine.read_log(Sequence(sequence - 1), ENTRY_BYTES)?;
+    let revision = match engine.seek(LogSeek::AtTime(time_us))? {
+        LogSequence(0) => 0,
+        LogSequence(sequence) => {
+            let entries = engine.read_log(LogSequence(sequence - 1), ENTRY_BYTES)?;
             entries.first().map_or(0, |entry| entry.revision)
         }
     };
     inner.check_revision(revision)
 }
 
-fn parse_name(text: &str, kind: Option<Kind>) -> Result<Name> {
-    let name: Name = text.parse().map_err(|error: crate::model::NameError| Error::field("name", error.to_string()))?;
+fn parse_name(text: &str, kind: Option<RecordKind>) -> Result<RecordName> {
+    let name: RecordName =
+        text.parse().map_err(|error: crate::model::RecordNameError| StoreError::field("name", error.to_string()))?;
     match kind {
         Some(kind) if kind != name.kind() => {
-            Err(Error::field("name", format!("{name} is not in {}/: call the method of its type", kind.collection())))
+            Err(StoreError::field("name", format!("{name} is not in {}/: call the method of its type", kind.collection())))
         }
         _ => Ok(name),
     }
 }
 
 /// An error unless the version may be shown.
-fn check_shown(name: &Name, version: &Version, show_deleted: bool) -> Result<()> {
+fn check_shown(name: &RecordName, version: &Version, show_deleted: bool) -> Result<()> {
     let revision = version.revision;
     let (reason, text) = match version.change {
         ChangeKind::Erased => {
@@ -325,10 +328,10 @@ fn check_shown(name: &Name, version: &Version, show_deleted: bool) -> Result<()>
         }
         _ => return Ok(()),
     };
-    Err(Error::new(ErrorKind::NotFound, reason, text).with("name", name).with("revision", revision))
+    Err(StoreError::new(StoreErrorKind::NotFound, reason, text).with("name", name).with("revision", revision))
 }
 
-fn redirected(name: &str, target: &str) -> Error {
+fn redirected(name: &str, target: &str) -> StoreError {
     let text = format!("{name} was merged into {target}: read that record, or leave no_redirect out");
-    Error::new(ErrorKind::NotFound, ErrorReason::RecordRedirected, text).with("name", name).with("target", target)
+    StoreError::new(StoreErrorKind::NotFound, ErrorReason::RecordRedirected, text).with("name", name).with("target", target)
 }

@@ -12,15 +12,15 @@ use prost::Message;
 
 use super::{
     entry::{Asked, Changed, Committed, Entry, Founded},
-    error::{Error, Result},
-    hints::hints,
+    error::{Result, StoreError},
     keys,
+    postings::postings,
     version::Version,
     view::View,
 };
 use crate::{
-    engine::{self, Batch, Direction, Engine, KeyRange, Sequence, State, Write},
-    model::Kind,
+    engine::{self, Engine, KeyRange, LogSequence, ScanDirection, State, StateBatch, StateWrite},
+    model::RecordKind,
     proto::ChangeKind,
 };
 
@@ -65,7 +65,7 @@ pub(crate) struct Receipt {
 }
 
 /// A state with entries on top that are not yet applied.
-pub(crate) struct Overlay<'a> {
+pub(crate) struct PendingState<'a> {
     base: &'a dyn Engine,
     /// What the state says, with every entry replayed so far.
     pub(crate) meta: Meta,
@@ -74,13 +74,13 @@ pub(crate) struct Overlay<'a> {
 
 /// What one record goes through in a commit.
 struct Step<'c> {
-    kind: Kind,
+    kind: RecordKind,
     id: &'c str,
     before: Option<Version>,
     after: Version,
 }
 
-impl<'a> Overlay<'a> {
+impl<'a> PendingState<'a> {
     /// Nothing on top of what the engine's state holds.
     pub(crate) fn new(base: &'a dyn Engine, meta: Meta) -> Self {
         Self { base, meta, puts: BTreeMap::new() }
@@ -90,7 +90,9 @@ impl<'a> Overlay<'a> {
     pub(crate) fn read_meta(base: &dyn Engine) -> Result<Meta> {
         match base.get(&keys::meta())? {
             None => Ok(Meta::default()),
-            Some(value) => Meta::decode(value).map_err(|error| engine::Error::State(format!("the meta value: {error}")).into()),
+            Some(value) => {
+                Meta::decode(value).map_err(|error| engine::EngineError::State(format!("the meta value: {error}")).into())
+            }
         }
     }
 
@@ -100,12 +102,12 @@ impl<'a> Overlay<'a> {
     }
 
     /// Adds what an entry becomes.
-    pub(crate) fn replay(&mut self, logged: &engine::Entry) -> Result<()> {
+    pub(crate) fn replay(&mut self, logged: &engine::LogEntry) -> Result<()> {
         self.replay_entry(logged.sequence, Entry::of(logged)?)
     }
 
     /// As [`Self::replay`], of an entry that is already decoded.
-    pub(crate) fn replay_entry(&mut self, sequence: Sequence, entry: Entry) -> Result<()> {
+    pub(crate) fn replay_entry(&mut self, sequence: LogSequence, entry: Entry) -> Result<()> {
         assert_eq!(sequence.0, self.meta.sequence + 1, "entries are replayed one after the other");
         match entry {
             Entry::Founded(Founded { store_id, format }) => {
@@ -120,7 +122,7 @@ impl<'a> Overlay<'a> {
         Ok(())
     }
 
-    fn replay_commit(&mut self, sequence: Sequence, commit: &Committed) -> Result<()> {
+    fn replay_commit(&mut self, sequence: LogSequence, commit: &Committed) -> Result<()> {
         assert!(commit.revision > self.meta.revision, "revisions rise from commit to commit");
         assert!(commit.commit_time_us > self.meta.commit_time_us, "commit times rise from commit to commit");
         // Everything is read before anything is put: a state that fails half way leaves no part of a commit behind. A commit
@@ -145,7 +147,7 @@ impl<'a> Overlay<'a> {
         let after = Version {
             revision,
             change: ChangeKind::try_from(change.change)
-                .map_err(|_| Error::internal(format!("the log holds a change of kind {}", change.change)))?,
+                .map_err(|_| StoreError::internal(format!("the log holds a change of kind {}", change.change)))?,
             redirect: change.redirect_target.clone(),
             record: change.record.clone(),
         };
@@ -153,21 +155,21 @@ impl<'a> Overlay<'a> {
     }
 
     fn put_step(&mut self, Step { kind, id, before, after }: Step<'_>) {
-        let mut new_hints = hints(kind, id, &after.record);
+        let mut new_postings = postings(kind, id, &after.record);
         if let Some(before) = &before {
             // Pieces of `before` stay where they are: their keys hold its revision.
             self.puts.insert(keys::history(kind, id, before.revision), before.encode(kind, id).0);
-            let old_hints = hints(kind, id, &before.record);
-            new_hints.retain(|hint| old_hints.binary_search(hint).is_err());
+            let old_postings = postings(kind, id, &before.record);
+            new_postings.retain(|posting| old_postings.binary_search(posting).is_err());
         }
-        self.puts.extend(new_hints.into_iter().map(|hint| (hint, Bytes::new())));
+        self.puts.extend(new_postings.into_iter().map(|posting| (posting, Bytes::new())));
         let (value, rest) = after.encode(kind, id);
         self.puts.extend(rest);
         self.puts.insert(keys::current(kind, id), value);
         self.count(kind, before.is_some_and(|before| before.is_live()), after.is_live());
     }
 
-    fn count(&mut self, kind: Kind, was_live: bool, is_live: bool) {
+    fn count(&mut self, kind: RecordKind, was_live: bool, is_live: bool) {
         let live = self.meta.live.entry(u32::from(kind as u8)).or_default();
         match (was_live, is_live) {
             (false, true) => *live += 1,
@@ -176,26 +178,26 @@ impl<'a> Overlay<'a> {
         }
     }
 
-    fn put_receipt(&mut self, sequence: Sequence, asked: &Asked) {
+    fn put_receipt(&mut self, sequence: LogSequence, asked: &Asked) {
         let receipt = Receipt { content_hash: asked.content_hash.clone(), sequence: sequence.0 };
         self.puts.insert(keys::receipt(&asked.caller, &asked.request_id), receipt.encode_to_vec().into());
     }
 
     /// What to apply. Older versions and pieces come first, so that whoever finds a newer version finds them; the meta value
     /// comes last, so that it never claims what is not there.
-    pub(crate) fn into_batch(self) -> (Batch, Meta) {
+    pub(crate) fn into_batch(self) -> (StateBatch, Meta) {
         let (early, late): (Vec<_>, Vec<_>) = self.puts.into_iter().partition(|(key, _)| keys::is_written_early(key));
-        let put = |(key, value)| Write::Put(key, value);
+        let put = |(key, value)| StateWrite::Put(key, value);
         let stages = vec![
             early.into_iter().map(put).collect(),
             late.into_iter().map(put).collect(),
-            vec![Write::Put(keys::meta(), self.meta.encode_to_vec().into())],
+            vec![StateWrite::Put(keys::meta(), self.meta.encode_to_vec().into())],
         ];
-        (Batch { stages }, self.meta)
+        (StateBatch { stages }, self.meta)
     }
 }
 
-impl State for Overlay<'_> {
+impl State for PendingState<'_> {
     fn get(&self, key: &[u8]) -> engine::Result<Option<Bytes>> {
         match self.puts.get(key) {
             Some(value) => Ok(Some(value.clone())),
@@ -207,7 +209,7 @@ impl State for Overlay<'_> {
         keys.iter().map(|key| self.get(key)).collect()
     }
 
-    fn scan(&self, range: KeyRange, direction: Direction, limit: usize) -> engine::Result<Vec<(Bytes, Bytes)>> {
+    fn scan(&self, range: KeyRange, direction: ScanDirection, limit: usize) -> engine::Result<Vec<(Bytes, Bytes)>> {
         let stored = self.base.scan(range.clone(), direction, limit)?;
         let puts = if engine::range_is_empty(&range) { btree_map::Range::default() } else { self.puts.range(range) };
         if puts.clone().next().is_none() {
@@ -216,11 +218,11 @@ impl State for Overlay<'_> {
         let mut merged: BTreeMap<Bytes, Bytes> = stored.into_iter().collect();
         let put = |(key, value): (&Vec<u8>, &Bytes)| (Bytes::copy_from_slice(key), value.clone());
         Ok(match direction {
-            Direction::Forward => {
+            ScanDirection::Forward => {
                 merged.extend(puts.take(limit).map(put));
                 merged.into_iter().take(limit).collect()
             }
-            Direction::Backward => {
+            ScanDirection::Backward => {
                 merged.extend(puts.rev().take(limit).map(put));
                 merged.into_iter().rev().take(limit).collect()
             }

@@ -8,13 +8,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::{
-    Limits, Store,
-    error::{Error, Result},
-    feed::Delivery,
+    Store, StoreLimits,
+    change_stream::CommittedChange,
+    error::{Result, StoreError},
     query::Filter,
 };
 use crate::{
-    model::Kind,
+    model::RecordKind,
     proto::{RecordType, Transition},
 };
 
@@ -22,7 +22,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub(crate) struct Selection {
     /// Never empty.
-    kinds: Vec<Kind>,
+    kinds: Vec<RecordKind>,
     filter: Option<Filter>,
     /// Equal exactly for selections that show the same.
     key: Arc<str>,
@@ -30,13 +30,13 @@ pub(crate) struct Selection {
 
 impl Selection {
     /// Reads what a request selects. Empty types: all. A filter needs exactly one type.
-    pub(crate) fn parse(types: &[i32], filter: &str, limits: &Limits) -> Result<Self> {
+    pub(crate) fn parse(types: &[i32], filter: &str, limits: &StoreLimits) -> Result<Self> {
         let mut kinds = Vec::new();
         for (index, number) in types.iter().enumerate() {
-            let kind = u8::try_from(*number).ok().and_then(Kind::from_number);
+            let kind = u8::try_from(*number).ok().and_then(RecordKind::from_number);
             let kind = kind.ok_or_else(|| {
-                let known = Kind::ALL.map(|kind| RecordType::from(kind).as_str_name()).join(", ");
-                Error::field(&format!("types[{index}]"), format!("{number} is no type of record: use {known}"))
+                let known = RecordKind::ALL.map(|kind| RecordType::from(kind).as_str_name()).join(", ");
+                StoreError::field(&format!("types[{index}]"), format!("{number} is no type of record: use {known}"))
             })?;
             kinds.push(kind);
         }
@@ -45,32 +45,37 @@ impl Selection {
         let filter_of = match (filter, kinds.as_slice()) {
             ("", _) => None,
             (text, [kind]) => Some(Filter::parse(*kind, text, limits)?),
-            _ => return Err(Error::field("filter", "a filter needs exactly one type in types: its fields are that type's")),
+            _ => {
+                return Err(StoreError::field(
+                    "filter",
+                    "a filter needs exactly one type in types: its fields are that type's",
+                ));
+            }
         };
         let key = format!("{kinds:?} {filter}").into();
         if kinds.is_empty() {
-            kinds = Kind::ALL.to_vec();
+            kinds = RecordKind::ALL.to_vec();
         }
         Ok(Self { kinds, filter: filter_of, key })
     }
 
     /// The types that are asked for, each once, by number.
-    pub(crate) fn kinds(&self) -> &[Kind] {
+    pub(crate) fn kinds(&self) -> &[RecordKind] {
         &self.kinds
     }
 
     /// As [`Self::show`], if another watcher was shown the same.
-    #[allow(clippy::option_option)] // As `Delivery::known` has it.
-    pub(crate) fn shown(&self, delivery: &Delivery) -> Option<Option<Bytes>> {
-        delivery.known(&self.key)
+    #[allow(clippy::option_option)] // As `CommittedChange::known` has it.
+    pub(crate) fn shown(&self, change: &CommittedChange) -> Option<Option<Bytes>> {
+        change.known(&self.key)
     }
 
     /// The commit with the changes that are shown, as the contract's `Commit`; none where none is. References compare as they
     /// are stored, so that a merge changes no other record's match. May wait for the disk.
-    pub(crate) fn show(&self, delivery: &Delivery, store: &Store) -> Result<Option<Bytes>> {
-        delivery.selected(&self.key, || {
+    pub(crate) fn show(&self, committed: &CommittedChange, store: &Store) -> Result<Option<Bytes>> {
+        committed.selected(&self.key, || {
             let mut shown = Vec::new();
-            for (index, change) in delivery.commit.changes.iter().enumerate() {
+            for (index, change) in committed.commit.changes.iter().enumerate() {
                 let kind = change.kind()?;
                 if !self.kinds.contains(&kind) {
                     continue;
@@ -78,7 +83,7 @@ impl Selection {
                 let transition = match &self.filter {
                     None => Some(Transition::Unspecified),
                     Some(filter) => {
-                        let before = delivery.before(store)?.get(index).and_then(Option::as_ref);
+                        let before = committed.before(store)?.get(index).and_then(Option::as_ref);
                         transition(
                             before.is_some_and(|before| filter.matches(before)),
                             change.is_live() && filter.matches(&change.record),
@@ -87,7 +92,7 @@ impl Selection {
                 };
                 shown.extend(transition.map(|transition| (change, transition)));
             }
-            if shown.is_empty() { Ok(None) } else { delivery.commit.encode_with(&shown).map(Some) }
+            if shown.is_empty() { Ok(None) } else { committed.commit.encode_with(&shown).map(Some) }
         })
     }
 }

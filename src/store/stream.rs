@@ -3,7 +3,7 @@
 //! Must not know how a stream reaches its client.
 
 pub(crate) use super::{
-    export::{Export, Piece},
-    feed::{Delivery, Feed},
+    change_stream::{ChangeStream, CommittedChange},
+    export::{Export, ExportChunk},
     selection::Selection,
 };

@@ -4,7 +4,7 @@
 
 use prost::Message as _;
 
-use super::{Error, Result, Store};
+use super::{Result, Store, StoreError};
 use crate::{model::TypedRecord, proto};
 
 /// One page of a list.
@@ -28,7 +28,7 @@ impl Store {
     /// let actor = Actor { name: "actors/nis".into(), display_name: "NIS".into(), ..Default::default() };
     /// store.commit(CommitRequest::of("first", [Mutation::create(actor)]))?;
     /// assert_eq!(store.get::<Actor>("actors/nis")?.display_name, "NIS");
-    /// # Ok::<(), annals::store::Error>(())
+    /// # Ok::<(), annals::store::StoreError>(())
     /// ```
     pub fn get<T: TypedRecord>(&self, name: &str) -> Result<T> {
         self.get_with(&proto::GetRecordRequest { name: name.to_owned(), ..Default::default() })
@@ -43,7 +43,8 @@ impl Store {
     /// One commit whole: who made it, when, and every change in it.
     pub fn get_commit(&self, revision: i64) -> Result<proto::Commit> {
         let encoded = self.get_commit_encoded(revision)?;
-        proto::Commit::decode(encoded).map_err(|error| Error::internal(format!("a logged commit cannot be decoded: {error}")))
+        proto::Commit::decode(encoded)
+            .map_err(|error| StoreError::internal(format!("a logged commit cannot be decoded: {error}")))
     }
 
     /// A page of the records that match a filter. All pages of a list are read at one revision.
@@ -57,7 +58,7 @@ impl Store {
     /// let request = ListRecordsRequest { filter: r#"external_ids:"wikidata:Q484816""#.into(), ..Default::default() };
     /// let page = store.list::<Actor>(&request)?;
     /// assert_eq!((page.records.len(), page.revision), (1, 1));
-    /// # Ok::<(), annals::store::Error>(())
+    /// # Ok::<(), annals::store::StoreError>(())
     /// ```
     pub fn list<T: TypedRecord>(&self, request: &proto::ListRecordsRequest) -> Result<TypedPage<T>> {
         let page = self.list_encoded(T::KIND, request)?;
@@ -67,5 +68,6 @@ impl Store {
 }
 
 fn decode<T: TypedRecord>(encoded: &[u8]) -> Result<T> {
-    T::decode(encoded).map_err(|error| Error::internal(format!("a stored {} cannot be decoded: {error}", T::KIND.singular())))
+    T::decode(encoded)
+        .map_err(|error| StoreError::internal(format!("a stored {} cannot be decoded: {error}", T::KIND.singular())))
 }

@@ -6,8 +6,8 @@ use std::{cmp::Ordering, fmt};
 
 use bytes::Bytes;
 
-use super::{error::Result, keys, replay::Overlay, view::View};
-use crate::engine::{Direction, Engine, Sequence};
+use super::{error::Result, keys, replay::PendingState, view::View};
+use crate::engine::{Engine, LogSequence, ScanDirection};
 
 /// Bytes of the log replayed at once.
 const LOG_BYTES: usize = 16 << 20;
@@ -17,17 +17,17 @@ const KEYS_AT_ONCE: usize = 4096;
 /// One thing that is not as the log says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Finding {
+pub struct Discrepancy {
     /// The key, in words.
     pub key: String,
     /// What is wrong with it.
-    pub problem: Problem,
+    pub problem: DiscrepancyKind,
 }
 
 /// What is wrong with a key of the state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Problem {
+pub enum DiscrepancyKind {
     /// The log implies it and the state lacks it.
     Missing,
     /// The state has it and the log does not imply it.
@@ -36,12 +36,12 @@ pub enum Problem {
     Different,
 }
 
-impl fmt::Display for Finding {
+impl fmt::Display for Discrepancy {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         let problem = match self.problem {
-            Problem::Missing => "is missing from the state",
-            Problem::Extra => "is in the state, and the log does not imply it",
-            Problem::Different => "has another value in the state than the log implies",
+            DiscrepancyKind::Missing => "is missing from the state",
+            DiscrepancyKind::Extra => "is in the state, and the log does not imply it",
+            DiscrepancyKind::Different => "has another value in the state than the log implies",
         };
         write!(to, "{} {problem}", self.key)
     }
@@ -49,7 +49,7 @@ impl fmt::Display for Finding {
 
 /// What a verification looked at.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Verified {
+pub struct VerifyReport {
     /// Entries of the log, each with its checksums.
     pub entries: u64,
     /// Keys of the state.
@@ -60,20 +60,20 @@ pub struct Verified {
 
 /// Replays the whole log into `scratch`, an empty engine, and compares every key of the two states. Nobody may write meanwhile.
 /// An error says that the log itself cannot be read.
-pub fn verify(engine: &dyn Engine, scratch: &dyn Engine, report: &mut dyn FnMut(&Finding)) -> Result<Verified> {
-    let mut verified = Verified::default();
-    let mut meta = Overlay::read_meta(scratch)?;
+pub fn verify(engine: &dyn Engine, scratch: &dyn Engine, report: &mut dyn FnMut(&Discrepancy)) -> Result<VerifyReport> {
+    let mut verified = VerifyReport::default();
+    let mut meta = PendingState::read_meta(scratch)?;
     loop {
-        let entries = engine.read_log(Sequence(meta.sequence), LOG_BYTES)?;
+        let entries = engine.read_log(LogSequence(meta.sequence), LOG_BYTES)?;
         if entries.is_empty() {
             break;
         }
-        let mut overlay = Overlay::new(scratch, meta);
+        let mut pending = PendingState::new(scratch, meta);
         for entry in &entries {
-            overlay.replay(entry)?;
+            pending.replay(entry)?;
         }
         verified.entries += entries.len() as u64;
-        let (batch, replayed) = overlay.into_batch();
+        let (batch, replayed) = pending.into_batch();
         scratch.apply(batch)?;
         meta = replayed;
     }
@@ -88,14 +88,14 @@ pub fn verify(engine: &dyn Engine, scratch: &dyn Engine, report: &mut dyn FnMut(
             (Some((left, _)), Some((right, _))) => left.cmp(right),
         };
         let problem = match order {
-            Ordering::Less => Some((&left, Problem::Extra)),
-            Ordering::Greater => Some((&right, Problem::Missing)),
-            Ordering::Equal if left != right => Some((&left, Problem::Different)),
+            Ordering::Less => Some((&left, DiscrepancyKind::Extra)),
+            Ordering::Greater => Some((&right, DiscrepancyKind::Missing)),
+            Ordering::Equal if left != right => Some((&left, DiscrepancyKind::Different)),
             Ordering::Equal => None,
         };
         if let Some((Some((key, _)), problem)) = problem {
             verified.findings += 1;
-            report(&Finding { key: keys::describe(key), problem });
+            report(&Discrepancy { key: keys::describe(key), problem });
         }
         if order != Ordering::Greater {
             verified.keys += 1;
@@ -108,5 +108,5 @@ pub fn verify(engine: &dyn Engine, scratch: &dyn Engine, report: &mut dyn FnMut(
 }
 
 fn keys_of(engine: &dyn Engine) -> impl Iterator<Item = Result<(Bytes, Bytes)>> {
-    View { state: engine, revision: 0 }.scan(keys::all(), Direction::Forward, KEYS_AT_ONCE)
+    View { state: engine, revision: 0 }.scan(keys::all(), ScanDirection::Forward, KEYS_AT_ONCE)
 }

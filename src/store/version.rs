@@ -10,7 +10,7 @@ use bytes::Bytes;
 use super::keys;
 use crate::{
     engine::VALUE_BYTES_MAX,
-    model::{Kind, wire},
+    model::{RecordKind, wire},
     proto::ChangeKind,
 };
 
@@ -38,7 +38,7 @@ impl Version {
     }
 
     /// The value, and the values of the keys `rest` that belong to it.
-    pub(crate) fn encode(&self, kind: Kind, id: &str) -> (Bytes, Vec<(Vec<u8>, Bytes)>) {
+    pub(crate) fn encode(&self, kind: RecordKind, id: &str) -> (Bytes, Vec<(Vec<u8>, Bytes)>) {
         let inline = self.record.len().min(PIECE_BYTES_MAX);
         let rest: Vec<_> = self
             .record
@@ -106,7 +106,7 @@ impl Head {
     }
 
     /// The keys of the further pieces, in order. Most versions have none.
-    pub(crate) fn rest_keys(&self, kind: Kind, id: &str) -> Vec<Vec<u8>> {
+    pub(crate) fn rest_keys(&self, kind: RecordKind, id: &str) -> Vec<Vec<u8>> {
         (1..=self.rest).map(|number| keys::rest(kind, id, self.revision, number)).collect()
     }
 
@@ -136,10 +136,10 @@ mod tests {
             redirect: redirect.map(str::to_owned),
             record: (0..=250).cycle().take(bytes).collect::<Vec<u8>>().into(),
         };
-        let (value, rest) = version.encode(Kind::Event, "e");
+        let (value, rest) = version.encode(RecordKind::Event, "e");
         assert!(rest.iter().all(|(_, piece)| piece.len() <= PIECE_BYTES_MAX));
         let head = Head::decode(&value).unwrap();
-        assert_eq!(head.rest_keys(Kind::Event, "e"), rest.iter().map(|(key, _)| key.clone()).collect::<Vec<_>>());
+        assert_eq!(head.rest_keys(RecordKind::Event, "e"), rest.iter().map(|(key, _)| key.clone()).collect::<Vec<_>>());
         let pieces: Vec<_> = rest.into_iter().map(|(_, piece)| piece).collect();
         assert_eq!(head.join(&pieces), version);
     }

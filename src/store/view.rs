@@ -7,13 +7,13 @@ use std::ops::Bound;
 use bytes::Bytes;
 
 use super::{
-    error::{Error, Result},
+    error::{Result, StoreError},
     keys,
     version::{Head, Version},
 };
 use crate::{
-    engine::{self, Direction, KeyRange, State},
-    model::{Kind, Name, schema, wire},
+    engine::{self, KeyRange, ScanDirection, State},
+    model::{RecordKind, RecordName, schema, wire},
 };
 
 /// Longest chain of redirects that is followed: more than there can be. Every name of a chain is among the `merged_names` of
@@ -33,7 +33,7 @@ pub(crate) struct View<'a> {
 #[derive(Clone, Debug)]
 pub(crate) struct Resolved {
     /// The name after all redirects.
-    pub(crate) name: Name,
+    pub(crate) name: RecordName,
     /// The version there: live, or deleted, never a redirect.
     pub(crate) version: Version,
     /// Whether a redirect was followed.
@@ -42,7 +42,7 @@ pub(crate) struct Resolved {
 
 impl<'a> View<'a> {
     /// The version of a record, if there was one by then; a tombstone and a redirect are versions, too.
-    pub(crate) fn version(&self, kind: Kind, id: &str) -> Result<Option<Version>> {
+    pub(crate) fn version(&self, kind: RecordKind, id: &str) -> Result<Option<Version>> {
         match self.standing(kind, id)? {
             Some(head) => self.whole(kind, id, head).map(Some),
             None => Ok(None),
@@ -50,30 +50,30 @@ impl<'a> View<'a> {
     }
 
     /// What a name stands for, without reading the record.
-    pub(crate) fn standing(&self, kind: Kind, id: &str) -> Result<Option<Head>> {
+    pub(crate) fn standing(&self, kind: RecordKind, id: &str) -> Result<Option<Head>> {
         let Some(value) = self.state.get(&keys::current(kind, id))? else { return Ok(None) };
         let head = decode(kind, id, &value)?;
         if head.revision <= self.revision {
             return Ok(Some(head));
         }
-        match self.state.scan(keys::history_until(kind, id, self.revision), Direction::Backward, 1)?.first() {
+        match self.state.scan(keys::history_until(kind, id, self.revision), ScanDirection::Backward, 1)?.first() {
             Some((_, value)) => decode(kind, id, value).map(Some),
             None => Ok(None),
         }
     }
 
     /// The newest version before a revision, read as of the view's.
-    pub(crate) fn version_before(&self, kind: Kind, id: &str, revision: u64) -> Result<Option<Version>> {
+    pub(crate) fn version_before(&self, kind: RecordKind, id: &str, revision: u64) -> Result<Option<Version>> {
         Self { revision: revision.saturating_sub(1).min(self.revision), ..*self }.version(kind, id)
     }
 
     /// The version that a value of a `current` key holds, or the older one that the view is of.
-    pub(crate) fn version_in(&self, kind: Kind, id: &str, value: &Bytes) -> Result<Option<Version>> {
+    pub(crate) fn version_in(&self, kind: RecordKind, id: &str, value: &Bytes) -> Result<Option<Version>> {
         let head = decode(kind, id, value)?;
         if head.revision <= self.revision { self.whole(kind, id, head).map(Some) } else { self.version(kind, id) }
     }
 
-    fn whole(&self, kind: Kind, id: &str, head: Head) -> Result<Version> {
+    fn whole(&self, kind: RecordKind, id: &str, head: Head) -> Result<Version> {
         let keys = head.rest_keys(kind, id);
         if keys.is_empty() {
             return Ok(head.join(&[]));
@@ -86,7 +86,7 @@ impl<'a> View<'a> {
     }
 
     /// The version that a name leads to, redirects followed.
-    pub(crate) fn resolve(&self, name: &Name) -> Result<Option<Resolved>> {
+    pub(crate) fn resolve(&self, name: &RecordName) -> Result<Option<Resolved>> {
         let mut at = name.clone();
         for step in 0..REDIRECTS_MAX {
             let Some(version) = self.version(at.kind(), at.id())? else { return Ok(None) };
@@ -95,12 +95,12 @@ impl<'a> View<'a> {
                 None => return Ok(Some(Resolved { name: at, version, redirected: step > 0 })),
             }
         }
-        Err(Error::internal(format!("{name} starts more than {REDIRECTS_MAX} redirects")))
+        Err(StoreError::internal(format!("{name} starts more than {REDIRECTS_MAX} redirects")))
     }
 
     /// A name, its target and every name that redirects to it, sorted: what a reference may be stored as. An erased target
     /// does not know any more who redirects to it.
-    pub(crate) fn names_of(&self, name: &Name) -> Result<Vec<Name>> {
+    pub(crate) fn names_of(&self, name: &RecordName) -> Result<Vec<RecordName>> {
         let mut names = vec![name.clone()];
         if let Some(resolved) = self.resolve(name)? {
             names.extend(wire::texts(&resolved.version.record, schema::MERGED_NAMES).filter_map(|name| name.parse().ok()));
@@ -112,7 +112,7 @@ impl<'a> View<'a> {
     }
 
     /// Keys and values of a range, in pieces of `limit`, each from where the last ended.
-    pub(crate) fn scan(&self, range: KeyRange, direction: Direction, limit: usize) -> Scan<'a> {
+    pub(crate) fn scan(&self, range: KeyRange, direction: ScanDirection, limit: usize) -> Scan<'a> {
         Scan { state: self.state, range: Some(range), direction, limit, batch: Vec::new().into_iter() }
     }
 }
@@ -121,7 +121,7 @@ impl<'a> View<'a> {
 pub(crate) struct Scan<'a> {
     state: &'a dyn State,
     range: Option<KeyRange>,
-    direction: Direction,
+    direction: ScanDirection,
     limit: usize,
     batch: std::vec::IntoIter<(Bytes, Bytes)>,
 }
@@ -143,8 +143,8 @@ impl Iterator for Scan<'_> {
         {
             let last = Bound::Excluded(last.to_vec());
             self.range = Some(match self.direction {
-                Direction::Forward => (last, range.1),
-                Direction::Backward => (range.0, last),
+                ScanDirection::Forward => (last, range.1),
+                ScanDirection::Backward => (range.0, last),
             });
         }
         self.batch = batch.into_iter();
@@ -152,13 +152,13 @@ impl Iterator for Scan<'_> {
     }
 }
 
-fn decode(kind: Kind, id: &str, value: &Bytes) -> Result<Head> {
+fn decode(kind: RecordKind, id: &str, value: &Bytes) -> Result<Head> {
     Head::decode(value).ok_or_else(|| damaged(kind, id))
 }
 
 /// A value that no writer of ours has put there.
-fn damaged(kind: Kind, id: &str) -> Error {
-    engine::Error::State(format!("what it holds of {}/{id} cannot be read", kind.collection())).into()
+fn damaged(kind: RecordKind, id: &str) -> StoreError {
+    engine::EngineError::State(format!("what it holds of {}/{id} cannot be read", kind.collection())).into()
 }
 
 #[cfg(test)]
@@ -175,7 +175,7 @@ mod tests {
             Ok(self.0.get(key).cloned())
         }
 
-        fn scan(&self, _: KeyRange, _: Direction, _: usize) -> engine::Result<Vec<(Bytes, Bytes)>> {
+        fn scan(&self, _: KeyRange, _: ScanDirection, _: usize) -> engine::Result<Vec<(Bytes, Bytes)>> {
             Ok(Vec::new())
         }
     }
@@ -192,11 +192,11 @@ mod tests {
                 redirect: (!is_last).then(|| format!("actors/{}", id(number + 1))),
                 record: Bytes::new(),
             };
-            (keys::current(Kind::Actor, &id(number)), version.encode(Kind::Actor, &id(number)).0)
+            (keys::current(RecordKind::Actor, &id(number)), version.encode(RecordKind::Actor, &id(number)).0)
         });
         let state = Keys(keys.collect());
         let view = View { state: &state, revision: MERGES + 1 };
-        let resolved = view.resolve(&Name::new(Kind::Actor, "a0").unwrap()).unwrap().unwrap();
+        let resolved = view.resolve(&RecordName::new(RecordKind::Actor, "a0").unwrap()).unwrap().unwrap();
         assert_eq!((resolved.name.id(), resolved.redirected), ("a20000", true));
     }
 }

@@ -15,16 +15,16 @@ use ulid::Ulid;
 
 use super::{
     entry::{Asked, Changed, Committed, Entry, FORMAT, Founded, Resulted, TimeBound, Unchanged, timestamp},
-    error::{Error, ErrorKind, Result},
+    error::{Result, StoreError, StoreErrorKind},
     inner::Inner,
     keys,
     mutate::{self, Outcome, Plan, Planned, request::Request},
-    queue::{Job, Place},
-    replay::{Meta, Overlay, Receipt},
+    queue::{Job, QueuePermit},
+    replay::{Meta, PendingState, Receipt},
 };
 use crate::{
-    engine::{self, Engine, Sequence, State, StateCondition},
-    model::{Name, schema, wire},
+    engine::{self, Engine, LogSequence, State, StateHealth},
+    model::{RecordName, schema, wire},
     proto::{ChangeKind, CommitResponse, ErrorReason},
 };
 
@@ -52,16 +52,16 @@ enum Answer {
         to: oneshot::Sender<Result<CommitResponse>>,
         outcome: Result<CommitResponse>,
         rests_on_group: bool,
-        _place: Place,
+        _place: QueuePermit,
     },
     Bound(oneshot::Sender<Result<()>>),
 }
 
 /// Commits that share one sync.
 struct Group<'a> {
-    overlay: Overlay<'a>,
+    pending: PendingState<'a>,
     /// In order, and without a gap.
-    entries: Vec<engine::Entry>,
+    entries: Vec<engine::LogEntry>,
     answers: Vec<Answer>,
     bytes: usize,
 }
@@ -98,7 +98,7 @@ impl Writer {
         let (mut close, mut rebuild) = (false, false);
         let mut jobs = jobs.into_iter().peekable();
         while jobs.peek().is_some() {
-            let mut group = Group::new(Overlay::new(engine.as_ref(), self.meta.clone()));
+            let mut group = Group::new(PendingState::new(engine.as_ref(), self.meta.clone()));
             while group.bytes < GROUP_BYTES_MAX
                 && let Some(job) = jobs.next()
             {
@@ -136,13 +136,15 @@ impl Writer {
         // A panic here is a bug that this one request found. Planning changes nothing, so the others are not harmed.
         let work = request.work?;
         let plan =
-            catch_unwind(AssertUnwindSafe(|| mutate::plan(group.overlay.view(), work, &inner.options.limits, &mut new_id)))
-                .unwrap_or_else(|_| Err(Error::internal(format!("planning request {} panicked", request.asked.request_id))))?;
-        let sequence = Sequence(group.overlay.meta.sequence + 1);
+            catch_unwind(AssertUnwindSafe(|| mutate::plan(group.pending.view(), work, &inner.options.limits, &mut new_id)))
+                .unwrap_or_else(|_| {
+                    Err(StoreError::internal(format!("planning request {} panicked", request.asked.request_id)))
+                })?;
+        let sequence = LogSequence(group.pending.meta.sequence + 1);
         if plan.changes.is_empty() {
             let unchanged = Unchanged {
-                revision: group.overlay.meta.revision,
-                commit_time_us: group.overlay.meta.commit_time_us,
+                revision: group.pending.meta.revision,
+                commit_time_us: group.pending.meta.commit_time_us,
                 asked: request.asked,
                 results: results(&plan.outcomes, 0, &[])?,
             };
@@ -150,8 +152,8 @@ impl Writer {
             group.add(sequence, Entry::Unchanged(unchanged))?;
             return Ok(response);
         }
-        let revision = group.overlay.meta.revision + 1;
-        let commit_time_us = inner.number(revision, group.overlay.meta.commit_time_us);
+        let revision = group.pending.meta.revision + 1;
+        let commit_time_us = inner.number(revision, group.pending.meta.commit_time_us);
         let Plan { changes, outcomes } = plan;
         let commit = Committed {
             revision,
@@ -168,16 +170,16 @@ impl Writer {
 
     /// The first answer to a request that was committed before.
     fn replayed(&self, group: &Group<'_>, asked: &Asked) -> Result<Option<CommitResponse>> {
-        let Some(value) = group.overlay.get(&keys::receipt(&asked.caller, &asked.request_id))? else { return Ok(None) };
-        let receipt = Receipt::decode(value).map_err(|error| engine::Error::State(format!("a receipt: {error}")))?;
-        let response = match group.entry(Sequence(receipt.sequence)) {
+        let Some(value) = group.pending.get(&keys::receipt(&asked.caller, &asked.request_id))? else { return Ok(None) };
+        let receipt = Receipt::decode(value).map_err(|error| engine::EngineError::State(format!("a receipt: {error}")))?;
+        let response = match group.entry(LogSequence(receipt.sequence)) {
             // Sent twice at once.
             Some(entry) => response(entry)?,
-            None => logged_response(self.inner.engine.as_ref(), Sequence(receipt.sequence))?,
+            None => logged_response(self.inner.engine.as_ref(), LogSequence(receipt.sequence))?,
         };
         if receipt.content_hash != asked.content_hash {
-            return Err(Error::new(
-                ErrorKind::FailedPrecondition,
+            return Err(StoreError::new(
+                StoreErrorKind::FailedPrecondition,
                 ErrorReason::RequestIdReused,
                 format!(
                     "request_id {} committed other content at revision {}: choose a new one for this content",
@@ -192,7 +194,7 @@ impl Writer {
 
     /// Logs and applies a group, then gives its answers. Gives whether the state failed and must be rebuilt.
     fn finish(&mut self, group: Group<'_>) -> bool {
-        let Group { overlay, entries, answers, .. } = group;
+        let Group { pending, entries, answers, .. } = group;
         if entries.is_empty() {
             // What was numbered, and failed before it was an entry, never was.
             self.inner.publish(&self.meta);
@@ -200,9 +202,9 @@ impl Writer {
             return false;
         }
         let engine = self.inner.engine.as_ref();
-        if let Err(error) = engine.append(Sequence(self.meta.sequence), &entries) {
-            let passes = matches!(error, engine::Error::Full { .. });
-            let error = Error::from(error);
+        if let Err(error) = engine.append(LogSequence(self.meta.sequence), &entries) {
+            let passes = matches!(error, engine::EngineError::Full { .. });
+            let error = StoreError::from(error);
             if !passes {
                 self.inner.refuse_writes(&error);
             }
@@ -213,7 +215,7 @@ impl Writer {
             }
             return false;
         }
-        let (batch, meta) = overlay.into_batch();
+        let (batch, meta) = pending.into_batch();
         self.meta = meta;
         let applied = engine.apply(batch);
         if let Err(error) = &applied {
@@ -254,7 +256,7 @@ impl Writer {
     }
 
     /// Answers whoever comes within a time with an error. Gives whether to go on.
-    fn refuse_for(&self, time: Duration, error: &Error) -> bool {
+    fn refuse_for(&self, time: Duration, error: &StoreError) -> bool {
         let until = Instant::now() + time;
         loop {
             match self.jobs.recv_timeout(until.saturating_duration_since(Instant::now())) {
@@ -269,30 +271,30 @@ impl Writer {
 }
 
 impl<'a> Group<'a> {
-    fn new(overlay: Overlay<'a>) -> Self {
-        Self { overlay, entries: Vec::new(), answers: Vec::new(), bytes: 0 }
+    fn new(pending: PendingState<'a>) -> Self {
+        Self { pending, entries: Vec::new(), answers: Vec::new(), bytes: 0 }
     }
 
     /// Makes it durable that no later commit gets a time up to this one.
     fn bound_time(&mut self, time_us: i64) -> Result<()> {
-        if self.overlay.meta.time_bound_us >= time_us {
+        if self.pending.meta.time_bound_us >= time_us {
             return Ok(());
         }
-        let sequence = Sequence(self.overlay.meta.sequence + 1);
+        let sequence = LogSequence(self.pending.meta.sequence + 1);
         self.add(sequence, Entry::TimeBound(TimeBound { time_us: time_us + TIME_BOUND_AHEAD_US }))
     }
 
-    fn add(&mut self, sequence: Sequence, entry: Entry) -> Result<()> {
+    fn add(&mut self, sequence: LogSequence, entry: Entry) -> Result<()> {
         let body = entry.to_bytes();
-        self.overlay.replay_entry(sequence, entry)?;
+        self.pending.replay_entry(sequence, entry)?;
         self.bytes += body.len();
-        let (revision, time_us) = (self.overlay.meta.revision, self.overlay.meta.commit_time_us);
-        self.entries.push(engine::Entry { sequence, revision, time_us, body });
+        let (revision, time_us) = (self.pending.meta.revision, self.pending.meta.commit_time_us);
+        self.entries.push(engine::LogEntry { sequence, revision, time_us, body });
         Ok(())
     }
 
     /// An entry of this group.
-    fn entry(&self, sequence: Sequence) -> Option<&engine::Entry> {
+    fn entry(&self, sequence: LogSequence) -> Option<&engine::LogEntry> {
         let first = self.entries.first()?.sequence.0;
         self.entries.get(usize::try_from(sequence.0.checked_sub(first)?).ok()?)
     }
@@ -309,7 +311,7 @@ impl Answer {
 
     /// The group could not be logged. What was decided without it stands; a refusal that rests on a commit of the group would
     /// tell of what never was.
-    fn fail(self, error: &Error) {
+    fn fail(self, error: &StoreError) {
         match self {
             Self::Commit { to, outcome, rests_on_group: false, .. } => drop(to.send(outcome)),
             Self::Commit { to, .. } => drop(to.send(Err(error.clone()))),
@@ -327,8 +329,8 @@ pub(super) fn new_id(ids: &mut ulid::Generator, now_ms: u64) -> String {
 }
 
 /// What a request that was logged before was answered.
-fn logged_response(engine: &dyn Engine, sequence: Sequence) -> Result<CommitResponse> {
-    let entries = engine.read_log(Sequence(sequence.0.saturating_sub(1)), 1)?;
+fn logged_response(engine: &dyn Engine, sequence: LogSequence) -> Result<CommitResponse> {
+    let entries = engine.read_log(LogSequence(sequence.0.saturating_sub(1)), 1)?;
     match entries.first().filter(|entry| entry.sequence == sequence) {
         Some(entry) => response(entry),
         None => Err(no_commit(sequence)),
@@ -336,7 +338,7 @@ fn logged_response(engine: &dyn Engine, sequence: Sequence) -> Result<CommitResp
 }
 
 /// What the request behind an entry was answered.
-fn response(entry: &engine::Entry) -> Result<CommitResponse> {
+fn response(entry: &engine::LogEntry) -> Result<CommitResponse> {
     match Entry::of(entry)? {
         Entry::Committed(commit) => commit.response(),
         Entry::Unchanged(unchanged) => Ok(unchanged.response()),
@@ -344,18 +346,18 @@ fn response(entry: &engine::Entry) -> Result<CommitResponse> {
     }
 }
 
-fn no_commit(sequence: Sequence) -> Error {
-    engine::Error::State(format!("a receipt names entry {}, which is no commit", sequence.0)).into()
+fn no_commit(sequence: LogSequence) -> StoreError {
+    engine::EngineError::State(format!("a receipt names entry {}, which is no commit", sequence.0)).into()
 }
 
 fn results(outcomes: &[Outcome], revision: u64, changes: &[Planned]) -> Result<Vec<Resulted>> {
-    let number = |index: usize| u32::try_from(index + 1).map_err(Error::internal);
+    let number = |index: usize| u32::try_from(index + 1).map_err(StoreError::internal);
     outcomes
         .iter()
         .map(|outcome| match outcome {
             Outcome::Changed(index) => {
                 let into = changes.get(*index).and_then(|planned| planned.redirect.as_ref());
-                Ok(Resulted { change: number(*index)?, name: into.map(Name::to_string).unwrap_or_default(), revision: 0 })
+                Ok(Resulted { change: number(*index)?, name: into.map(RecordName::to_string).unwrap_or_default(), revision: 0 })
             }
             Outcome::Unchanged { name, revision } => Ok(Resulted { change: 0, name: name.clone(), revision: *revision }),
             Outcome::MadeBefore(index) => {
@@ -418,18 +420,18 @@ fn catch_up(inner: &Inner, trust: Trust) -> Result<Meta> {
     let engine = inner.engine.as_ref();
     let head = engine.head()?;
     let doubt = match engine.state_condition() {
-        StateCondition::Suspect(reason) => Some(reason),
-        StateCondition::Trusted => (trust == Trust::Not).then(|| "it held what makes no sense".to_owned()),
+        StateHealth::Suspect(reason) => Some(reason),
+        StateHealth::Trusted => (trust == Trust::Not).then(|| "it held what makes no sense".to_owned()),
     };
     if let Some(reason) = doubt {
         tracing::warn!(reason, entries = head.0, "rebuilding the state from the log");
         engine.reset_state()?;
     }
-    let mut meta = Overlay::read_meta(engine)?;
+    let mut meta = PendingState::read_meta(engine)?;
     if meta.sequence > head.0 {
         // The state is written once the log is durable. So this is no crash: the log's end is damaged and looks like a torn frame.
         let lost = format!("it ends at entry {}, and the state holds entry {} that was in it", head.0, meta.sequence);
-        return Err(engine::Error::Corrupt(lost).into());
+        return Err(engine::EngineError::Corrupt(lost).into());
     }
     if meta.sequence > 0 && meta.format != FORMAT {
         tracing::warn!(format = meta.format, "rebuilding the state from the log: it is of another format");
@@ -439,33 +441,33 @@ fn catch_up(inner: &Inner, trust: Trust) -> Result<Meta> {
     let from = meta.sequence;
     while meta.sequence < head.0 {
         inner.rebuilding(meta.sequence, head.0);
-        let entries = engine.read_log(Sequence(meta.sequence), REPLAY_BYTES)?;
+        let entries = engine.read_log(LogSequence(meta.sequence), REPLAY_BYTES)?;
         if entries.is_empty() {
             let gap = format!("the log says that it ends at entry {}, and has none after {}", head.0, meta.sequence);
-            return Err(engine::Error::Corrupt(gap).into());
+            return Err(engine::EngineError::Corrupt(gap).into());
         }
-        let mut overlay = Overlay::new(engine, meta);
+        let mut pending = PendingState::new(engine, meta);
         for entry in &entries {
-            overlay.replay(entry)?;
+            pending.replay(entry)?;
         }
-        let (batch, replayed) = overlay.into_batch();
+        let (batch, replayed) = pending.into_batch();
         engine.apply(batch)?;
         tracing::info!(done = replayed.sequence, total = head.0, "replaying the log");
         meta = replayed;
     }
     if head.0 == 0 {
         let founded = Entry::Founded(Founded { store_id: Ulid::new().to_string().to_lowercase(), format: FORMAT });
-        let sequence = Sequence(1);
-        let logged = engine::Entry { sequence, revision: 0, time_us: 0, body: founded.to_bytes() };
+        let sequence = LogSequence(1);
+        let logged = engine::LogEntry { sequence, revision: 0, time_us: 0, body: founded.to_bytes() };
         engine.append(head, &[logged])?;
-        let mut overlay = Overlay::new(engine, meta);
-        overlay.replay_entry(sequence, founded)?;
-        let (batch, founded) = overlay.into_batch();
+        let mut pending = PendingState::new(engine, meta);
+        pending.replay_entry(sequence, founded)?;
+        let (batch, founded) = pending.into_batch();
         engine.apply(batch)?;
         meta = founded;
     } else if meta.format > FORMAT {
-        return Err(Error::new(
-            ErrorKind::DataLoss,
+        return Err(StoreError::new(
+            StoreErrorKind::DataLoss,
             ErrorReason::StoreCorrupt,
             format!("the log has data format {}, this program reads up to {FORMAT}: use a newer program", meta.format),
         ));

@@ -1,7 +1,7 @@
 //! Errors as the client takes them apart: the reason and what a program needs to act on it.
 
 use annals::{
-    client::{Client, Error},
+    client::{Client, ClientError},
     proto::{
         Actor, CommitRequest, Delete, ErrorReason, Event, ExportRequest, ListRecordsRequest, Mutation, Participant,
         Precondition, WatchRequest, mutation::Op, precondition::Condition,
@@ -13,7 +13,12 @@ use tonic::Code;
 use super::support;
 
 /// What a call that must fail says.
-fn check<T: std::fmt::Debug>(answer: Result<T, Error>, code: Code, reason: ErrorReason, metadata: &[(&str, &str)]) -> Error {
+fn check<T: std::fmt::Debug>(
+    answer: Result<T, ClientError>,
+    code: Code,
+    reason: ErrorReason,
+    metadata: &[(&str, &str)],
+) -> ClientError {
     let error = answer.expect_err("refused");
     assert_eq!((error.code(), error.reason()), (code, Some(reason)), "{error}");
     for (key, value) in metadata {

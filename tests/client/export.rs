@@ -1,7 +1,7 @@
 //! Exports through cuts: every record once, as the lists of that revision have them.
 
 use annals::{
-    model::{Kind, kind_of},
+    model::{RecordKind, kind_of},
     proto::{CommitRequest, ExportRequest, ListRecordsRequest, RecordType, record::Record},
 };
 
@@ -29,7 +29,7 @@ async fn what_comes_through_cuts_is_the_lists_of_its_revision() {
         server.commit(&support::event(&format!("later-{}", exported.len()), "")).await;
     }
     assert!(proxy.cuts() >= 5, "{}", proxy.cuts());
-    for kind in Kind::ALL {
+    for kind in RecordKind::ALL {
         let mut listed = Vec::new();
         let mut request = ListRecordsRequest { page_size: 1000, as_of_revision: revision.cast_signed(), ..Default::default() };
         loop {

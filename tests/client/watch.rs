@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use annals::{
-    client::{Client, ClientOptions, Messages, RetryHook},
+    client::{Client, ClientOptions, MessageStream, RetryHook},
     proto::{
         Checkpoint, Event, ListRecordsRequest, RecordType, Transition, WatchRequest, WatchResponse, record::Record,
         watch_response::Content,
@@ -19,13 +19,13 @@ use super::{
 };
 
 /// The next message, which must come.
-async fn next(watch: &mut Messages<WatchResponse>) -> WatchResponse {
+async fn next(watch: &mut MessageStream<WatchResponse>) -> WatchResponse {
     let message = tokio::time::timeout(Duration::from_secs(30), watch.message()).await.expect("a message in time");
     message.expect("no error").expect("not the end")
 }
 
 /// The revision of the next commit.
-async fn commit(watch: &mut Messages<WatchResponse>) -> i64 {
+async fn commit(watch: &mut MessageStream<WatchResponse>) -> i64 {
     loop {
         let message = next(watch).await;
         if let Some(Content::Commit(commit)) = message.content {

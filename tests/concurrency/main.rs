@@ -14,7 +14,7 @@ mod writes;
 use std::sync::Arc;
 
 use annals::{
-    engine::embedded::{EmbeddedEngine, Options},
+    engine::embedded::{EmbeddedEngine, EmbeddedOptions},
     proto::{self, CommitRequest, CommitResponse, Event, Mutation},
     rpc::ServerOptions,
 };
@@ -32,7 +32,7 @@ fn rng() -> Rng {
 /// A server on the embedded engine, and its folder, which goes with it.
 async fn durable_server() -> (Server, tempfile::TempDir) {
     let folder = tempfile::tempdir().expect("a folder");
-    let engine = EmbeddedEngine::open(folder.path(), Options::default()).expect("an engine");
+    let engine = EmbeddedEngine::open(folder.path(), EmbeddedOptions::default()).expect("an engine");
     (Server::start_on(support::store_on(Arc::new(engine)), ServerOptions::default()).await, folder)
 }
 

@@ -6,8 +6,9 @@
 use std::{collections::BTreeMap, ops::Bound};
 
 use annals::engine::{
-    Batch, Direction, Engine, Entry, Error, KeyRange, Seek, Sequence, StateCondition, VALUE_BYTES_MAX, Write,
-    embedded::{EmbeddedEngine, Options},
+    Engine, EngineError, KeyRange, LogEntry, LogSeek, LogSequence, ScanDirection, StateBatch, StateHealth, StateWrite,
+    VALUE_BYTES_MAX,
+    embedded::{EmbeddedEngine, EmbeddedOptions},
     memory::MemoryEngine,
 };
 use bytes::Bytes;
@@ -33,7 +34,7 @@ struct Embedded(tempfile::TempDir);
 impl Place for Embedded {
     fn open(&mut self) -> Box<dyn Engine> {
         // Small segments, so that every case crosses some.
-        let options = Options { segment_bytes: 16 << 10, cache_bytes: 8 << 20, ..Options::default() };
+        let options = EmbeddedOptions { segment_bytes: 16 << 10, cache_bytes: 8 << 20, ..EmbeddedOptions::default() };
         Box::new(EmbeddedEngine::open(self.0.path(), options).unwrap())
     }
 }
@@ -45,21 +46,21 @@ fn on_each(case: impl Fn(&mut dyn Place)) {
     }
 }
 
-fn entry(sequence: u64, revision: u64, time_us: i64, body: impl Into<Bytes>) -> Entry {
-    Entry { sequence: Sequence(sequence), revision, time_us, body: body.into() }
+fn entry(sequence: u64, revision: u64, time_us: i64, body: impl Into<Bytes>) -> LogEntry {
+    LogEntry { sequence: LogSequence(sequence), revision, time_us, body: body.into() }
 }
 
 /// Entries whose revision is twice and whose time is ten times their sequence.
-fn entries(sequences: impl IntoIterator<Item = u64>) -> Vec<Entry> {
+fn entries(sequences: impl IntoIterator<Item = u64>) -> Vec<LogEntry> {
     sequences.into_iter().map(|n| entry(n, n * 2, n.cast_signed() * 10, format!("body {n}"))).collect()
 }
 
-fn put(key: impl Into<Vec<u8>>, value: impl Into<Bytes>) -> Write {
-    Write::Put(key.into(), value.into())
+fn put(key: impl Into<Vec<u8>>, value: impl Into<Bytes>) -> StateWrite {
+    StateWrite::Put(key.into(), value.into())
 }
 
-fn batch(stage: Vec<Write>) -> Batch {
-    Batch { stages: vec![stage] }
+fn batch(stage: Vec<StateWrite>) -> StateBatch {
+    StateBatch { stages: vec![stage] }
 }
 
 const ALL: KeyRange = (Bound::Unbounded, Bound::Unbounded);
@@ -68,12 +69,12 @@ const ALL: KeyRange = (Bound::Unbounded, Bound::Unbounded);
 fn a_new_engine_is_empty_and_trusted() {
     on_each(|place| {
         let engine = place.open();
-        assert_eq!(engine.head().unwrap(), Sequence(0));
-        assert_eq!(engine.read_log(Sequence(0), 1000).unwrap(), []);
-        assert_eq!(engine.seek(Seek::BeforeRevision(u64::MAX)).unwrap(), Sequence(0));
-        assert_eq!(engine.seek(Seek::AtTime(i64::MAX)).unwrap(), Sequence(0));
-        assert_eq!(engine.state_condition(), StateCondition::Trusted);
-        assert_eq!(engine.scan(ALL, Direction::Forward, 10).unwrap(), []);
+        assert_eq!(engine.head().unwrap(), LogSequence(0));
+        assert_eq!(engine.read_log(LogSequence(0), 1000).unwrap(), []);
+        assert_eq!(engine.seek(LogSeek::BeforeRevision(u64::MAX)).unwrap(), LogSequence(0));
+        assert_eq!(engine.seek(LogSeek::AtTime(i64::MAX)).unwrap(), LogSequence(0));
+        assert_eq!(engine.state_condition(), StateHealth::Trusted);
+        assert_eq!(engine.scan(ALL, ScanDirection::Forward, 10).unwrap(), []);
         assert_eq!(engine.get(b"k").unwrap(), None);
     });
 }
@@ -82,16 +83,16 @@ fn a_new_engine_is_empty_and_trusted() {
 fn entries_are_read_as_they_were_appended() {
     on_each(|place| {
         let engine = place.open();
-        engine.append(Sequence(0), &entries(1..=3)).unwrap();
-        engine.append(Sequence(3), &[entry(4, 8, 40, Bytes::new())]).unwrap();
-        engine.append(Sequence(4), &[]).unwrap();
-        assert_eq!(engine.head().unwrap(), Sequence(4));
+        engine.append(LogSequence(0), &entries(1..=3)).unwrap();
+        engine.append(LogSequence(3), &[entry(4, 8, 40, Bytes::new())]).unwrap();
+        engine.append(LogSequence(4), &[]).unwrap();
+        assert_eq!(engine.head().unwrap(), LogSequence(4));
         let mut expected = entries(1..=3);
         expected.push(entry(4, 8, 40, Bytes::new()));
-        assert_eq!(engine.read_log(Sequence(0), usize::MAX).unwrap(), expected);
-        assert_eq!(engine.read_log(Sequence(2), usize::MAX).unwrap(), expected[2..]);
-        assert_eq!(engine.read_log(Sequence(4), usize::MAX).unwrap(), []);
-        assert_eq!(engine.read_log(Sequence(99), usize::MAX).unwrap(), []);
+        assert_eq!(engine.read_log(LogSequence(0), usize::MAX).unwrap(), expected);
+        assert_eq!(engine.read_log(LogSequence(2), usize::MAX).unwrap(), expected[2..]);
+        assert_eq!(engine.read_log(LogSequence(4), usize::MAX).unwrap(), []);
+        assert_eq!(engine.read_log(LogSequence(99), usize::MAX).unwrap(), []);
     });
 }
 
@@ -101,13 +102,13 @@ fn a_read_is_bounded_by_bytes_and_still_moves_on() {
         let engine = place.open();
         let all: Vec<_> = (1..=200).map(|n| entry(n, n, 0, vec![7; 1000])).collect();
         for group in all.chunks(7) {
-            engine.append(Sequence(group[0].sequence.0 - 1), group).unwrap();
+            engine.append(LogSequence(group[0].sequence.0 - 1), group).unwrap();
         }
-        assert_eq!(engine.read_log(Sequence(5), 0).unwrap(), all[5..6], "one entry where there is one");
+        assert_eq!(engine.read_log(LogSequence(5), 0).unwrap(), all[5..6], "one entry where there is one");
         for bytes_max in [1, 999, 5000, 50_000] {
             let mut read = Vec::new();
             loop {
-                let piece = engine.read_log(Sequence(read.len() as u64), bytes_max).unwrap();
+                let piece = engine.read_log(LogSequence(read.len() as u64), bytes_max).unwrap();
                 assert!(piece.len() == 1 || piece.iter().map(|e| e.body.len()).sum::<usize>() <= bytes_max);
                 if piece.is_empty() {
                     break;
@@ -123,13 +124,13 @@ fn a_read_is_bounded_by_bytes_and_still_moves_on() {
 fn an_append_behind_another_is_superseded_and_changes_nothing() {
     on_each(|place| {
         let engine = place.open();
-        engine.append(Sequence(0), &entries(1..=2)).unwrap();
+        engine.append(LogSequence(0), &entries(1..=2)).unwrap();
         for expected_head in [0, 1, 3] {
-            let refused = engine.append(Sequence(expected_head), &entries([expected_head + 1]));
-            assert!(matches!(refused, Err(Error::Superseded { head: Sequence(2) })), "{refused:?}");
+            let refused = engine.append(LogSequence(expected_head), &entries([expected_head + 1]));
+            assert!(matches!(refused, Err(EngineError::Superseded { head: LogSequence(2) })), "{refused:?}");
         }
-        assert_eq!(engine.read_log(Sequence(0), usize::MAX).unwrap(), entries(1..=2));
-        engine.append(Sequence(2), &entries([3])).unwrap();
+        assert_eq!(engine.read_log(LogSequence(0), usize::MAX).unwrap(), entries(1..=2));
+        engine.append(LogSequence(2), &entries([3])).unwrap();
     });
 }
 
@@ -138,14 +139,14 @@ fn an_entry_larger_than_a_segment_is_an_entry_like_others() {
     on_each(|place| {
         let large = entry(2, 4, 20, vec![0xab; 300_000]);
         let engine = place.open();
-        engine.append(Sequence(0), &entries([1])).unwrap();
-        engine.append(Sequence(1), std::slice::from_ref(&large)).unwrap();
-        engine.append(Sequence(2), &entries([3])).unwrap();
-        assert_eq!(engine.read_log(Sequence(1), 1).unwrap(), std::slice::from_ref(&large));
-        assert_eq!(engine.read_log(Sequence(2), 1).unwrap(), entries([3]));
+        engine.append(LogSequence(0), &entries([1])).unwrap();
+        engine.append(LogSequence(1), std::slice::from_ref(&large)).unwrap();
+        engine.append(LogSequence(2), &entries([3])).unwrap();
+        assert_eq!(engine.read_log(LogSequence(1), 1).unwrap(), std::slice::from_ref(&large));
+        assert_eq!(engine.read_log(LogSequence(2), 1).unwrap(), entries([3]));
         engine.close().unwrap();
         drop(engine);
-        assert_eq!(place.open().read_log(Sequence(1), 400_000).unwrap(), [vec![large], entries([3])].concat());
+        assert_eq!(place.open().read_log(LogSequence(1), 400_000).unwrap(), [vec![large], entries([3])].concat());
     });
 }
 
@@ -154,11 +155,11 @@ fn an_engine_whose_first_entry_is_large_holds_it() {
     on_each(|place| {
         let large = entry(1, 1, 1, vec![0xcd; 100_000]);
         let engine = place.open();
-        engine.append(Sequence(0), std::slice::from_ref(&large)).unwrap();
-        engine.append(Sequence(1), &entries([2])).unwrap();
+        engine.append(LogSequence(0), std::slice::from_ref(&large)).unwrap();
+        engine.append(LogSequence(1), &entries([2])).unwrap();
         engine.close().unwrap();
         drop(engine);
-        assert_eq!(place.open().read_log(Sequence(0), usize::MAX).unwrap(), [vec![large], entries([2])].concat());
+        assert_eq!(place.open().read_log(LogSequence(0), usize::MAX).unwrap(), [vec![large], entries([2])].concat());
     });
 }
 
@@ -174,7 +175,7 @@ fn seeking_finds_the_entry_before_a_revision_and_at_a_time() {
         let mut rest = &all[..];
         while !rest.is_empty() {
             let (group, behind) = rest.split_at(sizes.usize(1..=rest.len().min(20)));
-            engine.append(Sequence(group[0].sequence.0 - 1), group).unwrap();
+            engine.append(LogSequence(group[0].sequence.0 - 1), group).unwrap();
             rest = behind;
         }
         let check = |engine: &dyn Engine| {
@@ -182,10 +183,10 @@ fn seeking_finds_the_entry_before_a_revision_and_at_a_time() {
             for round in 0..400 {
                 let revision = if round == 0 { 0 } else { rng.u64(0..3100) };
                 let expected = all.iter().filter(|e| e.revision < revision).count() as u64;
-                assert_eq!(engine.seek(Seek::BeforeRevision(revision)).unwrap().0, expected, "before {revision}");
+                assert_eq!(engine.seek(LogSeek::BeforeRevision(revision)).unwrap().0, expected, "before {revision}");
                 let time_us = if round == 0 { -1 } else { rng.i64(-5..31_000) };
                 let expected = all.iter().filter(|e| e.time_us <= time_us).count() as u64;
-                assert_eq!(engine.seek(Seek::AtTime(time_us)).unwrap().0, expected, "at {time_us}");
+                assert_eq!(engine.seek(LogSeek::AtTime(time_us)).unwrap().0, expected, "at {time_us}");
             }
         };
         check(&*engine);
@@ -201,11 +202,11 @@ fn later_stages_win_and_removals_remove() {
         let engine = place.open();
         let stages = vec![
             vec![put("a", "1"), put("b", "1"), put("c", "1")],
-            vec![Write::Remove("a".into()), put("b", "2"), Write::Remove("never there".into())],
+            vec![StateWrite::Remove("a".into()), put("b", "2"), StateWrite::Remove("never there".into())],
             vec![put("b", "3")],
             vec![],
         ];
-        engine.apply(Batch { stages }).unwrap();
+        engine.apply(StateBatch { stages }).unwrap();
         assert_eq!(engine.get(b"a").unwrap(), None);
         let keys = ["c", "a", "b", "b"].map(|key| key.as_bytes().to_vec());
         let found = engine.get_many(&keys).unwrap();
@@ -219,17 +220,17 @@ fn a_large_stage_lands_whole() {
         let engine = place.open();
         let key = |n: u32| n.to_be_bytes().to_vec();
         let stage = (0..5000).map(|n| put(key(n), n.to_string())).collect();
-        let second = (0..5000).step_by(2).map(|n| Write::Remove(key(n))).collect();
-        engine.apply(Batch { stages: vec![stage, second] }).unwrap();
+        let second = (0..5000).step_by(2).map(|n| StateWrite::Remove(key(n))).collect();
+        engine.apply(StateBatch { stages: vec![stage, second] }).unwrap();
         let left: Vec<_> = (1..5000_u32).step_by(2).map(|n| (Bytes::from(key(n)), Bytes::from(n.to_string()))).collect();
-        assert!(engine.scan(ALL, Direction::Forward, usize::MAX).unwrap() == left);
+        assert!(engine.scan(ALL, ScanDirection::Forward, usize::MAX).unwrap() == left);
     });
 }
 
 #[test]
 fn scans_keep_to_their_bounds_from_both_ends() {
     use Bound::{Excluded, Included, Unbounded};
-    use Direction::{Backward, Forward};
+    use ScanDirection::{Backward, Forward};
     on_each(|place| {
         let engine = place.open();
         engine.apply(batch(["a", "b", "ba", "c", "d"].map(|key| put(key, key.to_uppercase())).to_vec())).unwrap();
@@ -260,18 +261,18 @@ fn scans_keep_to_their_bounds_from_both_ends() {
 fn a_reset_state_is_empty_and_takes_writes_and_the_log_stays() {
     on_each(|place| {
         let engine = place.open();
-        engine.append(Sequence(0), &entries([1])).unwrap();
+        engine.append(LogSequence(0), &entries([1])).unwrap();
         engine.apply(batch(vec![put("a", "1")])).unwrap();
         engine.reset_state().unwrap();
-        assert_eq!(engine.state_condition(), StateCondition::Trusted);
-        assert_eq!(engine.scan(ALL, Direction::Forward, 10).unwrap(), []);
+        assert_eq!(engine.state_condition(), StateHealth::Trusted);
+        assert_eq!(engine.scan(ALL, ScanDirection::Forward, 10).unwrap(), []);
         engine.apply(batch(vec![put("b", "2")])).unwrap();
         engine.close().unwrap();
         drop(engine);
         let engine = place.open();
-        assert_eq!(engine.state_condition(), StateCondition::Trusted);
-        assert_eq!(engine.scan(ALL, Direction::Forward, 10).unwrap(), [("b".into(), "2".into())]);
-        assert_eq!(engine.read_log(Sequence(0), 100).unwrap(), entries([1]));
+        assert_eq!(engine.state_condition(), StateHealth::Trusted);
+        assert_eq!(engine.scan(ALL, ScanDirection::Forward, 10).unwrap(), [("b".into(), "2".into())]);
+        assert_eq!(engine.read_log(LogSequence(0), 100).unwrap(), entries([1]));
     });
 }
 
@@ -279,20 +280,20 @@ fn a_reset_state_is_empty_and_takes_writes_and_the_log_stays() {
 fn a_closed_engine_refuses_writes_and_opens_again_as_it_was() {
     on_each(|place| {
         let engine = place.open();
-        engine.append(Sequence(0), &entries(1..=5)).unwrap();
+        engine.append(LogSequence(0), &entries(1..=5)).unwrap();
         engine.apply(batch(vec![put("a", "1")])).unwrap();
         engine.close().unwrap();
         engine.close().unwrap();
-        assert!(matches!(engine.append(Sequence(5), &entries([6])), Err(Error::Poisoned(_))));
-        assert!(matches!(engine.apply(batch(vec![put("b", "1")])), Err(Error::State(_))));
-        assert!(matches!(engine.get(b"a"), Err(Error::State(_))));
-        assert!(matches!(engine.scan(ALL, Direction::Forward, 1), Err(Error::State(_))));
-        assert!(matches!(engine.reset_state(), Err(Error::State(_))));
+        assert!(matches!(engine.append(LogSequence(5), &entries([6])), Err(EngineError::Poisoned(_))));
+        assert!(matches!(engine.apply(batch(vec![put("b", "1")])), Err(EngineError::State(_))));
+        assert!(matches!(engine.get(b"a"), Err(EngineError::State(_))));
+        assert!(matches!(engine.scan(ALL, ScanDirection::Forward, 1), Err(EngineError::State(_))));
+        assert!(matches!(engine.reset_state(), Err(EngineError::State(_))));
         drop(engine);
         let engine = place.open();
-        assert_eq!(engine.read_log(Sequence(0), usize::MAX).unwrap(), entries(1..=5));
+        assert_eq!(engine.read_log(LogSequence(0), usize::MAX).unwrap(), entries(1..=5));
         assert_eq!(engine.get(b"a").unwrap(), Some("1".into()));
-        engine.append(Sequence(5), &entries([6])).unwrap();
+        engine.append(LogSequence(5), &entries([6])).unwrap();
     });
 }
 
@@ -306,9 +307,9 @@ fn entries_that_would_leave_a_gap_or_fall_back_are_a_mistake_of_the_caller() {
             vec![entry(1, 2, 10, ""), entry(2, 2, 9, "")],
         ] {
             let engine = place.open();
-            let appended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| engine.append(Sequence(0), &wrong)));
+            let appended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| engine.append(LogSequence(0), &wrong)));
             assert!(appended.is_err());
-            assert_eq!(engine.head().unwrap(), Sequence(0));
+            assert_eq!(engine.head().unwrap(), LogSequence(0));
         }
     });
 }
@@ -327,7 +328,7 @@ fn a_value_that_is_too_long_is_a_mistake_of_the_caller() {
 /// Random operations, every answer compared with a map's and a vector's. A failing seed becomes a test with its name.
 fn agrees_with_a_model(place: &mut dyn Place, seed: u64, operations: usize) {
     let mut rng = fastrand::Rng::with_seed(seed);
-    let mut log: Vec<Entry> = Vec::new();
+    let mut log: Vec<LogEntry> = Vec::new();
     let mut state: BTreeMap<Vec<u8>, Bytes> = BTreeMap::new();
     let mut engine = place.open();
     for operation in 0..operations {
@@ -342,18 +343,18 @@ fn agrees_with_a_model(place: &mut dyn Place, seed: u64, operations: usize) {
                         entry(log.len() as u64 + n, last.0, last.1, vec![rng.u8(..); length])
                     })
                     .collect();
-                engine.append(Sequence(log.len() as u64), &group).expect(&at);
+                engine.append(LogSequence(log.len() as u64), &group).expect(&at);
                 log.extend(group);
             }
             25..50 => {
                 let stages = (0..rng.usize(1..4)).map(|_| random_stage(&mut rng)).collect::<Vec<_>>();
                 for write in stages.iter().flatten() {
                     match write.clone() {
-                        Write::Put(key, value) => state.insert(key, value),
-                        Write::Remove(key) => state.remove(&key),
+                        StateWrite::Put(key, value) => state.insert(key, value),
+                        StateWrite::Remove(key) => state.remove(&key),
                     };
                 }
-                engine.apply(Batch { stages }).expect(&at);
+                engine.apply(StateBatch { stages }).expect(&at);
             }
             50..65 => {
                 let key = random_key(&mut rng);
@@ -380,8 +381,8 @@ fn agrees_with_a_model(place: &mut dyn Place, seed: u64, operations: usize) {
                     .filter(|(key, _)| inside(key))
                     .map(|(key, value)| (Bytes::copy_from_slice(key), value.clone()))
                     .collect();
-                let direction = if rng.bool() { Direction::Forward } else { Direction::Backward };
-                if direction == Direction::Backward {
+                let direction = if rng.bool() { ScanDirection::Forward } else { ScanDirection::Backward };
+                if direction == ScanDirection::Backward {
                     expected.reverse();
                 }
                 expected.truncate(limit);
@@ -389,14 +390,14 @@ fn agrees_with_a_model(place: &mut dyn Place, seed: u64, operations: usize) {
             }
             85..92 => {
                 let after = rng.u64(..log.len() as u64 + 2);
-                let read = engine.read_log(Sequence(after), rng.usize(..5000)).expect(&at);
+                let read = engine.read_log(LogSequence(after), rng.usize(..5000)).expect(&at);
                 let expected = log.get(usize::try_from(after).unwrap()..).unwrap_or_default();
                 assert!(expected.starts_with(&read) && read.is_empty() == expected.is_empty(), "{at}");
             }
             92..97 => {
                 let revision = rng.u64(..log.last().map_or(3, |last| last.revision + 3));
                 let expected = log.iter().filter(|entry| entry.revision < revision).count() as u64;
-                assert_eq!(engine.seek(Seek::BeforeRevision(revision)).expect(&at).0, expected, "{at}");
+                assert_eq!(engine.seek(LogSeek::BeforeRevision(revision)).expect(&at).0, expected, "{at}");
             }
             97..99 => {
                 engine.reset_state().expect(&at);
@@ -406,12 +407,12 @@ fn agrees_with_a_model(place: &mut dyn Place, seed: u64, operations: usize) {
                 engine.close().expect(&at);
                 drop(engine);
                 engine = place.open();
-                assert_eq!(engine.state_condition(), StateCondition::Trusted, "{at}");
+                assert_eq!(engine.state_condition(), StateHealth::Trusted, "{at}");
             }
         }
         assert_eq!(engine.head().expect(&at).0, log.len() as u64, "{at}");
     }
-    assert!(engine.read_log(Sequence(0), usize::MAX).unwrap() == log, "seed {seed}");
+    assert!(engine.read_log(LogSequence(0), usize::MAX).unwrap() == log, "seed {seed}");
 }
 
 /// Keys that are often prefixes of one another, and hold 0x00 and up to three 0xff in a row.
@@ -434,7 +435,7 @@ fn random_bound(rng: &mut fastrand::Rng) -> Bound<Vec<u8>> {
     }
 }
 
-fn random_stage(rng: &mut fastrand::Rng) -> Vec<Write> {
+fn random_stage(rng: &mut fastrand::Rng) -> Vec<StateWrite> {
     let count = if rng.u8(..10) == 0 { rng.usize(60..300) } else { rng.usize(..12) };
     let writes: BTreeMap<Vec<u8>, Option<Vec<u8>>> =
         (0..count).map(|_| (random_key(rng), (rng.u8(..4) > 0).then(|| vec![rng.u8(..); rng.usize(..200)]))).collect();
@@ -442,7 +443,7 @@ fn random_stage(rng: &mut fastrand::Rng) -> Vec<Write> {
         .into_iter()
         .map(|(key, value)| match value {
             Some(value) => put(key, value),
-            None => Write::Remove(key),
+            None => StateWrite::Remove(key),
         })
         .collect()
 }

@@ -16,11 +16,12 @@ use std::{
 
 use annals::{
     engine::{
-        Batch, Direction, DiskUsage, Engine, Entry, Error, KeyRange, Result, Seek, Sequence, State, StateCondition, Write,
-        embedded::{EmbeddedEngine, Options},
+        DiskUsage, Engine, EngineError, KeyRange, LogEntry, LogSeek, LogSequence, Result, ScanDirection, State, StateBatch,
+        StateHealth, StateWrite,
+        embedded::{EmbeddedEngine, EmbeddedOptions},
     },
     proto::ErrorReason,
-    store::{self, Condition, Store},
+    store::{self, Store, StoreHealth},
 };
 use bytes::Bytes;
 
@@ -71,7 +72,7 @@ impl FailingState {
         if chance < rate.load(Ordering::SeqCst) && !self.failed.swap(true, Ordering::SeqCst) {
             self.failures.fetch_add(1, Ordering::SeqCst);
         }
-        if self.failed.load(Ordering::SeqCst) { Err(Error::State("a test wants it so".into())) } else { Ok(()) }
+        if self.failed.load(Ordering::SeqCst) { Err(EngineError::State("a test wants it so".into())) } else { Ok(()) }
     }
 }
 
@@ -81,32 +82,32 @@ impl State for FailingState {
         self.engine.get(key)
     }
 
-    fn scan(&self, range: KeyRange, direction: Direction, limit: usize) -> Result<Vec<(Bytes, Bytes)>> {
+    fn scan(&self, range: KeyRange, direction: ScanDirection, limit: usize) -> Result<Vec<(Bytes, Bytes)>> {
         self.check(&self.reads)?;
         self.engine.scan(range, direction, limit)
     }
 }
 
 impl Engine for FailingState {
-    fn head(&self) -> Result<Sequence> {
+    fn head(&self) -> Result<LogSequence> {
         self.engine.head()
     }
 
-    fn append(&self, expected_head: Sequence, entries: &[Entry]) -> Result<()> {
+    fn append(&self, expected_head: LogSequence, entries: &[LogEntry]) -> Result<()> {
         self.engine.append(expected_head, entries)
     }
 
-    fn read_log(&self, after: Sequence, bytes_max: usize) -> Result<Vec<Entry>> {
+    fn read_log(&self, after: LogSequence, bytes_max: usize) -> Result<Vec<LogEntry>> {
         self.engine.read_log(after, bytes_max)
     }
 
-    fn seek(&self, seek: Seek) -> Result<Sequence> {
+    fn seek(&self, seek: LogSeek) -> Result<LogSequence> {
         self.engine.seek(seek)
     }
 
-    fn state_condition(&self) -> StateCondition {
+    fn state_condition(&self) -> StateHealth {
         if self.failed.load(Ordering::SeqCst) {
-            return StateCondition::Suspect("a test wants it so".into());
+            return StateHealth::Suspect("a test wants it so".into());
         }
         self.engine.state_condition()
     }
@@ -117,7 +118,7 @@ impl Engine for FailingState {
         Ok(())
     }
 
-    fn apply(&self, mut batch: Batch) -> Result<()> {
+    fn apply(&self, mut batch: StateBatch) -> Result<()> {
         if let Err(error) = self.check(&self.batches) {
             let rng = &mut *self.rng.lock().unwrap_or_else(PoisonError::into_inner);
             batch.stages.truncate(rng.usize(..=batch.stages.len()));
@@ -149,10 +150,10 @@ fn commit_through_failures(reads: u64, batches: u64) -> u64 {
     let seed = seed();
     let folder = tempfile::tempdir().expect("a folder");
     let mut script = Script::new(folder.path().join("data"), seed, Purpose::Inspect, 1);
-    let options = Options { cache_bytes: 16 << 20, segment_bytes: 1 << 20, ..Options::default() };
+    let options = EmbeddedOptions { cache_bytes: 16 << 20, segment_bytes: 1 << 20, ..EmbeddedOptions::default() };
     let engine = EmbeddedEngine::open(&script.folder, options).expect("a new folder");
     let engine = Arc::new(FailingState::new(engine, seed));
-    let store = Store::start(Arc::clone(&engine) as Arc<dyn Engine>, store::Options::default()).expect("a thread");
+    let store = Store::start(Arc::clone(&engine) as Arc<dyn Engine>, store::StoreOptions::default()).expect("a thread");
     store.wait_until_serving().expect("a store");
     engine.reads.store(reads, Ordering::SeqCst);
     engine.batches.store(batches, Ordering::SeqCst);
@@ -181,7 +182,7 @@ fn commit_through_failures(reads: u64, batches: u64) -> u64 {
     let mut violations = Vec::new();
     let mut report = |what| violations.push(what);
     let inspected = Inspection::new(&script, &*engine, &mut report).serving(&store);
-    assert_eq!(store.condition(), Condition::Serving);
+    assert_eq!(store.condition(), StoreHealth::Serving);
     assert!(violations.is_empty(), "seed {seed}: {violations:#?}");
     assert_eq!(inspected.resent, REQUESTS as u64);
     store.close().expect("a state that was rebuilt can be closed");
@@ -205,10 +206,11 @@ fn a_state_that_fails_when_only_the_writer_reads_it_is_rebuilt() {
 /// Puts what no store has written into a state, in place of the value of the last key that begins with this byte.
 fn plant(engine: &dyn Engine, table: u8) {
     let from = (Bound::Included(vec![table]), Bound::Excluded(vec![table + 1]));
-    let found = engine.scan(from, Direction::Backward, 1).expect("a state that can be read");
+    let found = engine.scan(from, ScanDirection::Backward, 1).expect("a state that can be read");
     let key = found.first().unwrap_or_else(|| panic!("a key of table {table:#x}")).0.to_vec();
-    let stage = vec![if table == REST { Write::Remove(key) } else { Write::Put(key, Bytes::from_static(&[0xff; 3])) }];
-    engine.apply(Batch { stages: vec![stage] }).expect("a state that can be written");
+    let stage =
+        vec![if table == REST { StateWrite::Remove(key) } else { StateWrite::Put(key, Bytes::from_static(&[0xff; 3])) }];
+    engine.apply(StateBatch { stages: vec![stage] }).expect("a state that can be written");
 }
 
 #[test]
@@ -247,16 +249,16 @@ fn a_state_that_holds_what_makes_no_sense_is_rebuilt_once() {
         let (retried, violations) = inspect(&*engine, &store);
         let told = violations.iter().any(|what| what.contains("did not mend it"));
         assert!(told && retried == 0, "seed {seed}, {name}: a second rebuild would not help: {retried}, {violations:#?}");
-        assert_eq!(store.condition(), Condition::Serving, "{name}: all else is still answered");
+        assert_eq!(store.condition(), StoreHealth::Serving, "{name}: all else is still answered");
     }
 }
 
 /// Opens a store, having done something to its state.
 fn open(folder: &Path, change: impl FnOnce(&dyn Engine)) -> (Arc<dyn Engine>, Store) {
-    let options = Options { cache_bytes: 16 << 20, segment_bytes: 1 << 20, ..Options::default() };
+    let options = EmbeddedOptions { cache_bytes: 16 << 20, segment_bytes: 1 << 20, ..EmbeddedOptions::default() };
     let engine: Arc<dyn Engine> = Arc::new(EmbeddedEngine::open(folder, options).expect("a folder that can be opened"));
     change(&*engine);
-    let store = Store::start(Arc::clone(&engine), store::Options::default()).expect("a thread");
+    let store = Store::start(Arc::clone(&engine), store::StoreOptions::default()).expect("a thread");
     store.wait_until_serving().expect("a store");
     (engine, store)
 }

@@ -14,9 +14,9 @@ use annals::{
         self,
         disk::{Disk, LocalDisk},
     },
-    model::Kind,
+    model::RecordKind,
     proto::{Actor, CommitRequest, ErrorReason, GetRecordRequest, Mutation, Record, mutation::Op, record},
-    store::{Condition, Store},
+    store::{Store, StoreHealth},
 };
 use rustix::fs::{FallocateFlags, fallocate};
 
@@ -34,7 +34,7 @@ fn writes_stop_at_the_disk_reserve_reads_go_on_and_writes_come_back_by_themselve
     const RESERVE: u64 = 1 << 30;
     let folder = tempfile::tempdir().expect("a folder");
     let available = Arc::new(AtomicU64::new(2 * RESERVE));
-    let engine = embedded::Options {
+    let engine = embedded::EmbeddedOptions {
         segment_bytes: 1 << 20,
         disk_reserve_bytes: RESERVE,
         disk: Arc::new(NarrowDisk { total: 100 << 30, available: Arc::clone(&available) }),
@@ -47,9 +47,9 @@ fn writes_stop_at_the_disk_reserve_reads_go_on_and_writes_come_back_by_themselve
     let refused = store.commit(actor("b")).expect_err("there is no room");
     assert_eq!(refused.reason, ErrorReason::StorageFull, "{refused}");
     let a = GetRecordRequest { name: "actors/a".into(), ..Default::default() };
-    store.get_encoded(Kind::Actor, &a).expect("reads go on");
+    store.get_encoded(RecordKind::Actor, &a).expect("reads go on");
     assert!(store.commit(actor("a")).expect("what was answered before is answered again").replayed);
-    assert_eq!(store.condition(), Condition::Serving);
+    assert_eq!(store.condition(), StoreHealth::Serving);
 
     available.store(2 * RESERVE, Ordering::SeqCst);
     assert_eq!(store.commit(actor("b")).expect("there is room again").revision, 2);
@@ -63,7 +63,7 @@ fn a_store_on_a_disk_that_fills_up_stops_writing_can_be_rebuilt_and_goes_on() {
     let Some(disk) = OwnDisk::new(DISK_BYTES) else { return };
     let folder = disk.mount_point().join("data");
     let open = || {
-        let engine = embedded::Options { segment_bytes: 1 << 20, ..Default::default() };
+        let engine = embedded::EmbeddedOptions { segment_bytes: 1 << 20, ..Default::default() };
         Store::open_with(&folder, OpenOptions { engine, ..Default::default() }).expect("a store")
     };
     let store = open();
@@ -91,7 +91,7 @@ fn a_store_on_a_disk_that_fills_up_stops_writing_can_be_rebuilt_and_goes_on() {
     let read_all = |store: &Store, written: u64| {
         for number in 0..written {
             let request = GetRecordRequest { name: format!("actors/a{number}"), ..Default::default() };
-            store.get_encoded(Kind::Actor, &request).expect("reads go on");
+            store.get_encoded(RecordKind::Actor, &request).expect("reads go on");
         }
     };
     read_all(&store, written);

@@ -8,10 +8,10 @@ use std::{
 };
 
 use annals::{
-    engine::{Engine, StateCondition, memory::MemoryEngine},
-    model::Kind,
+    engine::{Engine, StateHealth, memory::MemoryEngine},
+    model::RecordKind,
     proto::{CommitResponse, ErrorReason, Event, GetRecordRequest, ListRevisionsRequest},
-    store::{self, Problem, Result, Store},
+    store::{self, DiscrepancyKind, Result, Store},
 };
 use prost::Message as _;
 
@@ -45,8 +45,8 @@ impl<'a> Inspection<'a> {
     /// Before the store has replayed anything. The state may lack the log's last entries, but nothing in it may come from
     /// elsewhere: keys are added and never removed, so each that is there must be in a rebuild, too.
     pub(crate) fn before_replay(&mut self) {
-        if self.engine.state_condition() == StateCondition::Trusted
-            && let Err(error) = self.compare_keys("before the replay", &[Problem::Extra])
+        if self.engine.state_condition() == StateHealth::Trusted
+            && let Err(error) = self.compare_keys("before the replay", &[DiscrepancyKind::Extra])
             && error.reason != ErrorReason::StoreRebuilding
         {
             (self.report)(format!("cannot verify, before the replay: {error}"));
@@ -73,14 +73,16 @@ impl<'a> Inspection<'a> {
             (self.report)(format!("doubled: {info:?} became {after:?} by requests that were answered before"));
         }
         self.compare_records(store, &writers);
-        while let Err(error) = self.compare_keys("after the replay", &[Problem::Extra, Problem::Missing, Problem::Different]) {
+        while let Err(error) = self
+            .compare_keys("after the replay", &[DiscrepancyKind::Extra, DiscrepancyKind::Missing, DiscrepancyKind::Different])
+        {
             if error.reason != ErrorReason::StoreRebuilding || self.done.retried > RETRIES_MAX {
                 (self.report)(format!("cannot verify, after the replay: {error}"));
                 break;
             }
             // The engine knows that its state failed. The store learns it from the next read.
             let request = GetRecordRequest { name: "actors/w0".into(), ..Default::default() };
-            drop(self.patiently(store, || store.get_encoded(Kind::Actor, &request)));
+            drop(self.patiently(store, || store.get_encoded(RecordKind::Actor, &request)));
         }
         self.done
     }
@@ -101,7 +103,7 @@ impl<'a> Inspection<'a> {
         }
     }
 
-    fn compare_keys(&mut self, when: &str, wrong: &[Problem]) -> Result<()> {
+    fn compare_keys(&mut self, when: &str, wrong: &[DiscrepancyKind]) -> Result<()> {
         let mut found = 0;
         let verified = store::verify(self.engine, &self.scratch, &mut |finding| {
             if wrong.contains(&finding.problem) {
@@ -209,7 +211,7 @@ impl<'a> Inspection<'a> {
         let mut reads = DefaultHasher::new();
         for (name, known) in writers.iter().flat_map(Writer::events) {
             let request = GetRecordRequest { name: name.clone(), no_redirect: true, ..Default::default() };
-            let found = self.patiently(store, || store.get_encoded(Kind::Event, &request));
+            let found = self.patiently(store, || store.get_encoded(RecordKind::Event, &request));
             let expected = match known.standing {
                 Standing::Live => "",
                 Standing::Deleted => "ERROR_REASON_RECORD_DELETED",
@@ -241,7 +243,7 @@ impl<'a> Inspection<'a> {
         for (name, _) in writers.iter().flat_map(Writer::events) {
             let as_of_revision = rng.u64(1..=self.done.compared.revision).cast_signed();
             let request = GetRecordRequest { name: name.clone(), as_of_revision, show_deleted: true, ..Default::default() };
-            self.patiently(store, || store.get_encoded(Kind::Event, &request)).map_err(|error| error.reason).hash(reads);
+            self.patiently(store, || store.get_encoded(RecordKind::Event, &request)).map_err(|error| error.reason).hash(reads);
             let request = ListRevisionsRequest { name, page_size: 1000, ..Default::default() };
             match self.patiently(store, || store.list_revisions(&request)) {
                 Ok(versions) => versions.encode_to_vec().hash(reads),

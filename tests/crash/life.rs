@@ -13,8 +13,8 @@ use std::{
 
 use annals::{
     engine::{
-        Engine, StateCondition,
-        embedded::{EmbeddedEngine, Options, disk::LocalDisk},
+        Engine, StateHealth,
+        embedded::{EmbeddedEngine, EmbeddedOptions, disk::LocalDisk},
     },
     proto::ErrorReason,
     store::{self, Store},
@@ -47,12 +47,12 @@ fn a_life() {
 fn live(script: &Script) {
     tracing::subscriber::set_global_default(Logged).expect("the first subscriber");
     let disk = UnsyncedLog::new(script.sabotage);
-    let options = Options {
+    let options = EmbeddedOptions {
         cache_bytes: 16 << 20,
         segment_bytes: SEGMENT_BYTES,
         boot_id: script.boot_id.clone(),
         disk: if script.sabotage.is_some() { Arc::new(disk.clone()) } else { Arc::new(LocalDisk) },
-        ..Options::default()
+        ..EmbeddedOptions::default()
     };
     let engine: Arc<dyn Engine> = match EmbeddedEngine::open(&script.folder, options) {
         Ok(engine) if script.sabotage == Some(Sabotage::StateFirst) => Arc::new(DelayedLog::new(engine)),
@@ -62,8 +62,8 @@ fn live(script: &Script) {
     disk.opened();
     say(&Said::Opened {
         suspect: match engine.state_condition() {
-            StateCondition::Trusted => None,
-            StateCondition::Suspect(why) => Some(why),
+            StateHealth::Trusted => None,
+            StateHealth::Suspect(why) => Some(why),
         },
     });
 
@@ -72,7 +72,7 @@ fn live(script: &Script) {
     if script.purpose == Purpose::Commit {
         inspection.before_replay();
     }
-    let store = Store::start(Arc::clone(&engine), store::Options::default()).expect("a thread for the writer");
+    let store = Store::start(Arc::clone(&engine), store::StoreOptions::default()).expect("a thread for the writer");
     if let Err(error) = store.wait_until_serving() {
         return violated(format!("cannot open: {error}"));
     }

@@ -13,10 +13,10 @@ use std::{
 };
 
 use annals::engine::{
-    self, Batch, Direction, DiskUsage, Engine, Entry, KeyRange, Result, Seek, Sequence, State, StateCondition,
+    self, DiskUsage, Engine, KeyRange, LogEntry, LogSeek, LogSequence, Result, ScanDirection, State, StateBatch, StateHealth,
     embedded::{
         EmbeddedEngine,
-        disk::{Disk, DiskFile, LocalDisk, Space},
+        disk::{Disk, DiskFile, DiskSpace, LocalDisk},
     },
 };
 use bytes::Bytes;
@@ -85,7 +85,7 @@ impl Disk for UnsyncedLog {
         LocalDisk.sync_folder(folder)
     }
 
-    fn space(&self, path: &Path) -> io::Result<Space> {
+    fn space(&self, path: &Path) -> io::Result<DiskSpace> {
         LocalDisk.space(path)
     }
 }
@@ -128,7 +128,7 @@ impl DiskFile for UnsyncedFile {
 /// An engine that writes the state first, and the log afterwards. What it acknowledges is durable all the same.
 pub(crate) struct DelayedLog {
     engine: EmbeddedEngine,
-    waiting: Mutex<Option<(Sequence, Vec<Entry>)>>,
+    waiting: Mutex<Option<(LogSequence, Vec<LogEntry>)>>,
 }
 
 impl DelayedLog {
@@ -142,22 +142,22 @@ impl State for DelayedLog {
         self.engine.get(key)
     }
 
-    fn scan(&self, range: KeyRange, direction: Direction, limit: usize) -> Result<Vec<(Bytes, Bytes)>> {
+    fn scan(&self, range: KeyRange, direction: ScanDirection, limit: usize) -> Result<Vec<(Bytes, Bytes)>> {
         self.engine.scan(range, direction, limit)
     }
 }
 
 impl Engine for DelayedLog {
-    fn head(&self) -> Result<Sequence> {
+    fn head(&self) -> Result<LogSequence> {
         self.engine.head()
     }
 
-    fn append(&self, expected_head: Sequence, entries: &[Entry]) -> Result<()> {
+    fn append(&self, expected_head: LogSequence, entries: &[LogEntry]) -> Result<()> {
         *self.waiting.lock().unwrap_or_else(PoisonError::into_inner) = Some((expected_head, entries.to_vec()));
         Ok(())
     }
 
-    fn apply(&self, batch: Batch) -> engine::Result<()> {
+    fn apply(&self, batch: StateBatch) -> engine::Result<()> {
         let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).take();
         self.engine.apply(batch)?;
         if let Some((expected_head, entries)) = waiting {
@@ -167,15 +167,15 @@ impl Engine for DelayedLog {
         Ok(())
     }
 
-    fn read_log(&self, after: Sequence, bytes_max: usize) -> Result<Vec<Entry>> {
+    fn read_log(&self, after: LogSequence, bytes_max: usize) -> Result<Vec<LogEntry>> {
         self.engine.read_log(after, bytes_max)
     }
 
-    fn seek(&self, seek: Seek) -> Result<Sequence> {
+    fn seek(&self, seek: LogSeek) -> Result<LogSequence> {
         self.engine.seek(seek)
     }
 
-    fn state_condition(&self) -> StateCondition {
+    fn state_condition(&self) -> StateHealth {
         self.engine.state_condition()
     }
 

@@ -15,8 +15,8 @@ use std::{
 };
 
 use annals::engine::{
-    Engine, Error, Sequence, State, StateCondition,
-    embedded::disk::{Disk, DiskFile, LocalDisk, Space},
+    Engine, EngineError, LogSequence, State, StateHealth,
+    embedded::disk::{Disk, DiskFile, DiskSpace, LocalDisk},
 };
 
 use crate::workload::{self, batch, catch_up, contents, entries, model, read_all};
@@ -260,7 +260,7 @@ impl Disk for Recorder {
         self.record(Call::SyncFolder { folder: folder.to_path_buf() }, || LocalDisk.sync_folder(folder))
     }
 
-    fn space(&self, path: &Path) -> io::Result<Space> {
+    fn space(&self, path: &Path) -> io::Result<DiskSpace> {
         LocalDisk.space(path)
     }
 }
@@ -316,7 +316,7 @@ fn life(folder: &Path, disk: &Recorder, boot_id: &str, seed: u64, rng: &mut fast
         disk.lying.store(always, Ordering::SeqCst);
         for _ in 0..rng.u64(0..12) {
             let count = rng.u64(1..8);
-            engine.append(Sequence(head), &entries(seed, head + 1..=head + count)).unwrap();
+            engine.append(LogSequence(head), &entries(seed, head + 1..=head + count)).unwrap();
             head += count;
             disk.acknowledge(head);
             moments.push(disk.moments());
@@ -327,7 +327,7 @@ fn life(folder: &Path, disk: &Recorder, boot_id: &str, seed: u64, rng: &mut fast
                 // A frame that was written and not synced: the next opening reads it from the page cache. Unless it is the
                 // sync of a segment prepared ahead that fails: then this one is as good as any.
                 disk.failing.store(true, Ordering::SeqCst);
-                if engine.append(Sequence(head), &entries(seed, [head + 1])).is_ok() {
+                if engine.append(LogSequence(head), &entries(seed, [head + 1])).is_ok() {
                     disk.acknowledge(head + 1);
                 }
                 disk.failing.store(false, Ordering::SeqCst);
@@ -355,11 +355,11 @@ fn verify(folder: &Path, boot_id: &str, seed: u64, acknowledged: u64) -> Result<
     if found != expected {
         return Err("its entries are not those that were committed".into());
     }
-    if head > 0 && engine.state_condition() == StateCondition::Trusted {
+    if head > 0 && engine.state_condition() == StateHealth::Trusted {
         return Err("it trusts a state across a power cut".into());
     }
-    let serves = || -> Result<(), Error> {
-        engine.append(Sequence(head), std::slice::from_ref(next))?;
+    let serves = || -> Result<(), EngineError> {
+        engine.append(LogSequence(head), std::slice::from_ref(next))?;
         engine.reset_state()?;
         catch_up(&engine)
     };
@@ -452,22 +452,22 @@ fn a_restarted_machine_serves_a_state_that_follows_from_its_log() {
     let folder = tempfile::tempdir().unwrap();
     let engine = workload::open(folder.path(), Arc::new(LocalDisk), "boot 1").unwrap();
     for head in 0..20 {
-        engine.append(Sequence(head), &entries(1, [head + 1])).unwrap();
+        engine.append(LogSequence(head), &entries(1, [head + 1])).unwrap();
         engine.apply(batch(&entries(1, [head + 1]))).unwrap();
     }
     drop(engine);
     let engine = workload::open(folder.path(), Arc::new(LocalDisk), "boot 2").unwrap();
-    assert!(matches!(engine.state_condition(), StateCondition::Suspect(_)));
-    assert!(matches!(engine.get(b"applied"), Err(Error::State(_))), "a suspect state is not served");
+    assert!(matches!(engine.state_condition(), StateHealth::Suspect(_)));
+    assert!(matches!(engine.get(b"applied"), Err(EngineError::State(_))), "a suspect state is not served");
     drop(engine);
     // Still suspect, though by now it was left in this very boot.
     let engine = workload::open(folder.path(), Arc::new(LocalDisk), "boot 2").unwrap();
-    assert!(matches!(engine.state_condition(), StateCondition::Suspect(_)));
+    assert!(matches!(engine.state_condition(), StateHealth::Suspect(_)));
     engine.reset_state().unwrap();
     catch_up(&engine).unwrap();
     assert!(contents(&engine).unwrap() == model(&entries(1, 1..=20)));
     engine.close().unwrap();
     drop(engine);
     let engine = workload::open(folder.path(), Arc::new(LocalDisk), "boot 3").unwrap();
-    assert_eq!(engine.state_condition(), StateCondition::Trusted, "a clean stop is trusted in every boot");
+    assert_eq!(engine.state_condition(), StateHealth::Trusted, "a clean stop is trusted in every boot");
 }

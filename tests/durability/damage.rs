@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use annals::engine::{Engine, Error, Seek, Sequence, embedded::disk::LocalDisk};
+use annals::engine::{Engine, EngineError, LogSeek, LogSequence, embedded::disk::LocalDisk};
 
 use crate::workload::{self, entries, read_all};
 
@@ -19,7 +19,7 @@ fn folder(closed: bool) -> (tempfile::TempDir, u64) {
     let engine = workload::open(used.path(), Arc::new(LocalDisk), "boot").unwrap();
     let mut head = 0;
     while head < 120 || frames(&last_segment(used.path()).unwrap()) < 5 {
-        engine.append(Sequence(head), &entries(SEED, head + 1..=head + LAST)).unwrap();
+        engine.append(LogSequence(head), &entries(SEED, head + 1..=head + LAST)).unwrap();
         head += LAST;
     }
     if closed {
@@ -48,24 +48,24 @@ fn segments(folder: &Path) -> Vec<PathBuf> {
 fn read(folder: &Path, what: &str) -> Option<u64> {
     let engine = match workload::open(folder, Arc::new(LocalDisk), "boot") {
         Ok(engine) => engine,
-        Err(Error::Corrupt(_)) => return None,
+        Err(EngineError::Corrupt(_)) => return None,
         Err(other) => panic!("{what}: {other}"),
     };
     let head = engine.head().unwrap().0;
     let mut reported = false;
     // From every entry, so that what lies behind a damaged place is read too.
     for after in 0..head {
-        match engine.read_log(Sequence(after), 1) {
+        match engine.read_log(LogSequence(after), 1) {
             Ok(found) => assert_eq!(found, entries(SEED, [after + 1]), "{what}"),
-            Err(Error::Corrupt(said)) => {
+            Err(EngineError::Corrupt(said)) => {
                 assert!(said.contains("byte ") && said.contains(".segment"), "{what}: {said} does not say where");
                 reported = true;
             }
             Err(other) => panic!("{what}: {other}"),
         }
-        match engine.seek(Seek::BeforeRevision((after + 1) * 3)) {
-            Ok(found) => assert_eq!(found, Sequence(after), "{what}"),
-            Err(Error::Corrupt(_)) => reported = true,
+        match engine.seek(LogSeek::BeforeRevision((after + 1) * 3)) {
+            Ok(found) => assert_eq!(found, LogSequence(after), "{what}"),
+            Err(EngineError::Corrupt(_)) => reported = true,
             Err(other) => panic!("{what}: {other}"),
         }
     }
@@ -187,14 +187,14 @@ fn swapped_segments_are_reported() {
 fn a_committed_body_that_looks_like_a_frame_does_not_turn_a_crash_into_damage() {
     let folder = tempfile::tempdir().unwrap();
     let engine = workload::open(folder.path(), Arc::new(LocalDisk), "boot").unwrap();
-    engine.append(Sequence(0), &entries(SEED, [1])).unwrap();
+    engine.append(LogSequence(0), &entries(SEED, [1])).unwrap();
     // What a client could know: the bytes of a valid frame, here those of the very log it writes to.
     let log = last_segment(folder.path()).unwrap();
     let mut frame = std::fs::read(&log).unwrap()[4096..].to_vec();
     frame.truncate(2048);
     let mut entry = workload::entry(SEED, 2);
     entry.body = frame.into();
-    engine.append(Sequence(1), std::slice::from_ref(&entry)).unwrap();
+    engine.append(LogSequence(1), std::slice::from_ref(&entry)).unwrap();
     drop(engine);
     // The frame that holds the image is torn: its first sector never arrived.
     let start = std::fs::read(&log).unwrap();
@@ -203,5 +203,5 @@ fn a_committed_body_that_looks_like_a_frame_does_not_turn_a_crash_into_damage() 
     torn[torn_at..torn_at + 8].fill(0);
     std::fs::write(&log, torn).unwrap();
     let engine = workload::open(folder.path(), Arc::new(LocalDisk), "boot").unwrap();
-    assert_eq!(engine.head().unwrap(), Sequence(1));
+    assert_eq!(engine.head().unwrap(), LogSequence(1));
 }

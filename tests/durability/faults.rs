@@ -10,8 +10,8 @@ use std::{
 };
 
 use annals::engine::{
-    Engine, Error, Sequence, StateCondition,
-    embedded::disk::{Disk, DiskFile, LocalDisk, Space},
+    Engine, EngineError, LogSequence, StateHealth,
+    embedded::disk::{Disk, DiskFile, DiskSpace, LocalDisk},
 };
 
 use crate::{
@@ -95,7 +95,7 @@ impl Disk for Faulty {
         self.call(|| LocalDisk.sync_folder(folder))
     }
 
-    fn space(&self, path: &Path) -> io::Result<Space> {
+    fn space(&self, path: &Path) -> io::Result<DiskSpace> {
         self.call(|| LocalDisk.space(path))
     }
 }
@@ -138,10 +138,10 @@ struct Run {
 impl Run {
     /// Three lives: one that is closed, one that ends without, and one that recovers from that. Stops at the first failure,
     /// having made sure that nothing is acknowledged after it.
-    fn through(&mut self, folder: &Path, disk: &Faulty) -> Result<(), Error> {
+    fn through(&mut self, folder: &Path, disk: &Faulty) -> Result<(), EngineError> {
         for life in 0..3 {
             let engine = workload::open(folder, Arc::new(disk.clone()), "boot")?;
-            if engine.state_condition() != StateCondition::Trusted {
+            if engine.state_condition() != StateHealth::Trusted {
                 engine.reset_state()?;
             }
             catch_up(&engine)?;
@@ -156,20 +156,20 @@ impl Run {
         Ok(())
     }
 
-    fn commit(&mut self, engine: &dyn Engine) -> Result<(), Error> {
+    fn commit(&mut self, engine: &dyn Engine) -> Result<(), EngineError> {
         let count = 1 + self.acknowledged % 5;
         let group = entries(SEED, self.acknowledged + 1..=self.acknowledged + count);
         self.attempted = self.acknowledged + count;
-        let mut appended = engine.append(Sequence(self.acknowledged), &group);
-        if matches!(appended, Err(Error::Full { .. })) {
+        let mut appended = engine.append(LogSequence(self.acknowledged), &group);
+        if matches!(appended, Err(EngineError::Full { .. })) {
             // Nothing has happened, and trying again is right.
             assert_eq!(engine.head()?.0, self.acknowledged);
-            appended = engine.append(Sequence(self.acknowledged), &group);
+            appended = engine.append(LogSequence(self.acknowledged), &group);
         }
         if let Err(error) = appended {
             let head = engine.head()?;
             let again = engine.append(head, &entries(SEED, [head.0 + 1]));
-            assert!(matches!(again, Err(Error::Poisoned(_))), "after {error}: {again:?}");
+            assert!(matches!(again, Err(EngineError::Poisoned(_))), "after {error}: {again:?}");
             return Err(error);
         }
         self.acknowledged = self.attempted;
@@ -186,7 +186,7 @@ fn every_call_fails_once(fault: Fault) {
         let mut run = Run::default();
         let outcome = run.through(&folder.path().join("data"), &disk);
         failed += u64::from(outcome.is_err());
-        assert!(!matches!(outcome, Err(Error::Corrupt(_))), "{fault:?} at call {at}: {outcome:?}");
+        assert!(!matches!(outcome, Err(EngineError::Corrupt(_))), "{fault:?} at call {at}: {outcome:?}");
 
         let engine = workload::open(&folder.path().join("data"), Arc::new(LocalDisk), "boot").unwrap();
         let head = engine.head().unwrap().0;
@@ -197,12 +197,12 @@ fn every_call_fails_once(fault: Fault) {
         );
         let expected = entries(SEED, 1..=head);
         assert!(read_all(&engine).unwrap() == expected, "{fault:?} at call {at}");
-        if engine.state_condition() != StateCondition::Trusted {
+        if engine.state_condition() != StateHealth::Trusted {
             engine.reset_state().unwrap();
         }
         catch_up(&engine).unwrap();
         assert!(contents(&engine).unwrap() == model(&expected), "{fault:?} at call {at}");
-        engine.append(Sequence(head), &entries(SEED, [head + 1])).unwrap();
+        engine.append(LogSequence(head), &entries(SEED, [head + 1])).unwrap();
         if !disk.was_due() {
             eprintln!("{fault:?}: {} calls, {failed} runs failed", at - 1);
             return;
@@ -236,12 +236,15 @@ fn appends_stop_at_the_reserve_and_go_on_when_there_is_room() {
     let mut head = 0;
     for round in 0..40 {
         available.store(RESERVE - 1, Ordering::SeqCst);
-        let refused = engine.append(Sequence(head), &entries(SEED, [head + 1]));
-        assert!(matches!(refused, Err(Error::Full { available, reserve: RESERVE, .. }) if available < RESERVE), "{refused:?}");
+        let refused = engine.append(LogSequence(head), &entries(SEED, [head + 1]));
+        assert!(
+            matches!(refused, Err(EngineError::Full { available, reserve: RESERVE, .. }) if available < RESERVE),
+            "{refused:?}"
+        );
         assert_eq!(read_all(&engine).unwrap().len() as u64, head);
         available.store(if round % 2 == 0 { RESERVE + (1 << 20) } else { 1 << 40 }, Ordering::SeqCst);
         for _ in 0..5 {
-            engine.append(Sequence(head), &entries(SEED, [head + 1])).unwrap();
+            engine.append(LogSequence(head), &entries(SEED, [head + 1])).unwrap();
             head += 1;
         }
     }

@@ -8,8 +8,8 @@ use std::time::Instant;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 use annals::engine::{
-    Engine, Sequence, StateCondition,
-    embedded::{EmbeddedEngine, Options},
+    Engine, LogSequence, StateHealth,
+    embedded::{EmbeddedEngine, EmbeddedOptions},
 };
 
 use crate::workload::{batch, entries};
@@ -21,14 +21,14 @@ fn measure() {
     let records: u64 = std::env::var("ANNALS_RECORDS").map_or(100_000, |records| records.parse().unwrap());
     let open = || {
         let start = Instant::now();
-        let engine = EmbeddedEngine::open(folder.path(), Options::default()).unwrap();
+        let engine = EmbeddedEngine::open(folder.path(), EmbeddedOptions::default()).unwrap();
         println!("opened in {:.2?}", start.elapsed());
         engine
     };
     let engine = open();
     let start = Instant::now();
     for head in 0..2000 {
-        engine.append(Sequence(head), &entries(1, [head + 1])).unwrap();
+        engine.append(LogSequence(head), &entries(1, [head + 1])).unwrap();
     }
     println!("{:.0} appends of one entry a second", 2000.0 / start.elapsed().as_secs_f64());
 
@@ -37,7 +37,7 @@ fn measure() {
     while head < records {
         let group = entries(1, head + 1..=head + 1000);
         let start = Instant::now();
-        engine.append(Sequence(head), &group).unwrap();
+        engine.append(LogSequence(head), &group).unwrap();
         appending += start.elapsed().as_secs_f64();
         let batch = batch(&group);
         let start = Instant::now();
@@ -74,11 +74,11 @@ fn measure() {
     println!("closed in {:.2?}", start.elapsed());
     drop(engine);
     let engine = open();
-    assert_eq!(engine.state_condition(), StateCondition::Trusted);
+    assert_eq!(engine.state_condition(), StateHealth::Trusted);
     let start = Instant::now();
     let (mut read, mut bytes) = (0, 0);
     loop {
-        let piece = engine.read_log(Sequence(read), 4 << 20).unwrap();
+        let piece = engine.read_log(LogSequence(read), 4 << 20).unwrap();
         let Some(last) = piece.last() else { break };
         bytes += piece.iter().map(|entry| entry.body.len()).sum::<usize>();
         read = last.sequence.0;

@@ -11,8 +11,9 @@ use std::{
 };
 
 use annals::engine::{
-    Batch, Direction, Engine, Error, KEY_BYTES_MAX, Sequence, State, StateCondition, VALUE_BYTES_MAX, Write,
-    embedded::{EmbeddedEngine, Options, disk::LocalDisk},
+    Engine, EngineError, KEY_BYTES_MAX, LogSequence, ScanDirection, State, StateBatch, StateHealth, StateWrite,
+    VALUE_BYTES_MAX,
+    embedded::{EmbeddedEngine, EmbeddedOptions, disk::LocalDisk},
 };
 use bytes::Bytes;
 
@@ -30,7 +31,7 @@ const BOOT: &str = "this-boot";
 fn child() {
     let Some(folder) = std::env::var_os(FOLDER) else { return };
     let engine = workload::open(folder.as_ref(), Arc::new(LocalDisk), BOOT).unwrap();
-    if let StateCondition::Suspect(why) = engine.state_condition() {
+    if let StateHealth::Suspect(why) = engine.state_condition() {
         println!("suspect: {why}");
         engine.reset_state().unwrap();
     }
@@ -78,7 +79,7 @@ fn a_killed_process_loses_nothing() {
         killer.join().unwrap();
     }
     let engine = workload::open(folder.path(), Arc::new(LocalDisk), BOOT).unwrap();
-    if let StateCondition::Suspect(why) = engine.state_condition() {
+    if let StateHealth::Suspect(why) = engine.state_condition() {
         doubts.push((rounds, why));
         engine.reset_state().unwrap();
     }
@@ -109,12 +110,12 @@ fn outcome(folder: &Path) -> Outcome {
     let engine = workload::open(folder, Arc::new(LocalDisk), BOOT).unwrap();
     let expected = model(&read_all(&engine).unwrap());
     let used = match engine.state_condition() {
-        StateCondition::Suspect(why) => Outcome::Suspect(why),
-        StateCondition::Trusted => match catch_up(&engine).and_then(|()| contents(&engine)) {
+        StateHealth::Suspect(why) => Outcome::Suspect(why),
+        StateHealth::Trusted => match catch_up(&engine).and_then(|()| contents(&engine)) {
             Ok(found) if found == expected => Outcome::Harmless,
             Ok(_) => Outcome::Wrong,
-            Err(Error::State(why)) => {
-                assert!(matches!(engine.state_condition(), StateCondition::Suspect(_)));
+            Err(EngineError::State(why)) => {
+                assert!(matches!(engine.state_condition(), StateHealth::Suspect(_)));
                 Outcome::Failed(why)
             }
             Err(other) => panic!("{other}"),
@@ -128,7 +129,7 @@ fn outcome(folder: &Path) -> Outcome {
         engine.close().unwrap();
         drop(engine);
         let engine = workload::open(folder, Arc::new(LocalDisk), BOOT).unwrap();
-        assert_eq!(engine.state_condition(), StateCondition::Trusted);
+        assert_eq!(engine.state_condition(), StateHealth::Trusted);
     }
     used
 }
@@ -213,7 +214,12 @@ fn sled_that_fails_in_mid_run_makes_the_state_suspect_and_the_log_rebuilds_it() 
     for damage in ["cut", "zeros"] {
         let folder = tempfile::tempdir().unwrap();
         // A cache that holds almost nothing, so that what is read comes from the file.
-        let options = Options { cache_bytes: 1 << 10, segment_bytes: 1 << 20, boot_id: BOOT.into(), ..Options::default() };
+        let options = EmbeddedOptions {
+            cache_bytes: 1 << 10,
+            segment_bytes: 1 << 20,
+            boot_id: BOOT.into(),
+            ..EmbeddedOptions::default()
+        };
         let engine = EmbeddedEngine::open(folder.path(), options).unwrap();
         for group in 0..30 {
             commit(&engine, SEED, group * 100, 100).unwrap();
@@ -235,12 +241,12 @@ fn sled_that_fails_in_mid_run_makes_the_state_suspect_and_the_log_rebuilds_it() 
             Err(error) => Some(error),
         });
         eprintln!("{damage}: {failed:?}");
-        assert!(matches!(failed, Some(Error::State(_))), "{failed:?}");
-        assert!(matches!(engine.state_condition(), StateCondition::Suspect(_)));
-        assert!(matches!(engine.apply(workload::batch(&entries(SEED, [1]))), Err(Error::State(_))));
-        assert!(matches!(contents(&engine), Err(Error::State(_))));
+        assert!(matches!(failed, Some(EngineError::State(_))), "{failed:?}");
+        assert!(matches!(engine.state_condition(), StateHealth::Suspect(_)));
+        assert!(matches!(engine.apply(workload::batch(&entries(SEED, [1]))), Err(EngineError::State(_))));
+        assert!(matches!(contents(&engine), Err(EngineError::State(_))));
         // Meanwhile the log goes on.
-        engine.append(Sequence(3000), &entries(SEED, [3001])).unwrap();
+        engine.append(LogSequence(3000), &entries(SEED, [3001])).unwrap();
         engine.reset_state().unwrap();
         catch_up(&engine).unwrap();
         assert!(contents(&engine).unwrap() == model(&entries(SEED, 1..=3001)));
@@ -260,7 +266,7 @@ fn only_the_newest_damaged_state_is_kept_and_a_sound_one_is_not() {
     let folder = tempfile::tempdir().unwrap();
     for round in 0..3 {
         let engine = workload::open(folder.path(), Arc::new(LocalDisk), BOOT).unwrap();
-        assert_eq!(matches!(engine.state_condition(), StateCondition::Suspect(_)), round > 0);
+        assert_eq!(matches!(engine.state_condition(), StateHealth::Suspect(_)), round > 0);
         if round > 0 {
             engine.reset_state().unwrap();
             catch_up(&engine).unwrap();
@@ -281,7 +287,8 @@ fn only_the_newest_damaged_state_is_kept_and_a_sound_one_is_not() {
 #[test]
 fn a_failure_in_one_run_is_remembered_by_the_next() {
     let folder = tempfile::tempdir().unwrap();
-    let options = || Options { cache_bytes: 1 << 10, segment_bytes: 1 << 20, boot_id: BOOT.into(), ..Options::default() };
+    let options =
+        || EmbeddedOptions { cache_bytes: 1 << 10, segment_bytes: 1 << 20, boot_id: BOOT.into(), ..EmbeddedOptions::default() };
     let engine = EmbeddedEngine::open(folder.path(), options()).unwrap();
     for group in 0..20 {
         commit(&engine, SEED, group * 100, 100).unwrap();
@@ -295,13 +302,14 @@ fn a_failure_in_one_run_is_remembered_by_the_next() {
     std::fs::write(folder.path().join("state/db"), sound).unwrap();
     drop(engine);
     let engine = EmbeddedEngine::open(folder.path(), options()).unwrap();
-    assert!(matches!(engine.state_condition(), StateCondition::Suspect(_)));
+    assert!(matches!(engine.state_condition(), StateHealth::Suspect(_)));
 }
 
 #[test]
 fn values_of_the_greatest_length_stay_in_sleds_file() {
     let folder = tempfile::tempdir().unwrap();
-    let engine = EmbeddedEngine::open(folder.path(), Options { segment_bytes: 1 << 20, ..Options::default() }).unwrap();
+    let engine =
+        EmbeddedEngine::open(folder.path(), EmbeddedOptions { segment_bytes: 1 << 20, ..EmbeddedOptions::default() }).unwrap();
     let mut rng = fastrand::Rng::with_seed(3);
     for round in 0..30_u32 {
         let keys: BTreeSet<Vec<u8>> = (0..200_u32)
@@ -315,8 +323,8 @@ fn values_of_the_greatest_length_stay_in_sleds_file() {
                 key
             })
             .collect();
-        let stage = keys.into_iter().map(|key| Write::Put(key, vec![rng.u8(..); VALUE_BYTES_MAX].into())).collect();
-        engine.apply(Batch { stages: vec![stage] }).unwrap();
+        let stage = keys.into_iter().map(|key| StateWrite::Put(key, vec![rng.u8(..); VALUE_BYTES_MAX].into())).collect();
+        engine.apply(StateBatch { stages: vec![stage] }).unwrap();
     }
     engine.close().unwrap();
     assert_eq!(std::fs::read_dir(folder.path().join("state/blobs")).unwrap().count(), 0);
@@ -342,8 +350,8 @@ fn scans_agree_with_a_map_both_ways_over_keys_with_high_bytes() {
             })
             .collect();
         model.extend(stage.clone());
-        let stage = stage.into_iter().map(|(key, value)| Write::Put(key, value)).collect();
-        engine.apply(Batch { stages: vec![stage] }).unwrap();
+        let stage = stage.into_iter().map(|(key, value)| StateWrite::Put(key, value)).collect();
+        engine.apply(StateBatch { stages: vec![stage] }).unwrap();
     }
     let scan = |range, direction| -> Vec<(Bytes, Bytes)> { engine.scan(range, direction, usize::MAX).unwrap() };
     let held = |range: (Bound<Vec<u8>>, Bound<Vec<u8>>)| -> Vec<(Bytes, Bytes)> {
@@ -357,9 +365,9 @@ fn scans_agree_with_a_map_both_ways_over_keys_with_high_bytes() {
         let range =
             if round == 0 { (Bound::Unbounded, Bound::Unbounded) } else { (Bound::Included(low), Bound::Included(high)) };
         let mut expected = held(range.clone());
-        assert!(scan(range.clone(), Direction::Forward) == expected, "round {round}");
+        assert!(scan(range.clone(), ScanDirection::Forward) == expected, "round {round}");
         expected.reverse();
-        assert!(scan(range, Direction::Backward) == expected, "round {round}");
+        assert!(scan(range, ScanDirection::Backward) == expected, "round {round}");
     }
 }
 
@@ -368,7 +376,7 @@ fn a_second_process_is_told_who_has_the_folder() {
     let folder = tempfile::tempdir().unwrap();
     let engine = workload::open(folder.path(), Arc::new(LocalDisk), BOOT).unwrap();
     match workload::open(folder.path(), Arc::new(LocalDisk), BOOT) {
-        Err(Error::InUse { holder, .. }) => assert!(holder.contains(&std::process::id().to_string()), "{holder}"),
+        Err(EngineError::InUse { holder, .. }) => assert!(holder.contains(&std::process::id().to_string()), "{holder}"),
         other => panic!("{other:?}"),
     }
     engine.close().unwrap();

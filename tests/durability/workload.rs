@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, ops::Bound, path::Path, sync::Arc};
 
 use annals::engine::{
-    Batch, Direction, Engine, Entry, Result, Sequence, VALUE_BYTES_MAX, Write,
-    embedded::{EmbeddedEngine, Options, disk::Disk},
+    Engine, LogEntry, LogSequence, Result, ScanDirection, StateBatch, StateWrite, VALUE_BYTES_MAX,
+    embedded::{EmbeddedEngine, EmbeddedOptions, disk::Disk},
 };
 use bytes::Bytes;
 
@@ -13,13 +13,18 @@ pub(crate) const APPLIED: &[u8] = b"applied";
 
 /// Opens an engine with small segments, so that a short run crosses many.
 pub(crate) fn open(folder: &Path, disk: Arc<dyn Disk>, boot_id: &str) -> Result<EmbeddedEngine> {
-    let options =
-        Options { segment_bytes: 16 << 10, cache_bytes: 16 << 20, disk, boot_id: boot_id.into(), ..Options::default() };
+    let options = EmbeddedOptions {
+        segment_bytes: 16 << 10,
+        cache_bytes: 16 << 20,
+        disk,
+        boot_id: boot_id.into(),
+        ..EmbeddedOptions::default()
+    };
     EmbeddedEngine::open(folder, options)
 }
 
 /// Entry `n` of a run. Its body says which entry it is, so that one in a wrong place is noticed.
-pub(crate) fn entry(seed: u64, n: u64) -> Entry {
+pub(crate) fn entry(seed: u64, n: u64) -> LogEntry {
     let mut rng = fastrand::Rng::with_seed(seed ^ n.wrapping_mul(0x9e37_79b9_7f4a_7c15));
     let length = match rng.u8(..100) {
         0 => rng.usize(..30_000),
@@ -28,17 +33,17 @@ pub(crate) fn entry(seed: u64, n: u64) -> Entry {
     };
     let mut body = n.to_be_bytes().to_vec();
     body.extend(std::iter::repeat_with(|| rng.u8(..)).take(length));
-    Entry { sequence: Sequence(n), revision: n * 3, time_us: (n * 1000).cast_signed(), body: body.into() }
+    LogEntry { sequence: LogSequence(n), revision: n * 3, time_us: (n * 1000).cast_signed(), body: body.into() }
 }
 
 /// The entries of a run with these sequences.
-pub(crate) fn entries(seed: u64, sequences: impl IntoIterator<Item = u64>) -> Vec<Entry> {
+pub(crate) fn entries(seed: u64, sequences: impl IntoIterator<Item = u64>) -> Vec<LogEntry> {
     sequences.into_iter().map(|n| entry(seed, n)).collect()
 }
 
-/// The keys that follow from a group of entries: records, older versions, hints in random places, now and then a removal; and
+/// The keys that follow from a group of entries: records, older versions, postings in random places, now and then a removal; and
 /// in a stage behind them, up to which entry all are there. About nine keys an entry.
-pub(crate) fn batch(group: &[Entry]) -> Batch {
+pub(crate) fn batch(group: &[LogEntry]) -> StateBatch {
     let mut keys: BTreeMap<Vec<u8>, Option<Bytes>> = BTreeMap::new();
     for entry in group {
         let n = entry.sequence.0;
@@ -55,21 +60,21 @@ pub(crate) fn batch(group: &[Entry]) -> Batch {
         }
     }
     let writes = keys.into_iter().map(|(key, value)| match value {
-        Some(value) => Write::Put(key, value),
-        None => Write::Remove(key),
+        Some(value) => StateWrite::Put(key, value),
+        None => StateWrite::Remove(key),
     });
     let applied = group.last().expect("a group is not empty").sequence.0.to_be_bytes().to_vec();
-    Batch { stages: vec![writes.collect(), vec![Write::Put(APPLIED.to_vec(), applied.into())]] }
+    StateBatch { stages: vec![writes.collect(), vec![StateWrite::Put(APPLIED.to_vec(), applied.into())]] }
 }
 
 /// What the state holds after the entries up to `head`.
-pub(crate) fn model(log: &[Entry]) -> BTreeMap<Vec<u8>, Bytes> {
+pub(crate) fn model(log: &[LogEntry]) -> BTreeMap<Vec<u8>, Bytes> {
     let mut state = BTreeMap::new();
     for entry in log {
         for write in batch(std::slice::from_ref(entry)).stages.into_iter().flatten() {
             match write {
-                Write::Put(key, value) => state.insert(key, value),
-                Write::Remove(key) => state.remove(&key),
+                StateWrite::Put(key, value) => state.insert(key, value),
+                StateWrite::Remove(key) => state.remove(&key),
             };
         }
     }
@@ -86,7 +91,7 @@ pub(crate) fn applied(engine: &dyn Engine) -> Result<u64> {
 pub(crate) fn catch_up(engine: &dyn Engine) -> Result<()> {
     let head = engine.head()?;
     loop {
-        let group = engine.read_log(Sequence(applied(engine)?), 100_000)?;
+        let group = engine.read_log(LogSequence(applied(engine)?), 100_000)?;
         if group.is_empty() {
             assert_eq!(applied(engine)?, head.0, "the state is not ahead of the log");
             return Ok(());
@@ -97,15 +102,15 @@ pub(crate) fn catch_up(engine: &dyn Engine) -> Result<()> {
 
 /// Everything in the state.
 pub(crate) fn contents(engine: &dyn Engine) -> Result<BTreeMap<Vec<u8>, Bytes>> {
-    let all = engine.scan((Bound::Unbounded, Bound::Unbounded), Direction::Forward, usize::MAX)?;
+    let all = engine.scan((Bound::Unbounded, Bound::Unbounded), ScanDirection::Forward, usize::MAX)?;
     Ok(all.into_iter().map(|(key, value)| (key.to_vec(), value)).collect())
 }
 
 /// The whole log, read in pieces.
-pub(crate) fn read_all(engine: &dyn Engine) -> Result<Vec<Entry>> {
-    let mut log: Vec<Entry> = Vec::new();
+pub(crate) fn read_all(engine: &dyn Engine) -> Result<Vec<LogEntry>> {
+    let mut log: Vec<LogEntry> = Vec::new();
     loop {
-        let piece = engine.read_log(log.last().map_or(Sequence(0), |last| last.sequence), 50_000)?;
+        let piece = engine.read_log(log.last().map_or(LogSequence(0), |last| last.sequence), 50_000)?;
         if piece.is_empty() {
             return Ok(log);
         }
@@ -116,7 +121,7 @@ pub(crate) fn read_all(engine: &dyn Engine) -> Result<Vec<Entry>> {
 /// Appends a group of a run and applies it.
 pub(crate) fn commit(engine: &dyn Engine, seed: u64, from: u64, count: u64) -> Result<()> {
     let group = entries(seed, from + 1..=from + count);
-    engine.append(Sequence(from), &group)?;
+    engine.append(LogSequence(from), &group)?;
     engine.apply(batch(&group))
 }
 

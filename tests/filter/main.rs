@@ -8,9 +8,9 @@ mod brute;
 mod random;
 
 use annals::{
-    model::{Kind, RESOURCES, words::words},
+    model::{RESOURCES, RecordKind, words::words},
     proto::ErrorReason,
-    store::{Limits, query::Filter},
+    store::{StoreLimits, query::Filter},
 };
 use brute::Meaning;
 use fastrand::Rng;
@@ -27,12 +27,12 @@ fn names(target: &str) -> Vec<String> {
     all.iter().filter(|name| target == "*" || name.starts_with(&collection)).map(|name| (*name).to_owned()).collect()
 }
 
-fn world(kind: Kind) -> World<'static> {
-    World { names: &names, favourites: Vec::new(), words: (kind == Kind::Actor && has_words()).then_some("name_tokens") }
+fn world(kind: RecordKind) -> World<'static> {
+    World { names: &names, favourites: Vec::new(), words: (kind == RecordKind::Actor && has_words()).then_some("name_tokens") }
 }
 
 fn has_words() -> bool {
-    Filter::parse(Kind::Actor, "name_tokens:*", &Limits::default()).is_ok()
+    Filter::parse(RecordKind::Actor, "name_tokens:*", &StoreLimits::default()).is_ok()
 }
 
 fn meaning() -> Meaning<'static> {
@@ -44,7 +44,7 @@ fn meaning() -> Meaning<'static> {
 }
 
 /// As the store keeps it: read and written once by the typed messages.
-fn stored(kind: Kind, message: &DynamicMessage) -> Vec<u8> {
+fn stored(kind: RecordKind, message: &DynamicMessage) -> Vec<u8> {
     let resource = RESOURCES.iter().find(|resource| resource.kind == kind).unwrap();
     annals::model::encode(&(resource.decode)(&message.encode_to_vec()).unwrap())
 }
@@ -54,9 +54,9 @@ fn a_filter_means_what_is_written_down_a_second_time() {
     let seed = std::env::var("SEED").map_or_else(|_| fastrand::u64(..), |seed| seed.parse().unwrap());
     println!("SEED={seed}");
     let mut rng = Rng::with_seed(seed);
-    let limits = Limits { filter_chars: 1 << 20, filter_terms: 1 << 20, ..Limits::default() };
+    let limits = StoreLimits { filter_chars: 1 << 20, filter_terms: 1 << 20, ..StoreLimits::default() };
     let (mut matched, mut evaluated) = (0u64, 0u64);
-    for kind in Kind::ALL {
+    for kind in RecordKind::ALL {
         let message = &kind.schema().message;
         let world = world(kind);
         let records: Vec<_> = (0..200)
@@ -66,7 +66,7 @@ fn a_filter_means_what_is_written_down_a_second_time() {
                 (DynamicMessage::decode(message.clone(), bytes.as_slice()).unwrap(), bytes)
             })
             .collect();
-        for _case in 0..CASES / Kind::ALL.len() {
+        for _case in 0..CASES / RecordKind::ALL.len() {
             let depth = rng.u32(..4);
             let tree = random::tree(&mut rng, message, &world, depth, true);
             let text = random::spell(&mut rng, &tree);
@@ -161,11 +161,11 @@ fn another_parser_of_the_grammar_reads_the_same_tree() {
         })
     };
     while compared < 2_000 {
-        let kind = Kind::ALL[rng.usize(..6)];
+        let kind = RecordKind::ALL[rng.usize(..6)];
         let depth = rng.u32(..4);
         let tree = random::tree(&mut rng, &kind.schema().message, &world(kind), depth, true);
         let text = random::spell(&mut rng, &tree);
-        if !common(&tree) || Filter::parse(kind, &text, &Limits::default()).is_err() {
+        if !common(&tree) || Filter::parse(kind, &text, &StoreLimits::default()).is_err() {
             continue;
         }
         let other = aip_160::parse_filter(&text).unwrap_or_else(|error| panic!("SEED={seed} {text}\n{error:?}"));
@@ -181,13 +181,13 @@ fn what_another_parser_refuses_is_refused() {
     for text in ["(", ")", "a =", "= 1", "a = 1 AND", "OR a = 1", "NOT", "a = \"x", "a = 1 AND OR b = 2", "a..b = 1", "a = (1"]
     {
         assert!(aip_160::parse_filter(text).is_err(), "{text}");
-        assert!(Filter::parse(Kind::Event, text, &Limits::default()).is_err(), "{text}");
+        assert!(Filter::parse(RecordKind::Event, text, &StoreLimits::default()).is_err(), "{text}");
     }
 }
 
 /// Any text is a filter or an error with a place in the text; never a panic, never an overflow.
-fn survives(kind: Kind, text: &str) {
-    let limits = Limits::default();
+fn survives(kind: RecordKind, text: &str) {
+    let limits = StoreLimits::default();
     match Filter::parse(kind, text, &limits) {
         Ok(filter) => {
             let _matched = filter.matches(b"\x82\x01\x03abc");
@@ -244,10 +244,10 @@ fn no_noise_makes_the_parser_panic() {
     ];
     for _case in 0..60_000 {
         let text: String = (0..rng.usize(..12)).map(|_| words[rng.usize(..words.len())]).collect();
-        survives(Kind::Event, &text);
+        survives(RecordKind::Event, &text);
     }
     for _case in 0..60_000 {
-        let kind = Kind::ALL[rng.usize(..6)];
+        let kind = RecordKind::ALL[rng.usize(..6)];
         let depth = rng.u32(..3);
         let tree = random::tree(&mut rng, &kind.schema().message, &world(kind), depth, true);
         let mut letters: Vec<char> = random::spell(&mut rng, &tree).chars().collect();
@@ -267,7 +267,7 @@ proptest::proptest! {
     #![proptest_config(proptest::prelude::ProptestConfig { cases: 20_000, failure_persistence: None, ..Default::default() })]
     #[test]
     fn any_text_is_a_filter_or_an_error(text in ".{0,64}") {
-        survives(Kind::Claim, &text);
+        survives(RecordKind::Claim, &text);
     }
 }
 
@@ -280,7 +280,7 @@ fn parentheses_without_end_are_a_limit_and_not_an_overflow() {
         "participants:(".repeat(290),
         "NOT ".repeat(1000),
     ] {
-        survives(Kind::Event, &text);
-        let _unlimited = Filter::parse(Kind::Event, &text, &Limits { filter_depth: 4096, ..Limits::default() });
+        survives(RecordKind::Event, &text);
+        let _unlimited = Filter::parse(RecordKind::Event, &text, &StoreLimits { filter_depth: 4096, ..StoreLimits::default() });
     }
 }

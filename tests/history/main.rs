@@ -25,13 +25,13 @@ use std::{
 
 use annals::{
     engine::{
-        Engine, Entry, Sequence,
-        embedded::{EmbeddedEngine, Options as EngineOptions},
+        Engine, LogEntry, LogSequence,
+        embedded::{EmbeddedEngine, EmbeddedOptions},
         memory::MemoryEngine,
     },
-    model::{Kind, words::words},
+    model::{RecordKind, words::words},
     proto::{self, BatchGetRecordsRequest, CommitRequest, CommitResponse, GetRecordRequest, ListRecordsRequest},
-    store::{Caller, Clock, Error, Options, Pending, Store, verify},
+    store::{Caller, Clock, PendingCommit, Store, StoreError, StoreOptions, verify},
 };
 use brute::Meaning;
 use bytes::Bytes;
@@ -61,11 +61,11 @@ impl Stepped {
     }
 }
 
-fn options(clock: &Arc<Stepped>) -> Options {
-    Options { clock: Arc::clone(clock) as Arc<dyn Clock>, ..Options::default() }
+fn options(clock: &Arc<Stepped>) -> StoreOptions {
+    StoreOptions { clock: Arc::clone(clock) as Arc<dyn Clock>, ..StoreOptions::default() }
 }
 
-fn serving(engine: Arc<dyn Engine>, options: Options) -> Store {
+fn serving(engine: Arc<dyn Engine>, options: StoreOptions) -> Store {
     let store = Store::start(engine, options).unwrap();
     store.wait_until_serving().unwrap();
     store
@@ -159,7 +159,7 @@ impl<'f> Run<'f> {
         }
         let answers = self.stores.each_ref().map(|store| {
             let pending: Vec<_> = sent.iter().map(|(request, _)| store.submit(&Caller::anonymous(), request.clone())).collect();
-            pending.into_iter().map(Pending::wait).collect::<Vec<_>>()
+            pending.into_iter().map(PendingCommit::wait).collect::<Vec<_>>()
         });
         let [answers, others] = answers;
         for (at, ((request, expected), answer)) in sent.iter().zip(&answers).enumerate() {
@@ -259,7 +259,7 @@ impl<'f> Run<'f> {
 }
 
 fn engines(folder: &Path, memory: &MemoryEngine) -> [Arc<dyn Engine>; 2] {
-    let options = EngineOptions { segment_bytes: 256 << 10, cache_bytes: 16 << 20, ..EngineOptions::default() };
+    let options = EmbeddedOptions { segment_bytes: 256 << 10, cache_bytes: 16 << 20, ..EmbeddedOptions::default() };
     [Arc::new(EmbeddedEngine::open(folder, options).unwrap()), Arc::new(memory.reopen())]
 }
 
@@ -267,12 +267,12 @@ fn to_i64(number: u64) -> i64 {
     i64::try_from(number).unwrap()
 }
 
-fn reason_of(error: &Error) -> &'static str {
+fn reason_of(error: &StoreError) -> &'static str {
     error.reason.as_str_name().trim_start_matches("ERROR_REASON_")
 }
 
-fn kind_of(name: &str) -> Kind {
-    Kind::from_collection(collection_of(name)).unwrap()
+fn kind_of(name: &str) -> RecordKind {
+    RecordKind::from_collection(collection_of(name)).unwrap()
 }
 
 fn decoded(collection: &str, bytes: &Bytes) -> DynamicMessage {
@@ -324,17 +324,17 @@ fn check_record(model: &Model, name: &str, revision: u64, at_head: &Store, other
 }
 
 /// All pages of a list.
-fn list(store: &Store, kind: Kind, request: &ListRecordsRequest) -> Result<Vec<Bytes>, Error> {
+fn list(store: &Store, kind: RecordKind, request: &ListRecordsRequest) -> Result<Vec<Bytes>, StoreError> {
     list_page_by_page(store, kind, request, &mut || {}).map(|(_, records)| records)
 }
 
 /// All pages of a list, with something done after each, and the revision that they are read at.
 fn list_page_by_page(
     store: &Store,
-    kind: Kind,
+    kind: RecordKind,
     request: &ListRecordsRequest,
     after_each: &mut dyn FnMut(),
-) -> Result<(u64, Vec<Bytes>), Error> {
+) -> Result<(u64, Vec<Bytes>), StoreError> {
     let (mut request, mut records, mut revision) = (request.clone(), Vec::new(), None);
     loop {
         let page = store.list_encoded(kind, &request)?;
@@ -352,7 +352,7 @@ fn list_page_by_page(
 /// Lists with random filters and orders, and everything that refers to some records.
 fn check_lists(model: &Model, rng: &mut Rng, revision: u64, at_head: &Store, others: &[Store]) {
     let mut lists = Vec::new();
-    for kind in Kind::ALL {
+    for kind in RecordKind::ALL {
         lists.push((kind, Tree::All(Vec::new()), String::new()));
         for depth in [0, 1, 2] {
             let (tree, filter) = random_filter(rng, kind, depth);
@@ -360,18 +360,18 @@ fn check_lists(model: &Model, rng: &mut Rng, revision: u64, at_head: &Store, oth
         }
     }
     for (kind, path) in [
-        (Kind::Source, "publisher"),
-        (Kind::Source, "derived_from"),
-        (Kind::Event, "participants.actor"),
-        (Kind::Event, "citations.source"),
-        (Kind::Claim, "attribution.actors"),
-        (Kind::Claim, "citations.source"),
-        (Kind::Claim, "about"),
-        (Kind::Estimate, "estimand.subjects"),
-        (Kind::Estimate, "attribution.actors"),
-        (Kind::Relation, "subject"),
-        (Kind::Relation, "object"),
-        (Kind::Relation, "asserted_by"),
+        (RecordKind::Source, "publisher"),
+        (RecordKind::Source, "derived_from"),
+        (RecordKind::Event, "participants.actor"),
+        (RecordKind::Event, "citations.source"),
+        (RecordKind::Claim, "attribution.actors"),
+        (RecordKind::Claim, "citations.source"),
+        (RecordKind::Claim, "about"),
+        (RecordKind::Estimate, "estimand.subjects"),
+        (RecordKind::Estimate, "attribution.actors"),
+        (RecordKind::Relation, "subject"),
+        (RecordKind::Relation, "object"),
+        (RecordKind::Relation, "asserted_by"),
     ] {
         let (tree, filter) = refers(rng, kind, path);
         lists.push((kind, tree, filter));
@@ -396,7 +396,7 @@ fn check_lists(model: &Model, rng: &mut Rng, revision: u64, at_head: &Store, oth
 /// Holds a whole list against filtering and sorting everything.
 pub(crate) fn assert_listed(
     model: &Model,
-    kind: Kind,
+    kind: RecordKind,
     tree: &Tree,
     request: &ListRecordsRequest,
     revision: u64,
@@ -422,11 +422,11 @@ pub(crate) fn assert_listed(
 }
 
 /// A random filter over a kind, as a tree and as text.
-pub(crate) fn random_filter(rng: &mut Rng, kind: Kind, depth: u32) -> (Tree, String) {
+pub(crate) fn random_filter(rng: &mut Rng, kind: RecordKind, depth: u32) -> (Tree, String) {
     let world = World {
         names: &workload::names,
         favourites: vec!["name", "external_ids", "labels"],
-        words: (kind == Kind::Actor).then_some("name_tokens"),
+        words: (kind == RecordKind::Actor).then_some("name_tokens"),
     };
     let tree = random::tree(rng, &model::descriptor(kind.message()), &world, depth, true);
     let filter = random::spell(rng, &tree);
@@ -434,17 +434,17 @@ pub(crate) fn random_filter(rng: &mut Rng, kind: Kind, depth: u32) -> (Tree, Str
 }
 
 /// A random order over a kind.
-pub(crate) fn random_order(rng: &mut Rng, kind: Kind) -> &'static str {
+pub(crate) fn random_order(rng: &mut Rng, kind: RecordKind) -> &'static str {
     let orders: &[&str] = match kind {
-        Kind::Event => &["", "name desc", "time.earliest", "time.earliest desc", "update_time desc, title"],
-        Kind::Estimate => &["", "as_of.earliest", "as_of.earliest desc", "revision"],
+        RecordKind::Event => &["", "name desc", "time.earliest", "time.earliest desc", "update_time desc, title"],
+        RecordKind::Estimate => &["", "as_of.earliest", "as_of.earliest desc", "revision"],
         _ => &["", "name desc", "create_revision", "update_time desc"],
     };
     workload::one::<&str>(rng, orders)
 }
 
 /// A filter for what refers to a record from one field.
-fn refers(rng: &mut Rng, kind: Kind, path: &str) -> (Tree, String) {
+fn refers(rng: &mut Rng, kind: RecordKind, path: &str) -> (Tree, String) {
     let (mut at, mut fields) = (model::descriptor(kind.message()), Vec::new());
     for name in path.split('.') {
         let field = at.get_field_by_name(name).unwrap();
@@ -549,10 +549,10 @@ fn assert_sound(engine: &dyn Engine) {
 }
 
 /// A store on a fresh memory engine that is given entries of a log.
-fn replayed(entries: &[Entry]) -> Store {
+fn replayed(entries: &[LogEntry]) -> Store {
     let engine = MemoryEngine::new();
-    engine.append(Sequence(0), entries).unwrap();
-    serving(Arc::new(engine), Options::default())
+    engine.append(LogSequence(0), entries).unwrap();
+    serving(Arc::new(engine), StoreOptions::default())
 }
 
 #[test]
@@ -570,7 +570,7 @@ fn every_revision_reads_as_a_replay_to_it_and_as_an_independent_model() {
         }
     }
 
-    let log = run.engines.each_ref().map(|engine| engine.read_log(Sequence(0), usize::MAX).unwrap());
+    let log = run.engines.each_ref().map(|engine| engine.read_log(LogSequence(0), usize::MAX).unwrap());
     assert_eq!(log[0].len(), log[1].len());
     assert!(log[0][1..] == log[1][1..], "two engines log the same, but for the id of the store");
     let listed: BTreeSet<u64> = (0..LISTED).map(|_| rng.u64(1..=COMMITS)).chain([1, COMMITS]).collect();
@@ -584,7 +584,7 @@ fn every_revision_reads_as_a_replay_to_it_and_as_an_independent_model() {
         }
         revision += 1;
         assert_eq!(entry.revision, revision, "revisions have no gaps");
-        let at_head = serving(Arc::new(prefix.reopen()), Options::default());
+        let at_head = serving(Arc::new(prefix.reopen()), StoreOptions::default());
         let info = at_head.info().unwrap();
         assert_eq!(info.head_revision, revision);
         for (kind, count) in info.record_counts {
@@ -592,7 +592,7 @@ fn every_revision_reads_as_a_replay_to_it_and_as_an_independent_model() {
             assert_eq!(count, live, "{kind:?} at {revision}");
         }
         let (_, changes) = &run.model.commits[usize::try_from(revision - 1).unwrap()];
-        let some: Vec<_> = Kind::ALL.map(|kind| workload::any_name(&mut rng, kind.collection())).into();
+        let some: Vec<_> = RecordKind::ALL.map(|kind| workload::any_name(&mut rng, kind.collection())).into();
         for name in changes.iter().map(|(name, _)| name).chain(some.iter().take(3)) {
             check_record(&run.model, name, revision, &at_head, &run.stores);
         }

@@ -544,12 +544,12 @@ impl<'m> Plan<'m> {
         }
     }
 
-    /// References, rules, circles, vetoes, external ids: everything that is looked at when all records are known.
+    /// References, rules, cycles, vetoes, external ids: everything that is looked at when all records are known.
     fn checked(mut self) -> Refused<Self> {
         let missing = self.rewrite_references();
         self.check_rules()?;
         self.check_references(missing)?;
-        self.check_circles()?;
+        self.check_cycles()?;
         self.check_vetoes()?;
         for planned in self.planned.iter().filter(|planned| planned.is_live()) {
             for id in texts(&planned.body, "external_ids") {
@@ -657,7 +657,7 @@ impl<'m> Plan<'m> {
         findings.first().map_or(Ok(()), |(_, reason)| Err(reason))
     }
 
-    fn check_circles(&self) -> Refused {
+    fn check_cycles(&self) -> Refused {
         let live = self.live_after();
         let (mut derived, mut superseded) = (Vec::new(), Vec::new());
         for (name, record) in &live {
@@ -674,7 +674,7 @@ impl<'m> Plan<'m> {
                 _ => {}
             }
         }
-        if [derived, superseded].iter().any(|links| has_circle(links)) { Err("FIELD_INVALID") } else { Ok(()) }
+        if [derived, superseded].iter().any(|links| has_cycle(links)) { Err("FIELD_INVALID") } else { Ok(()) }
     }
 
     fn check_vetoes(&self) -> Refused {
@@ -768,7 +768,7 @@ fn complete_series(estimate: &mut DynamicMessage) {
     estimate.set_field_by_name("estimand", Value::Message(estimand));
 }
 
-fn has_circle(links: &[(String, String)]) -> bool {
+fn has_cycle(links: &[(String, String)]) -> bool {
     links.iter().any(|(start, first)| {
         let (mut seen, mut next) = (BTreeSet::new(), vec![first]);
         while let Some(at) = next.pop() {

@@ -8,12 +8,12 @@ use std::sync::{
 use annals::{
     engine::{
         Engine,
-        embedded::{EmbeddedEngine, Options as EngineOptions},
+        embedded::{EmbeddedEngine, EmbeddedOptions},
         memory::MemoryEngine,
     },
-    model::Kind,
+    model::RecordKind,
     proto::ListRecordsRequest,
-    store::{Limits, Options, Store},
+    store::{Store, StoreLimits, StoreOptions},
 };
 use bytes::Bytes;
 use fastrand::Rng;
@@ -35,7 +35,7 @@ const LISTS: u64 = 120;
 
 /// A list that somebody read.
 struct Listed {
-    kind: Kind,
+    kind: RecordKind,
     tree: Tree,
     request: ListRecordsRequest,
     revision: u64,
@@ -46,7 +46,10 @@ struct Listed {
 fn read(store: &Store, mut rng: Rng, ended: &AtomicBool, overtaken: &AtomicU64) -> Vec<Listed> {
     let mut listed = Vec::new();
     while !ended.load(Ordering::Acquire) {
-        let kind = *workload::one(&mut rng, &[Kind::Event, Kind::Event, Kind::Actor, Kind::Claim, Kind::Relation]);
+        let kind = *workload::one(
+            &mut rng,
+            &[RecordKind::Event, RecordKind::Event, RecordKind::Actor, RecordKind::Claim, RecordKind::Relation],
+        );
         let (tree, filter) = match rng.u32(..2) {
             0 => (Tree::All(Vec::new()), String::new()),
             _ => random_filter(&mut rng, kind, 1),
@@ -70,10 +73,10 @@ fn read(store: &Store, mut rng: Rng, ended: &AtomicBool, overtaken: &AtomicU64) 
     listed
 }
 
-fn check(engine: Arc<dyn Engine>, limits: Limits) {
+fn check(engine: Arc<dyn Engine>, limits: StoreLimits) {
     let (seed, mut rng) = rng();
     let clock = Stepped::at_start();
-    let store = serving(engine, Options { limits, ..options(&clock) });
+    let store = serving(engine, StoreOptions { limits, ..options(&clock) });
     let (ended, overtaken) = (AtomicBool::new(false), AtomicU64::new(0));
     let mut model = Model::default();
     let mut number = 0;
@@ -115,13 +118,13 @@ fn check(engine: Arc<dyn Engine>, limits: Limits) {
 
 #[test]
 fn pages_taken_while_somebody_writes_are_one_list_of_their_revision() {
-    check(Arc::new(MemoryEngine::new()), Limits::default());
+    check(Arc::new(MemoryEngine::new()), StoreLimits::default());
 }
 
 #[test]
 fn so_are_pages_of_the_embedded_engine_that_close_early() {
     let folder = tempfile::tempdir().unwrap();
-    let options = EngineOptions { segment_bytes: 256 << 10, ..EngineOptions::default() };
+    let options = EmbeddedOptions { segment_bytes: 256 << 10, ..EmbeddedOptions::default() };
     let engine = EmbeddedEngine::open(folder.path(), options).unwrap();
-    check(Arc::new(engine), Limits { scan_rows: 5, response_bytes: 20_000, ..Limits::default() });
+    check(Arc::new(engine), StoreLimits { scan_rows: 5, response_bytes: 20_000, ..StoreLimits::default() });
 }

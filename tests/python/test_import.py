@@ -321,7 +321,7 @@ def test_records_that_were_exported_come_in_elsewhere_whatever_refers_to_what(
     first, second = start_server(), start_server()
     first.client.stub.Commit(json_format.Parse((ROOT / "tests/data/seed/commit.json").read_text(), rs.CommitRequest()))
     first.client.commit(
-        # Round in a circle: a source, its publisher, and where that has its name from.
+        # Round in a cycle: a source, its publisher, and where that has its name from.
         create(source={"name": "sources/paper", "publisher": "@house", "derived_from": "@older"}, label="paper"),
         create(source={"name": "sources/z-older"}, label="older"),
         create(

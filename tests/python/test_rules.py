@@ -287,7 +287,7 @@ def test_a_record_that_breaks_a_rule_is_refused(base: Client, kind: str, record:
     assert all(found.startswith(wanted) or wanted.startswith(found + ".") for found in failure.paths), failure.violations
 
 
-# ------------------------------------------------------------------------------------------------ V5, circles
+# ------------------------------------------------------------------------------------------------ V5, cycles
 
 
 def link(kind: str, a: str, b: str) -> Callable[[], list[Any]]:
@@ -305,7 +305,7 @@ def link(kind: str, a: str, b: str) -> Callable[[], list[Any]]:
 
 
 @pytest.mark.parametrize("kind", ["event", "actor", "source", "estimate"])
-def test_a_circle_is_refused(base: Client, kind: str) -> None:
+def test_a_cycle_is_refused(base: Client, kind: str) -> None:
     with fails("FIELD_INVALID") as failure:
         base.commit(*link(kind, "a", "b")())
     assert failure.paths
@@ -316,13 +316,13 @@ def test_a_source_is_not_part_of_itself(base: Client) -> None:
         base.commit(create("a", source={"title": "A", "part_of": "@b"}), create("b", source={"title": "B", "part_of": "@a"}))
 
 
-def test_supersedes_has_no_circles(base: Client) -> None:
+def test_supersedes_has_no_cycles(base: Client) -> None:
     base.commit(create(relation=relation("SUPERSEDES", "claims/a", "claims/b")))
     with fails("FIELD_INVALID"):
         base.commit(create(relation=relation("SUPERSEDES", "claims/b", "claims/a")))
 
 
-def test_a_circle_closed_later_is_refused(base: Client) -> None:
+def test_a_cycle_closed_later_is_refused(base: Client) -> None:
     top = base.create(event={"title": "Top"})
     part = base.create(event={"title": "Part", "links": [{"event": top, "kind": "EVENT_LINK_KIND_PART_OF"}]})
     with fails("FIELD_INVALID"):

@@ -1,7 +1,7 @@
 //! Export: everything at one revision, resumed anywhere, equal to the lists of that revision.
 
 use annals::{
-    model::{Kind, kind_of},
+    model::{RecordKind, kind_of},
     proto::{ExportRequest, ExportResponse, ListRecordsRequest, RecordType, record::Record},
 };
 use tokio_stream::StreamExt;
@@ -38,7 +38,7 @@ async fn an_export_is_every_record_at_one_revision() {
     let all = export(&mut client, ExportRequest { as_of_revision: 1, ..Default::default() }).await;
     assert!(all.iter().all(|message| message.revision == 1));
     assert_eq!(names(&all).len(), 96);
-    for kind in Kind::ALL {
+    for kind in RecordKind::ALL {
         let request = ListRecordsRequest { page_size: 1000, as_of_revision: 1, ..Default::default() };
         let listed = server.store.list_encoded(kind, &request).expect("a page").records;
         let exported: Vec<_> = all

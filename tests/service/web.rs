@@ -6,7 +6,7 @@ use annals::{
     proto::{
         Event, GetRecordRequest, GetServerInfoRequest, GetServerInfoResponse, WatchRequest, WatchResponse, watch_response,
     },
-    rpc::{Origins, ServerOptions},
+    rpc::{ServerOptions, WebOrigins},
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use tokio::time::timeout;
@@ -23,7 +23,7 @@ const OURS: &str = "http://localhost:3000";
 const OTHER: &str = "http://evil.example";
 
 async fn serve_pages_of(origins: &str) -> Server {
-    let web_origins: Origins = origins.parse().expect("origins");
+    let web_origins: WebOrigins = origins.parse().expect("origins");
     Server::start_with(ServerOptions { web_origins, ..ServerOptions::default() }).await
 }
 

@@ -8,12 +8,12 @@ use std::sync::{
 
 use annals::{
     engine::{
-        self, Batch, Direction, DiskUsage, Engine, Entry, KeyRange, Result, Seek, Sequence, State, StateCondition,
-        memory::MemoryEngine,
+        self, DiskUsage, Engine, KeyRange, LogEntry, LogSeek, LogSequence, Result, ScanDirection, State, StateBatch,
+        StateHealth, memory::MemoryEngine,
     },
-    model::Kind,
+    model::RecordKind,
     proto::{self, GetRecordRequest},
-    store::{Caller, Limits, Options, Store},
+    store::{Caller, Store, StoreLimits, StoreOptions},
 };
 use bytes::Bytes;
 
@@ -56,7 +56,7 @@ impl Hooked {
     fn call(&self, call: Call<'_>) -> Result<()> {
         let hook = Arc::clone(&self.hook.lock().unwrap_or_else(PoisonError::into_inner));
         let outcome = hook(call);
-        if matches!(outcome, Err(engine::Error::State(_))) {
+        if matches!(outcome, Err(engine::EngineError::State(_))) {
             self.suspect.store(true, Ordering::SeqCst);
         }
         outcome
@@ -69,31 +69,31 @@ impl State for Hooked {
         self.memory.get(key)
     }
 
-    fn scan(&self, range: KeyRange, direction: Direction, limit: usize) -> Result<Vec<(Bytes, Bytes)>> {
+    fn scan(&self, range: KeyRange, direction: ScanDirection, limit: usize) -> Result<Vec<(Bytes, Bytes)>> {
         self.memory.scan(range, direction, limit)
     }
 }
 
 impl Engine for Hooked {
-    fn head(&self) -> Result<Sequence> {
+    fn head(&self) -> Result<LogSequence> {
         self.memory.head()
     }
 
-    fn append(&self, expected_head: Sequence, entries: &[Entry]) -> Result<()> {
+    fn append(&self, expected_head: LogSequence, entries: &[LogEntry]) -> Result<()> {
         self.call(Call::Append)?;
         self.memory.append(expected_head, entries)
     }
 
-    fn read_log(&self, after: Sequence, bytes_max: usize) -> Result<Vec<Entry>> {
+    fn read_log(&self, after: LogSequence, bytes_max: usize) -> Result<Vec<LogEntry>> {
         self.memory.read_log(after, bytes_max)
     }
 
-    fn seek(&self, seek: Seek) -> Result<Sequence> {
+    fn seek(&self, seek: LogSeek) -> Result<LogSequence> {
         self.memory.seek(seek)
     }
 
-    fn state_condition(&self) -> StateCondition {
-        if self.suspect.load(Ordering::SeqCst) { StateCondition::Suspect("by intent".into()) } else { StateCondition::Trusted }
+    fn state_condition(&self) -> StateHealth {
+        if self.suspect.load(Ordering::SeqCst) { StateHealth::Suspect("by intent".into()) } else { StateHealth::Trusted }
     }
 
     fn reset_state(&self) -> Result<()> {
@@ -102,7 +102,7 @@ impl Engine for Hooked {
         Ok(())
     }
 
-    fn apply(&self, batch: Batch) -> Result<()> {
+    fn apply(&self, batch: StateBatch) -> Result<()> {
         self.call(Call::Apply)?;
         self.memory.apply(batch)
     }
@@ -154,8 +154,8 @@ fn is_writer() -> bool {
     std::thread::current().name() == Some("annals-writer")
 }
 
-fn full() -> engine::Error {
-    engine::Error::Full { available: 1, reserve: 2, path: "data".into() }
+fn full() -> engine::EngineError {
+    engine::EngineError::Full { available: 1, reserve: 2, path: "data".into() }
 }
 
 fn update(id: &str, text: &str) -> String {
@@ -183,7 +183,10 @@ fn the_past_is_read_by_time_while_the_disk_is_full() {
     engine.hook(|call| if call == Call::Append { Err(full()) } else { Ok(()) });
     assert_eq!(reason(store.commit(request("2", &event("f", "")))), "STORAGE_FULL");
     let request = GetRecordRequest { name: "events/e".into(), as_of_time: first, ..Default::default() };
-    assert!(store.get_encoded(Kind::Event, &request).is_ok(), "no later commit can have this time, so nothing needs promising");
+    assert!(
+        store.get_encoded(RecordKind::Event, &request).is_ok(),
+        "no later commit can have this time, so nothing needs promising"
+    );
 }
 
 #[test]
@@ -225,7 +228,7 @@ fn a_commit_during_which_the_state_fails_leaves_nothing_behind() {
         }
         // Once when the commit is checked, once when it becomes keys, after the keys of two other records.
         if call.gets_current("c") && reads.fetch_add(1, Ordering::SeqCst) == 1 {
-            return Err(engine::Error::State("by intent".into()));
+            return Err(engine::EngineError::State("by intent".into()));
         }
         Ok(())
     });
@@ -254,14 +257,14 @@ fn reading_by_time_goes_on_after_a_commit_that_failed_when_it_had_its_number() {
     store.commit(request("0", &actor("a"))).unwrap();
     let read_now = move |store: &Store| {
         let as_of_time = Some(std::time::SystemTime::now().into());
-        store.get_encoded(Kind::Actor, &GetRecordRequest { name: "actors/a".into(), as_of_time, ..Default::default() })
+        store.get_encoded(RecordKind::Actor, &GetRecordRequest { name: "actors/a".into(), as_of_time, ..Default::default() })
     };
     // Promises a second ahead, so that the next such read needs nothing of the writer.
     read_now(&store).unwrap();
     let reads = AtomicU64::new(0);
     engine.hook(move |call| {
         if call.gets_current("a") && is_writer() && reads.fetch_add(1, Ordering::SeqCst) == 1 {
-            return Err(engine::Error::State("by intent".into()));
+            return Err(engine::EngineError::State("by intent".into()));
         }
         Ok(())
     });
@@ -284,7 +287,7 @@ fn a_read_that_a_rebuild_overtakes_is_not_answered_from_half_a_state() {
         match call {
             Call::Get(_) if !is_writer() => reads.pass(),
             Call::Apply => match applied.fetch_add(1, Ordering::SeqCst) {
-                0 => return Err(engine::Error::State("by intent".into())),
+                0 => return Err(engine::EngineError::State("by intent".into())),
                 1 => applies.pass(),
                 _ => {}
             },
@@ -310,8 +313,8 @@ fn a_read_that_a_rebuild_overtakes_is_not_answered_from_half_a_state() {
 #[test]
 fn a_state_that_fails_under_a_reader_is_rebuilt_although_the_queue_is_full() {
     let engine = Hooked::new(MemoryEngine::new());
-    let limits = Limits { queue_commits: 2, ..Limits::default() };
-    let options = Options { limits, ..Options::default() };
+    let limits = StoreLimits { queue_commits: 2, ..StoreLimits::default() };
+    let options = StoreOptions { limits, ..StoreOptions::default() };
     let store = Store::start(Arc::clone(&engine) as Arc<dyn Engine>, options).unwrap();
     store.wait_until_serving().unwrap();
     store.commit(request("0", &actor("a"))).unwrap();
@@ -322,7 +325,7 @@ fn a_state_that_fails_under_a_reader_is_rebuilt_although_the_queue_is_full() {
             barred.pass();
         }
         if matches!(call, Call::Get(_)) && !is_writer() && !failed.swap(true, Ordering::SeqCst) {
-            return Err(engine::Error::State("by intent".into()));
+            return Err(engine::EngineError::State("by intent".into()));
         }
         Ok(())
     });
@@ -349,7 +352,7 @@ fn a_state_that_fails_while_the_store_opens_is_rebuilt() {
     let failed = AtomicBool::new(false);
     engine.hook(move |call| {
         if call == Call::Apply && !failed.swap(true, Ordering::SeqCst) {
-            return Err(engine::Error::State("by intent".into()));
+            return Err(engine::EngineError::State("by intent".into()));
         }
         Ok(())
     });
@@ -364,11 +367,11 @@ fn a_store_whose_state_cannot_be_rebuilt_can_be_closed() {
     engine.hook(move |call| {
         if call == Call::Apply {
             barred.pass();
-            return Err(engine::Error::State("by intent".into()));
+            return Err(engine::EngineError::State("by intent".into()));
         }
         Ok(())
     });
-    let store = Store::start(engine, Options::default()).unwrap();
+    let store = Store::start(engine, StoreOptions::default()).unwrap();
     gate.reached.recv().unwrap();
     gate.go.send(()).unwrap();
     in_time(move || store.close()).unwrap();
@@ -387,7 +390,7 @@ fn what_a_store_holds_is_not_told_before_it_is_known() {
         }
         Ok(())
     });
-    let store = Store::start(engine, Options::default()).unwrap();
+    let store = Store::start(engine, StoreOptions::default()).unwrap();
     gate.reached.recv().unwrap();
     let early = store.info();
     gate.go.send(()).unwrap();

@@ -9,7 +9,7 @@ fn create(
     kind: &str,
     id: &str,
     external_id: &str,
-) -> Result<annals::proto::CommitResponse, annals::store::Error> {
+) -> Result<annals::proto::CommitResponse, annals::store::StoreError> {
     let title = if kind == "event" { "title" } else { "display_name" };
     commit(
         store,

@@ -4,7 +4,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
-mod circles;
+mod cycles;
 mod faults;
 mod identity;
 mod merges;

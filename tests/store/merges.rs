@@ -1,6 +1,6 @@
 //! Merges: redirects, what moves and what does not, what forbids them, and taking them back.
 
-use annals::{model::Kind, proto};
+use annals::{model::RecordKind, proto};
 
 use crate::support::{actor, commit, event, get, kinds, reason, store};
 
@@ -49,9 +49,9 @@ fn a_merged_name_redirects_and_its_external_ids_move() {
         .collect();
     assert_eq!(said, [("actors/a", "CHANGE_KIND_MERGED", "actors/b"), ("actors/b", "CHANGE_KIND_UPDATED", "")]);
     let request = proto::GetRecordRequest { name: "actors/a".into(), no_redirect: true, ..Default::default() };
-    assert_eq!(reason(store.get_encoded(Kind::Actor, &request)), "RECORD_REDIRECTED");
+    assert_eq!(reason(store.get_encoded(RecordKind::Actor, &request)), "RECORD_REDIRECTED");
     let before = proto::GetRecordRequest { name: "actors/a".into(), as_of_revision: 1, ..Default::default() };
-    let before = <proto::Actor as prost::Message>::decode(store.get_encoded(Kind::Actor, &before).unwrap()).unwrap();
+    let before = <proto::Actor as prost::Message>::decode(store.get_encoded(RecordKind::Actor, &before).unwrap()).unwrap();
     assert_eq!(before.name, "actors/a");
     assert_eq!(
         kinds(&commit(&store, r#"{"upsert": {"record": {"actor": {"display_name": "b", "external_ids": ["x:1"]}}}}"#).unwrap()),

@@ -1,6 +1,6 @@
 //! References: labels, forward references, redirects, what may be deleted, what quotes must equal.
 
-use annals::{proto, store::Details};
+use annals::{proto, store::StoreErrorDetails};
 
 use crate::support::{actor, commit, event, fields, get, reason, store};
 
@@ -32,7 +32,7 @@ fn a_reference_leads_to_a_live_record_of_the_right_type() {
     )
     .unwrap_err();
     assert_eq!(error.reason.as_str_name(), "ERROR_REASON_REFERENCE_NOT_FOUND");
-    let Details::Preconditions(failed) = &error.details else { panic!("{error:?}") };
+    let StoreErrorDetails::Preconditions(failed) = &error.details else { panic!("{error:?}") };
     let subjects: Vec<_> = failed.iter().map(|failed| failed.subject.as_str()).collect();
     assert_eq!(subjects, ["actors/none", "actors/gone", "events/e"]);
     assert!(error.metadata.contains(&("field", "mutations[0].create.event.participants[1].actor".into())), "{error:?}");

@@ -1,6 +1,6 @@
 //! Request ids, shape, preconditions, commits that change nothing or only check.
 
-use annals::{proto, store::Details};
+use annals::{proto, store::StoreErrorDetails};
 
 use crate::support::{actor, commit, event, fields, kinds, reason, request, store};
 
@@ -131,7 +131,7 @@ fn all_preconditions_that_fail_are_reported_and_nothing_is_written() {
     ];
     let error = store.commit(request).unwrap_err();
     assert_eq!(error.reason.as_str_name(), "ERROR_REASON_REVISION_MISMATCH");
-    let Details::Preconditions(failed) = &error.details else { panic!("{error:?}") };
+    let StoreErrorDetails::Preconditions(failed) = &error.details else { panic!("{error:?}") };
     assert_eq!(
         failed.iter().map(|failed| failed.subject.as_str()).collect::<Vec<_>>(),
         ["actors/a", "actors/a", "actors/a", "actors/none"]
@@ -161,8 +161,8 @@ fn if_revision_holds_for_update_delete_and_merge() {
 
 #[test]
 fn records_that_stay_as_they_are_do_not_count_towards_the_bytes_of_a_commit() {
-    let limits = annals::store::Limits { commit_bytes: 2_000, ..Default::default() };
-    let options = annals::store::Options { limits, ..Default::default() };
+    let limits = annals::store::StoreLimits { commit_bytes: 2_000, ..Default::default() };
+    let options = annals::store::StoreOptions { limits, ..Default::default() };
     let store = annals::store::Store::start(std::sync::Arc::new(annals::engine::memory::MemoryEngine::new()), options).unwrap();
     store.wait_until_serving().unwrap();
     let text = "x".repeat(900);

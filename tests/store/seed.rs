@@ -1,5 +1,5 @@
 use annals::{
-    model::Kind,
+    model::RecordKind,
     proto::{self, ChangeKind, mutation::Op, record::Record},
 };
 
@@ -14,7 +14,7 @@ fn the_seed_is_one_revision_of_96_records_and_the_same_one_when_sent_again() {
     let again = store.commit(seed()).unwrap();
     assert_eq!(again, proto::CommitResponse { replayed: true, ..first });
     let counts = store.info().unwrap().record_counts;
-    let counts: Vec<_> = Kind::ALL.iter().map(|kind| counts[kind]).collect();
+    let counts: Vec<_> = RecordKind::ALL.iter().map(|kind| counts[kind]).collect();
     assert_eq!(counts, [1, 21, 20, 30, 12, 12]);
 }
 

@@ -7,9 +7,9 @@ use std::sync::{
 
 use annals::{
     engine::memory::MemoryEngine,
-    model::Kind,
+    model::RecordKind,
     proto::GetRecordRequest,
-    store::{Clock, Options, Store},
+    store::{Clock, Store, StoreOptions},
 };
 
 use crate::support::{commit, event, reason};
@@ -27,7 +27,8 @@ const START: i64 = 1_700_000_000_000_000;
 
 fn store_at(engine: &Arc<MemoryEngine>, clock: &Arc<Stepped>) -> Store {
     let engine: Arc<MemoryEngine> = Arc::clone(engine);
-    let store = Store::start(engine, Options { clock: Arc::clone(clock) as Arc<dyn Clock>, ..Options::default() }).unwrap();
+    let store =
+        Store::start(engine, StoreOptions { clock: Arc::clone(clock) as Arc<dyn Clock>, ..StoreOptions::default() }).unwrap();
     store.wait_until_serving().unwrap();
     store
 }
@@ -36,11 +37,11 @@ fn micros(time: prost_types::Timestamp) -> i64 {
     time.seconds * 1_000_000 + i64::from(time.nanos) / 1000
 }
 
-fn read_at(store: &Store, time_us: i64) -> Result<bytes::Bytes, annals::store::Error> {
+fn read_at(store: &Store, time_us: i64) -> Result<bytes::Bytes, annals::store::StoreError> {
     let as_of_time =
         prost_types::Timestamp { seconds: time_us / 1_000_000, nanos: i32::try_from(time_us % 1_000_000 * 1000).unwrap() };
     store.get_encoded(
-        Kind::Event,
+        RecordKind::Event,
         &GetRecordRequest { name: "events/e".into(), as_of_time: Some(as_of_time), ..Default::default() },
     )
 }
@@ -90,7 +91,7 @@ fn a_time_more_than_a_second_ahead_is_refused_and_one_within_it_is_waited_for() 
         as_of_time: Some(prost_types::Timestamp::default()),
         ..Default::default()
     };
-    assert_eq!(reason(store.get_encoded(Kind::Event, &both)), "FIELD_INVALID");
+    assert_eq!(reason(store.get_encoded(RecordKind::Event, &both)), "FIELD_INVALID");
 }
 
 #[test]
@@ -111,5 +112,5 @@ fn an_id_that_the_server_makes_is_never_one_in_use() {
     commit(&store, &event(&next, "")).unwrap();
     let response = commit(&store, r#"{"create": {"event": {"title": "second"}}}"#).unwrap();
     assert_ne!(response.results[0].name, format!("events/{next}"));
-    assert_eq!(store.info().unwrap().record_counts[&Kind::Event], 3);
+    assert_eq!(store.info().unwrap().record_counts[&RecordKind::Event], 3);
 }

@@ -126,7 +126,7 @@ fn a_deleted_record_is_shown_on_request_only_and_comes_back_whole() {
     commit(&store, r#"{"delete": {"name": "events/e"}}"#).unwrap();
     assert_eq!(reason(get::<proto::Event>(&store, "events/e")), "RECORD_DELETED");
     let request = proto::GetRecordRequest { name: "events/e".into(), show_deleted: true, ..Default::default() };
-    let bytes = store.get_encoded(annals::model::Kind::Event, &request).unwrap();
+    let bytes = store.get_encoded(annals::model::RecordKind::Event, &request).unwrap();
     let tombstone = <proto::Event as prost::Message>::decode(bytes).unwrap();
     assert!(tombstone.delete_time.is_some() && tombstone.title == "e" && tombstone.revision == 2);
     assert_eq!(reason(commit(&store, r#"{"delete": {"name": "events/e"}}"#)), "RECORD_DELETED");
@@ -185,7 +185,7 @@ fn a_read_as_of_a_revision_is_what_was_there_then() {
     let title = |revision| {
         let request = proto::GetRecordRequest { name: "events/e".into(), as_of_revision: revision, ..Default::default() };
         store
-            .get_encoded(annals::model::Kind::Event, &request)
+            .get_encoded(annals::model::RecordKind::Event, &request)
             .map(|bytes| <proto::Event as prost::Message>::decode(bytes).unwrap().title)
     };
     assert_eq!(title(1).unwrap(), "e");

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use annals::{
     engine::{Engine, memory::MemoryEngine},
     proto::{self, CommitRequest},
-    store::{Error, Options, Store},
+    store::{Store, StoreError, StoreOptions},
 };
 use prost::Message;
 use prost_reflect::DynamicMessage;
@@ -32,7 +32,7 @@ pub(crate) fn store() -> Store {
 
 /// A store on an engine, ready.
 pub(crate) fn store_on(engine: Arc<dyn Engine>) -> Store {
-    let store = Store::start(engine, Options::default()).expect("a store");
+    let store = Store::start(engine, StoreOptions::default()).expect("a store");
     store.wait_until_serving().expect("a store that serves");
     store
 }
@@ -43,18 +43,18 @@ pub(crate) fn request(request_id: &str, mutations: &str) -> CommitRequest {
 }
 
 /// The reason of the error that a call must give.
-pub(crate) fn reason<T: std::fmt::Debug>(outcome: Result<T, Error>) -> String {
+pub(crate) fn reason<T: std::fmt::Debug>(outcome: Result<T, StoreError>) -> String {
     outcome.expect_err("an error").reason.as_str_name().trim_start_matches("ERROR_REASON_").to_owned()
 }
 
-pub(crate) fn get<T: Message + Default>(store: &Store, name: &str) -> Result<T, Error> {
-    let kind = annals::model::Kind::from_collection(name.split('/').next().unwrap_or_default()).expect("a collection");
+pub(crate) fn get<T: Message + Default>(store: &Store, name: &str) -> Result<T, StoreError> {
+    let kind = annals::model::RecordKind::from_collection(name.split('/').next().unwrap_or_default()).expect("a collection");
     let request = proto::GetRecordRequest { name: name.to_owned(), ..Default::default() };
     store.get_encoded(kind, &request).map(|bytes| T::decode(bytes).expect("an encoded record"))
 }
 
 /// Commits mutations in proto3 JSON under a request id of their own.
-pub(crate) fn commit(store: &Store, mutations: &str) -> Result<proto::CommitResponse, Error> {
+pub(crate) fn commit(store: &Store, mutations: &str) -> Result<proto::CommitResponse, StoreError> {
     store.commit(fresh_request(mutations))
 }
 
@@ -72,9 +72,11 @@ pub(crate) fn kinds(response: &proto::CommitResponse) -> Vec<String> {
 }
 
 /// The fields that an error names.
-pub(crate) fn fields(error: &Error) -> Vec<String> {
+pub(crate) fn fields(error: &StoreError) -> Vec<String> {
     match &error.details {
-        annals::store::Details::Fields(violations) => violations.iter().map(|violation| violation.field.clone()).collect(),
+        annals::store::StoreErrorDetails::Fields(violations) => {
+            violations.iter().map(|violation| violation.field.clone()).collect()
+        }
         _ => Vec::new(),
     }
 }

@@ -9,7 +9,7 @@ use std::{
     },
 };
 
-use annals::engine::embedded::disk::{Disk, DiskFile, LocalDisk, Space};
+use annals::engine::embedded::disk::{Disk, DiskFile, DiskSpace, LocalDisk};
 
 /// A disk with as much room as a test says.
 #[derive(Clone, Debug)]
@@ -47,7 +47,7 @@ impl Disk for NarrowDisk {
         LocalDisk.sync_folder(folder)
     }
 
-    fn space(&self, _: &Path) -> io::Result<Space> {
-        Ok(Space { total: self.total, available: self.available.load(Ordering::SeqCst) })
+    fn space(&self, _: &Path) -> io::Result<DiskSpace> {
+        Ok(DiskSpace { total: self.total, available: self.available.load(Ordering::SeqCst) })
     }
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::super::{output::Output, partial::Partial};
-use crate::{exchange::export::Text, proto::ExportResponse};
+use crate::{formats::export::Text, proto::ExportResponse};
 
 /// Takes messages, in order.
 pub(super) trait Destination {
@@ -111,7 +111,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        exchange::export::Stix,
+        formats::export::Stix,
         proto::{Record, Source},
     };
 

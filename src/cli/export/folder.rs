@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{super::position, Done};
-use crate::model::Kind;
+use crate::model::RecordKind;
 
 /// What says how far it is, while it is not whole.
 const STATE: &str = "export.part.state";
@@ -59,12 +59,12 @@ impl Folder {
     }
 
     /// Where the file of a collection is to be.
-    pub(super) fn file(&self, kind: Kind, extension: &str) -> PathBuf {
+    pub(super) fn file(&self, kind: RecordKind, extension: &str) -> PathBuf {
         self.path.join(format!("{}.{extension}", kind.collection()))
     }
 
     /// Whether it is whole.
-    pub(super) fn has(&self, kind: Kind) -> bool {
+    pub(super) fn has(&self, kind: RecordKind) -> bool {
         self.state.collections.iter().any(|collection| collection == kind.collection())
     }
 
@@ -83,7 +83,7 @@ impl Folder {
     }
 
     /// A file is whole. `done`: with it.
-    pub(super) fn add(&mut self, kind: Kind, done: Done) -> anyhow::Result<()> {
+    pub(super) fn add(&mut self, kind: RecordKind, done: Done) -> anyhow::Result<()> {
         self.state.collections.push(kind.collection().to_owned());
         self.state.records = done.records;
         self.state.revision = Some(done.revision);

@@ -5,8 +5,8 @@
 use clap::ValueEnum;
 
 use crate::{
-    exchange::export::{Beside, Csv, Lines, RowFile, Rows, Stix, Text},
-    model::Kind,
+    formats::export::{Beside, Csv, Lines, RowFile, Rows, Stix, Text},
+    model::RecordKind,
 };
 
 /// What `--format` names.
@@ -88,7 +88,7 @@ impl Format {
 
     /// What writes the text of a file that holds these collections of a store; all, where there are none. `beside` is for a table of
     /// others. None where it is no text.
-    pub(super) fn text(self, kinds: &[Kind], store_id: &str, beside: &Beside) -> Option<Box<dyn Text>> {
+    pub(super) fn text(self, kinds: &[RecordKind], store_id: &str, beside: &Beside) -> Option<Box<dyn Text>> {
         if let Some(table) = self.table() {
             return Some(Box::new(RowFile::of(table, beside.clone())));
         }

@@ -33,8 +33,8 @@ use super::{
 };
 use crate::{
     client::{Client, ClientOptions},
-    exchange::{self, export::Beside},
-    model::Kind,
+    formats::{self, export::Beside},
+    model::RecordKind,
     proto::{ExportRequest, ExportResponse},
 };
 
@@ -55,7 +55,7 @@ use crate::{
 pub(super) struct Arguments {
     /// sources, actors, events, claims, estimates, relations. Left out: all.
     #[arg(value_parser = collection::parse, value_name = "COLLECTION")]
-    collections: Vec<Kind>,
+    collections: Vec<RecordKind>,
     /// As what.
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -156,7 +156,13 @@ struct Export<'a> {
 }
 
 impl Export<'_> {
-    async fn run(&self, request: ExportRequest, kinds: &[Kind], target: Target, out: &mut Output) -> anyhow::Result<Done> {
+    async fn run(
+        &self,
+        request: ExportRequest,
+        kinds: &[RecordKind],
+        target: Target,
+        out: &mut Output,
+    ) -> anyhow::Result<Done> {
         let store_id = self.client.info().await?.store_id;
         match target {
             Target::Standard => {
@@ -172,8 +178,8 @@ impl Export<'_> {
     }
 
     /// A file for each collection, all of one revision.
-    async fn fill(&self, mut folder: Folder, request: ExportRequest, kinds: &[Kind]) -> anyhow::Result<Done> {
-        let kinds = if kinds.is_empty() { &Kind::ALL[..] } else { kinds };
+    async fn fill(&self, mut folder: Folder, request: ExportRequest, kinds: &[RecordKind]) -> anyhow::Result<Done> {
+        let kinds = if kinds.is_empty() { &RecordKind::ALL[..] } else { kinds };
         for kind in kinds.iter().copied().filter(|kind| !folder.has(*kind)).collect::<Vec<_>>() {
             let mut request = ExportRequest { types: collection::types(&[kind]), ..request.clone() };
             if let Some(revision) = folder.revision() {
@@ -196,7 +202,7 @@ impl Export<'_> {
     fn open(
         &self,
         file: &Path,
-        kinds: &[Kind],
+        kinds: &[RecordKind],
         request: &ExportRequest,
         store_id: &str,
     ) -> anyhow::Result<Box<dyn Destination>> {
@@ -210,7 +216,7 @@ impl Export<'_> {
 
     /// What has to be the same for a run to go on with what another has begun.
     fn asked(&self, request: &ExportRequest) -> Value {
-        json!({"format": self.format.name(), "request": exchange::json::to_value(request)})
+        json!({"format": self.format.name(), "request": formats::json::to_value(request)})
     }
 
     /// All messages of an export. `before`: what other files of it hold already.

@@ -10,7 +10,7 @@ use super::{
     super::part::Part,
     destination::{Destination, Start},
 };
-use crate::{exchange::export::parquet::Writer, model::Kind, proto::ExportResponse};
+use crate::{formats::export::parquet::Writer, model::RecordKind, proto::ExportResponse};
 
 /// A file that is no text: the next run begins it anew.
 pub(super) struct ParquetFile {
@@ -20,7 +20,7 @@ pub(super) struct ParquetFile {
 }
 
 impl ParquetFile {
-    pub(super) fn open(file: &Path, kind: Kind) -> anyhow::Result<Self> {
+    pub(super) fn open(file: &Path, kind: RecordKind) -> anyhow::Result<Self> {
         let mut part = Part::open(file)?;
         let opened = part.content().set_len(0).and_then(|()| Writer::new(kind, part.content().try_clone()?));
         let writer = opened.with_context(|| format!("cannot write {}", part.path().display()))?;

@@ -6,8 +6,8 @@ use std::collections::HashMap;
 
 use crate::{
     client::Client,
-    exchange::export::{Beside, Rows},
-    model::Name,
+    formats::export::{Beside, Rows},
+    model::RecordName,
     proto::{BatchGetRecordsRequest, ExportResponse, record::Record},
 };
 
@@ -28,7 +28,7 @@ pub(super) async fn complete(
         needs.is_some()
     });
     // A name that is none was made of an id that nobody could import.
-    names.retain(|name| name.parse::<Name>().is_ok());
+    names.retain(|name| name.parse::<RecordName>().is_ok());
     names.sort_unstable();
     names.dedup();
     let mut found = HashMap::new();

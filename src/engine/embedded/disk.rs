@@ -9,11 +9,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::engine::{Error, Result};
+use crate::engine::{EngineError, Result};
 
 /// How much room a file system has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Space {
+pub struct DiskSpace {
     /// Bytes of the file system.
     pub total: u64,
     /// Bytes that this process may still write.
@@ -45,7 +45,7 @@ pub trait Disk: Send + Sync + fmt::Debug {
     fn sync_folder(&self, folder: &Path) -> io::Result<()>;
 
     /// The room on the file system that holds a path.
-    fn space(&self, path: &Path) -> io::Result<Space>;
+    fn space(&self, path: &Path) -> io::Result<DiskSpace>;
 }
 
 /// An open file. Positions are given with each call, so that readers and the writer share it.
@@ -99,9 +99,9 @@ impl Disk for LocalDisk {
         fs::File::open(folder)?.sync_all()
     }
 
-    fn space(&self, path: &Path) -> io::Result<Space> {
+    fn space(&self, path: &Path) -> io::Result<DiskSpace> {
         let found = rustix::fs::statvfs(path)?;
-        Ok(Space {
+        Ok(DiskSpace {
             total: found.f_blocks.saturating_mul(found.f_frsize),
             available: found.f_bavail.saturating_mul(found.f_frsize),
         })
@@ -206,8 +206,8 @@ pub(super) fn create_folders(disk: &dyn Disk, path: &Path) -> Result<()> {
 }
 
 /// Maps a system's refusal to the engine's error, saying what was being done to which path.
-pub(super) fn refused(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
-    move |source| Error::Io { context: format!("cannot {doing} {}", path.display()), source }
+pub(super) fn refused(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> EngineError {
+    move |source| EngineError::Io { context: format!("cannot {doing} {}", path.display()), source }
 }
 
 /// A length or position within something that is in memory or about to be.

@@ -14,7 +14,7 @@
 
 use bytes::{Buf as _, BufMut as _, Bytes};
 
-use crate::engine::{Entry, Sequence};
+use crate::engine::{LogEntry, LogSequence};
 
 /// Bytes of a frame before its body.
 pub(super) const HEADER_BYTES: usize = 32;
@@ -28,7 +28,7 @@ const ENTRY_HEADER_BYTES: usize = 20;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct FrameHeader {
     pub(super) body_bytes: u32,
-    pub(super) first: Sequence,
+    pub(super) first: LogSequence,
     /// At least 1.
     pub(super) entries: u32,
     pub(super) link_before: u32,
@@ -46,7 +46,7 @@ impl FrameHeader {
         }
         let found = Self {
             body_bytes: fields.get_u32_le(),
-            first: Sequence(fields.get_u64_le()),
+            first: LogSequence(fields.get_u64_le()),
             entries: fields.get_u32_le(),
             link_before: fields.get_u32_le(),
             body_sum: fields.get_u32_le(),
@@ -62,8 +62,8 @@ impl FrameHeader {
     }
 
     /// The last entry's sequence.
-    pub(super) fn last(&self) -> Sequence {
-        Sequence(self.first.0 + u64::from(self.entries) - 1)
+    pub(super) fn last(&self) -> LogSequence {
+        LogSequence(self.first.0 + u64::from(self.entries) - 1)
     }
 
     /// Whether a body is the one that the header was written for.
@@ -73,7 +73,7 @@ impl FrameHeader {
 
     /// The entries of a body that `is_header_of` has accepted. `None` where they do not fill it exactly, which no damage can
     /// cause and a mistake of a writer could.
-    pub(super) fn decode_body(&self, mut body: Bytes) -> Option<Vec<Entry>> {
+    pub(super) fn decode_body(&self, mut body: Bytes) -> Option<Vec<LogEntry>> {
         let mut entries = Vec::with_capacity(self.entries.min(1 << 16) as usize);
         for sequence in self.first.0..self.first.0 + u64::from(self.entries) {
             let revision = body.try_get_u64_le().ok()?;
@@ -82,14 +82,14 @@ impl FrameHeader {
             if body.len() < bytes {
                 return None;
             }
-            entries.push(Entry { sequence: Sequence(sequence), revision, time_us, body: body.split_to(bytes) });
+            entries.push(LogEntry { sequence: LogSequence(sequence), revision, time_us, body: body.split_to(bytes) });
         }
         body.is_empty().then_some(entries)
     }
 }
 
 /// Bytes of the body that holds these entries. A body is below 4 GiB.
-pub(super) fn body_bytes(entries: &[Entry]) -> usize {
+pub(super) fn body_bytes(entries: &[LogEntry]) -> usize {
     let bytes = entries.iter().map(|entry| ENTRY_HEADER_BYTES + entry.body.len()).sum();
     assert!(u32::try_from(bytes).is_ok(), "a group of {bytes} bytes does not fit into a frame");
     bytes
@@ -101,7 +101,7 @@ pub(super) fn frame_bytes(body_bytes: usize) -> u64 {
 }
 
 /// The frame of these entries, which are not none, and its link.
-pub(super) fn encode(entries: &[Entry], link_before: u32, salt: u64) -> (Vec<u8>, u32) {
+pub(super) fn encode(entries: &[LogEntry], link_before: u32, salt: u64) -> (Vec<u8>, u32) {
     let first = entries.first().map(|entry| entry.sequence).expect("a frame holds at least one entry");
     let body_bytes = body_bytes(entries);
     let mut frame = Vec::with_capacity((HEADER_BYTES + body_bytes).next_multiple_of(ALIGNMENT));
@@ -149,12 +149,12 @@ mod tests {
 
     const SALT: u64 = 0x5a17;
 
-    fn entries() -> Vec<Entry> {
+    fn entries() -> Vec<LogEntry> {
         [&b""[..], b"one", &[7; 100]]
             .into_iter()
             .zip(40..)
-            .map(|(body, sequence)| Entry {
-                sequence: Sequence(sequence),
+            .map(|(body, sequence)| LogEntry {
+                sequence: LogSequence(sequence),
                 revision: sequence * 2,
                 time_us: -5,
                 body: Bytes::copy_from_slice(body),
@@ -162,7 +162,7 @@ mod tests {
             .collect()
     }
 
-    fn whole(frame: &[u8]) -> Option<Vec<Entry>> {
+    fn whole(frame: &[u8]) -> Option<Vec<LogEntry>> {
         let header = FrameHeader::decode(frame, SALT)?;
         let body = frame.get(HEADER_BYTES..HEADER_BYTES + header.body_bytes as usize)?;
         header.is_header_of(body, SALT).then(|| header.decode_body(Bytes::copy_from_slice(body)))?
@@ -172,7 +172,10 @@ mod tests {
     fn a_frame_gives_back_its_entries_and_its_place_in_the_chain() {
         let (frame, link) = encode(&entries(), 77, SALT);
         let header = FrameHeader::decode(&frame, SALT).unwrap();
-        assert_eq!((header.first, header.last(), header.link_before, header.link), (Sequence(40), Sequence(42), 77, link));
+        assert_eq!(
+            (header.first, header.last(), header.link_before, header.link),
+            (LogSequence(40), LogSequence(42), 77, link)
+        );
         assert_eq!(header.frame_bytes(), frame.len() as u64);
         assert_eq!(whole(&frame).unwrap(), entries());
     }

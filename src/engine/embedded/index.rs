@@ -6,7 +6,7 @@
 use bytes::{Buf as _, BufMut as _};
 
 use super::frame::checksum;
-use crate::engine::{Entry, Sequence};
+use crate::engine::{LogEntry, LogSequence};
 
 /// Bytes of frames between two landmarks: what a search by revision or time reads at most, beside one frame.
 pub(super) const LANDMARK_SPACING_BYTES: u64 = 64 << 10;
@@ -19,7 +19,7 @@ const LANDMARK_BYTES: u64 = STAMP_BYTES + 8 + 4;
 /// The numbers of an entry by which it is found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Stamp {
-    pub(super) sequence: Sequence,
+    pub(super) sequence: LogSequence,
     pub(super) revision: u64,
     pub(super) time_us: i64,
 }
@@ -43,8 +43,8 @@ pub(super) struct Bounds {
     pub(super) span: Option<(Stamp, Stamp)>,
 }
 
-impl From<&Entry> for Stamp {
-    fn from(entry: &Entry) -> Self {
+impl From<&LogEntry> for Stamp {
+    fn from(entry: &LogEntry) -> Self {
         Self { sequence: entry.sequence, revision: entry.revision, time_us: entry.time_us }
     }
 }
@@ -120,7 +120,7 @@ fn put_stamp(bytes: &mut Vec<u8>, stamp: Stamp) {
 
 fn get_stamp(bytes: &mut &[u8]) -> Option<Stamp> {
     Some(Stamp {
-        sequence: Sequence(bytes.try_get_u64_le().ok()?),
+        sequence: LogSequence(bytes.try_get_u64_le().ok()?),
         revision: bytes.try_get_u64_le().ok()?,
         time_us: bytes.try_get_i64_le().ok()?,
     })
@@ -139,7 +139,7 @@ mod tests {
             if bounds.end + frame_bytes + footer_room(segment_bytes) > segment_bytes {
                 break;
             }
-            let stamp = Stamp { sequence: Sequence(sequence), revision: sequence * 3, time_us: -9 };
+            let stamp = Stamp { sequence: LogSequence(sequence), revision: sequence * 3, time_us: -9 };
             bounds = bounds.with_frame(stamp, stamp, frame_bytes, 7, &mut landmarks);
         }
         (bounds, landmarks)

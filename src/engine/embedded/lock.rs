@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::disk::refused;
-use crate::engine::{Error, Result};
+use crate::engine::{EngineError, Result};
 
 const NAME: &str = "LOCK";
 
@@ -32,7 +32,7 @@ impl Lock {
                 if file.read_to_string(&mut holder).is_err() || holder.trim().is_empty() {
                     holder = "another process".into();
                 }
-                return Err(Error::InUse { path: data_folder.to_path_buf(), holder: holder.trim().into() });
+                return Err(EngineError::InUse { path: data_folder.to_path_buf(), holder: holder.trim().into() });
             }
             Err(TryLockError::Error(error)) => return Err(refused("lock", &path)(error)),
         }
@@ -63,7 +63,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let first = Lock::take(folder.path()).unwrap();
         match Lock::take(folder.path()) {
-            Err(Error::InUse { holder, .. }) => {
+            Err(EngineError::InUse { holder, .. }) => {
                 assert!(holder.contains(&format!("process {}", std::process::id())), "{holder}");
                 assert!(holder.contains("since 20"), "{holder}");
             }

@@ -19,7 +19,7 @@ use super::{
     recover::{self, Recovered},
     segment::{self, FrameReader, Identity, SEGMENT_BYTES_MIN, Segment},
 };
-use crate::engine::{Entry, Error, Result, Seek, Sequence, assert_follow};
+use crate::engine::{EngineError, LogEntry, LogSeek, LogSequence, Result, assert_follow};
 
 /// The folder of the segments, in the data folder.
 const FOLDER: &str = "log";
@@ -34,7 +34,7 @@ pub(super) struct LogEnd {
     pub(super) number: u64,
     pub(super) end: u64,
     pub(super) link: u32,
-    pub(super) head: Sequence,
+    pub(super) head: LogSequence,
 }
 
 /// An open log.
@@ -53,7 +53,7 @@ struct Shown {
     /// As the MANIFEST lists them. Never empty.
     segments: Vec<Arc<Segment>>,
     /// The newest durable entry.
-    head: Sequence,
+    head: LogSequence,
 }
 
 /// What one append at a time uses.
@@ -94,7 +94,7 @@ impl Log {
             .collect();
         segments.push(Arc::clone(&opened.active));
         let head = segments.iter().rev().find_map(|segment| segment.bounds().last());
-        let before_first = Sequence(opened.active.identity.first.0 - 1);
+        let before_first = LogSequence(opened.active.identity.first.0 - 1);
         let head = head.unwrap_or(Stamp { sequence: before_first, revision: 0, time_us: i64::MIN });
         let next_number = 1 + opened.manifest.segments.iter().map(|listed| listed.identity.number).max().unwrap_or_default();
         let writer = Writer {
@@ -116,24 +116,24 @@ impl Log {
     }
 
     /// The newest durable entry.
-    pub(super) fn head(&self) -> Sequence {
+    pub(super) fn head(&self) -> LogSequence {
         self.shown.read().unwrap_or_else(PoisonError::into_inner).head
     }
 
     /// See [`Engine::append`](crate::engine::Engine::append).
-    pub(super) fn append(&self, expected_head: Sequence, entries: &[Entry]) -> Result<()> {
+    pub(super) fn append(&self, expected_head: LogSequence, entries: &[LogEntry]) -> Result<()> {
         let mut writer = self.lock();
         if let Some(reason) = &writer.poisoned {
-            return Err(Error::Poisoned(reason.clone()));
+            return Err(EngineError::Poisoned(reason.clone()));
         }
         if writer.head.sequence != expected_head {
-            return Err(Error::Superseded { head: writer.head.sequence });
+            return Err(EngineError::Superseded { head: writer.head.sequence });
         }
         assert_follow(expected_head, writer.head.revision, writer.head.time_us, entries);
         let Some((first, last)) = entries.first().zip(entries.last()) else { return Ok(()) };
         let appended = self.append_frame(&mut writer, entries, first.into(), last.into());
         if let Err(error) = &appended
-            && !matches!(error, Error::Full { .. })
+            && !matches!(error, EngineError::Full { .. })
         {
             tracing::error!(%error, "the log refuses writes from now on: open it again");
             writer.poisoned = Some(error.to_string());
@@ -142,7 +142,7 @@ impl Log {
     }
 
     /// Any error but `Full` leaves it unknown what is on the disk.
-    fn append_frame(&self, writer: &mut Writer, entries: &[Entry], first: Stamp, last: Stamp) -> Result<()> {
+    fn append_frame(&self, writer: &mut Writer, entries: &[LogEntry], first: Stamp, last: Stamp) -> Result<()> {
         if let Some(failure) = writer.preparer.as_ref().and_then(Preparer::take_failure) {
             return Err(failure);
         }
@@ -172,7 +172,7 @@ impl Log {
 
     /// Seals the active segment and begins one with room for a frame of `frame_bytes` bytes. `Full` where the room for it is
     /// missing, before anything was changed.
-    fn begin_segment(&self, writer: &mut Writer, first: Sequence, frame_bytes: u64) -> Result<()> {
+    fn begin_segment(&self, writer: &mut Writer, first: LogSequence, frame_bytes: u64) -> Result<()> {
         let disk = &*self.workshop.disk;
         let bytes = segment::bytes_for(frame_bytes, self.segment_bytes);
         let Prepared { number, bytes, file } = if bytes == self.segment_bytes {
@@ -217,9 +217,9 @@ impl Log {
     }
 
     /// See [`Engine::read_log`](crate::engine::Engine::read_log).
-    pub(super) fn read(&self, after: Sequence, bytes_max: usize) -> Result<Vec<Entry>> {
+    pub(super) fn read(&self, after: LogSequence, bytes_max: usize) -> Result<Vec<LogEntry>> {
         let (segments, head) = self.shown_from(after);
-        let mut found: Vec<Entry> = Vec::new();
+        let mut found: Vec<LogEntry> = Vec::new();
         let mut bytes = 0_usize;
         for segment in segments {
             let bounds = segment.bounds();
@@ -227,7 +227,7 @@ impl Log {
                 break;
             }
             let landmarks = segment.landmarks(&*self.workshop.disk)?;
-            let next = Sequence(found.last().map_or(after.0, |entry| entry.sequence.0) + 1);
+            let next = LogSequence(found.last().map_or(after.0, |entry| entry.sequence.0) + 1);
             let at = landmarks.partition_point(|landmark| landmark.stamp.sequence <= next);
             let landmark = at.checked_sub(1).and_then(|at| landmarks.get(at));
             let landmark = landmark.ok_or_else(|| segment.damaged(0, "its index does not hold its first entry"))?;
@@ -258,13 +258,13 @@ impl Log {
     }
 
     /// See [`Engine::seek`](crate::engine::Engine::seek).
-    pub(super) fn seek(&self, seek: Seek) -> Result<Sequence> {
+    pub(super) fn seek(&self, seek: LogSeek) -> Result<LogSequence> {
         let is_behind = |stamp: Stamp| seek.is_at_or_behind(stamp.revision, stamp.time_us);
         let segments = self.shown.read().unwrap_or_else(PoisonError::into_inner).segments.clone();
         // The last segment whose first entry is not beyond what is sought.
         let holds = |segment: &Arc<Segment>| segment.bounds().span.is_some_and(|(first, _)| is_behind(first));
         let Some(segment) = segments.partition_point(holds).checked_sub(1).and_then(|at| segments.get(at)) else {
-            return Ok(Sequence(0));
+            return Ok(LogSequence(0));
         };
         let bounds = segment.bounds();
         if let Some(last) = bounds.last().filter(|last| is_behind(*last)) {
@@ -320,7 +320,7 @@ impl Log {
     }
 
     /// The head, and the segments that hold entries behind `after`.
-    fn shown_from(&self, after: Sequence) -> (Vec<Arc<Segment>>, Sequence) {
+    fn shown_from(&self, after: LogSequence) -> (Vec<Arc<Segment>>, LogSequence) {
         let shown = self.shown.read().unwrap_or_else(PoisonError::into_inner);
         if after >= shown.head {
             return (Vec::new(), shown.head);
@@ -346,7 +346,7 @@ impl Writer {
         }
         let preparer = self.preparer.as_ref().expect("a log that is not closed has its preparer");
         match preparer.take() {
-            Err(Error::Full { .. }) if asked_before => self.take_segment(),
+            Err(EngineError::Full { .. }) if asked_before => self.take_segment(),
             outcome => outcome,
         }
     }
@@ -371,14 +371,18 @@ fn start(data_folder: &Path, workshop: &Workshop, segment_bytes: u64) -> Result<
             let contents = read_up_to(&*file, to_usize(bytes), 0).map_err(refused("read", &path))?;
             if recover::holds_frames(&contents, identity.salt) {
                 let missing = data_folder.join(manifest::NAME);
-                return Err(Error::Corrupt(format!("{} is missing, and {} holds entries", missing.display(), path.display())));
+                return Err(EngineError::Corrupt(format!(
+                    "{} is missing, and {} holds entries",
+                    missing.display(),
+                    path.display()
+                )));
             }
         }
         drop(file);
         remove_if_there(&**disk, &path)?;
     }
     let Prepared { number, bytes, file } = workshop.prepare(1, segment_bytes)?;
-    let identity = Identity { number, first: Sequence(1), bytes, salt: random() };
+    let identity = Identity { number, first: LogSequence(1), bytes, salt: random() };
     let path = identity.path(folder);
     segment::write_header(&*file, &identity, &path)?;
     file.sync_data().map_err(refused("sync", &path))?;
@@ -398,7 +402,7 @@ impl Opened {
     fn open(data_folder: &Path, workshop: &Workshop, mut manifest: Manifest, closed: Option<LogEnd>) -> Result<Self> {
         let Workshop { disk, folder, .. } = workshop;
         let Some(Listed { identity, .. }) = manifest.segments.pop() else {
-            return Err(Error::Corrupt(format!("{} lists no segments", data_folder.join(manifest::NAME).display())));
+            return Err(EngineError::Corrupt(format!("{} lists no segments", data_folder.join(manifest::NAME).display())));
         };
         let segment = Segment::new(folder, identity, identity.empty(), None);
         let file = segment.open(&**disk)?;
@@ -406,7 +410,7 @@ impl Opened {
         if let Some(closed) = closed {
             let head = recovered.bounds.last().map_or(identity.first.0 - 1, |last| last.sequence.0);
             let Bounds { end, link, .. } = recovered.bounds;
-            if closed != (LogEnd { number: identity.number, end, link, head: Sequence(head) }) || recovered.torn {
+            if closed != (LogEnd { number: identity.number, end, link, head: LogSequence(head) }) || recovered.torn {
                 let what = format!("entry {head} ends the log here, which was closed after entry {}", closed.head.0);
                 return Err(segment.damaged(end, &what));
             }
@@ -443,7 +447,7 @@ fn remove_unlisted(workshop: &Workshop, manifest: &Manifest) -> Result<()> {
         let path = listed.identity.path(folder);
         match unlisted.iter().position(|name| path.ends_with(name)) {
             Some(at) => drop(unlisted.swap_remove(at)),
-            None => return Err(Error::Corrupt(format!("{} is missing", path.display()))),
+            None => return Err(EngineError::Corrupt(format!("{} is missing", path.display()))),
         }
     }
     for name in unlisted {

@@ -21,7 +21,7 @@ use super::{
     index::{Bounds, Stamp},
     segment::Identity,
 };
-use crate::engine::{Error, Result, Sequence};
+use crate::engine::{EngineError, LogSequence, Result};
 
 /// The file's name in the data folder.
 pub(super) const NAME: &str = "MANIFEST";
@@ -48,7 +48,7 @@ pub(super) struct Listed {
 pub(super) fn read(disk: &dyn Disk, folder: &Path) -> Result<Option<Manifest>> {
     let path = folder.join(NAME);
     let Some(contents) = read_small(disk, &path)? else { return Ok(None) };
-    let damaged = |what: &str| Error::Corrupt(format!("{}: {what}", path.display()));
+    let damaged = |what: &str| EngineError::Corrupt(format!("{}: {what}", path.display()));
     let text = summed_text(&contents).ok_or_else(|| damaged("its checksum is wrong"))?;
     let mut lines = text.lines();
     if lines.next() != Some(FIRST_LINE) {
@@ -57,7 +57,7 @@ pub(super) fn read(disk: &dyn Disk, folder: &Path) -> Result<Option<Manifest>> {
     let format = lines.next().and_then(|line| line.strip_prefix("format ")).and_then(|number| number.parse().ok());
     match format {
         Some(FORMAT) => {}
-        Some(found) => return Err(Error::Format { path: folder.to_path_buf(), found, supported: FORMAT }),
+        Some(found) => return Err(EngineError::Format { path: folder.to_path_buf(), found, supported: FORMAT }),
         None => return Err(damaged("it names no format")),
     }
     let segments =
@@ -111,19 +111,19 @@ fn parse_segment(line: &str) -> Option<Listed> {
         number: field(&mut words, "segment")?.parse().ok()?,
         bytes: field(&mut words, "bytes")?.parse().ok()?,
         salt: u64::from_str_radix(field(&mut words, "salt")?, 16).ok()?,
-        first: Sequence(field(&mut words, "first")?.parse().ok()?),
+        first: LogSequence(field(&mut words, "first")?.parse().ok()?),
     };
     let mut words = words.peekable();
     let sealed = if words.peek().is_some() { Some(parse_bounds(&mut words, identity.first)?) } else { None };
     words.next().is_none().then_some(Listed { identity, sealed })
 }
 
-fn parse_bounds<'a>(words: &mut impl Iterator<Item = &'a str>, first: Sequence) -> Option<Bounds> {
+fn parse_bounds<'a>(words: &mut impl Iterator<Item = &'a str>, first: LogSequence) -> Option<Bounds> {
     let end = field(words, "end")?.parse().ok()?;
     let link = u32::from_str_radix(field(words, "link")?, 16).ok()?;
     let revisions: (u64, u64) = (field(words, "revisions")?.parse().ok()?, words.next()?.parse().ok()?);
     let times: (i64, i64) = (field(words, "times")?.parse().ok()?, words.next()?.parse().ok()?);
-    let last = Sequence(field(words, "last")?.parse().ok()?);
+    let last = LogSequence(field(words, "last")?.parse().ok()?);
     let first = Stamp { sequence: first, revision: revisions.0, time_us: times.0 };
     let last = Stamp { sequence: last, revision: revisions.1, time_us: times.1 };
     Some(Bounds { end, link, span: Some((first, last)) })
@@ -140,8 +140,8 @@ mod tests {
     use crate::engine::embedded::disk::LocalDisk;
 
     fn example() -> Manifest {
-        let stamp = |sequence| Stamp { sequence: Sequence(sequence), revision: sequence * 2, time_us: -7 };
-        let identity = |number, first| Identity { number, first: Sequence(first), bytes: 65536, salt: u64::MAX - number };
+        let stamp = |sequence| Stamp { sequence: LogSequence(sequence), revision: sequence * 2, time_us: -7 };
+        let identity = |number, first| Identity { number, first: LogSequence(first), bytes: 65536, salt: u64::MAX - number };
         Manifest {
             segments: vec![
                 Listed {
@@ -166,14 +166,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(NAME);
         std::fs::write(&path, sum_text(format!("{FIRST_LINE}\nformat 2\nwhatever comes then\n"))).unwrap();
-        assert!(matches!(read(&LocalDisk, folder.path()), Err(Error::Format { found: 2, supported: 1, .. })));
+        assert!(matches!(read(&LocalDisk, folder.path()), Err(EngineError::Format { found: 2, supported: 1, .. })));
         write(&LocalDisk, folder.path(), &example()).unwrap();
         let written = std::fs::read(&path).unwrap();
         for at in 0..written.len() {
             let mut flipped = written.clone();
             flipped[at] ^= 1;
             std::fs::write(&path, &flipped).unwrap();
-            assert!(matches!(read(&LocalDisk, folder.path()), Err(Error::Corrupt(_))), "byte {at}");
+            assert!(matches!(read(&LocalDisk, folder.path()), Err(EngineError::Corrupt(_))), "byte {at}");
         }
     }
 
@@ -181,8 +181,8 @@ mod tests {
     fn segments_that_leave_a_gap_are_damage() {
         let folder = tempfile::tempdir().unwrap();
         let mut manifest = example();
-        manifest.segments[1].identity.first = Sequence(7);
+        manifest.segments[1].identity.first = LogSequence(7);
         write(&LocalDisk, folder.path(), &manifest).unwrap();
-        assert!(matches!(read(&LocalDisk, folder.path()), Err(Error::Corrupt(_))));
+        assert!(matches!(read(&LocalDisk, folder.path()), Err(EngineError::Corrupt(_))));
     }
 }

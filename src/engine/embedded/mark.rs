@@ -24,7 +24,7 @@ use super::{
     log::LogEnd,
     manifest::{sum_text, summed_text},
 };
-use crate::engine::{Result, Sequence};
+use crate::engine::{LogSequence, Result};
 
 const NAME: &str = "MARK";
 const FIRST_LINE: &str = "annals mark";
@@ -159,7 +159,7 @@ fn parse_log_end(text: &str) -> Option<LogEnd> {
         number: number.parse().ok()?,
         end: end.parse().ok()?,
         link: u32::from_str_radix(link, 16).ok()?,
-        head: Sequence(head.parse().ok()?),
+        head: LogSequence(head.parse().ok()?),
     })
 }
 
@@ -184,7 +184,7 @@ mod tests {
 
     #[test]
     fn a_mark_comes_back_as_it_was_written_and_no_flipped_byte_is_believed() {
-        let end = LogEnd { number: 4, end: 9000, link: 0xab, head: Sequence(77) };
+        let end = LogEnd { number: 4, end: 9000, link: 0xab, head: LogSequence(77) };
         let outline = Outline { bytes: 1, headers_sum: 2, tip: 3, tip_end: 4, others_sum: 5 };
         for mark in [
             Mark { log: None, state: StateMark::Open { boot_id: "b-1".into() } },

@@ -20,7 +20,9 @@ use std::{
 
 use bytes::Bytes;
 
-use super::{Batch, Direction, DiskUsage, Engine, Entry, Error, KeyRange, Result, Seek, Sequence, StateCondition};
+use super::{
+    DiskUsage, Engine, EngineError, KeyRange, LogEntry, LogSeek, LogSequence, Result, ScanDirection, StateBatch, StateHealth,
+};
 
 mod audit;
 pub mod disk;
@@ -48,7 +50,7 @@ use state::State;
 
 /// How an [`EmbeddedEngine`] uses the machine.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct EmbeddedOptions {
     /// Memory for cached pages of the state, in bytes. Default: 256 MiB.
     pub cache_bytes: u64,
     /// Length of a log segment, in bytes; at least 16 KiB. A log takes up one segment from the start, and a second from when
@@ -66,7 +68,7 @@ pub struct Options {
     pub disk: Arc<dyn Disk>,
 }
 
-impl Default for Options {
+impl Default for EmbeddedOptions {
     fn default() -> Self {
         Self {
             cache_bytes: 256 << 20,
@@ -103,9 +105,9 @@ impl EmbeddedEngine {
     /// Opens a data folder, or starts one. `InUse`: another process has it. `Format`: a newer program wrote it. `Corrupt`: the
     /// log is damaged, and nothing was changed. A state that cannot be used is not an error: see
     /// [`Engine::state_condition`].
-    pub fn open(folder: impl AsRef<Path>, options: Options) -> Result<Self> {
+    pub fn open(folder: impl AsRef<Path>, options: EmbeddedOptions) -> Result<Self> {
         let folder = folder.as_ref().to_path_buf();
-        let Options { cache_bytes, segment_bytes, disk_reserve_bytes, disk_reserve_percent, boot_id, disk } = options;
+        let EmbeddedOptions { cache_bytes, segment_bytes, disk_reserve_bytes, disk_reserve_percent, boot_id, disk } = options;
         disk::create_folders(&*disk, &folder)?;
         let lock = Lock::take(&folder)?;
         let (marks, left) = MarkFile::read(Arc::clone(&disk), &folder)?;
@@ -122,7 +124,7 @@ impl EmbeddedEngine {
         };
         let state = State::open(settings, Arc::clone(&marks), left)?;
         // Nothing was ever committed, so an empty state is right.
-        if log.head() == Sequence(0) && state.condition() != StateCondition::Trusted {
+        if log.head() == LogSequence(0) && state.condition() != StateHealth::Trusted {
             state.reset()?;
         }
         Ok(Self { folder, log, state, marks, lock: Mutex::new(Some(lock)) })
@@ -139,29 +141,29 @@ impl super::State for EmbeddedEngine {
         self.state.get(key)
     }
 
-    fn scan(&self, range: KeyRange, direction: Direction, limit: usize) -> Result<Vec<(Bytes, Bytes)>> {
+    fn scan(&self, range: KeyRange, direction: ScanDirection, limit: usize) -> Result<Vec<(Bytes, Bytes)>> {
         self.state.scan(range, direction, limit)
     }
 }
 
 impl Engine for EmbeddedEngine {
-    fn head(&self) -> Result<Sequence> {
+    fn head(&self) -> Result<LogSequence> {
         Ok(self.log.head())
     }
 
-    fn append(&self, expected_head: Sequence, entries: &[Entry]) -> Result<()> {
+    fn append(&self, expected_head: LogSequence, entries: &[LogEntry]) -> Result<()> {
         self.log.append(expected_head, entries)
     }
 
-    fn read_log(&self, after: Sequence, bytes_max: usize) -> Result<Vec<Entry>> {
+    fn read_log(&self, after: LogSequence, bytes_max: usize) -> Result<Vec<LogEntry>> {
         self.log.read(after, bytes_max)
     }
 
-    fn seek(&self, seek: Seek) -> Result<Sequence> {
+    fn seek(&self, seek: LogSeek) -> Result<LogSequence> {
         self.log.seek(seek)
     }
 
-    fn state_condition(&self) -> StateCondition {
+    fn state_condition(&self) -> StateHealth {
         self.state.condition()
     }
 
@@ -169,7 +171,7 @@ impl Engine for EmbeddedEngine {
         self.state.reset()
     }
 
-    fn apply(&self, batch: Batch) -> Result<()> {
+    fn apply(&self, batch: StateBatch) -> Result<()> {
         batch.assert_sound();
         self.state.apply(batch)
     }
@@ -188,7 +190,7 @@ impl Engine for EmbeddedEngine {
             return Ok(());
         }
         let log = self.log.close();
-        let was_trusted = self.state.condition() == StateCondition::Trusted;
+        let was_trusted = self.state.condition() == StateHealth::Trusted;
         let state = self.state.close();
         let failure = match &state {
             StateMark::Suspect(doubt) if was_trusted => Some(doubt.why.clone()),
@@ -196,6 +198,6 @@ impl Engine for EmbeddedEngine {
         };
         self.marks.write(Mark { log, state })?;
         *lock = None;
-        failure.map_or(Ok(()), |why| Err(Error::State(why)))
+        failure.map_or(Ok(()), |why| Err(EngineError::State(why)))
     }
 }

@@ -15,7 +15,7 @@ use super::{
     reserve::Reserve,
     segment,
 };
-use crate::engine::{Error, Result};
+use crate::engine::{EngineError, Result};
 
 /// A file that waits to become a segment: full of zeros, durable, named, without a header.
 pub(super) struct Prepared {
@@ -42,7 +42,7 @@ impl Workshop {
             .and_then(|file| self.disk.sync_folder(&self.folder).map_err(refused("sync", &self.folder)).map(|()| file));
         match made {
             Ok(file) => Ok(Prepared { number, bytes, file }),
-            Err(Error::Io { source, .. }) if is_full(&source) => {
+            Err(EngineError::Io { source, .. }) if is_full(&source) => {
                 if let Err(error) = self.disk.remove(&path) {
                     tracing::warn!(path = %path.display(), %error, "cannot remove an unfinished log segment; the next start will");
                 }
@@ -74,7 +74,7 @@ enum Slot {
     Idle,
     Wanted { number: u64 },
     Ready(Prepared),
-    Failed(Error),
+    Failed(EngineError),
     Stopped,
 }
 
@@ -83,10 +83,10 @@ impl Preparer {
     pub(super) fn start(workshop: Workshop, bytes: u64) -> Result<Self> {
         let shared = Arc::new(Shared { slot: Mutex::new(Slot::Idle), changed: Condvar::new() });
         let theirs = Arc::clone(&shared);
-        let thread = std::thread::Builder::new()
-            .name("log-prepare".into())
-            .spawn(move || run(&theirs, &workshop, bytes))
-            .map_err(|source| Error::Io { context: "cannot start the thread that prepares log segments".into(), source })?;
+        let thread =
+            std::thread::Builder::new().name("log-prepare".into()).spawn(move || run(&theirs, &workshop, bytes)).map_err(
+                |source| EngineError::Io { context: "cannot start the thread that prepares log segments".into(), source },
+            )?;
         Ok(Self { shared, thread: Some(thread) })
     }
 
@@ -102,10 +102,10 @@ impl Preparer {
     }
 
     /// The failure of the last preparation, if it leaves the disk in doubt. A full disk does not: it is asked again.
-    pub(super) fn take_failure(&self) -> Option<Error> {
+    pub(super) fn take_failure(&self) -> Option<EngineError> {
         let mut slot = self.shared.lock();
         match std::mem::replace(&mut *slot, Slot::Idle) {
-            Slot::Failed(Error::Full { .. }) => None,
+            Slot::Failed(EngineError::Full { .. }) => None,
             Slot::Failed(error) => Some(error),
             other => {
                 *slot = other;
@@ -125,7 +125,10 @@ impl Preparer {
             }
             if self.thread.as_ref().is_none_or(JoinHandle::is_finished) {
                 let source = io::Error::other("it has ended");
-                return Err(Error::Io { context: "the thread that prepares log segments does not answer".into(), source });
+                return Err(EngineError::Io {
+                    context: "the thread that prepares log segments does not answer".into(),
+                    source,
+                });
             }
             slot = self.shared.changed.wait_timeout(slot, Duration::from_secs(1)).unwrap_or_else(PoisonError::into_inner).0;
         }

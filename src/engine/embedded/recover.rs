@@ -13,7 +13,7 @@ use super::{
     index::{Bounds, Landmark, decode_footer},
     segment::{FRAMES_START, Segment},
 };
-use crate::engine::{Result, Sequence};
+use crate::engine::{LogSequence, Result};
 
 /// What the last segment of a log holds.
 pub(super) struct Recovered {
@@ -61,11 +61,11 @@ pub(super) fn recover(segment: &Segment, file: &dyn DiskFile) -> Result<Recovere
 
 /// Whether a segment file that no MANIFEST lists holds a frame. Frames are written only once a MANIFEST lists their segment.
 pub(super) fn holds_frames(contents: &[u8], salt: u64) -> bool {
-    later_frame(contents, to_usize(FRAMES_START) - ALIGNMENT, salt, Sequence(0)).is_some()
+    later_frame(contents, to_usize(FRAMES_START) - ALIGNMENT, salt, LogSequence(0)).is_some()
 }
 
 /// The frame at the end of `bounds`, if it is valid and follows the ones before.
-fn valid_frame(frames: &Bytes, bounds: Bounds, salt: u64, first: Sequence) -> Option<(FrameHeader, Bytes)> {
+fn valid_frame(frames: &Bytes, bounds: Bounds, salt: u64, first: LogSequence) -> Option<(FrameHeader, Bytes)> {
     let start = to_usize(bounds.end);
     let header = FrameHeader::decode(frames.get(start..)?, salt)?;
     let body_start = start + HEADER_BYTES;
@@ -76,19 +76,19 @@ fn valid_frame(frames: &Bytes, bounds: Bounds, salt: u64, first: Sequence) -> Op
 }
 
 /// Whether a frame with this header, at the end of `bounds`, is what a writer would have put there.
-fn follows(header: &FrameHeader, frames_end_max: u64, bounds: Bounds, first: Sequence) -> bool {
+fn follows(header: &FrameHeader, frames_end_max: u64, bounds: Bounds, first: LogSequence) -> bool {
     let in_chain = header.link_before == bounds.link && header.first == next_sequence(bounds, first);
     in_chain && bounds.end + header.frame_bytes() <= frames_end_max
 }
 
 /// Where the first header of a frame at or behind `next` lies, behind the place `bad` where a frame should have been. A right
 /// header suffices: its frame was written, so the bad one was durable.
-fn later_frame(frames: &[u8], bad: usize, salt: u64, next: Sequence) -> Option<usize> {
+fn later_frame(frames: &[u8], bad: usize, salt: u64, next: LogSequence) -> Option<usize> {
     (bad + ALIGNMENT..frames.len()).step_by(ALIGNMENT).find(|at| {
         frames.get(*at..).and_then(|bytes| FrameHeader::decode(bytes, salt)).is_some_and(|header| header.first >= next)
     })
 }
 
-fn next_sequence(bounds: Bounds, first: Sequence) -> Sequence {
-    bounds.last().map_or(first, |last| Sequence(last.sequence.0 + 1))
+fn next_sequence(bounds: Bounds, first: LogSequence) -> LogSequence {
+    bounds.last().map_or(first, |last| LogSequence(last.sequence.0 + 1))
 }

@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 
 use super::disk::{Disk, refused};
-use crate::engine::{Error, Result};
+use crate::engine::{EngineError, Result};
 
 /// A part of the disk that is never used, of which the smaller counts: a share alone would keep hundreds of gigabytes of a
 /// large disk, a number of bytes alone a whole small one.
@@ -22,13 +22,13 @@ impl Reserve {
         let space = disk.space(&self.folder).map_err(refused("ask for the free space at", &self.folder))?;
         let reserve = self.bytes.min(space.total / 100 * self.percent);
         if space.available < reserve.saturating_add(bytes) {
-            return Err(Error::Full { available: space.available, reserve, path: self.folder.clone() });
+            return Err(EngineError::Full { available: space.available, reserve, path: self.folder.clone() });
         }
         Ok(())
     }
 
     /// The error for a write that the system refused for lack of room, although there was more than the reserve before.
-    pub(super) fn exhausted(&self) -> Error {
-        Error::Full { available: 0, reserve: self.bytes, path: self.folder.clone() }
+    pub(super) fn exhausted(&self) -> EngineError {
+        EngineError::Full { available: 0, reserve: self.bytes, path: self.folder.clone() }
     }
 }

@@ -17,7 +17,7 @@ use super::{
     frame::{self, FrameHeader, checksum, first_link},
     index::{Bounds, Landmark, Stamp, decode_footer, footer_room},
 };
-use crate::engine::{Entry, Error, Result, Sequence};
+use crate::engine::{EngineError, LogEntry, LogSequence, Result};
 
 /// Where the frames begin: the header has a page to itself, so that writing a frame never touches it.
 pub(super) const FRAMES_START: u64 = 4096;
@@ -34,7 +34,7 @@ pub(super) struct Identity {
     /// Names the file. Never used twice in a log; says nothing about order.
     pub(super) number: u64,
     /// The sequence of its first entry, or of the entry that will be.
-    pub(super) first: Sequence,
+    pub(super) first: LogSequence,
     /// The file's length.
     pub(super) bytes: u64,
     /// Begins every checksum of the segment.
@@ -75,7 +75,7 @@ impl Identity {
         let magic = fields.get_u64_le();
         let found = Self {
             number: fields.get_u64_le(),
-            first: Sequence(fields.get_u64_le()),
+            first: LogSequence(fields.get_u64_le()),
             bytes: fields.get_u64_le(),
             salt: fields.get_u64_le(),
         };
@@ -202,7 +202,7 @@ impl Segment {
     }
 
     /// The entries of a frame.
-    pub(super) fn entries(&self, header: &FrameHeader, body: Bytes, offset: u64) -> Result<Vec<Entry>> {
+    pub(super) fn entries(&self, header: &FrameHeader, body: Bytes, offset: u64) -> Result<Vec<LogEntry>> {
         header.decode_body(body).ok_or_else(|| self.damaged(offset, "a frame whose entries do not fill it"))
     }
 
@@ -220,8 +220,8 @@ impl Segment {
     }
 
     /// The error for damage at a place in this segment.
-    pub(super) fn damaged(&self, offset: u64, what: &str) -> Error {
-        Error::Corrupt(format!("{} at byte {offset}: {what}", self.path.display()))
+    pub(super) fn damaged(&self, offset: u64, what: &str) -> EngineError {
+        EngineError::Corrupt(format!("{} at byte {offset}: {what}", self.path.display()))
     }
 }
 
@@ -232,7 +232,7 @@ pub(super) struct FrameReader<'a> {
     /// Where the next frame starts.
     pub(super) offset: u64,
     bounds: Bounds,
-    next: Sequence,
+    next: LogSequence,
     expected: Link,
     /// What was read ahead. Always begins at `offset`.
     buffer: Bytes,
@@ -315,7 +315,7 @@ impl<'a> FrameReader<'a> {
         }
         self.buffer.advance(to_usize(bytes));
         self.offset += bytes;
-        self.next = Sequence(header.last().0 + 1);
+        self.next = LogSequence(header.last().0 + 1);
         self.expected = Link::Before(header.link);
         Ok(Some((header, body)))
     }
@@ -336,7 +336,7 @@ impl<'a> FrameReader<'a> {
         Ok(())
     }
 
-    fn damaged(&self, what: &str) -> Error {
+    fn damaged(&self, what: &str) -> EngineError {
         self.segment.damaged(self.offset, what)
     }
 }

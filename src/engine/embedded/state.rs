@@ -25,7 +25,7 @@ use super::{
     note::{Note, NoteTaker},
     stages::{Stages, guarded},
 };
-use crate::engine::{Batch, Direction, Error, KeyRange, Result, StateCondition, range_is_empty};
+use crate::engine::{EngineError, KeyRange, Result, ScanDirection, StateBatch, StateHealth, range_is_empty};
 
 /// sled's folder, in the data folder.
 const FOLDER: &str = "state";
@@ -111,16 +111,16 @@ impl State {
     }
 
     /// Whether what the state holds can be used.
-    pub(super) fn condition(&self) -> StateCondition {
+    pub(super) fn condition(&self) -> StateHealth {
         match &*self.lock_condition() {
-            Condition::Trusted => StateCondition::Trusted,
-            Condition::Suspect(doubt) => StateCondition::Suspect(doubt.why.clone()),
-            Condition::Closed => StateCondition::Suspect("the engine was closed".into()),
+            Condition::Trusted => StateHealth::Trusted,
+            Condition::Suspect(doubt) => StateHealth::Suspect(doubt.why.clone()),
+            Condition::Closed => StateHealth::Suspect("the engine was closed".into()),
         }
     }
 
     /// See [`Engine::apply`](crate::engine::Engine::apply).
-    pub(super) fn apply(&self, batch: Batch) -> Result<()> {
+    pub(super) fn apply(&self, batch: StateBatch) -> Result<()> {
         let sled = self.sled()?;
         self.stages.write(&sled, batch).map_err(|why| self.fail(why))
     }
@@ -133,7 +133,7 @@ impl State {
     }
 
     /// See [`Engine::scan`](crate::engine::Engine::scan).
-    pub(super) fn scan(&self, range: KeyRange, direction: Direction, limit: usize) -> Result<Vec<(Bytes, Bytes)>> {
+    pub(super) fn scan(&self, range: KeyRange, direction: ScanDirection, limit: usize) -> Result<Vec<(Bytes, Bytes)>> {
         let sled = self.sled()?;
         if range_is_empty(&range) {
             return Ok(Vec::new());
@@ -144,8 +144,8 @@ impl State {
             };
             let found = sled.range::<Vec<u8>, _>(range);
             match direction {
-                Direction::Forward => found.take(limit).map(copied).collect(),
-                Direction::Backward => found.rev().take(limit).map(copied).collect(),
+                ScanDirection::Forward => found.take(limit).map(copied).collect(),
+                ScanDirection::Backward => found.rev().take(limit).map(copied).collect(),
             }
         };
         guarded("scan", scan).map_err(|why| self.fail(why))
@@ -157,7 +157,7 @@ impl State {
         let before = {
             let mut condition = self.lock_condition();
             let doubt = match &*condition {
-                Condition::Closed => return Err(Error::State("the engine was closed".into())),
+                Condition::Closed => return Err(EngineError::State("the engine was closed".into())),
                 Condition::Suspect(doubt) => doubt.clone(),
                 Condition::Trusted => Doubt::unknown("it was being emptied"),
             };
@@ -175,7 +175,7 @@ impl State {
                 *self.lock_condition() = Condition::Trusted;
                 Ok(())
             }
-            Err(why) => Err(Error::State(why)),
+            Err(why) => Err(EngineError::State(why)),
         }
     }
 
@@ -202,13 +202,13 @@ impl State {
     fn sled(&self) -> Result<Arc<sled::Db>> {
         let current = self.current.read().unwrap_or_else(PoisonError::into_inner).clone();
         current.ok_or_else(|| match self.condition() {
-            StateCondition::Suspect(why) => Error::State(why),
-            StateCondition::Trusted => Error::State("it is being emptied".into()),
+            StateHealth::Suspect(why) => EngineError::State(why),
+            StateHealth::Trusted => EngineError::State("it is being emptied".into()),
         })
     }
 
     /// Remembers the first failure, so that nothing is read from the state any more, not even by the next process.
-    fn fail(&self, why: String) -> Error {
+    fn fail(&self, why: String) -> EngineError {
         let mut condition = self.lock_condition();
         if matches!(*condition, Condition::Trusted) {
             tracing::error!(%why, "the state failed and must be rebuilt from the log");
@@ -218,13 +218,13 @@ impl State {
                 tracing::error!(%error, "cannot mark the state as suspect");
             }
         }
-        Error::State(why)
+        EngineError::State(why)
     }
 
     /// Serves from an open sled.
     fn take_up(&self, sled: sled::Db) -> Result<()> {
         let notes = NoteTaker::start(&self.settings.data_folder, self.folder.join("db"))
-            .map_err(|source| Error::Io { context: "cannot take notes of the state's file".into(), source })?;
+            .map_err(|source| EngineError::Io { context: "cannot take notes of the state's file".into(), source })?;
         *self.notes.lock().unwrap_or_else(PoisonError::into_inner) = Some(notes);
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(sled));
         Ok(())

@@ -3,9 +3,9 @@
 //! Knows the types' rules. Must not know the store, or which mutation the record comes from.
 
 use crate::{
-    model::{self, Kind, Path, Violations},
+    model::{self, Path, RecordKind, Violations},
     proto::record::Record,
-    store::error::{Error, Result},
+    store::error::{Result, StoreError},
 };
 
 /// A record that was completed and held against the rules of its type.
@@ -15,7 +15,7 @@ pub(crate) struct Checked {
     pub(crate) body: Vec<u8>,
     /// What is wrong with it.
     pub(crate) violations: Violations,
-    /// Whether it has links that could close a circle.
+    /// Whether it has links that could close a cycle.
     pub(crate) linked: bool,
 }
 
@@ -29,7 +29,8 @@ pub(crate) fn check_record(mut record: Record, at: &Path<'_>) -> Checked {
 }
 
 /// Reads a body that was encoded here.
-pub(crate) fn decode(kind: Kind, body: &[u8]) -> Result<Record> {
-    (kind.resource_type().decode)(body)
-        .map_err(|error| Error::internal(format!("a {} that was encoded here cannot be decoded: {error}", kind.singular())))
+pub(crate) fn decode(kind: RecordKind, body: &[u8]) -> Result<Record> {
+    (kind.resource_type().decode)(body).map_err(|error| {
+        StoreError::internal(format!("a {} that was encoded here cannot be decoded: {error}", kind.singular()))
+    })
 }

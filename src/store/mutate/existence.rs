@@ -6,16 +6,16 @@ use std::collections::BTreeSet;
 
 use super::{
     Changes, Outcome, Planned, Sets, body,
-    finding::{Finding, refuse},
+    finding::{Conflict, refuse},
     identity::external_ids,
     request::{Operation, Sent, Work, duplicate},
     update::{FieldMask, Update},
 };
 use crate::{
-    model::{Name, schema, wire},
+    model::{RecordName, schema, wire},
     proto::{ChangeKind, ErrorReason},
     store::{
-        error::{Error, ErrorKind, Result},
+        error::{Result, StoreError, StoreErrorKind},
         version::Version,
         view::Resolved,
     },
@@ -23,18 +23,18 @@ use crate::{
 
 /// A mutation that is refused, or an error of the store itself.
 enum Refusal {
-    Finding(Finding),
-    Error(Error),
+    Finding(Conflict),
+    Error(StoreError),
 }
 
-impl From<Finding> for Refusal {
-    fn from(finding: Finding) -> Self {
+impl From<Conflict> for Refusal {
+    fn from(finding: Conflict) -> Self {
         Self::Finding(finding)
     }
 }
 
-impl From<Error> for Refusal {
-    fn from(error: Error) -> Self {
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Self {
         Self::Error(error)
     }
 }
@@ -62,7 +62,7 @@ impl Changes<'_> {
         index: usize,
         op: Operation,
         new_id: &mut dyn FnMut() -> String,
-    ) -> Result<(Name, Outcome), Refusal> {
+    ) -> Result<(RecordName, Outcome), Refusal> {
         match op {
             Operation::Create { sent } => {
                 let name = match sent.name.clone() {
@@ -108,7 +108,7 @@ impl Changes<'_> {
         fields: FieldMask,
         create_only: bool,
         new_id: &mut dyn FnMut() -> String,
-    ) -> Result<(Name, Outcome), Refusal> {
+    ) -> Result<(RecordName, Outcome), Refusal> {
         let mut holders = BTreeSet::new();
         for external_id in external_ids(&sent.body) {
             holders.extend(self.holder(sent.kind, external_id, None)?);
@@ -121,7 +121,7 @@ impl Changes<'_> {
                 let names = names.join(", ");
                 let message =
                     format!("the external ids of mutations[{index}] belong to several records, {names}: merge them first");
-                return Err(Finding::new(ErrorKind::FailedPrecondition, ErrorReason::UpsertAmbiguous, &first, message)
+                return Err(Conflict::new(StoreErrorKind::FailedPrecondition, ErrorReason::UpsertAmbiguous, &first, message)
                     .with("names", names)
                     .into());
             }
@@ -153,7 +153,7 @@ impl Changes<'_> {
         if create_only { Ok(unchanged(name, &before)) } else { Ok(self.update(name, before, sent, fields, true)) }
     }
 
-    fn merge(&mut self, index: usize, name: Name, into: &Name) -> Result<(Name, Outcome), Refusal> {
+    fn merge(&mut self, index: usize, name: RecordName, into: &RecordName) -> Result<(RecordName, Outcome), Refusal> {
         let target = match self.view.resolve(into)? {
             None => return Err(not_found(into).into()),
             Some(target) if !target.version.is_live() => return Err(not_live(&target.name, &target.version).into()),
@@ -173,7 +173,7 @@ impl Changes<'_> {
         };
         if target.name == name {
             let message = format!("{into} was merged into {name}: a record cannot be merged into itself");
-            return Err(Error::field(&format!("mutations[{index}].merge.into"), message).into());
+            return Err(StoreError::field(&format!("mutations[{index}].merge.into"), message).into());
         }
         self.claim(index, &target.name)?;
         let mut parts = wire::Parts::of(body(&target.version.record));
@@ -188,7 +188,7 @@ impl Changes<'_> {
         Ok((merged_name, outcome))
     }
 
-    fn unmerge(&mut self, index: usize, name: Name) -> Result<(Name, Outcome), Refusal> {
+    fn unmerge(&mut self, index: usize, name: RecordName) -> Result<(RecordName, Outcome), Refusal> {
         self.claim(index, &name)?;
         let Some(before) = self.before(&name)? else { return Err(not_found(&name).into()) };
         if before.change != ChangeKind::Merged {
@@ -228,8 +228,8 @@ impl Changes<'_> {
     }
 
     /// Whether the redirects that begin at one name pass another.
-    fn leads_through(&self, from: &str, through: &Name) -> Result<bool> {
-        let mut at = from.parse::<Name>().ok();
+    fn leads_through(&self, from: &str, through: &RecordName) -> Result<bool> {
+        let mut at = from.parse::<RecordName>().ok();
         while let Some(name) = at {
             if name == *through {
                 return Ok(true);
@@ -240,13 +240,20 @@ impl Changes<'_> {
         Ok(false)
     }
 
-    fn create(&mut self, name: Name, sent: Sent) -> (Name, Outcome) {
+    fn create(&mut self, name: RecordName, sent: Sent) -> (RecordName, Outcome) {
         let mut planned = Planned::new(name.clone(), None, ChangeKind::Created, sent.body, Sets::All, sent.at);
         planned.checked = sent.checked;
         (name, Outcome::Changed(self.add(planned)))
     }
 
-    fn update(&mut self, name: Name, before: Version, sent: Sent, fields: FieldMask, adds: bool) -> (Name, Outcome) {
+    fn update(
+        &mut self,
+        name: RecordName,
+        before: Version,
+        sent: Sent,
+        fields: FieldMask,
+        adds: bool,
+    ) -> (RecordName, Outcome) {
         let update = Update::new(sent.kind, sent.body, fields, adds);
         // Whoever looks an external id up from here on must see this record as it will be.
         let body = update.join(body(&before.record));
@@ -264,18 +271,18 @@ impl Changes<'_> {
     }
 
     /// A change that keeps the body as it is.
-    fn replace(&mut self, index: usize, name: Name, before: Version, change: ChangeKind) -> (Name, Outcome) {
+    fn replace(&mut self, index: usize, name: RecordName, before: Version, change: ChangeKind) -> (RecordName, Outcome) {
         let body = body(&before.record).to_vec();
         let at = format!("mutations[{index}]");
         (name.clone(), Outcome::Changed(self.add(Planned::new(name, Some(before), change, body, Sets::All, at))))
     }
 
-    fn free_name(&self, index: usize, name: Name) -> Result<Name, Refusal> {
+    fn free_name(&self, index: usize, name: RecordName) -> Result<RecordName, Refusal> {
         self.claim(index, &name)?;
         let taken = |deleted: bool| {
             let was = if deleted { "was in use and its record is deleted: undelete it, or" } else { "is in use:" };
-            Finding::new(
-                ErrorKind::AlreadyExists,
+            Conflict::new(
+                StoreErrorKind::AlreadyExists,
                 ErrorReason::NameTaken,
                 &name,
                 format!("the name {name} {was} choose another name, or update or upsert the record that has it"),
@@ -289,9 +296,9 @@ impl Changes<'_> {
         }
     }
 
-    fn new_name(&self, sent: &Sent, new_id: &mut dyn FnMut() -> String) -> Result<Name, Refusal> {
+    fn new_name(&self, sent: &Sent, new_id: &mut dyn FnMut() -> String) -> Result<RecordName, Refusal> {
         loop {
-            let name = Name::new(sent.kind, &new_id()).map_err(Error::internal)?;
+            let name = RecordName::new(sent.kind, &new_id()).map_err(StoreError::internal)?;
             // Ids of one millisecond are counted up, so a caller could guess the next one and take it.
             if !self.by_name.contains_key(&name) && self.view.standing(name.kind(), name.id())?.is_none() {
                 return Ok(name);
@@ -300,7 +307,7 @@ impl Changes<'_> {
     }
 
     /// An error where a mutation before this one is about the record, if only through a merge or an upsert.
-    fn claim(&self, index: usize, name: &Name) -> Result<(), Refusal> {
+    fn claim(&self, index: usize, name: &RecordName) -> Result<(), Refusal> {
         match self.first_about.get(name) {
             Some(first) => Err(duplicate(name, *first, index).into()),
             None => Ok(()),
@@ -308,13 +315,13 @@ impl Changes<'_> {
     }
 
     /// The version of a record that a mutation can change.
-    fn live(&self, index: usize, name: &Name) -> Result<Version, Refusal> {
+    fn live(&self, index: usize, name: &RecordName) -> Result<Version, Refusal> {
         self.claim(index, name)?;
         self.live_before(name)
     }
 
     /// The version of a record before this commit, if it can be changed.
-    fn live_before(&self, name: &Name) -> Result<Version, Refusal> {
+    fn live_before(&self, name: &RecordName) -> Result<Version, Refusal> {
         match self.before(name)? {
             None => Err(not_found(name).into()),
             Some(version) if version.is_live() => Ok(version),
@@ -322,19 +329,19 @@ impl Changes<'_> {
         }
     }
 
-    fn is_gone(&self, name: &Name) -> Result<bool> {
+    fn is_gone(&self, name: &RecordName) -> Result<bool> {
         Ok(self.before(name)?.is_none_or(|before| matches!(before.change, ChangeKind::Deleted | ChangeKind::Erased)))
     }
 }
 
-fn unchanged(name: Name, at: &Version) -> (Name, Outcome) {
+fn unchanged(name: RecordName, at: &Version) -> (RecordName, Outcome) {
     let outcome = Outcome::Unchanged { name: name.to_string(), revision: at.revision };
     (name, outcome)
 }
 
-fn not_found(name: &Name) -> Finding {
-    Finding::new(
-        ErrorKind::NotFound,
+fn not_found(name: &RecordName) -> Conflict {
+    Conflict::new(
+        StoreErrorKind::NotFound,
         ErrorReason::RecordNotFound,
         name,
         format!("there is no record {name}: check the name, or create or upsert it"),
@@ -343,12 +350,12 @@ fn not_found(name: &Name) -> Finding {
 }
 
 /// Why a record that is not live cannot be changed.
-fn not_live(name: &Name, version: &Version) -> Finding {
+fn not_live(name: &RecordName, version: &Version) -> Conflict {
     match version.change {
         ChangeKind::Merged => redirected(name, version),
         ChangeKind::Erased => erased(name, version),
-        _ => Finding::new(
-            ErrorKind::FailedPrecondition,
+        _ => Conflict::new(
+            StoreErrorKind::FailedPrecondition,
             ErrorReason::RecordDeleted,
             name,
             format!("{name} was deleted at revision {}: undelete it first", version.revision),
@@ -358,10 +365,10 @@ fn not_live(name: &Name, version: &Version) -> Finding {
     }
 }
 
-fn redirected(name: &Name, version: &Version) -> Finding {
+fn redirected(name: &RecordName, version: &Version) -> Conflict {
     let target = version.redirect.clone().unwrap_or_default();
-    Finding::new(
-        ErrorKind::FailedPrecondition,
+    Conflict::new(
+        StoreErrorKind::FailedPrecondition,
         ErrorReason::RecordRedirected,
         name,
         format!("{name} was merged into {target}: change that record, or unmerge this one first"),
@@ -370,9 +377,9 @@ fn redirected(name: &Name, version: &Version) -> Finding {
     .with("target", target)
 }
 
-fn erased(name: &Name, version: &Version) -> Finding {
-    Finding::new(
-        ErrorKind::NotFound,
+fn erased(name: &RecordName, version: &Version) -> Conflict {
+    Conflict::new(
+        StoreErrorKind::NotFound,
         ErrorReason::RecordErased,
         name,
         format!("the content of {name} was removed for good at revision {}", version.revision),

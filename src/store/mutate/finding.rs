@@ -3,22 +3,22 @@
 //! Knows errors. Must not know what is looked for.
 
 use crate::{
-    model::Name,
+    model::RecordName,
     proto::ErrorReason,
-    store::error::{Details, Error, ErrorKind, FailedPrecondition},
+    store::error::{FailedPrecondition, StoreError, StoreErrorDetails, StoreErrorKind},
 };
 
 /// One thing that forbids a commit.
 #[derive(Debug)]
-pub(super) struct Finding {
-    error: Error,
+pub(super) struct Conflict {
+    error: StoreError,
     subject: String,
 }
 
-impl Finding {
+impl Conflict {
     /// A finding about a record. Variables of the message are added with [`Self::with`].
-    pub(super) fn new(kind: ErrorKind, reason: ErrorReason, subject: &Name, message: String) -> Self {
-        Self { error: Error::new(kind, reason, message), subject: subject.to_string() }
+    pub(super) fn new(kind: StoreErrorKind, reason: ErrorReason, subject: &RecordName, message: String) -> Self {
+        Self { error: StoreError::new(kind, reason, message), subject: subject.to_string() }
     }
 
     pub(super) fn with(mut self, key: &'static str, value: impl std::fmt::Display) -> Self {
@@ -28,7 +28,7 @@ impl Finding {
 }
 
 /// The error for all findings, if there are any: the first gives kind, reason and message, the details carry every one.
-pub(super) fn refuse(findings: Vec<Finding>) -> Result<(), Error> {
+pub(super) fn refuse(findings: Vec<Conflict>) -> Result<(), StoreError> {
     let details = findings
         .iter()
         .map(|finding| FailedPrecondition {
@@ -44,7 +44,7 @@ pub(super) fn refuse(findings: Vec<Finding>) -> Result<(), Error> {
             if details.len() > 1 {
                 error.message = format!("{} (one of {} such problems, see the details)", error.message, details.len());
             }
-            Err(error.with_details(Details::Preconditions(details)))
+            Err(error.with_details(StoreErrorDetails::Preconditions(details)))
         }
     }
 }

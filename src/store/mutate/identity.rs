@@ -4,16 +4,16 @@
 
 use super::{
     Changes,
-    finding::{Finding, refuse},
+    finding::{Conflict, refuse},
 };
 use crate::{
-    engine::Direction,
-    model::{Kind, Name, schema, wire},
+    engine::ScanDirection,
+    model::{RecordKind, RecordName, schema, wire},
     proto::ErrorReason,
     store::{
-        error::{ErrorKind, Result},
-        hints::external_id_key,
+        error::{Result, StoreErrorKind},
         keys,
+        postings::external_id_key,
     },
 };
 
@@ -27,7 +27,12 @@ pub(super) fn external_ids(record: &[u8]) -> impl Iterator<Item = &str> {
 
 impl Changes<'_> {
     /// The live record that will have an external id, as far as planned by now.
-    pub(super) fn holder(&self, kind: Kind, external_id: &str, other_than: Option<&Name>) -> Result<Option<Name>> {
+    pub(super) fn holder(
+        &self,
+        kind: RecordKind,
+        external_id: &str,
+        other_than: Option<&RecordName>,
+    ) -> Result<Option<RecordName>> {
         let has_it = |body: &[u8]| external_ids(body).any(|id| id == external_id);
         let planned = self.by_external_id.get(external_id).into_iter().flatten().filter_map(|index| self.planned.get(*index));
         for planned in planned.filter(|planned| planned.name.kind() == kind && Some(&planned.name) != other_than) {
@@ -36,9 +41,9 @@ impl Changes<'_> {
             }
         }
         let range = external_id_key(kind).text(external_id).range();
-        for entry in self.view.scan(range, Direction::Forward, HOLDERS_AT_ONCE) {
+        for entry in self.view.scan(range, ScanDirection::Forward, HOLDERS_AT_ONCE) {
             let (key, _) = entry?;
-            let Ok(name) = Name::new(kind, keys::last_id(&key)) else { continue };
+            let Ok(name) = RecordName::new(kind, keys::last_id(&key)) else { continue };
             if Some(&name) == other_than || self.by_name.contains_key(&name) {
                 continue;
             }
@@ -62,7 +67,7 @@ impl Changes<'_> {
                 let message =
                     format!("{}: {holder} has the external id {external_id}: upsert that record, or merge the two", planned.at);
                 findings.push(
-                    Finding::new(ErrorKind::AlreadyExists, ErrorReason::ExternalIdTaken, &holder, message)
+                    Conflict::new(StoreErrorKind::AlreadyExists, ErrorReason::ExternalIdTaken, &holder, message)
                         .with("external_id", external_id)
                         .with("name", &holder),
                 );

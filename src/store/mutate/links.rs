@@ -7,14 +7,14 @@ use std::collections::BTreeSet;
 use super::{
     Changes, Planned,
     checked::decode,
-    finding::{Finding, refuse},
+    finding::{Conflict, refuse},
 };
 use crate::{
-    engine::Direction,
-    model::{self, Chain, Kind, Name, Path, Violations},
+    engine::ScanDirection,
+    model::{self, Chain, Path, RecordKind, RecordName, Violations},
     proto::{ChangeKind, ErrorReason, RelationKind, record::Record},
     store::{
-        error::{Error, ErrorKind, Result},
+        error::{Result, StoreError, StoreErrorKind},
         keys,
     },
 };
@@ -26,17 +26,17 @@ const RELATIONS_AT_ONCE: usize = 64;
 struct Edge {
     chain: Chain,
     field: String,
-    from: Name,
-    to: Name,
+    from: RecordName,
+    to: RecordName,
 }
 
 impl Changes<'_> {
-    /// Checks that no chain of links closes to a circle and that no merge goes against a judgement.
+    /// Checks that no chain of links closes to a cycle and that no merge goes against a judgement.
     pub(super) fn check_links(&self) -> Result<()> {
         let mut violations = Violations::default();
         for planned in self.planned.iter().filter(|planned| planned.linked && planned.is_live()) {
             for edge in self.edges(&planned.name, &planned.body)? {
-                self.check_circle(planned, &edge, &mut violations)?;
+                self.check_cycle(planned, &edge, &mut violations)?;
             }
         }
         // What one record supersedes is in relations, so a merge joins chains that neither of the two holds itself.
@@ -44,10 +44,10 @@ impl Changes<'_> {
             let Some(planned) = self.by_name.get(into).and_then(|index| self.planned.get(*index)) else { continue };
             for to in self.successors(into, Chain::Supersedes)? {
                 let edge = Edge { chain: Chain::Supersedes, field: String::new(), from: into.clone(), to };
-                self.check_circle(planned, &edge, &mut violations)?;
+                self.check_cycle(planned, &edge, &mut violations)?;
             }
         }
-        if let Some(error) = Error::from_violations(violations) {
+        if let Some(error) = StoreError::from_violations(violations) {
             return Err(error);
         }
         let mut findings = Vec::new();
@@ -59,7 +59,7 @@ impl Changes<'_> {
         refuse(findings)
     }
 
-    fn check_circle(&self, planned: &Planned, edge: &Edge, violations: &mut Violations) -> Result<()> {
+    fn check_cycle(&self, planned: &Planned, edge: &Edge, violations: &mut Violations) -> Result<()> {
         let root = Path::ROOT;
         let planned_at = root.field(&planned.at);
         let at = if edge.field.is_empty() { root.field(&planned.at) } else { planned_at.field(&edge.field) };
@@ -76,8 +76,8 @@ impl Changes<'_> {
             if !seen.insert(name.clone()) {
                 continue;
             }
-            if seen.len() as u64 > self.limits.circle_steps {
-                violations.limit(&at, "links.steps", self.limits.circle_steps, seen.len() as u64);
+            if seen.len() as u64 > self.limits.cycle_steps {
+                violations.limit(&at, "links.steps", self.limits.cycle_steps, seen.len() as u64);
                 return Ok(());
             }
             next.extend(self.successors(&name, edge.chain)?);
@@ -86,7 +86,7 @@ impl Changes<'_> {
     }
 
     /// The records that a record is linked to along a chain.
-    fn successors(&self, name: &Name, chain: Chain) -> Result<Vec<Name>> {
+    fn successors(&self, name: &RecordName, chain: Chain) -> Result<Vec<RecordName>> {
         let mut successors = Vec::new();
         if chain == Chain::Supersedes {
             for relation in self.relations("subject", &self.names_after(name)?)? {
@@ -100,11 +100,11 @@ impl Changes<'_> {
     }
 
     /// The links of a record whose ends are there.
-    fn edges(&self, holder: &Name, body: &[u8]) -> Result<Vec<Edge>> {
+    fn edges(&self, holder: &RecordName, body: &[u8]) -> Result<Vec<Edge>> {
         let record = decode(holder.kind(), body)?;
         let mut edges = Vec::new();
         for link in model::resource(&record).links() {
-            let end = |text: &str| match text.parse::<Name>() {
+            let end = |text: &str| match text.parse::<RecordName>() {
                 Ok(name) => self.live_target(&name),
                 Err(_) => Ok(None),
             };
@@ -117,7 +117,7 @@ impl Changes<'_> {
     }
 
     /// A record's names as they will be.
-    fn names_after(&self, name: &Name) -> Result<BTreeSet<Name>> {
+    fn names_after(&self, name: &RecordName) -> Result<BTreeSet<RecordName>> {
         let mut names = BTreeSet::from_iter(self.view.names_of(name)?);
         for merged in self.planned.iter().filter(|planned| planned.redirect.as_ref() == Some(name)) {
             names.extend(self.view.names_of(&merged.name)?);
@@ -126,26 +126,26 @@ impl Changes<'_> {
     }
 
     /// The live relations that have one of a record's names in one of their two ends, with their bodies.
-    fn relations(&self, end: &str, names: &BTreeSet<Name>) -> Result<Vec<(Name, Vec<u8>)>> {
-        let schema = Kind::Relation.schema();
+    fn relations(&self, end: &str, names: &BTreeSet<RecordName>) -> Result<Vec<(RecordName, Vec<u8>)>> {
+        let schema = RecordKind::Relation.schema();
         let Some(reference) = schema.references.iter().find(|reference| reference.names == [end]) else {
-            return Err(Error::internal(format!("the contract's Relation has no {end}")));
+            return Err(StoreError::internal(format!("the contract's Relation has no {end}")));
         };
         let mut found = BTreeSet::new();
         for target in names {
-            let range = keys::references_from(target, Kind::Relation, &reference.path, false);
-            for entry in self.view.scan(range, Direction::Forward, RELATIONS_AT_ONCE) {
+            let range = keys::references_from(target, RecordKind::Relation, &reference.path, false);
+            for entry in self.view.scan(range, ScanDirection::Forward, RELATIONS_AT_ONCE) {
                 let (key, _) = entry?;
-                found.extend(Name::new(Kind::Relation, keys::last_id(&key)).ok());
+                found.extend(RecordName::new(RecordKind::Relation, keys::last_id(&key)).ok());
             }
         }
-        found.extend(self.live_planned(Kind::Relation).map(|planned| planned.name.clone()));
+        found.extend(self.live_planned(RecordKind::Relation).map(|planned| planned.name.clone()));
         let mut relations = Vec::new();
         for relation in found {
             let Some(after) = self.after(&relation)?.filter(|after| after.live) else { continue };
-            let Ok(Record::Relation(decoded)) = decode(Kind::Relation, &after.body) else { continue };
+            let Ok(Record::Relation(decoded)) = decode(RecordKind::Relation, &after.body) else { continue };
             let text = if end == "subject" { &decoded.subject } else { &decoded.object };
-            if text.parse::<Name>().is_ok_and(|at| names.contains(&at)) {
+            if text.parse::<RecordName>().is_ok_and(|at| names.contains(&at)) {
                 relations.push((relation, after.body));
             }
         }
@@ -153,18 +153,18 @@ impl Changes<'_> {
     }
 
     /// Why a merge is forbidden, if somebody holds that the two are not the same.
-    fn veto(&self, name: &Name, into: &Name) -> Result<Option<Finding>> {
+    fn veto(&self, name: &RecordName, into: &RecordName) -> Result<Option<Conflict>> {
         let names = BTreeSet::from_iter(self.view.names_of(name)?);
         let others = BTreeSet::from_iter(self.view.names_of(into)?);
         for (end, other_end) in [("subject", "object"), ("object", "subject")] {
             for (relation, body) in self.relations(end, &names)? {
-                let Ok(Record::Relation(decoded)) = decode(Kind::Relation, &body) else { continue };
+                let Ok(Record::Relation(decoded)) = decode(RecordKind::Relation, &body) else { continue };
                 let other = if other_end == "object" { &decoded.object } else { &decoded.subject };
-                let Ok(other) = other.parse::<Name>() else { continue };
+                let Ok(other) = other.parse::<RecordName>() else { continue };
                 if decoded.kind() == RelationKind::NotSameAs && !decoded.revoked && others.contains(&other) {
                     let message = format!("{relation} says that {name} and {into} are not the same: revoke or delete it first");
                     return Ok(Some(
-                        Finding::new(ErrorKind::FailedPrecondition, ErrorReason::MergeVetoed, name, message)
+                        Conflict::new(StoreErrorKind::FailedPrecondition, ErrorReason::MergeVetoed, name, message)
                             .with("relation", relation),
                     ));
                 }

@@ -19,9 +19,9 @@ mod update;
 use std::collections::HashMap;
 
 use self::{checked::Checked, request::Work, update::Update};
-use super::{error::Result, limits::Limits, version::Version, view::View};
+use super::{error::Result, limits::StoreLimits, version::Version, view::View};
 use crate::{
-    model::{Kind, Name, schema, wire},
+    model::{RecordKind, RecordName, schema, wire},
     proto::ChangeKind,
 };
 
@@ -38,7 +38,7 @@ pub(crate) struct Plan {
 #[derive(Debug)]
 pub(crate) struct Planned {
     /// Its name.
-    pub(crate) name: Name,
+    pub(crate) name: RecordName,
     /// What it was, if anything.
     pub(crate) before: Option<Version>,
     /// What happens to it. `Unchanged`: nothing, after all.
@@ -46,14 +46,14 @@ pub(crate) struct Planned {
     /// Its fields from `external_ids` on, encoded: what clients and merges write.
     pub(crate) body: Vec<u8>,
     /// Where it is merged into.
-    pub(crate) redirect: Option<Name>,
+    pub(crate) redirect: Option<RecordName>,
     /// Which fields the mutation sets: their references are checked.
     sets: Sets,
     /// What was sent, until it is joined with what was there.
     sent: Option<Update>,
     /// The record as it was checked when it was parsed, unless references had to be rewritten since.
     checked: Option<Checked>,
-    /// Whether it has links that could close a circle.
+    /// Whether it has links that could close a cycle.
     linked: bool,
     /// Where the record stands in the request.
     at: String,
@@ -89,15 +89,15 @@ pub(crate) enum Outcome {
 /// Records as they will be, while a plan is made: the store's, with the planned changes on top.
 struct Changes<'a> {
     view: View<'a>,
-    limits: &'a Limits,
+    limits: &'a StoreLimits,
     planned: Vec<Planned>,
-    by_name: HashMap<Name, usize>,
+    by_name: HashMap<RecordName, usize>,
     /// Planned records by the external ids that they may have: looked at again when one is looked up.
     by_external_id: HashMap<String, Vec<usize>>,
     /// The name that each mutation is about, with the mutation's label.
-    subjects: Vec<(Name, String)>,
+    subjects: Vec<(RecordName, String)>,
     /// The first mutation that is about a name.
-    first_about: HashMap<Name, usize>,
+    first_about: HashMap<RecordName, usize>,
     outcomes: Vec<Outcome>,
 }
 
@@ -108,7 +108,7 @@ struct After {
 }
 
 /// Checks a commit against the store and says what it would do. `new_id` makes the ids of records that come without a name.
-pub(crate) fn plan(view: View<'_>, work: Work, limits: &Limits, new_id: &mut dyn FnMut() -> String) -> Result<Plan> {
+pub(crate) fn plan(view: View<'_>, work: Work, limits: &StoreLimits, new_id: &mut dyn FnMut() -> String) -> Result<Plan> {
     preconditions::check(view, &work)?;
     let mut changes = Changes {
         view,
@@ -131,12 +131,12 @@ pub(crate) fn plan(view: View<'_>, work: Work, limits: &Limits, new_id: &mut dyn
 
 impl Changes<'_> {
     /// The version of a record before this commit.
-    fn before(&self, name: &Name) -> Result<Option<Version>> {
+    fn before(&self, name: &RecordName) -> Result<Option<Version>> {
         self.view.version(name.kind(), name.id())
     }
 
     /// The record as it will be, as far as it is planned by now.
-    fn after(&self, name: &Name) -> Result<Option<After>> {
+    fn after(&self, name: &RecordName) -> Result<Option<After>> {
         if let Some(planned) = self.by_name.get(name).and_then(|index| self.planned.get(*index)) {
             return Ok(Some(After { live: planned.is_live(), body: planned.body.clone() }));
         }
@@ -144,9 +144,9 @@ impl Changes<'_> {
     }
 
     /// Where a name will lead after all redirects, if that is a live record.
-    fn live_target(&self, name: &Name) -> Result<Option<Name>> {
+    fn live_target(&self, name: &RecordName) -> Result<Option<RecordName>> {
         let mut at = name.clone();
-        // A redirect chain is as long as merges were made into merged records; a circle cannot be written.
+        // A redirect chain is as long as merges were made into merged records; a cycle cannot be written.
         loop {
             let (live, redirect) = match self.by_name.get(&at).and_then(|index| self.planned.get(*index)) {
                 Some(planned) => (planned.is_live(), planned.redirect.clone()),
@@ -163,7 +163,7 @@ impl Changes<'_> {
     }
 
     /// Every record of this commit that is live afterwards and of a kind.
-    fn live_planned(&self, kind: Kind) -> impl Iterator<Item = &Planned> {
+    fn live_planned(&self, kind: RecordKind) -> impl Iterator<Item = &Planned> {
         self.planned.iter().filter(move |planned| planned.name.kind() == kind && planned.is_live())
     }
 
@@ -209,7 +209,7 @@ impl Changes<'_> {
 
 impl Planned {
     /// A change that is still to be checked.
-    fn new(name: Name, before: Option<Version>, change: ChangeKind, body: Vec<u8>, sets: Sets, at: String) -> Self {
+    fn new(name: RecordName, before: Option<Version>, change: ChangeKind, body: Vec<u8>, sets: Sets, at: String) -> Self {
         Self { name, before, change, body, redirect: None, sets, sent: None, checked: None, linked: false, at }
     }
 

@@ -4,14 +4,14 @@
 //! Knows the state before the first mutation. Must not know what the mutations do.
 
 use super::{
-    finding::{Finding, refuse},
+    finding::{Conflict, refuse},
     request::{Operation, Work},
 };
 use crate::{
-    model::Name,
+    model::RecordName,
     proto::{ErrorReason, precondition::Condition},
     store::{
-        error::{ErrorKind, Result},
+        error::{Result, StoreErrorKind},
         version::Head,
         view::View,
     },
@@ -23,7 +23,7 @@ pub(super) fn check(view: View<'_>, work: &Work) -> Result<()> {
         findings.extend(failure(view, &precondition.name, precondition.condition)?);
     }
     for mutation in &work.mutations {
-        let expectations: &[(&Name, u64)] = match &mutation.op {
+        let expectations: &[(&RecordName, u64)] = match &mutation.op {
             Operation::Update { name, if_revision, .. } | Operation::Delete { name, if_revision, .. } => {
                 &[(name, *if_revision)]
             }
@@ -42,7 +42,7 @@ pub(super) fn check(view: View<'_>, work: &Work) -> Result<()> {
 }
 
 /// Why a condition does not hold, if it does not.
-fn failure(view: View<'_>, name: &Name, condition: Condition) -> Result<Option<Finding>> {
+fn failure(view: View<'_>, name: &RecordName, condition: Condition) -> Result<Option<Conflict>> {
     let standing = view.standing(name.kind(), name.id())?;
     let changed = standing.as_ref().map_or(0, |standing| standing.revision);
     // To every condition but this one an absent or deleted record and a redirect are at revision 0.
@@ -74,7 +74,7 @@ fn failure(view: View<'_>, name: &Name, condition: Condition) -> Result<Option<F
     }
     let message = format!("{what}: read it again, redo the change and send it with a new request_id");
     Ok(Some(
-        Finding::new(ErrorKind::Aborted, ErrorReason::RevisionMismatch, name, message)
+        Conflict::new(StoreErrorKind::Aborted, ErrorReason::RevisionMismatch, name, message)
             .with("name", name)
             .with("expected", expected)
             .with("actual", actual),

@@ -6,15 +6,15 @@ use std::collections::{BTreeSet, HashMap};
 
 use super::{
     Changes, Planned, Sets,
-    finding::{Finding, refuse},
+    finding::{Conflict, refuse},
 };
 use crate::{
-    engine::Direction,
-    model::{Kind, Name, schema::Reference, wire},
+    engine::ScanDirection,
+    model::{RecordKind, RecordName, schema::Reference, wire},
     proto::{ChangeKind, ErrorReason},
     store::{
-        error::{ErrorKind, Result},
-        hints, keys,
+        error::{Result, StoreErrorKind},
+        keys, postings,
     },
 };
 
@@ -28,7 +28,7 @@ const REFERRERS_AT_ONCE: usize = 64;
 /// What a reference that was sent stands for.
 enum Target {
     /// This record: to be written instead of what was sent where they differ.
-    Name(Name),
+    Name(RecordName),
     /// Nothing that can be referred to.
     Missing,
     /// Not even a name: for the rules to report.
@@ -38,8 +38,8 @@ enum Target {
 impl Changes<'_> {
     /// Rewrites what was sent so that every reference is the name of a live record. Gives what cannot be, to be reported when
     /// the rules have been looked at, each with the place of its change.
-    pub(super) fn resolve_references(&mut self) -> Result<Vec<(usize, Finding)>> {
-        let labels: HashMap<String, Name> = self
+    pub(super) fn resolve_references(&mut self) -> Result<Vec<(usize, Conflict)>> {
+        let labels: HashMap<String, RecordName> = self
             .subjects
             .iter()
             .filter(|(_, label)| !label.is_empty())
@@ -100,21 +100,21 @@ impl Changes<'_> {
 
     /// Where an immutable reference leads that was set before, and how it is stored: it stays so, under whichever of the
     /// record's names it is sent again.
-    fn kept(&self, planned: &Planned, reference: &Reference) -> Result<Option<(Name, String)>> {
+    fn kept(&self, planned: &Planned, reference: &Reference) -> Result<Option<(RecordName, String)>> {
         let ([number], Some(before)) = (reference.path.as_slice(), planned.before.as_ref()) else { return Ok(None) };
         let field = planned.name.kind().schema().fields.iter().find(|field| field.number == *number);
         if !field.is_some_and(|field| field.immutable) {
             return Ok(None);
         }
         let Some(stored) = wire::texts(&before.record, *number).next() else { return Ok(None) };
-        let Ok(name) = stored.parse::<Name>() else { return Ok(None) };
+        let Ok(name) = stored.parse::<RecordName>() else { return Ok(None) };
         Ok(self.live_target(&name)?.map(|target| (target, stored.to_owned())))
     }
 
-    fn target(&self, text: &str, reference: &Reference, labels: &HashMap<String, Name>) -> Result<Target> {
+    fn target(&self, text: &str, reference: &Reference, labels: &HashMap<String, RecordName>) -> Result<Target> {
         let name = match labels.get(text) {
             Some(name) => name.clone(),
-            None => match text.parse::<Name>() {
+            None => match text.parse::<RecordName>() {
                 Ok(name) => name,
                 Err(_) => return Ok(Target::Malformed),
             },
@@ -126,7 +126,7 @@ impl Changes<'_> {
     }
 
     /// Checks that references lead somewhere and that nothing live refers to what is deleted.
-    pub(super) fn check_references(&self, missing: Vec<(usize, Finding)>) -> Result<()> {
+    pub(super) fn check_references(&self, missing: Vec<(usize, Conflict)>) -> Result<()> {
         let mut findings = missing;
         for (index, planned) in self.planned.iter().enumerate() {
             if planned.change == ChangeKind::Deleted {
@@ -138,18 +138,18 @@ impl Changes<'_> {
         refuse(findings.into_iter().map(|(_, finding)| finding).collect())
     }
 
-    fn referenced(&self, deleted: &Planned) -> Result<Option<Finding>> {
+    fn referenced(&self, deleted: &Planned) -> Result<Option<Conflict>> {
         let mut referrers = BTreeSet::new();
         for target in self.view.names_of(&deleted.name)? {
             let stored = target.to_string();
-            let scan = self.view.scan(keys::references_to(&target), Direction::Forward, REFERRERS_AT_ONCE);
+            let scan = self.view.scan(keys::references_to(&target), ScanDirection::Forward, REFERRERS_AT_ONCE);
             for (looked_at, entry) in scan.enumerate() {
                 if looked_at >= REFERRERS_COUNTED && !referrers.is_empty() {
                     break;
                 }
                 let (key, _) = entry?;
                 let Some((kind, id)) = keys::referrer(&target, &key) else { continue };
-                let Ok(name) = Name::new(kind, id) else { continue };
+                let Ok(name) = RecordName::new(kind, id) else { continue };
                 if name == deleted.name || referrers.contains(&name) {
                     continue;
                 }
@@ -164,7 +164,7 @@ impl Changes<'_> {
             return Ok(None);
         }
         let count = referrers.len();
-        let named: Vec<_> = referrers.iter().take(REFERRERS_NAMED).map(Name::to_string).collect();
+        let named: Vec<_> = referrers.iter().take(REFERRERS_NAMED).map(RecordName::to_string).collect();
         let named = named.join(", ");
         let name = &deleted.name;
         let message = match count {
@@ -177,7 +177,7 @@ impl Changes<'_> {
             ),
         };
         Ok(Some(
-            Finding::new(ErrorKind::FailedPrecondition, ErrorReason::Referenced, name, message)
+            Conflict::new(StoreErrorKind::FailedPrecondition, ErrorReason::Referenced, name, message)
                 .with("name", name)
                 .with("referrers", named)
                 .with("count", count),
@@ -191,22 +191,22 @@ fn is_checked(planned: &Planned) -> bool {
 }
 
 /// Whether a record refers to a name from a field that is not among those set.
-fn refers_to(kind: Kind, body: &[u8], target: &str, set: Option<&Sets>) -> bool {
+fn refers_to(kind: RecordKind, body: &[u8], target: &str, set: Option<&Sets>) -> bool {
     let mut refers = false;
-    hints::for_each_reference(kind.schema(), body, &mut |path, _, name| {
+    postings::for_each_reference(kind.schema(), body, &mut |path, _, name| {
         let is_set = path.first().is_some_and(|number| set.is_some_and(|set| set.contains(*number)));
         refers |= !is_set && name.to_string() == target;
     });
     refers
 }
 
-fn missing(planned: &Planned, field: &str, text: &str, wanted: Option<Kind>) -> Finding {
-    let wanted = wanted.map_or("record", Kind::singular);
+fn missing(planned: &Planned, field: &str, text: &str, wanted: Option<RecordKind>) -> Conflict {
+    let wanted = wanted.map_or("record", RecordKind::singular);
     let field = format!("{}.{field}", planned.at);
     let message =
         format!("{field}: {text} is not a live {wanted}: create it in the same commit or before, or correct the name");
     let subject = text.parse().unwrap_or_else(|_| planned.name.clone());
-    Finding::new(ErrorKind::FailedPrecondition, ErrorReason::ReferenceNotFound, &subject, message)
+    Conflict::new(StoreErrorKind::FailedPrecondition, ErrorReason::ReferenceNotFound, &subject, message)
         .with("field", field)
         .with("name", text)
 }

@@ -13,13 +13,13 @@ use super::{
     update::FieldMask,
 };
 use crate::{
-    model::{self, Kind, Name, Path, Violations, is_id, kind_of, schema, wire},
+    model::{self, Path, RecordKind, RecordName, Violations, is_id, kind_of, schema, wire},
     proto::{self, ErrorReason, mutation::Op, precondition::Condition},
     store::{
         Caller,
         entry::Asked,
-        error::{Details, Error, ErrorKind, Result},
-        limits::Limits,
+        error::{Result, StoreError, StoreErrorDetails, StoreErrorKind},
+        limits::StoreLimits,
     },
 };
 
@@ -59,9 +59,9 @@ pub(crate) struct Mutation {
 /// A record that was sent.
 #[derive(Debug)]
 pub(crate) struct Sent {
-    pub(crate) kind: Kind,
+    pub(crate) kind: RecordKind,
     /// The name that was sent, if any.
-    pub(crate) name: Option<Name>,
+    pub(crate) name: Option<RecordName>,
     /// The encoded record without what only the server writes.
     pub(crate) body: Vec<u8>,
     /// The record held against the rules already, where it may be created as it is: it refers to no label.
@@ -74,36 +74,36 @@ pub(crate) struct Sent {
 #[derive(Debug)]
 pub(crate) enum Operation {
     Create { sent: Sent },
-    Update { sent: Sent, name: Name, fields: FieldMask, if_revision: u64 },
+    Update { sent: Sent, name: RecordName, fields: FieldMask, if_revision: u64 },
     Upsert { sent: Sent, fields: FieldMask, create_only: bool },
-    Delete { name: Name, if_revision: u64, allow_missing: bool },
-    Undelete { name: Name },
-    Merge { name: Name, into: Name, if_revision: u64, if_into_revision: u64 },
-    Unmerge { name: Name },
+    Delete { name: RecordName, if_revision: u64, allow_missing: bool },
+    Undelete { name: RecordName },
+    Merge { name: RecordName, into: RecordName, if_revision: u64, if_into_revision: u64 },
+    Unmerge { name: RecordName },
 }
 
 /// A condition on a record.
 #[derive(Debug)]
 pub(crate) struct Precondition {
-    pub(crate) name: Name,
+    pub(crate) name: RecordName,
     pub(crate) condition: Condition,
 }
 
 impl Request {
     /// Parses a request. What is refused here at once, without a look at the receipts, is what has no receipt: a request
     /// without a proper id.
-    pub(crate) fn parse(caller: &Caller, request: proto::CommitRequest, limits: &Limits) -> Result<Self> {
+    pub(crate) fn parse(caller: &Caller, request: proto::CommitRequest, limits: &StoreLimits) -> Result<Self> {
         if request.validate_only && request.request_id.is_empty() {
             // It is neither looked up nor remembered.
         } else if request.request_id.is_empty() {
-            return Err(Error::new(
-                ErrorKind::Invalid,
+            return Err(StoreError::new(
+                StoreErrorKind::Invalid,
                 ErrorReason::RequestIdMissing,
                 "request_id is required: send any string that is unique to this write, such as a UUID, and the same one again \
                  when you retry",
             ));
         } else if !is_request_id(&request.request_id) {
-            return Err(Error::field("request_id", "use 1-128 of A-Z a-z 0-9 . _ : -"));
+            return Err(StoreError::field("request_id", "use 1-128 of A-Z a-z 0-9 . _ : -"));
         }
         let content_hash = content_hash(&request.mutations, &request.preconditions);
         let asked = Asked { caller: caller.name().to_owned(), request_id: request.request_id, content_hash };
@@ -141,7 +141,7 @@ fn parse_work(
     mutations: Vec<proto::Mutation>,
     preconditions: Vec<proto::Precondition>,
     annotations: &BTreeMap<String, String>,
-    limits: &Limits,
+    limits: &StoreLimits,
 ) -> Result<Work> {
     let mut violations = Violations::default();
     violations.limit(&Path::ROOT.field("mutations"), "commit.mutations", limits.commit_mutations, mutations.len() as u64);
@@ -151,7 +151,7 @@ fn parse_work(
         limits.commit_preconditions,
         preconditions.len() as u64,
     );
-    if let Some(error) = Error::from_violations(std::mem::take(&mut violations)) {
+    if let Some(error) = StoreError::from_violations(std::mem::take(&mut violations)) {
         return Err(error);
     }
     if mutations.is_empty() {
@@ -169,7 +169,7 @@ fn parse_work(
         .enumerate()
         .filter_map(|(index, precondition)| parse_precondition(index, &precondition, &mut violations))
         .collect();
-    if let Some(error) = Error::from_violations(violations) {
+    if let Some(error) = StoreError::from_violations(violations) {
         return Err(error);
     }
     check_duplicates(&mutations)?;
@@ -315,7 +315,7 @@ fn clients_part(record: &[u8]) -> Vec<u8> {
 
 /// Reports references to labels that are not there. Gives whether there is none, and whether there are labels at all.
 fn find_unknown_labels(
-    kind: Kind,
+    kind: RecordKind,
     record: &[u8],
     at: &Path<'_>,
     labels: &BTreeSet<String>,
@@ -335,7 +335,7 @@ fn find_unknown_labels(
     (known, labelled)
 }
 
-fn parse_fields(names: &[String], kind: Kind, at: &Path<'_>, violations: &mut Violations) -> Option<FieldMask> {
+fn parse_fields(names: &[String], kind: RecordKind, at: &Path<'_>, violations: &mut Violations) -> Option<FieldMask> {
     match names {
         [] => return Some(FieldMask::Sent),
         [all] if all == "*" => return Some(FieldMask::All),
@@ -381,14 +381,14 @@ fn parse_precondition(index: usize, precondition: &proto::Precondition, violatio
     None
 }
 
-fn parse_name(text: &str, at: &Path<'_>, violations: &mut Violations) -> Option<Name> {
+fn parse_name(text: &str, at: &Path<'_>, violations: &mut Violations) -> Option<RecordName> {
     parse_name_of(text, None, at, violations)
 }
 
-fn parse_name_of(text: &str, kind: Option<Kind>, at: &Path<'_>, violations: &mut Violations) -> Option<Name> {
-    match text.parse::<Name>() {
+fn parse_name_of(text: &str, kind: Option<RecordKind>, at: &Path<'_>, violations: &mut Violations) -> Option<RecordName> {
+    match text.parse::<RecordName>() {
         Ok(name) if kind.is_none_or(|kind| kind == name.kind()) => return Some(name),
-        Ok(name) => violations.invalid(at, format!("{name} is not a name in {}/", kind.map_or("", Kind::collection))),
+        Ok(name) => violations.invalid(at, format!("{name} is not a name in {}/", kind.map_or("", RecordKind::collection))),
         Err(error) => violations.invalid(at, error.to_string()),
     }
     None
@@ -425,19 +425,19 @@ fn check_duplicates(mutations: &[Mutation]) -> Result<()> {
 }
 
 /// The error for a record that two mutations of one commit are about.
-pub(crate) fn duplicate(name: &Name, first: usize, second: usize) -> Error {
+pub(crate) fn duplicate(name: &RecordName, first: usize, second: usize) -> StoreError {
     let violation = |index: usize, other: usize| model::Violation {
         field: format!("mutations[{index}]"),
         description: format!("{name} is also what mutations[{other}] is about"),
         fault: model::Fault::Invalid,
     };
-    Error::new(
-        ErrorKind::Invalid,
+    StoreError::new(
+        StoreErrorKind::Invalid,
         ErrorReason::DuplicateMutation,
         format!("mutations[{first}] and mutations[{second}] are both about {name}: a commit changes a record once, join them"),
     )
     .with("name", name)
     .with("first", first)
     .with("second", second)
-    .with_details(Details::Fields(vec![violation(first, second), violation(second, first)]))
+    .with_details(StoreErrorDetails::Fields(vec![violation(first, second), violation(second, first)]))
 }

@@ -11,9 +11,9 @@ use super::{
     checked::{check_record, decode},
 };
 use crate::{
-    model::{self, Kind, Name, Path, Violations, schema, wire},
+    model::{self, Path, RecordKind, RecordName, Violations, schema, wire},
     proto::{ChangeKind, Citation, Source},
-    store::error::{Error, Result},
+    store::error::{Result, StoreError},
 };
 
 impl Changes<'_> {
@@ -64,12 +64,12 @@ impl Changes<'_> {
         }
         violations.limit(&Path::ROOT.field("mutations"), "commit.bytes", self.limits.commit_bytes, bytes);
         self.check_quotes(&mut violations)?;
-        Error::from_violations(violations).map_or(Ok(()), Err)
+        StoreError::from_violations(violations).map_or(Ok(()), Err)
     }
 
     /// Holds spans and quotes against the texts of their sources, as these will be.
     fn check_quotes(&self, violations: &mut Violations) -> Result<()> {
-        let mut sources: HashMap<Name, Option<Source>> = HashMap::new();
+        let mut sources: HashMap<RecordName, Option<Source>> = HashMap::new();
         for planned in self.planned.iter().filter(|planned| planned.is_live()) {
             let Some(field) = planned.name.kind().schema().field("citations") else { continue };
             if !planned.sets.contains(field.number) {
@@ -78,7 +78,7 @@ impl Changes<'_> {
             let citations = wire::fields(&planned.body).filter(|part| part.number == field.number);
             for (index, citation) in citations.enumerate() {
                 let Ok(citation) = Citation::decode(citation.value.bytes()) else { continue };
-                let Ok(name) = citation.source.parse::<Name>() else { continue };
+                let Ok(name) = citation.source.parse::<RecordName>() else { continue };
                 if citation.span.is_none() {
                     continue;
                 }
@@ -96,8 +96,10 @@ impl Changes<'_> {
         Ok(())
     }
 
-    fn source(&self, name: &Name) -> Result<Option<Source>> {
-        let Some(after) = self.after(name)?.filter(|after| after.live && name.kind() == Kind::Source) else { return Ok(None) };
+    fn source(&self, name: &RecordName) -> Result<Option<Source>> {
+        let Some(after) = self.after(name)?.filter(|after| after.live && name.kind() == RecordKind::Source) else {
+            return Ok(None);
+        };
         Ok(Source::decode(after.body.as_slice()).ok())
     }
 }

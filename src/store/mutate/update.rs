@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::model::{Kind, Path, Violations, schema, wire};
+use crate::model::{Path, RecordKind, Violations, schema, wire};
 
 /// The fields that an update sets.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,7 +20,7 @@ pub(crate) enum FieldMask {
 /// What was sent to change a record.
 #[derive(Clone, Debug)]
 pub(super) struct Update {
-    kind: Kind,
+    kind: RecordKind,
     /// The body that was sent.
     pub(super) sent: Vec<u8>,
     fields: FieldMask,
@@ -29,7 +29,7 @@ pub(super) struct Update {
 }
 
 impl Update {
-    pub(super) fn new(kind: Kind, sent: Vec<u8>, fields: FieldMask, adds: bool) -> Self {
+    pub(super) fn new(kind: RecordKind, sent: Vec<u8>, fields: FieldMask, adds: bool) -> Self {
         Self { kind, sent, fields, adds }
     }
 

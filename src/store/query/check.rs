@@ -14,7 +14,7 @@ use super::{
     mistake::Mistake,
     parse::{Compare, Expr, Literal},
 };
-use crate::model::{Kind, Name, words::words};
+use crate::model::{RecordKind, RecordName, words::words};
 
 /// A filter that is known to make sense.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,7 +50,7 @@ pub(super) enum Test {
         /// Of `!=`.
         negated: bool,
         /// As the filter has it.
-        literal: Name,
+        literal: RecordName,
         /// Every name that the record is known by, sorted; just the literal until the filter is expanded.
         names: Vec<String>,
     },
@@ -125,7 +125,7 @@ impl From<Operator> for Comparison {
 }
 
 /// Checks a filter on records of a kind.
-pub(super) fn check(kind: Kind, expr: &Expr) -> Result<Predicate, Mistake> {
+pub(super) fn check(kind: RecordKind, expr: &Expr) -> Result<Predicate, Mistake> {
     expression(&Scope::record(kind), expr)
 }
 
@@ -208,15 +208,15 @@ fn pattern(compare: &Compare, text: &Text) -> Result<Option<Pattern>, Mistake> {
 }
 
 /// References compare by name. With stars, or by order, they are texts as they are stored.
-fn reference_test(field: &Field, target: Option<Kind>, compare: &Compare, literal: &Literal) -> Result<Test, Mistake> {
+fn reference_test(field: &Field, target: Option<RecordKind>, compare: &Compare, literal: &Literal) -> Result<Test, Mistake> {
     let as_stored = text_test(compare, literal)?;
     let (Test::Text(comparison @ (Comparison::Equal | Comparison::NotEqual), text), false) = (&as_stored, is_empty(literal))
     else {
         return Ok(as_stored);
     };
-    let example = target.unwrap_or(Kind::Event);
+    let example = target.unwrap_or(RecordKind::Event);
     let expected = || format!("a name such as \"{}/x1\", as {} refers to records", example.collection(), field.name);
-    let literal: Name = text.parse().map_err(|_| value(compare, expected()))?;
+    let literal: RecordName = text.parse().map_err(|_| value(compare, expected()))?;
     if target.is_some_and(|target| target != literal.kind()) {
         return Err(value(compare, expected()));
     }

@@ -5,13 +5,13 @@
 use prost_reflect::{EnumDescriptor, FieldDescriptor, Kind as FieldKind, MessageDescriptor};
 
 use super::{lexer, mistake::Mistake};
-use crate::model::{Kind, Part};
+use crate::model::{Part, RecordKind};
 
 /// The message a field's name is read in: a record, or a message somewhere inside one.
 #[derive(Clone, Debug)]
 pub(super) struct Scope {
     /// The record's kind.
-    pub(super) kind: Kind,
+    pub(super) kind: RecordKind,
     /// The message.
     pub(super) message: MessageDescriptor,
     /// Field numbers from the record down to the message.
@@ -20,7 +20,7 @@ pub(super) struct Scope {
 
 impl Scope {
     /// A record.
-    pub(super) fn record(kind: Kind) -> Self {
+    pub(super) fn record(kind: RecordKind) -> Self {
         Self { kind, message: kind.schema().message.clone(), above: Vec::new() }
     }
 
@@ -54,7 +54,7 @@ pub(super) enum Values {
     /// Texts.
     Text,
     /// Names of records; of this kind, or of any.
-    Reference(Option<Kind>),
+    Reference(Option<RecordKind>),
     /// Bools.
     Bool,
     /// Whole numbers.
@@ -243,7 +243,7 @@ mod tests {
 
     #[test]
     fn the_contract_has_only_fields_that_a_filter_can_read() {
-        for kind in Kind::ALL {
+        for kind in RecordKind::ALL {
             all_fields(&kind.schema().message, &mut |field| {
                 let known = match field.kind() {
                     FieldKind::Message(message) => {

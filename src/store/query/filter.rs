@@ -6,20 +6,20 @@ use super::{
     parse::parse,
 };
 use crate::{
-    model::Kind,
-    store::{Limits, error::Result, view::View},
+    model::RecordKind,
+    store::{StoreLimits, error::Result, view::View},
 };
 
 /// A filter on the records of one kind, ready to be asked about any number of them.
 ///
 /// ```
-/// use annals::{model::Kind, proto, store::{Limits, query::Filter}};
+/// use annals::{model::RecordKind, proto, store::{StoreLimits, query::Filter}};
 /// use prost::Message as _;
 ///
-/// let filter = Filter::parse(Kind::Event, r#"title = "*troops*" AND NOT labels:*"#, &Limits::default())?;
+/// let filter = Filter::parse(RecordKind::Event, r#"title = "*troops*" AND NOT labels:*"#, &StoreLimits::default())?;
 /// let event = proto::Event { title: "Sending of troops".into(), ..Default::default() };
 /// assert!(filter.matches(&event.encode_to_vec()));
-/// # Ok::<(), annals::store::Error>(())
+/// # Ok::<(), annals::store::StoreError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Filter {
@@ -30,7 +30,7 @@ impl Filter {
     /// Reads a filter. An empty one matches every record.
     ///
     /// Fails with `FILTER_INVALID`, whose metadata say where and what was expected, or with `LIMIT_EXCEEDED`.
-    pub fn parse(kind: Kind, text: &str, limits: &Limits) -> Result<Self> {
+    pub fn parse(kind: RecordKind, text: &str, limits: &StoreLimits) -> Result<Self> {
         let tree = parse(text, limits)?;
         let predicate = check(kind, &tree).map_err(|mistake| mistake.into_error(Of::Filter, text))?;
         Ok(Self { predicate })

@@ -15,18 +15,18 @@ use bytes::Bytes;
 use super::{
     filter::Filter,
     order::Order,
-    plan::{Access, ByIndex, FEW, Plan, Sequence, every_name},
+    plan::{Access, ByIndex, FEW, Plan, RowOrder, every_name},
     served::served,
     stream::{Ids, Keys, Step},
     token::{self, Position},
 };
 use crate::{
-    engine::Direction,
-    model::{Fault, Kind, Violation},
+    engine::ScanDirection,
+    model::{Fault, RecordKind, Violation},
     proto::{ChangeKind, ListRecordsRequest},
     store::{
-        Limits, Page,
-        error::{Error, Result},
+        EncodedPage, StoreLimits,
+        error::{Result, StoreError},
         keys::{self, UNSET},
         version::Version,
         view::View,
@@ -47,12 +47,12 @@ const RESPONSE_OVERHEAD_BYTES: usize = 256;
 /// always comes further than the one before.
 pub(crate) fn list(
     view: &View<'_>,
-    kind: Kind,
+    kind: RecordKind,
     request: &ListRecordsRequest,
     at: Option<&Position>,
-    limits: &Limits,
+    limits: &StoreLimits,
     deadline: &dyn Fn() -> bool,
-) -> Result<Page> {
+) -> Result<EncodedPage> {
     let page_size = page_size(request.page_size, limits)?;
     let mut filter = Filter::parse(kind, &request.filter, limits)?;
     let order = Order::parse(kind, &request.order_by, limits)?;
@@ -62,31 +62,33 @@ pub(crate) fn list(
 }
 
 /// How a list would be read, for people.
-pub(crate) fn explain(kind: Kind, request: &ListRecordsRequest, limits: &Limits) -> Result<String> {
+pub(crate) fn explain(kind: RecordKind, request: &ListRecordsRequest, limits: &StoreLimits) -> Result<String> {
     let filter = Filter::parse(kind, &request.filter, limits)?;
     let order = Order::parse(kind, &request.order_by, limits)?;
     Ok(format!("{}, ordered by {order}", Plan::choose(kind, &filter, &order)))
 }
 
 /// Records of a page, within its bounds.
-pub(crate) fn page_size(asked: i32, limits: &Limits) -> Result<usize> {
+pub(crate) fn page_size(asked: i32, limits: &StoreLimits) -> Result<usize> {
     let size = match u64::try_from(asked) {
         Ok(0) => limits.page_size_default,
         Ok(size) => size.min(limits.page_size),
-        Err(_) => return Err(Error::field("page_size", format!("{asked} is negative: send 1 or more, or 0 for the default"))),
+        Err(_) => {
+            return Err(StoreError::field("page_size", format!("{asked} is negative: send 1 or more, or 0 for the default")));
+        }
     };
     Ok(usize::try_from(size).unwrap_or(usize::MAX).max(1))
 }
 
 struct Reader<'r> {
     view: View<'r>,
-    kind: Kind,
+    kind: RecordKind,
     request: &'r ListRecordsRequest,
     filter: Filter,
     order: Order,
     page_size: usize,
     at: Option<&'r Position>,
-    limits: &'r Limits,
+    limits: &'r StoreLimits,
     deadline: &'r dyn Fn() -> bool,
 }
 
@@ -119,28 +121,28 @@ struct IndexRows<'v> {
 
 /// A page that is being filled.
 struct Filling {
-    page: Page,
+    page: EncodedPage,
     bytes: usize,
 }
 
 impl<'r> Reader<'r> {
-    fn read(&self, plan: &Plan) -> Result<Page> {
+    fn read(&self, plan: &Plan) -> Result<EncodedPage> {
         match &plan.sequence {
-            Sequence::ByName => {
-                let direction = if self.order.names_descending { Direction::Backward } else { Direction::Forward };
+            RowOrder::ByName => {
+                let direction = if self.order.names_descending { ScanDirection::Backward } else { ScanDirection::Forward };
                 let after = self.at.map(|at| at.id.as_str());
                 self.fill(self.rows(&plan.access, direction, after)?)
             }
-            Sequence::ByIndex(by_index) => match self.few(&plan.access, by_index)? {
+            RowOrder::ByIndex(by_index) => match self.few(&plan.access, by_index)? {
                 Some(ids) => self.sort(Rows::Few(ids)),
                 None => self.fill(Rows::Index(self.index_rows(by_index))),
             },
-            Sequence::Sorted => self.sort(self.rows(&plan.access, Direction::Forward, None)?),
+            RowOrder::Sorted => self.sort(self.rows(&plan.access, ScanDirection::Forward, None)?),
         }
     }
 
     /// Rows by name, behind that of an id.
-    fn rows(&self, access: &Access, direction: Direction, after: Option<&str>) -> Result<Rows<'r>> {
+    fn rows(&self, access: &Access, direction: ScanDirection, after: Option<&str>) -> Result<Rows<'r>> {
         let most = usize::try_from(self.limits.sort_rows).unwrap_or(usize::MAX);
         let all = every_name(self.kind);
         // Too many keys to collect: they lead to so many records that going through all by name is no worse.
@@ -153,7 +155,7 @@ impl<'r> Reader<'r> {
         };
         match access {
             Access::Names { range, .. } => Ok(Rows::Names(Keys::names(self.view, self.kind, range.clone(), direction, after))),
-            _ => Err(Error::internal("a scan by name is not one")),
+            _ => Err(StoreError::internal("a scan by name is not one")),
         }
     }
 
@@ -163,7 +165,9 @@ impl<'r> Reader<'r> {
         if !by_index.few_first {
             return Ok(None);
         }
-        let Some(mut ids) = Ids::open(self.view, self.kind, access, Direction::Forward, None, most)? else { return Ok(None) };
+        let Some(mut ids) = Ids::open(self.view, self.kind, access, ScanDirection::Forward, None, most)? else {
+            return Ok(None);
+        };
         let mut few = VecDeque::new();
         for _step in 0..=most {
             match ids.next()? {
@@ -179,7 +183,7 @@ impl<'r> Reader<'r> {
     fn index_rows(&self, by_index: &ByIndex) -> IndexRows<'r> {
         let prefix = by_index.prefix.as_slice();
         let descending = self.order.names_descending;
-        let direction = if descending { Direction::Backward } else { Direction::Forward };
+        let direction = if descending { ScanDirection::Backward } else { ScanDirection::Forward };
         let mut sections = VecDeque::from([Keys::range(self.view, prefix, by_index.times.clone(), direction)]);
         if by_index.unset {
             let unset = keys::prefix([prefix, &[UNSET]].concat());
@@ -198,8 +202,8 @@ impl<'r> Reader<'r> {
     }
 
     /// Fills a page with what matches among rows in order.
-    fn fill(&self, mut rows: Rows<'r>) -> Result<Page> {
-        let mut filling = Filling { page: Page { revision: self.view.revision, ..Page::default() }, bytes: 0 };
+    fn fill(&self, mut rows: Rows<'r>) -> Result<EncodedPage> {
+        let mut filling = Filling { page: EncodedPage { revision: self.view.revision, ..EncodedPage::default() }, bytes: 0 };
         let mut reached = self.at.cloned().unwrap_or_default();
         let mut looked = 0u64;
         loop {
@@ -228,7 +232,7 @@ impl<'r> Reader<'r> {
 
     /// Sorts what matches among rows in any order, and fills a page with what follows the position. No more than one page
     /// is kept while the rows go by.
-    fn sort(&self, mut rows: Rows<'r>) -> Result<Page> {
+    fn sort(&self, mut rows: Rows<'r>) -> Result<EncodedPage> {
         let behind = self.at.map(|at| self.order.place(&at.key, &at.id));
         let mut matches = 0u64;
         let mut kept: BinaryHeap<(Vec<u8>, Position)> = BinaryHeap::new();
@@ -254,7 +258,7 @@ impl<'r> Reader<'r> {
                 }
             }
         }
-        let mut filling = Filling { page: Page { revision: self.view.revision, ..Page::default() }, bytes: 0 };
+        let mut filling = Filling { page: EncodedPage { revision: self.view.revision, ..EncodedPage::default() }, bytes: 0 };
         let mut reached = self.at.cloned().unwrap_or_default();
         for (_, position) in kept.into_sorted_vec() {
             // The record was there a moment ago, and what was at a revision does not change.
@@ -296,16 +300,16 @@ impl<'r> Reader<'r> {
         version.is_live() || self.request.show_deleted && version.change == ChangeKind::Deleted
     }
 
-    fn close(&self, mut filling: Filling, reached: &Position) -> Page {
+    fn close(&self, mut filling: Filling, reached: &Position) -> EncodedPage {
         filling.page.next_page_token = token::encode(self.kind, self.request, self.view.revision, reached);
         filling.page
     }
 
-    fn too_many(&self, actual: u64) -> Error {
+    fn too_many(&self, actual: u64) -> StoreError {
         let orders: Vec<_> = served(self.kind).into_iter().filter_map(|index| index.order).collect();
         let maximum = self.limits.sort_rows;
         let collection = self.kind.collection();
-        Error::from(Violation {
+        StoreError::from(Violation {
             field: "order_by".to_owned(),
             description: format!(
                 "no index serves the order {}, and more than {maximum} {collection} match, which is what is sorted at most: \

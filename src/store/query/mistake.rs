@@ -8,7 +8,7 @@ use winnow::{
 use crate::{
     model::{Fault, Violation},
     proto::ErrorReason,
-    store::error::{Details, Error, ErrorKind},
+    store::error::{StoreError, StoreErrorDetails, StoreErrorKind},
 };
 
 /// Longest piece of the text that an error repeats, in characters.
@@ -34,7 +34,7 @@ impl Mistake {
     }
 
     /// The error for whoever sent the text. A position is the number of characters before it.
-    pub(super) fn into_error(self, of: Of, text: &str) -> Error {
+    pub(super) fn into_error(self, of: Of, text: &str) -> StoreError {
         let position = text.get(..self.at).unwrap_or(text).chars().count();
         let mut found: String = self.found.chars().take(FOUND_CHARS_MAX).collect();
         if found.len() < self.found.len() {
@@ -46,11 +46,15 @@ impl Mistake {
         };
         let shown = if found.is_empty() { "its end".to_owned() } else { found.clone() };
         let description = format!("at position {position}, found {shown}, expected {}", self.expected);
-        Error::new(ErrorKind::Invalid, reason, format!("{field}: {description}"))
+        StoreError::new(StoreErrorKind::Invalid, reason, format!("{field}: {description}"))
             .with("position", position)
             .with("found", found)
             .with("expected", self.expected)
-            .with_details(Details::Fields(vec![Violation { field: field.to_owned(), description, fault: Fault::Invalid }]))
+            .with_details(StoreErrorDetails::Fields(vec![Violation {
+                field: field.to_owned(),
+                description,
+                fault: Fault::Invalid,
+            }]))
     }
 }
 

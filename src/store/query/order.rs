@@ -15,9 +15,9 @@ use super::{
     parse::within,
 };
 use crate::{
-    model::{Kind, schema, wire::Value},
+    model::{RecordKind, schema, wire::Value},
     store::{
-        Limits,
+        StoreLimits,
         error::Result,
         keys::{self, SET, UNSET},
     },
@@ -46,7 +46,7 @@ pub(super) struct OrderField {
 
 impl Order {
     /// Reads the text of an order: `field [desc]`, with commas between. An empty text is the order by name.
-    pub(super) fn parse(kind: Kind, text: &str, limits: &Limits) -> Result<Self> {
+    pub(super) fn parse(kind: RecordKind, text: &str, limits: &StoreLimits) -> Result<Self> {
         within("order_by", "filter.chars", limits.filter_chars, text.chars().count())?;
         parse(kind, text).map_err(|mistake| mistake.into_error(Of::OrderBy, text))
     }
@@ -85,7 +85,7 @@ impl fmt::Display for Order {
     }
 }
 
-fn parse(kind: Kind, text: &str) -> std::result::Result<Order, Mistake> {
+fn parse(kind: RecordKind, text: &str) -> std::result::Result<Order, Mistake> {
     let tokens = tokens(text)?;
     let mut order = Order::default();
     if tokens.is_empty() {
@@ -189,11 +189,11 @@ mod tests {
     use super::*;
 
     fn order(text: &str) -> String {
-        Order::parse(Kind::Event, text, &Limits::default()).unwrap().to_string()
+        Order::parse(RecordKind::Event, text, &StoreLimits::default()).unwrap().to_string()
     }
 
     fn wrong(text: &str, position: usize, found: &str) {
-        let error = Order::parse(Kind::Event, text, &Limits::default()).unwrap_err();
+        let error = Order::parse(RecordKind::Event, text, &StoreLimits::default()).unwrap_err();
         let metadata: Vec<_> = error.metadata.iter().take(2).map(|(_, value)| value.as_str()).collect();
         assert_eq!(metadata, [position.to_string().as_str(), found], "{text}: {error}");
         assert_eq!(error.reason, crate::proto::ErrorReason::OrderByInvalid);

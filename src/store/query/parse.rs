@@ -18,8 +18,8 @@ use super::{
 use crate::{
     model::{self, Violations},
     store::{
-        Limits,
-        error::{Error, Result},
+        StoreLimits,
+        error::{Result, StoreError},
     },
 };
 
@@ -77,7 +77,7 @@ pub(super) enum Literal {
 }
 
 /// Reads a filter. Its size is checked first, so that what follows may call itself.
-pub(super) fn parse(text: &str, limits: &Limits) -> Result<Expr> {
+pub(super) fn parse(text: &str, limits: &StoreLimits) -> Result<Expr> {
     within("filter", "filter.chars", limits.filter_chars, text.chars().count())?;
     let tokens = tokens(text).map_err(|mistake| mistake.into_error(Of::Filter, text))?;
     within("filter", "filter.depth", limits.filter_depth.min(DEPTH_MAX), depth(&tokens))?;
@@ -90,7 +90,7 @@ pub(super) fn parse(text: &str, limits: &Limits) -> Result<Expr> {
 pub(super) fn within(field: &str, limit: &'static str, maximum: u64, actual: usize) -> Result<()> {
     let mut violations = Violations::default();
     violations.limit(&model::Path::ROOT.field(field), limit, maximum, actual as u64);
-    Error::from_violations(violations).map_or(Ok(()), Err)
+    StoreError::from_violations(violations).map_or(Ok(()), Err)
 }
 
 /// How deep parentheses stand in parentheses.

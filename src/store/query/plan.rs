@@ -1,6 +1,6 @@
 //! How a list is read: which keys lead to the records that can match, and what puts them in order.
 //!
-//! A plan never decides whether a record matches: keys are hints, so every record is held against the whole filter. A plan
+//! A plan never decides whether a record matches: keys are postings, so every record is held against the whole filter. A plan
 //! only leaves out records that cannot match. There are no statistics; what is likely to lead to few records is preferred.
 //!
 //! Knows checked filters, orders, indexes and keys. Must not read any.
@@ -18,10 +18,10 @@ use super::{
 };
 use crate::{
     engine::KeyRange,
-    model::{Kind, schema},
+    model::{RecordKind, schema},
     store::{
-        hints::{self, HintIndex, HintPart, HintPath},
         keys::{self, IndexKey, UNSET},
+        postings::{self, PostingIndex, PostingPart, PostingPath},
     },
 };
 
@@ -37,7 +37,7 @@ pub(super) struct Plan {
     /// Leads to every record that can match.
     pub(super) access: Access,
     /// Puts them in order.
-    pub(super) sequence: Sequence,
+    pub(super) sequence: RowOrder,
 }
 
 /// Keys that lead to records.
@@ -72,7 +72,7 @@ pub(super) enum Access {
 
 /// What puts records in order.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Sequence {
+pub(super) enum RowOrder {
     /// The order by name, which every access can give.
     ByName,
     /// The order of an index' entries, which are read instead of the access; but where the access leads to few records,
@@ -145,7 +145,7 @@ struct Times {
 
 impl Plan {
     /// Chooses how to read the records of a kind. The filter is expanded, where references are to be found by other names.
-    pub(super) fn choose(kind: Kind, filter: &Filter, order: &Order) -> Self {
+    pub(super) fn choose(kind: RecordKind, filter: &Filter, order: &Order) -> Self {
         let root = Place { kind, name: String::new(), path: Vec::new() };
         let mut conditions = Conditions::default();
         conditions.add(filter.predicate(), &root);
@@ -157,13 +157,13 @@ impl Plan {
 }
 
 /// All records of a kind.
-pub(super) fn every_name(kind: Kind) -> Access {
+pub(super) fn every_name(kind: RecordKind) -> Access {
     Access::Names { label: None, range: keys::current_of(kind) }
 }
 
 /// A message on the way to a field.
 struct Place {
-    kind: Kind,
+    kind: RecordKind,
     name: String,
     path: Vec<u32>,
 }
@@ -192,12 +192,12 @@ impl Conditions {
         let mut here = Vec::new();
         self.conjunction(predicate, place, &mut here);
         // One hop is both: only keys of origins can lead there.
-        let role = place.path(&[hints::ATTRIBUTION_ROLE]);
+        let role = place.path(&[postings::ATTRIBUTION_ROLE]);
         let references = &place.kind.schema().references;
-        if here.iter().any(|fact| fact.path == role && fact.has == Has::Number(hints::ORIGIN)) {
+        if here.iter().any(|fact| fact.path == role && fact.has == Has::Number(postings::ORIGIN)) {
             for fact in here.iter_mut().filter(|fact| matches!(fact.has, Has::Names(_))) {
                 let reference = references.iter().find(|reference| reference.path == fact.path);
-                fact.origin = fact.path.len() == role.len() && reference.is_some_and(hints::tells_origin);
+                fact.origin = fact.path.len() == role.len() && reference.is_some_and(postings::tells_origin);
             }
         }
         self.facts.append(&mut here);
@@ -238,9 +238,9 @@ impl Conditions {
     }
 
     /// The best keys for these conditions, and how good they are. `None`: every record has to be looked at.
-    fn access(&self, kind: Kind) -> Option<(Rank, Access)> {
+    fn access(&self, kind: RecordKind) -> Option<(Rank, Access)> {
         let mut found: Vec<(Rank, Access)> = self.facts.iter().filter_map(|fact| by_fact(kind, fact)).collect();
-        found.extend(hints::indexes(kind).iter().flat_map(|index| by_index(kind, index, &self.facts)));
+        found.extend(postings::indexes(kind).iter().flat_map(|index| by_index(kind, index, &self.facts)));
         found.extend(self.alternatives.iter().filter_map(|parts| {
             let parts: Option<Vec<_>> = parts.iter().map(|part| part.access(kind).map(alone)).collect();
             let (ranks, accesses): (Vec<Rank>, Vec<Access>) = parts?.into_iter().unzip();
@@ -311,7 +311,7 @@ fn has(field: &Field, test: &Test) -> Vec<(Has, String)> {
 }
 
 /// Access by name or reference.
-fn by_fact(kind: Kind, fact: &Fact) -> Option<(Rank, Access)> {
+fn by_fact(kind: RecordKind, fact: &Fact) -> Option<(Rank, Access)> {
     let label = fact.label.clone();
     match &fact.has {
         Has::Text(name) if fact.path == [schema::NAME] => {
@@ -328,7 +328,7 @@ fn by_fact(kind: Kind, fact: &Fact) -> Option<(Rank, Access)> {
         }
         Has::Names(names) => {
             let reference = kind.schema().references.iter().find(|reference| reference.path == fact.path)?;
-            let origins: &[bool] = match (hints::tells_origin(reference), fact.origin) {
+            let origins: &[bool] = match (postings::tells_origin(reference), fact.origin) {
                 (true, true) => &[true],
                 (true, false) => &[false, true],
                 (false, _) => &[false],
@@ -349,7 +349,7 @@ fn by_fact(kind: Kind, fact: &Fact) -> Option<(Rank, Access)> {
     }
 }
 
-fn id_in(kind: Kind, name: &str) -> Option<&str> {
+fn id_in(kind: RecordKind, name: &str) -> Option<&str> {
     name.strip_prefix(kind.collection())?.strip_prefix('/')
 }
 
@@ -361,7 +361,7 @@ fn union(mut parts: Vec<Access>) -> Access {
 }
 
 /// The ways in which an index leads to records with these facts: one for each fact on its first part.
-fn by_index<'i>(kind: Kind, index: &'i HintIndex, facts: &'i [Fact]) -> impl Iterator<Item = (Rank, Access)> + 'i {
+fn by_index<'i>(kind: RecordKind, index: &'i PostingIndex, facts: &'i [Fact]) -> impl Iterator<Item = (Rank, Access)> + 'i {
     facts.iter().filter_map(move |first| {
         let (mut key, mut labels) = (IndexKey::new(kind, index.index.number), Vec::new());
         for (at, part) in index.parts.iter().enumerate() {
@@ -387,8 +387,8 @@ fn by_index<'i>(kind: Kind, index: &'i HintIndex, facts: &'i [Fact]) -> impl Ite
             };
         }
         let rank = match index.parts.as_slice() {
-            [HintPart::Text(_)] if UNIQUE.contains(&first.name.as_str()) => Rank::Unique,
-            [HintPart::Words(_)] => Rank::Reference,
+            [PostingPart::Text(_)] if UNIQUE.contains(&first.name.as_str()) => Rank::Unique,
+            [PostingPart::Words(_)] => Rank::Reference,
             [_] => Rank::Value,
             _ => Rank::Composite,
         };
@@ -397,50 +397,50 @@ fn by_index<'i>(kind: Kind, index: &'i HintIndex, facts: &'i [Fact]) -> impl Ite
 }
 
 /// The key so far, continued with the one value that a fact gives a part.
-fn equal(key: &IndexKey, part: &HintPart, fact: &Fact) -> Option<IndexKey> {
+fn equal(key: &IndexKey, part: &PostingPart, fact: &Fact) -> Option<IndexKey> {
     let key = key.clone();
     match (part, &fact.has) {
-        (HintPart::Text(path), Has::Text(text)) if path.numbers == fact.path => Some(key.text(text)),
-        (HintPart::Enum(path), Has::Number(number)) if path.numbers == fact.path => Some(key.number(*number)),
-        (HintPart::Time(path), Has::Times(Times { from: Bound::Included(from), to: Bound::Included(to) }))
+        (PostingPart::Text(path), Has::Text(text)) if path.numbers == fact.path => Some(key.text(text)),
+        (PostingPart::Enum(path), Has::Number(number)) if path.numbers == fact.path => Some(key.number(*number)),
+        (PostingPart::Time(path), Has::Times(Times { from: Bound::Included(from), to: Bound::Included(to) }))
             if path.numbers == fact.path && from == to =>
         {
             Some(key.time(from.0, from.1))
         }
-        (HintPart::Words(paths), Has::Word(of, word)) if same_paths(paths, of) => Some(key.text(word)),
+        (PostingPart::Words(paths), Has::Word(of, word)) if same_paths(paths, of) => Some(key.text(word)),
         _ => None,
     }
 }
 
 /// The entries between the two values that a fact gives a part.
-fn between(key: &IndexKey, part: &HintPart, fact: &Fact) -> Option<KeyRange> {
+fn between(key: &IndexKey, part: &PostingPart, fact: &Fact) -> Option<KeyRange> {
     match (part, &fact.has) {
-        (HintPart::Text(path), Has::Beginning(beginning)) if path.numbers == fact.path => {
+        (PostingPart::Text(path), Has::Beginning(beginning)) if path.numbers == fact.path => {
             Some(key.clone().text_prefix(beginning).range())
         }
-        (HintPart::Time(path), Has::Times(times)) if path.numbers == fact.path => Some(times.range(key)),
-        (HintPart::Words(paths), Has::WordBeginning(of, beginning)) if same_paths(paths, of) => {
+        (PostingPart::Time(path), Has::Times(times)) if path.numbers == fact.path => Some(times.range(key)),
+        (PostingPart::Words(paths), Has::WordBeginning(of, beginning)) if same_paths(paths, of) => {
             Some(key.clone().text_prefix(beginning).range())
         }
         _ => None,
     }
 }
 
-fn same_paths(paths: &[HintPath], of: &[Vec<u32>]) -> bool {
+fn same_paths(paths: &[PostingPath], of: &[Vec<u32>]) -> bool {
     paths.iter().map(|path| &path.numbers).eq(of)
 }
 
 /// What gives the order.
-fn sequence(kind: Kind, order: &Order, facts: &[Fact], best: Option<&(Rank, Access)>) -> Sequence {
+fn sequence(kind: RecordKind, order: &Order, facts: &[Fact], best: Option<&(Rank, Access)>) -> RowOrder {
     let [field] = order.fields.as_slice() else {
-        return if order.fields.is_empty() { Sequence::ByName } else { Sequence::Sorted };
+        return if order.fields.is_empty() { RowOrder::ByName } else { RowOrder::Sorted };
     };
     if field.descending != order.names_descending || field.field.key.is_some() {
-        return Sequence::Sorted;
+        return RowOrder::Sorted;
     }
-    let serving = hints::indexes(kind).iter().filter_map(|index| {
+    let serving = postings::indexes(kind).iter().filter_map(|index| {
         let (last, before) = index.parts.split_last()?;
-        let HintPart::Time(path) = last else { return None };
+        let PostingPart::Time(path) = last else { return None };
         if path.many || path.numbers != field.field.numbers {
             return None;
         }
@@ -463,7 +463,7 @@ fn sequence(kind: Kind, order: &Order, facts: &[Fact], best: Option<&(Rank, Acce
         let by_index = ByIndex { label, prefix: key.bytes(), times: times.range(&key), unset, few_first };
         Some((before.len(), by_index))
     });
-    serving.max_by_key(|(length, _)| *length).map_or(Sequence::Sorted, |(_, by_index)| Sequence::ByIndex(by_index))
+    serving.max_by_key(|(length, _)| *length).map_or(RowOrder::Sorted, |(_, by_index)| RowOrder::ByIndex(by_index))
 }
 
 impl Times {
@@ -535,10 +535,10 @@ impl fmt::Display for Plan {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { access, sequence } = self;
         match sequence {
-            Sequence::ByName => write!(to, "{access}, by name")?,
-            Sequence::Sorted => write!(to, "{access}, then sort what matches")?,
-            Sequence::ByIndex(ByIndex { label, few_first: false, .. }) => write!(to, "index {label}, in its order")?,
-            Sequence::ByIndex(ByIndex { label, few_first: true, .. }) => {
+            RowOrder::ByName => write!(to, "{access}, by name")?,
+            RowOrder::Sorted => write!(to, "{access}, then sort what matches")?,
+            RowOrder::ByIndex(ByIndex { label, few_first: false, .. }) => write!(to, "index {label}, in its order")?,
+            RowOrder::ByIndex(ByIndex { label, few_first: true, .. }) => {
                 write!(to, "{access}, then sort what matches; where that leads to more than {FEW} records: ")?;
                 write!(to, "index {label}, in its order")?;
             }

@@ -3,8 +3,8 @@
 //! Read off the same declarations that the keys are made from. Must not know any record.
 
 use crate::{
-    model::{Kind, Part},
-    store::hints::{HintIndex, HintPart, indexes, tells_origin},
+    model::{Part, RecordKind},
+    store::postings::{PostingIndex, PostingPart, indexes, tells_origin},
 };
 
 /// Something that leads to few records, or puts them in order, without looking at all of them.
@@ -35,7 +35,7 @@ const BEGINNING: &str = "= or :, also with * at the end";
 const SPAN: &str = "= < <= > >=";
 
 /// Everything that serves lists of a kind.
-pub fn served(kind: Kind) -> Vec<ServedIndex> {
+pub fn served(kind: RecordKind) -> Vec<ServedIndex> {
     let name = ServedIndex {
         fields: vec![ServedField { path: "name".to_owned(), operators: BEGINNING }],
         order: Some("name".to_owned()),
@@ -50,7 +50,7 @@ pub fn served(kind: Kind) -> Vec<ServedIndex> {
     std::iter::once(name).chain(indexes(kind).iter().map(of_index)).chain(references).collect()
 }
 
-fn of_index(index: &HintIndex) -> ServedIndex {
+fn of_index(index: &PostingIndex) -> ServedIndex {
     let declared = index.index.parts;
     let fields: Vec<_> = declared
         .iter()
@@ -59,14 +59,14 @@ fn of_index(index: &HintIndex) -> ServedIndex {
             let (path, operators) = match (part, resolved) {
                 (Part::Time(path), _) => (path, SPAN),
                 (Part::Words(name, _), _) => (name, BEGINNING),
-                (Part::Exact(path), HintPart::Enum(_)) => (path, EQUAL),
+                (Part::Exact(path), PostingPart::Enum(_)) => (path, EQUAL),
                 (Part::Exact(path), _) => (path, BEGINNING),
             };
             ServedField { path: (*path).to_owned(), operators }
         })
         .collect();
     let order = match index.parts.last() {
-        Some(HintPart::Time(path)) if !path.many => fields.split_last().map(|(last, before)| {
+        Some(PostingPart::Time(path)) if !path.many => fields.split_last().map(|(last, before)| {
             let fixed: Vec<_> = before.iter().map(|field| format!("{} =", field.path)).collect();
             if fixed.is_empty() {
                 last.path.clone()
@@ -90,7 +90,7 @@ mod tests {
 
     fn tables() -> String {
         let mut text = String::new();
-        for kind in Kind::ALL {
+        for kind in RecordKind::ALL {
             writeln!(text, "\n### {}\n\n| filter | by | order | for |\n|--|--|--|--|", kind.message()).unwrap();
             for ServedIndex { fields, order, serves } in served(kind) {
                 let paths: Vec<_> = fields.iter().map(|field| format!("`{}`", field.path)).collect();
@@ -120,7 +120,7 @@ mod tests {
 
     #[test]
     fn what_is_said_to_be_served_is_served() {
-        for kind in Kind::ALL {
+        for kind in RecordKind::ALL {
             for index in served(kind) {
                 let literal = |field: &ServedField| match field.path.as_str() {
                     "name" => format!("\"{}/a\"", kind.collection()),
@@ -129,14 +129,14 @@ mod tests {
                     _ if field.operators == SPAN => "\"2024-10-01\"".to_owned(),
                     path => kind.schema().references.iter().find(|reference| reference.dotted() == path).map_or_else(
                         || "\"a\"".to_owned(),
-                        |reference| format!("\"{}/a\"", reference.target.unwrap_or(Kind::Event).collection()),
+                        |reference| format!("\"{}/a\"", reference.target.unwrap_or(RecordKind::Event).collection()),
                     ),
                 };
                 let terms: Vec<_> = index.fields.iter().map(|field| format!("{} = {}", field.path, literal(field))).collect();
                 for count in 1..=terms.len() {
                     let filter = terms[..count].join(" AND ");
                     let request = crate::proto::ListRecordsRequest { filter, ..Default::default() };
-                    let plan = super::super::explain(kind, &request, &crate::store::Limits::default()).unwrap();
+                    let plan = super::super::explain(kind, &request, &crate::store::StoreLimits::default()).unwrap();
                     assert!(!plan.starts_with("every record"), "{}: {plan}", request.filter);
                 }
                 if let Some(order) = index.order {
@@ -146,7 +146,7 @@ mod tests {
                     for order_by in [order_by.to_owned(), format!("{order_by} desc")] {
                         let request =
                             crate::proto::ListRecordsRequest { filter: filter.clone(), order_by, ..Default::default() };
-                        let plan = super::super::explain(kind, &request, &crate::store::Limits::default()).unwrap();
+                        let plan = super::super::explain(kind, &request, &crate::store::StoreLimits::default()).unwrap();
                         assert!(!plan.contains("then sort"), "{request:?}: {plan}");
                     }
                 }

@@ -8,8 +8,8 @@ use bytes::Bytes;
 
 use super::plan::Access;
 use crate::{
-    engine::{Direction, KeyRange},
-    model::Kind,
+    engine::{KeyRange, ScanDirection},
+    model::RecordKind,
     store::{error::Result, keys, view::View},
 };
 
@@ -24,7 +24,7 @@ const PIECE_RECORDS_MAX: usize = 128;
 pub(super) struct Keys<'v> {
     view: View<'v>,
     table: Table,
-    direction: Direction,
+    direction: ScanDirection,
     /// What is not read yet.
     rest: Option<KeyRange>,
     piece: VecDeque<(Bytes, Bytes)>,
@@ -35,14 +35,20 @@ pub(super) struct Keys<'v> {
 #[derive(Clone, Debug)]
 enum Table {
     /// The newest versions of a kind.
-    Names(Kind),
+    Names(RecordKind),
     /// Entries that begin so and end in the id.
     Under(Vec<u8>),
 }
 
 impl<'v> Keys<'v> {
     /// The newest versions of the records of a kind with keys in a range, behind the one with an id.
-    pub(super) fn names(view: View<'v>, kind: Kind, range: KeyRange, direction: Direction, after: Option<&str>) -> Self {
+    pub(super) fn names(
+        view: View<'v>,
+        kind: RecordKind,
+        range: KeyRange,
+        direction: ScanDirection,
+        after: Option<&str>,
+    ) -> Self {
         let mut keys = Self::new(view, Table::Names(kind), range, direction);
         if let Some(id) = after {
             keys.skip_to(Bound::Excluded(keys.table.key(id)));
@@ -51,7 +57,7 @@ impl<'v> Keys<'v> {
     }
 
     /// The entries that begin so, behind that of an id.
-    fn entries(view: View<'v>, prefix: &[u8], direction: Direction, after: Option<&str>) -> Self {
+    fn entries(view: View<'v>, prefix: &[u8], direction: ScanDirection, after: Option<&str>) -> Self {
         let mut keys = Self::range(view, prefix, keys::prefix(prefix.to_vec()), direction);
         if let Some(id) = after {
             keys.skip_to(Bound::Excluded(keys.table.key(id)));
@@ -60,11 +66,11 @@ impl<'v> Keys<'v> {
     }
 
     /// The entries in a range, all of which begin so.
-    pub(super) fn range(view: View<'v>, prefix: &[u8], range: KeyRange, direction: Direction) -> Self {
+    pub(super) fn range(view: View<'v>, prefix: &[u8], range: KeyRange, direction: ScanDirection) -> Self {
         Self::new(view, Table::Under(prefix.to_vec()), range, direction)
     }
 
-    fn new(view: View<'v>, table: Table, range: KeyRange, direction: Direction) -> Self {
+    fn new(view: View<'v>, table: Table, range: KeyRange, direction: ScanDirection) -> Self {
         Self { view, table, direction, rest: Some(range), piece: VecDeque::new(), piece_length: PIECE_FIRST }
     }
 
@@ -72,8 +78,8 @@ impl<'v> Keys<'v> {
     pub(super) fn skip_to(&mut self, key: Bound<Vec<u8>>) {
         let Some((from, to)) = self.rest.take() else { return };
         self.rest = Some(match self.direction {
-            Direction::Forward => (greater(from, key), to),
-            Direction::Backward => (from, lesser(to, key)),
+            ScanDirection::Forward => (greater(from, key), to),
+            ScanDirection::Backward => (from, lesser(to, key)),
         });
     }
 
@@ -89,8 +95,8 @@ impl<'v> Keys<'v> {
             {
                 let last = Bound::Excluded(last.to_vec());
                 self.rest = Some(match self.direction {
-                    Direction::Forward => (last, range.1),
-                    Direction::Backward => (range.0, last),
+                    ScanDirection::Forward => (last, range.1),
+                    ScanDirection::Backward => (range.0, last),
                 });
             }
             let most = if matches!(self.table, Table::Names(_)) { PIECE_RECORDS_MAX } else { PIECE_MAX };
@@ -117,8 +123,8 @@ impl<'v> Keys<'v> {
     fn seek(&mut self, id: &str) {
         let key = self.table.key(id);
         let wanted = match self.direction {
-            Direction::Forward => Ordering::Less,
-            Direction::Backward => Ordering::Greater,
+            ScanDirection::Forward => Ordering::Less,
+            ScanDirection::Backward => Ordering::Greater,
         };
         while self.piece.front().is_some_and(|(next, _)| next.as_ref().cmp(&key) == wanted) {
             self.piece.pop_front();
@@ -144,9 +150,9 @@ pub(super) enum Ids<'v> {
     /// Of keys that are in the order of their ids.
     Keys(Keys<'v>),
     /// Of other keys, collected and sorted.
-    Sorted(VecDeque<String>, Direction),
+    Sorted(VecDeque<String>, ScanDirection),
     /// Of several.
-    Union(Vec<Ids<'v>>, Direction),
+    Union(Vec<Ids<'v>>, ScanDirection),
     /// Of all of several.
     Both(Vec<Ids<'v>>),
 }
@@ -164,9 +170,9 @@ impl<'v> Ids<'v> {
     /// The ids that an access leads to, behind one. `None`: more than `most` keys would have to be collected.
     pub(super) fn open(
         view: View<'v>,
-        kind: Kind,
+        kind: RecordKind,
         access: &Access,
-        direction: Direction,
+        direction: ScanDirection,
         after: Option<&str>,
         most: usize,
     ) -> Result<Option<Self>> {
@@ -270,11 +276,11 @@ fn both(parts: &mut [Ids<'_>]) -> Result<Option<Step>> {
 fn collect<'v>(
     view: View<'v>,
     range: KeyRange,
-    direction: Direction,
+    direction: ScanDirection,
     after: Option<&str>,
     most: usize,
 ) -> Result<Option<Ids<'v>>> {
-    let mut keys = Keys::range(view, &[], range, Direction::Forward);
+    let mut keys = Keys::range(view, &[], range, ScanDirection::Forward);
     let (mut ids, mut read) = (Vec::new(), 0);
     while let Some((key, _)) = keys.next()? {
         read += 1;
@@ -288,17 +294,17 @@ fn collect<'v>(
     }
     ids.sort_unstable();
     ids.dedup();
-    if direction == Direction::Backward {
+    if direction == ScanDirection::Backward {
         ids.reverse();
     }
     Ok(Some(Ids::Sorted(ids.into(), direction)))
 }
 
 /// Whether an id comes before another.
-fn before(id: &str, other: &str, direction: Direction) -> bool {
+fn before(id: &str, other: &str, direction: ScanDirection) -> bool {
     match direction {
-        Direction::Forward => id < other,
-        Direction::Backward => id > other,
+        ScanDirection::Forward => id < other,
+        ScanDirection::Backward => id > other,
     }
 }
 

@@ -10,9 +10,9 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    model::{Kind, is_id, wire},
+    model::{RecordKind, is_id, wire},
     proto::{ErrorReason, ListRecordsRequest, ListRevisionsRequest},
-    store::error::{Details, Error, ErrorKind, Result},
+    store::error::{Result, StoreError, StoreErrorDetails, StoreErrorKind},
 };
 
 /// Bytes of the checksum, and of each digest of a text.
@@ -73,7 +73,7 @@ pub(crate) struct PageToken {
 }
 
 /// What a token binds besides the position, in the order in which it is encoded. The name is what an error calls it.
-fn bound(kind: Kind, request: &ListRecordsRequest) -> [(&'static str, Vec<u8>); 6] {
+fn bound(kind: RecordKind, request: &ListRecordsRequest) -> [(&'static str, Vec<u8>); 6] {
     let time = request.as_of_time.map_or_else(Vec::new, |time| {
         let mut bytes = time.seconds.to_be_bytes().to_vec();
         bytes.extend_from_slice(&time.nanos.to_be_bytes());
@@ -90,7 +90,7 @@ fn bound(kind: Kind, request: &ListRecordsRequest) -> [(&'static str, Vec<u8>); 
 }
 
 /// The token of the page that begins behind a position.
-pub(super) fn encode(kind: Kind, request: &ListRecordsRequest, revision: u64, position: &Position) -> String {
+pub(super) fn encode(kind: RecordKind, request: &ListRecordsRequest, revision: u64, position: &Position) -> String {
     let mut payload = Vec::new();
     wire::put_varint(revision, &mut payload);
     let bound = bound(kind, request);
@@ -105,7 +105,7 @@ pub(super) fn encode(kind: Kind, request: &ListRecordsRequest, revision: u64, po
 /// Reads the token of a request, if it has one: the revision to read at, and the position for [`super::list`].
 ///
 /// Fails with `PAGE_TOKEN_INVALID`, or with `PAGE_TOKEN_MISMATCH` and the field that is not as it was for the page before.
-pub(crate) fn decode(kind: Kind, request: &ListRecordsRequest) -> Result<Option<PageToken>> {
+pub(crate) fn decode(kind: RecordKind, request: &ListRecordsRequest) -> Result<Option<PageToken>> {
     if request.page_token.is_empty() {
         return Ok(None);
     }
@@ -151,13 +151,13 @@ pub(crate) fn decode_revision(request: &ListRevisionsRequest) -> Result<u64> {
     }
 }
 
-fn invalid() -> Error {
+fn invalid() -> StoreError {
     let message = "page_token is damaged, or is not one that this method gave: send next_page_token as it was, or start the \
                    list again without one";
-    Error { details: details(message), ..Error::new(ErrorKind::Invalid, ErrorReason::PageTokenInvalid, message) }
+    StoreError { details: details(message), ..StoreError::new(StoreErrorKind::Invalid, ErrorReason::PageTokenInvalid, message) }
 }
 
-fn mismatch(field: &'static str) -> Error {
+fn mismatch(field: &'static str) -> StoreError {
     let message = match field {
         "method" => "page_token is one of another method: send it to the method that gave it".to_owned(),
         field => format!(
@@ -166,11 +166,11 @@ fn mismatch(field: &'static str) -> Error {
         ),
     };
     let details = details(&message);
-    Error::new(ErrorKind::Invalid, ErrorReason::PageTokenMismatch, message).with("field", field).with_details(details)
+    StoreError::new(StoreErrorKind::Invalid, ErrorReason::PageTokenMismatch, message).with("field", field).with_details(details)
 }
 
-fn details(description: &str) -> Details {
-    Details::Fields(vec![crate::model::Violation {
+fn details(description: &str) -> StoreErrorDetails {
+    StoreErrorDetails::Fields(vec![crate::model::Violation {
         field: "page_token".to_owned(),
         description: description.to_owned(),
         fault: crate::model::Fault::Invalid,
@@ -187,14 +187,14 @@ mod tests {
 
     fn sealed() -> ListRecordsRequest {
         let position = Position { key: vec![1, 0, 255], id: "e1".into() };
-        ListRecordsRequest { page_token: encode(Kind::Event, &request(), 300, &position), ..request() }
+        ListRecordsRequest { page_token: encode(RecordKind::Event, &request(), 300, &position), ..request() }
     }
 
     #[test]
     fn a_token_gives_back_its_revision_and_position() {
-        let token = decode(Kind::Event, &ListRecordsRequest { page_size: 3, ..sealed() }).unwrap().unwrap();
+        let token = decode(RecordKind::Event, &ListRecordsRequest { page_size: 3, ..sealed() }).unwrap().unwrap();
         assert_eq!(token, PageToken { revision: 300, position: Position { key: vec![1, 0, 255], id: "e1".into() } });
-        assert_eq!(decode(Kind::Event, &request()).unwrap(), None);
+        assert_eq!(decode(RecordKind::Event, &request()).unwrap(), None);
     }
 
     #[test]
@@ -216,18 +216,18 @@ mod tests {
             assert_eq!(error.metadata, [("field", field.to_owned())]);
         };
         let time = Some(prost_types::Timestamp { seconds: 1, nanos: 0 });
-        check(Kind::Claim, sealed(), "method");
-        check(Kind::Event, ListRecordsRequest { filter: "title:* ".into(), ..sealed() }, "filter");
-        check(Kind::Event, ListRecordsRequest { order_by: String::new(), ..sealed() }, "order_by");
-        check(Kind::Event, ListRecordsRequest { show_deleted: true, ..sealed() }, "show_deleted");
-        check(Kind::Event, ListRecordsRequest { as_of_revision: 0, ..sealed() }, "as_of_revision");
-        check(Kind::Event, ListRecordsRequest { as_of_time: time, ..sealed() }, "as_of_time");
+        check(RecordKind::Claim, sealed(), "method");
+        check(RecordKind::Event, ListRecordsRequest { filter: "title:* ".into(), ..sealed() }, "filter");
+        check(RecordKind::Event, ListRecordsRequest { order_by: String::new(), ..sealed() }, "order_by");
+        check(RecordKind::Event, ListRecordsRequest { show_deleted: true, ..sealed() }, "show_deleted");
+        check(RecordKind::Event, ListRecordsRequest { as_of_revision: 0, ..sealed() }, "as_of_revision");
+        check(RecordKind::Event, ListRecordsRequest { as_of_time: time, ..sealed() }, "as_of_time");
     }
 
     #[test]
     fn a_damaged_or_foreign_token_is_refused() {
         let check = |token: String| {
-            let error = decode(Kind::Event, &ListRecordsRequest { page_token: token.clone(), ..request() }).unwrap_err();
+            let error = decode(RecordKind::Event, &ListRecordsRequest { page_token: token.clone(), ..request() }).unwrap_err();
             assert_eq!(error.reason, ErrorReason::PageTokenInvalid, "{token}");
         };
         let token = sealed().page_token;
@@ -248,8 +248,8 @@ mod tests {
     #[test]
     fn a_made_up_position_is_no_id() {
         let position = Position { key: Vec::new(), id: "x".repeat(300) };
-        let token = encode(Kind::Event, &request(), 1, &position);
-        let error = decode(Kind::Event, &ListRecordsRequest { page_token: token, ..request() }).unwrap_err();
+        let token = encode(RecordKind::Event, &request(), 1, &position);
+        let error = decode(RecordKind::Event, &ListRecordsRequest { page_token: token, ..request() }).unwrap_err();
         assert_eq!(error.reason, ErrorReason::PageTokenInvalid);
     }
 }

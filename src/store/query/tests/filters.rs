@@ -3,30 +3,30 @@
 use prost::Message as _;
 
 use crate::{
-    model::Kind,
+    model::RecordKind,
     proto::{self, ErrorReason},
     store::{
-        Limits,
-        error::{Details, Error},
+        StoreLimits,
+        error::{StoreError, StoreErrorDetails},
         query::Filter,
     },
 };
 
-fn filter(kind: Kind, text: &str) -> Filter {
-    Filter::parse(kind, text, &Limits::default()).unwrap_or_else(|error| panic!("{text}\n{error}"))
+fn filter(kind: RecordKind, text: &str) -> Filter {
+    Filter::parse(kind, text, &StoreLimits::default()).unwrap_or_else(|error| panic!("{text}\n{error}"))
 }
 
-fn error(kind: Kind, text: &str) -> Error {
-    Filter::parse(kind, text, &Limits::default()).err().unwrap_or_else(|| panic!("accepted: {text}"))
+fn error(kind: RecordKind, text: &str) -> StoreError {
+    Filter::parse(kind, text, &StoreLimits::default()).err().unwrap_or_else(|| panic!("accepted: {text}"))
 }
 
 /// Two texts that mean the same.
 fn same(a: &str, b: &str) {
-    assert_eq!(filter(Kind::Event, a), filter(Kind::Event, b), "{a}\n{b}");
+    assert_eq!(filter(RecordKind::Event, a), filter(RecordKind::Event, b), "{a}\n{b}");
 }
 
 /// The place of an error, what stands there, and part of what was expected.
-fn wrong(kind: Kind, text: &str, position: usize, found: &str, expected: &str) {
+fn wrong(kind: RecordKind, text: &str, position: usize, found: &str, expected: &str) {
     let error = error(kind, text);
     assert_eq!(error.reason, ErrorReason::FilterInvalid, "{text}");
     let [("position", at), ("found", what), ("expected", instead)] = error.metadata.as_slice() else {
@@ -35,7 +35,7 @@ fn wrong(kind: Kind, text: &str, position: usize, found: &str, expected: &str) {
     assert_eq!((at.as_str(), what.as_str()), (position.to_string().as_str(), found), "{text}: {error}");
     assert!(instead.contains(expected), "{text}: {error}");
     assert!(error.message.contains(expected), "{text}: {error}");
-    assert!(matches!(&error.details, Details::Fields(fields) if fields[0].field == "filter"), "{error:?}");
+    assert!(matches!(&error.details, StoreErrorDetails::Fields(fields) if fields[0].field == "filter"), "{error:?}");
 }
 
 #[test]
@@ -56,7 +56,7 @@ fn a_filter_can_be_spelled_in_several_ways() {
 
 #[test]
 fn the_grammar_is_refused_where_it_is_broken() {
-    let wrong = |text, position, found, expected| wrong(Kind::Event, text, position, found, expected);
+    let wrong = |text, position, found, expected| wrong(RecordKind::Event, text, position, found, expected);
     wrong("title = \"a\" AND types:* OR labels:*", 24, "OR", "add parentheses");
     wrong("title = \"a\" OR types:* AND labels:*", 23, "AND", "add parentheses");
     wrong("title = \"a\" and types:*", 12, "and", "AND, OR or the end");
@@ -87,7 +87,7 @@ fn the_grammar_is_refused_where_it_is_broken() {
 
 #[test]
 fn what_a_field_cannot_be_compared_with_is_refused() {
-    let event = |text, position, found, expected| wrong(Kind::Event, text, position, found, expected);
+    let event = |text, position, found, expected| wrong(RecordKind::Event, text, position, found, expected);
     event("titel = \"a\"", 0, "titel", "a field of Event: name, revision");
     event("participants.rol:*", 13, "rol", "a field of Participant: actor, role, side");
     event("title.x = \"a\"", 6, "x", "title has no fields");
@@ -119,30 +119,30 @@ fn what_a_field_cannot_be_compared_with_is_refused() {
     event("create_time:(seconds = 1)", 0, "create_time", "holds messages");
     event("participants.actor = \"a1\"", 21, "\"a1\"", "a name such as \"actors/x1\"");
     event("participants.actor = \"events/e1\"", 21, "\"events/e1\"", "a name such as \"actors/x1\"");
-    wrong(Kind::Claim, "about != \"x\"", 9, "\"x\"", "a name such as");
-    wrong(Kind::Claim, "attribution:(role = ORIGIN AND about:*)", 31, "about", "a field of Attribution: actors");
+    wrong(RecordKind::Claim, "about != \"x\"", 9, "\"x\"", "a name such as");
+    wrong(RecordKind::Claim, "attribution:(role = ORIGIN AND about:*)", 31, "about", "a field of Attribution: actors");
 }
 
 #[test]
 fn the_size_of_a_filter_has_bounds() {
     fn check(text: &str, limit: &str, maximum: u64, actual: u64) {
-        let error = error(Kind::Event, text);
+        let error = error(RecordKind::Event, text);
         assert_eq!(error.reason, ErrorReason::LimitExceeded, "{error}");
         let expected = [("limit", limit.to_owned()), ("maximum", maximum.to_string()), ("actual", actual.to_string())];
         assert_eq!(error.metadata, expected);
-        assert!(matches!(&error.details, Details::Fields(fields) if fields[0].field == "filter"), "{error:?}");
+        assert!(matches!(&error.details, StoreErrorDetails::Fields(fields) if fields[0].field == "filter"), "{error:?}");
     }
     let long = |chars: usize| format!("title = \"{}\"", "ä".repeat(chars - 10));
-    filter(Kind::Event, &long(4096));
+    filter(RecordKind::Event, &long(4096));
     check(&long(4097), "filter.chars", 4096, 4097);
     let terms = |count: usize| vec!["title:*"; count].join(" OR ");
-    filter(Kind::Event, &terms(64));
+    filter(RecordKind::Event, &terms(64));
     check(&terms(65), "filter.terms", 64, 65);
     let deep = |depth: usize| format!("{}title = \"((\"{}", "(".repeat(depth), ")".repeat(depth));
-    filter(Kind::Event, &deep(16));
+    filter(RecordKind::Event, &deep(16));
     check(&deep(17), "filter.depth", 16, 17);
     check(&"(".repeat(4096), "filter.depth", 16, 4096);
-    filter(Kind::Event, &format!("participants:({})", deep(15).replace("title", "side")));
+    filter(RecordKind::Event, &format!("participants:({})", deep(15).replace("title", "side")));
 }
 
 fn event() -> proto::Event {
@@ -236,27 +236,27 @@ fn a_filter_matches_what_the_contract_says() {
         ("name = \"events/e1\"", true),
         ("name = \"events/*\"", true),
     ] {
-        assert_eq!(filter(Kind::Event, text).matches(&record), expected, "{text}");
+        assert_eq!(filter(RecordKind::Event, text).matches(&record), expected, "{text}");
     }
 }
 
 #[test]
 fn a_number_in_a_message_that_is_absent_is_unset() {
     let bare = proto::Event { title: "x".into(), ..Default::default() }.encode_to_vec();
-    let check = |text, expected| assert_eq!(filter(Kind::Event, text).matches(&bare), expected, "{text}");
+    let check = |text, expected| assert_eq!(filter(RecordKind::Event, text).matches(&bare), expected, "{text}");
     check("time.inferred = false", false);
     check("time.inferred:*", false);
     check("NOT time.inferred:*", true);
     check("places.multiple = false", false);
     check("revision = 0", true);
     let relation = proto::Relation::default().encode_to_vec();
-    assert!(filter(Kind::Relation, "revoked = false").matches(&relation));
-    assert!(!filter(Kind::Relation, "revoked != false").matches(&relation));
+    assert!(filter(RecordKind::Relation, "revoked = false").matches(&relation));
+    assert!(!filter(RecordKind::Relation, "revoked != false").matches(&relation));
     let claim = proto::Claim {
         citations: vec![proto::Citation { span: Some(proto::TextSpan { start: 0, end: 3_000_000_000 }), ..Default::default() }],
         ..Default::default()
     };
-    assert!(filter(Kind::Claim, "citations:(span.start = 0 AND span.end > 2999999999)").matches(&claim.encode_to_vec()));
+    assert!(filter(RecordKind::Claim, "citations:(span.start = 0 AND span.end > 2999999999)").matches(&claim.encode_to_vec()));
 }
 
 #[test]
@@ -280,10 +280,10 @@ fn words_are_found_in_any_name_and_by_their_beginning() {
     .into_iter()
     .filter(|(text, _)| !text.contains("ki* "))
     {
-        assert_eq!(filter(Kind::Actor, text).matches(&record), expected, "{text}");
+        assert_eq!(filter(RecordKind::Actor, text).matches(&record), expected, "{text}");
     }
-    wrong(Kind::Actor, "name_tokens != \"kim\"", 12, "!=", "= or :");
-    wrong(Kind::Actor, "name_tokens:\"*im\"", 12, "\"*im\"", "at its end only");
-    wrong(Kind::Actor, "name_tokens:\"--\"", 12, "\"--\"", "one letter or digit");
-    wrong(Kind::Actor, "name_token:\"x\"", 0, "name_token", "name_tokens");
+    wrong(RecordKind::Actor, "name_tokens != \"kim\"", 12, "!=", "= or :");
+    wrong(RecordKind::Actor, "name_tokens:\"*im\"", 12, "\"*im\"", "at its end only");
+    wrong(RecordKind::Actor, "name_tokens:\"--\"", 12, "\"--\"", "one letter or digit");
+    wrong(RecordKind::Actor, "name_token:\"x\"", 0, "name_token", "name_tokens");
 }

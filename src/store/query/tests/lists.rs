@@ -13,18 +13,24 @@ use super::{
     random::{self, Literal, Path, Tree, World},
 };
 use crate::{
-    model::{Kind, words::words},
+    model::{RecordKind, words::words},
     proto::{self, ChangeKind, ErrorReason, ListRecordsRequest},
     store::{
-        Limits, Page,
-        error::{Error, Result},
+        EncodedPage, StoreLimits,
+        error::{Result, StoreError},
         query::{explain, list, token},
         version::Version,
     },
 };
 
 /// One page, with its token read back as the store does it.
-fn page(state: &MemoryState, kind: Kind, revision: u64, request: &ListRecordsRequest, limits: &Limits) -> Result<Page> {
+fn page(
+    state: &MemoryState,
+    kind: RecordKind,
+    revision: u64,
+    request: &ListRecordsRequest,
+    limits: &StoreLimits,
+) -> Result<EncodedPage> {
     let token = token::decode(kind, request)?;
     let revision = token.as_ref().map_or(revision, |token| token.revision);
     list(&state.view(revision), kind, request, token.as_ref().map(|token| &token.position), limits, &|| false)
@@ -33,10 +39,10 @@ fn page(state: &MemoryState, kind: Kind, revision: u64, request: &ListRecordsReq
 /// All pages; whether the last alone has no token, and each comes further.
 fn pages(
     state: &MemoryState,
-    kind: Kind,
+    kind: RecordKind,
     revision: u64,
     request: &ListRecordsRequest,
-    limits: &Limits,
+    limits: &StoreLimits,
 ) -> Result<Vec<Vec<Bytes>>> {
     let mut request = request.clone();
     let mut pages = Vec::new();
@@ -64,28 +70,28 @@ fn ask(filter: &str, order_by: &str) -> ListRecordsRequest {
 struct History {
     state: MemoryState,
     head: u64,
-    versions: BTreeMap<(Kind, String), Vec<Version>>,
+    versions: BTreeMap<(RecordKind, String), Vec<Version>>,
 }
 
 impl History {
-    fn write(&mut self, kind: Kind, id: &str, change: ChangeKind, redirect: Option<String>, record: &DynamicMessage) {
+    fn write(&mut self, kind: RecordKind, id: &str, change: ChangeKind, redirect: Option<String>, record: &DynamicMessage) {
         let version = Version { revision: self.head, change, redirect, record: stored(kind, record).into() };
         self.state.write(kind, id, &version);
         self.versions.entry((kind, id.to_owned())).or_default().push(version);
     }
 
-    fn at(&self, kind: Kind, id: &str, revision: u64) -> Option<&Version> {
+    fn at(&self, kind: RecordKind, id: &str, revision: u64) -> Option<&Version> {
         self.versions.get(&(kind, id.to_owned()))?.iter().rev().find(|version| version.revision <= revision)
     }
 
-    fn live(&self, kind: Kind) -> Vec<String> {
+    fn live(&self, kind: RecordKind) -> Vec<String> {
         let ids = self.versions.keys().filter(|(of, _)| *of == kind).map(|(_, id)| id.clone());
         ids.filter(|id| self.at(kind, id, u64::MAX).is_some_and(Version::is_live)).collect()
     }
 
     /// Where a name leads at a revision.
     fn target(&self, name: &str, revision: u64) -> String {
-        let mut name: crate::model::Name = name.parse().unwrap();
+        let mut name: crate::model::RecordName = name.parse().unwrap();
         while let Some(target) = self.at(name.kind(), name.id(), revision).and_then(|version| version.redirect.as_deref()) {
             name = target.parse().unwrap();
         }
@@ -102,7 +108,7 @@ impl History {
     }
 }
 
-fn stored(kind: Kind, message: &DynamicMessage) -> Vec<u8> {
+fn stored(kind: RecordKind, message: &DynamicMessage) -> Vec<u8> {
     crate::model::encode(&(kind.resource_type().decode)(&message.encode_to_vec()).unwrap())
 }
 
@@ -118,11 +124,11 @@ fn ids() -> Vec<String> {
 }
 
 fn names(target: &str) -> Vec<String> {
-    let kinds = Kind::ALL.into_iter().filter(|kind| target == "*" || target == format!("annals/{}", kind.message()));
+    let kinds = RecordKind::ALL.into_iter().filter(|kind| target == "*" || target == format!("annals/{}", kind.message()));
     kinds.flat_map(|kind| ids().into_iter().take(4).map(move |id| format!("{}/{id}", kind.collection()))).collect()
 }
 
-fn favourites(kind: Kind) -> Vec<&'static str> {
+fn favourites(kind: RecordKind) -> Vec<&'static str> {
     let mut paths: Vec<&str> = kind
         .resource_type()
         .indexes
@@ -135,21 +141,21 @@ fn favourites(kind: Kind) -> Vec<&'static str> {
         .collect();
     paths.push("name");
     paths.extend(match kind {
-        Kind::Event => ["participants.actor", "attribution.actors", "participants"].as_slice(),
-        Kind::Claim => &["attribution.actors", "about", "attribution", "attribution.role"],
-        Kind::Estimate => &["attribution.actors", "claim", "inputs"],
-        Kind::Source => &["publisher", "derived_from"],
-        Kind::Actor => &["affiliations.actor", "affiliations"],
-        Kind::Relation => &["subject", "object", "revoked"],
+        RecordKind::Event => ["participants.actor", "attribution.actors", "participants"].as_slice(),
+        RecordKind::Claim => &["attribution.actors", "about", "attribution", "attribution.role"],
+        RecordKind::Estimate => &["attribution.actors", "claim", "inputs"],
+        RecordKind::Source => &["publisher", "derived_from"],
+        RecordKind::Actor => &["affiliations.actor", "affiliations"],
+        RecordKind::Relation => &["subject", "object", "revoked"],
     });
     paths
 }
 
-fn world(kind: Kind) -> World<'static> {
-    World { names: &names, favourites: favourites(kind), words: (kind == Kind::Actor).then_some("name_tokens") }
+fn world(kind: RecordKind) -> World<'static> {
+    World { names: &names, favourites: favourites(kind), words: (kind == RecordKind::Actor).then_some("name_tokens") }
 }
 
-fn history(rng: &mut Rng, kinds: &[Kind], commits: usize) -> History {
+fn history(rng: &mut Rng, kinds: &[RecordKind], commits: usize) -> History {
     let mut history = History::default();
     for _commit in 0..commits {
         history.head += rng.u64(1..3);
@@ -222,12 +228,12 @@ fn time(seconds: i64) -> DynamicMessage {
 }
 
 /// A random order: its text, and the fields with their directions.
-fn order(rng: &mut Rng, kind: Kind) -> (String, Vec<(Path, bool)>) {
+fn order(rng: &mut Rng, kind: RecordKind) -> (String, Vec<(Path, bool)>) {
     let mut fields: Vec<(Path, bool)> = Vec::new();
     let mut texts = Vec::new();
     let served: &[&str] = match kind {
-        Kind::Event => &["time.earliest"],
-        Kind::Estimate => &["as_of.earliest"],
+        RecordKind::Event => &["time.earliest"],
+        RecordKind::Estimate => &["as_of.earliest"],
         _ => &["name"],
     };
     let others = [
@@ -278,8 +284,8 @@ fn a_list_gives_what_sorting_and_filtering_everything_gives() {
     println!("SEED={seed}");
     let mut rng = Rng::with_seed(seed);
     let (mut listed, mut plans) = (0, BTreeMap::<&str, u32>::new());
-    for kind in Kind::ALL.into_iter().cycle().take(60) {
-        let history = history(&mut rng, &[kind, Kind::Actor, Kind::Event], 60);
+    for kind in RecordKind::ALL.into_iter().cycle().take(60) {
+        let history = history(&mut rng, &[kind, RecordKind::Actor, RecordKind::Event], 60);
         for _list in 0..40 {
             let revision = if rng.bool() { history.head } else { rng.u64(0..=history.head) };
             let depth = rng.u32(..3);
@@ -297,12 +303,12 @@ fn a_list_gives_what_sorting_and_filtering_everything_gives() {
             let (order_by, fields) = order(&mut rng, kind);
             let request =
                 ListRecordsRequest { page_size: rng.i32(1..=7), show_deleted: rng.u32(..3) == 0, ..ask(&filter, &order_by) };
-            let limits = Limits {
+            let limits = StoreLimits {
                 scan_rows: *[1, 2, 5, 50_000, 50_000, 50_000].get(rng.usize(..6)).unwrap(),
                 sort_rows: 50_000,
                 response_bytes: *[300, 4 << 20, 4 << 20].get(rng.usize(..3)).unwrap(),
                 filter_terms: 1000,
-                ..Limits::default()
+                ..StoreLimits::default()
             };
             let found =
                 pages(&history.state, kind, revision, &request, &limits).unwrap_or_else(|error| panic!("{request:?}\n{error}"));
@@ -339,10 +345,10 @@ fn a_list_gives_what_sorting_and_filtering_everything_gives() {
 }
 
 /// A filter with conditions that keys lead to.
-fn led_by_keys(rng: &mut Rng, kind: Kind, tree: Tree) -> Tree {
+fn led_by_keys(rng: &mut Rng, kind: RecordKind, tree: Tree) -> Tree {
     let world = world(kind);
     let mut parts: Vec<Tree> = Vec::new();
-    if kind == Kind::Estimate && rng.bool() {
+    if kind == RecordKind::Estimate && rng.bool() {
         parts = with_series(rng, kind);
     }
     let wanted = parts.len() + rng.usize(1..=2);
@@ -373,7 +379,7 @@ fn led_by_keys(rng: &mut Rng, kind: Kind, tree: Tree) -> Tree {
 }
 
 /// What the composite index asks for.
-fn with_series(rng: &mut Rng, kind: Kind) -> Vec<Tree> {
+fn with_series(rng: &mut Rng, kind: RecordKind) -> Vec<Tree> {
     let field = |name: &str| kind.schema().message.get_field_by_name(name).unwrap();
     let estimand = field("estimand");
     let prost_reflect::Kind::Message(inner) = estimand.kind() else { panic!() };
@@ -388,7 +394,7 @@ fn with_series(rng: &mut Rng, kind: Kind) -> Vec<Tree> {
 
 fn expected(
     history: &History,
-    kind: Kind,
+    kind: RecordKind,
     revision: u64,
     request: &ListRecordsRequest,
     tree: &Tree,
@@ -432,7 +438,7 @@ fn events(count: usize, make: impl Fn(usize, &mut proto::Event)) -> MemoryState 
 fn put(state: &mut MemoryState, revision: u64, event: &proto::Event) {
     let id = event.name.strip_prefix("events/").unwrap();
     let version = Version { revision, change: ChangeKind::Created, redirect: None, record: event.encode_to_vec().into() };
-    state.write(Kind::Event, id, &version);
+    state.write(RecordKind::Event, id, &version);
 }
 
 fn at(seconds: i64) -> proto::TimeSpec {
@@ -448,9 +454,13 @@ fn the_last_page_alone_has_no_token() {
     let state = events(10, |_, _| {});
     for (size, expected) in [(1, 10), (2, 5), (3, 4), (5, 2), (9, 2), (10, 1), (11, 1), (0, 1), (5000, 1)] {
         let request = ListRecordsRequest { page_size: size, ..ask("", "") };
-        assert_eq!(pages(&state, Kind::Event, 1, &request, &Limits::default()).unwrap().len(), expected, "page_size {size}");
+        assert_eq!(
+            pages(&state, RecordKind::Event, 1, &request, &StoreLimits::default()).unwrap().len(),
+            expected,
+            "page_size {size}"
+        );
     }
-    let nothing = pages(&state, Kind::Event, 0, &ask("", ""), &Limits::default()).unwrap();
+    let nothing = pages(&state, RecordKind::Event, 0, &ask("", ""), &StoreLimits::default()).unwrap();
     assert_eq!(nothing, [Vec::<Bytes>::new()]);
 }
 
@@ -461,17 +471,19 @@ fn a_match_beyond_a_full_page_is_looked_for() {
         event.title = if at == 0 || at == 900 { "match".into() } else { "x".into() };
     });
     let request = ListRecordsRequest { page_size: 1, ..ask("title = \"match\"", "") };
-    let lengths = |limits: &Limits| -> Vec<usize> {
-        pages(&state, Kind::Event, 1, &request, limits).unwrap().iter().map(Vec::len).collect()
+    let lengths = |limits: &StoreLimits| -> Vec<usize> {
+        pages(&state, RecordKind::Event, 1, &request, limits).unwrap().iter().map(Vec::len).collect()
     };
-    assert_eq!(lengths(&Limits::default()), [1, 1]);
-    assert_eq!(lengths(&Limits { scan_rows: 300, ..Limits::default() }), [1, 0, 0, 1]);
+    assert_eq!(lengths(&StoreLimits::default()), [1, 1]);
+    assert_eq!(lengths(&StoreLimits { scan_rows: 300, ..StoreLimits::default() }), [1, 0, 0, 1]);
 }
 
 #[test]
 fn page_size_is_positive_and_bounded() {
     let state = events(1500, |_, _| {});
-    let size = |page_size| page(&state, Kind::Event, 1, &ListRecordsRequest { page_size, ..ask("", "") }, &Limits::default());
+    let size = |page_size| {
+        page(&state, RecordKind::Event, 1, &ListRecordsRequest { page_size, ..ask("", "") }, &StoreLimits::default())
+    };
     assert_eq!(size(0).unwrap().records.len(), 50);
     assert_eq!(size(i32::MAX).unwrap().records.len(), 1000);
     let error = size(-1).unwrap_err();
@@ -482,8 +494,8 @@ fn page_size_is_positive_and_bounded() {
 #[test]
 fn a_page_closes_before_the_response_is_too_large() {
     let state = events(40, |_, event| event.description = "d".repeat(1000));
-    let limits = Limits { response_bytes: 10_000, ..Limits::default() };
-    let pages = pages(&state, Kind::Event, 1, &ask("", "title"), &limits).unwrap();
+    let limits = StoreLimits { response_bytes: 10_000, ..StoreLimits::default() };
+    let pages = pages(&state, RecordKind::Event, 1, &ask("", "title"), &limits).unwrap();
     assert_eq!(pages.iter().map(Vec::len).sum::<usize>(), 40);
     for records in &pages {
         let response = proto::ListEventsResponse {
@@ -493,8 +505,8 @@ fn a_page_closes_before_the_response_is_too_large() {
         };
         assert!(response.encoded_len() <= 10_000 && !records.is_empty(), "{}", response.encoded_len());
     }
-    let tiny = Limits { response_bytes: 1, ..Limits::default() };
-    assert_eq!(super::lists::pages(&state, Kind::Event, 1, &ask("", ""), &tiny).unwrap().len(), 40);
+    let tiny = StoreLimits { response_bytes: 1, ..StoreLimits::default() };
+    assert_eq!(super::lists::pages(&state, RecordKind::Event, 1, &ask("", ""), &tiny).unwrap().len(), 40);
 }
 
 #[test]
@@ -503,15 +515,21 @@ fn a_page_closes_when_its_time_is_up_and_still_comes_further() {
     let mut request = ask("NOT title:*", "");
     let mut rounds = 0;
     loop {
-        let token = token::decode(Kind::Event, &request).unwrap();
+        let token = token::decode(RecordKind::Event, &request).unwrap();
         let asked = Cell::new(0);
         let late = || {
             asked.set(asked.get() + 1);
             asked.get() > 9
         };
-        let page =
-            list(&state.view(1), Kind::Event, &request, token.as_ref().map(|token| &token.position), &Limits::default(), &late)
-                .unwrap();
+        let page = list(
+            &state.view(1),
+            RecordKind::Event,
+            &request,
+            token.as_ref().map(|token| &token.position),
+            &StoreLimits::default(),
+            &late,
+        )
+        .unwrap();
         assert!(page.records.is_empty());
         rounds += 1;
         if page.next_page_token.is_empty() {
@@ -520,7 +538,7 @@ fn a_page_closes_when_its_time_is_up_and_still_comes_further() {
         request.page_token = page.next_page_token;
     }
     assert_eq!(rounds, 10);
-    let always = list(&state.view(1), Kind::Event, &ask("", ""), None, &Limits::default(), &|| true).unwrap();
+    let always = list(&state.view(1), RecordKind::Event, &ask("", ""), None, &StoreLimits::default(), &|| true).unwrap();
     assert_eq!(always.records.len(), 1);
 }
 
@@ -528,14 +546,20 @@ fn a_page_closes_when_its_time_is_up_and_still_comes_further() {
 fn pages_stay_at_the_revision_of_the_first() {
     let mut state = events(6, |at, event| event.time = Some(super::lists::at(i64::try_from(at).unwrap())));
     for order_by in ["", "time.earliest desc", "title"] {
-        let first = page(&state, Kind::Event, 1, &ListRecordsRequest { page_size: 3, ..ask("", order_by) }, &Limits::default())
-            .unwrap();
+        let first = page(
+            &state,
+            RecordKind::Event,
+            1,
+            &ListRecordsRequest { page_size: 3, ..ask("", order_by) },
+            &StoreLimits::default(),
+        )
+        .unwrap();
         let changed =
             proto::Event { name: "events/e00004".into(), title: "a".into(), time: Some(at(99)), ..Default::default() };
         put(&mut state, 2, &changed);
         put(&mut state, 3, &proto::Event { name: "events/e00004x".into(), title: "a".into(), ..Default::default() });
         let request = ListRecordsRequest { page_size: 7, page_token: first.next_page_token, ..ask("", order_by) };
-        let second = page(&state, Kind::Event, 3, &request, &Limits::default()).unwrap();
+        let second = page(&state, RecordKind::Event, 3, &request, &StoreLimits::default()).unwrap();
         let mut all = [ids_of(&first.records), ids_of(&second.records)].concat();
         all.sort();
         assert_eq!(all, ["00000", "00001", "00002", "00003", "00004", "00005"], "{order_by}");
@@ -549,10 +573,10 @@ fn an_order_by_index_has_the_unset_last_both_ways() {
     let check = |order_by: &str, expected: [&str; 6]| {
         for page_size in 1..=7 {
             let request = ListRecordsRequest { page_size, ..ask("", order_by) };
-            let pages = pages(&state, Kind::Event, 1, &request, &Limits::default()).unwrap();
+            let pages = pages(&state, RecordKind::Event, 1, &request, &StoreLimits::default()).unwrap();
             assert_eq!(ids_of(&pages.concat()), expected, "{order_by}");
         }
-        assert!(explain(Kind::Event, &ask("", order_by), &Limits::default()).unwrap().contains("in its order"));
+        assert!(explain(RecordKind::Event, &ask("", order_by), &StoreLimits::default()).unwrap().contains("in its order"));
     };
     check("time.earliest", ["00004", "00002", "00000", "00001", "00003", "00005"]);
     check("time.earliest desc", ["00000", "00002", "00004", "00005", "00003", "00001"]);
@@ -563,7 +587,7 @@ fn an_order_by_index_has_the_unset_last_both_ways() {
 fn an_order_whose_names_run_against_the_index_is_sorted() {
     let state = events(4, |number, event| event.time = Some(at(i64::try_from(number / 2).unwrap())));
     let request = ListRecordsRequest { page_size: 1, ..ask("", "time.earliest desc, name") };
-    let found = pages(&state, Kind::Event, 1, &request, &Limits::default()).unwrap();
+    let found = pages(&state, RecordKind::Event, 1, &request, &StoreLimits::default()).unwrap();
     assert_eq!(ids_of(&found.concat()), ["00002", "00003", "00000", "00001"]);
 }
 
@@ -573,8 +597,9 @@ fn two_comparisons_with_many_times_may_hold_of_two_of_them() {
     let claim = proto::Claim { name: "claims/c".into(), attribution: vec![hop(1), hop(100)], ..Default::default() };
     let mut state = MemoryState::default();
     let version = Version { revision: 1, change: ChangeKind::Created, redirect: None, record: claim.encode_to_vec().into() };
-    state.write(Kind::Claim, "c", &version);
-    let count = |filter: &str| page(&state, Kind::Claim, 1, &ask(filter, ""), &Limits::default()).unwrap().records.len();
+    state.write(RecordKind::Claim, "c", &version);
+    let count =
+        |filter: &str| page(&state, RecordKind::Claim, 1, &ask(filter, ""), &StoreLimits::default()).unwrap().records.len();
     let (from, to) = ("said_at.earliest >= \"1970-01-01T00:00:50Z\"", "said_at.earliest < \"1970-01-01T00:00:30Z\"");
     assert_eq!(count(&format!("attribution.{from} AND attribution.{to}")), 1);
     assert_eq!(count(&format!("attribution:({from} AND {to})")), 0);
@@ -583,15 +608,18 @@ fn two_comparisons_with_many_times_may_hold_of_two_of_them() {
 #[test]
 fn too_many_matches_are_not_sorted_and_the_error_says_what_would_be() {
     let state = events(20, |at, event| event.title = format!("{at}"));
-    let limits = Limits { sort_rows: 19, ..Limits::default() };
-    let error: Error = page(&state, Kind::Event, 1, &ask("", "title"), &limits).unwrap_err();
+    let limits = StoreLimits { sort_rows: 19, ..StoreLimits::default() };
+    let error: StoreError = page(&state, RecordKind::Event, 1, &ask("", "title"), &limits).unwrap_err();
     assert_eq!(error.reason, ErrorReason::LimitExceeded);
     let expected = [("limit", "list.sort_rows".into()), ("maximum", "19".into()), ("actual", "20".into())];
     assert_eq!(error.metadata, expected);
     assert!(error.message.contains("name; time.earliest"), "{error}");
-    assert!(page(&state, Kind::Event, 1, &ask("NOT title = \"7\"", "title"), &limits).is_ok(), "matches count, not rows");
-    assert!(page(&state, Kind::Event, 1, &ask("", "time.earliest"), &limits).is_ok(), "an index serves it");
-    assert!(page(&state, Kind::Event, 1, &ask("time.earliest > \"2000-01-01\"", ""), &limits).is_ok(), "so does the name");
+    assert!(page(&state, RecordKind::Event, 1, &ask("NOT title = \"7\"", "title"), &limits).is_ok(), "matches count, not rows");
+    assert!(page(&state, RecordKind::Event, 1, &ask("", "time.earliest"), &limits).is_ok(), "an index serves it");
+    assert!(
+        page(&state, RecordKind::Event, 1, &ask("time.earliest > \"2000-01-01\"", ""), &limits).is_ok(),
+        "so does the name"
+    );
 }
 
 #[test]
@@ -606,10 +634,10 @@ fn an_index_is_read_instead_of_all_records() {
     let check = |filter: &str, order_by: &str, matches: usize, reads_max: u64, plan: &str| {
         state.reads.store(0, Relaxed);
         let request = ListRecordsRequest { page_size: 1000, ..ask(filter, order_by) };
-        let found = page(&state, Kind::Event, 1, &request, &Limits::default()).unwrap();
+        let found = page(&state, RecordKind::Event, 1, &request, &StoreLimits::default()).unwrap();
         let reads = state.reads.load(Relaxed);
         assert_eq!(found.records.len(), matches, "{filter}");
-        let explained = explain(Kind::Event, &request, &Limits::default()).unwrap();
+        let explained = explain(RecordKind::Event, &request, &StoreLimits::default()).unwrap();
         assert!(reads <= reads_max, "{filter}: {reads} reads; {explained}");
         assert!(explained.starts_with(plan), "{filter}: {explained}");
     };
@@ -659,13 +687,16 @@ fn an_index_is_read_instead_of_all_records() {
 #[test]
 fn keys_of_origins_alone_are_read_where_the_filter_asks_for_them() {
     let request = ask("attribution:(role = ORIGIN AND actors:\"actors/nis\")", "");
-    let plan = explain(Kind::Claim, &request, &Limits::default()).unwrap();
+    let plan = explain(RecordKind::Claim, &request, &StoreLimits::default()).unwrap();
     assert!(plan.starts_with("index attribution.actors = \"actors/nis\" at the origin, by name"), "{plan}");
-    let plan = explain(Kind::Claim, &ask("attribution.actors:\"actors/nis\"", ""), &Limits::default()).unwrap();
+    let plan = explain(RecordKind::Claim, &ask("attribution.actors:\"actors/nis\"", ""), &StoreLimits::default()).unwrap();
     assert!(plan.starts_with("(index attribution.actors = \"actors/nis\" or index"), "{plan}");
-    let plan =
-        explain(Kind::Claim, &ask("attribution.role = ORIGIN AND attribution.actors:\"actors/nis\"", ""), &Limits::default())
-            .unwrap();
+    let plan = explain(
+        RecordKind::Claim,
+        &ask("attribution.role = ORIGIN AND attribution.actors:\"actors/nis\"", ""),
+        &StoreLimits::default(),
+    )
+    .unwrap();
     assert!(plan.starts_with("(index attribution.actors"), "two hops may be meant: {plan}");
 }
 
@@ -676,11 +707,12 @@ fn a_name_that_leads_to_an_erased_record_is_still_found_where_it_is_stored() {
         let version = Version { revision: 1, change, redirect: redirect.map(str::to_owned), record: record.into() };
         state.write(kind, id, &version);
     };
-    write(Kind::Actor, "a", ChangeKind::Merged, Some("actors/b"), Vec::new());
-    write(Kind::Actor, "b", ChangeKind::Erased, None, Vec::new());
+    write(RecordKind::Actor, "a", ChangeKind::Merged, Some("actors/b"), Vec::new());
+    write(RecordKind::Actor, "b", ChangeKind::Erased, None, Vec::new());
     let about = proto::Claim { name: "claims/c".into(), about: vec!["actors/a".into()], ..Default::default() };
-    write(Kind::Claim, "c", ChangeKind::Created, None, about.encode_to_vec());
-    let count = |filter: &str| page(&state, Kind::Claim, 1, &ask(filter, ""), &Limits::default()).unwrap().records.len();
+    write(RecordKind::Claim, "c", ChangeKind::Created, None, about.encode_to_vec());
+    let count =
+        |filter: &str| page(&state, RecordKind::Claim, 1, &ask(filter, ""), &StoreLimits::default()).unwrap().records.len();
     assert_eq!(count("about:\"actors/a\""), 1);
     assert_eq!(count("about:\"actors/b\""), 0);
 }
@@ -688,10 +720,10 @@ fn a_name_that_leads_to_an_erased_record_is_still_found_where_it_is_stored() {
 #[test]
 fn no_filter_makes_the_plan_panic() {
     let mut rng = Rng::new();
-    let limits = Limits { filter_terms: 1000, ..Limits::default() };
+    let limits = StoreLimits { filter_terms: 1000, ..StoreLimits::default() };
     let state = events(3, |_, event| event.types = vec!["a".into()]);
     for _case in 0..2_000 {
-        let kind = Kind::ALL[rng.usize(..6)];
+        let kind = RecordKind::ALL[rng.usize(..6)];
         let tree = random::tree(&mut rng, &kind.schema().message, &world(kind), 3, true);
         let (order_by, _) = order(&mut rng, kind);
         let mut filter: Vec<char> = random::spell(&mut rng, &tree).chars().collect();
@@ -709,8 +741,10 @@ fn no_filter_makes_the_plan_panic() {
 #[test]
 fn a_token_of_another_list_is_refused() {
     let state = events(3, |_, _| {});
-    let first = page(&state, Kind::Event, 1, &ListRecordsRequest { page_size: 1, ..ask("", "") }, &Limits::default()).unwrap();
+    let first =
+        page(&state, RecordKind::Event, 1, &ListRecordsRequest { page_size: 1, ..ask("", "") }, &StoreLimits::default())
+            .unwrap();
     let request = ListRecordsRequest { page_token: first.next_page_token, ..ask("title:*", "") };
-    let error = page(&state, Kind::Event, 1, &request, &Limits::default()).unwrap_err();
+    let error = page(&state, RecordKind::Event, 1, &request, &StoreLimits::default()).unwrap_err();
     assert_eq!(error.reason, ErrorReason::PageTokenMismatch);
 }

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 use crate::{
-    engine::{self, Direction, KeyRange, State},
-    model::Kind,
+    engine::{self, KeyRange, ScanDirection, State},
+    model::RecordKind,
     proto::ChangeKind,
-    store::{hints::hints, keys, version::Version, view::View},
+    store::{keys, postings::postings, version::Version, view::View},
 };
 
 /// Keys and values, and how many were asked for.
@@ -27,8 +27,8 @@ impl MemoryState {
         View { state: self, revision }
     }
 
-    /// Writes a version: the one before goes to history, hints are added and never taken away.
-    pub(super) fn write(&mut self, kind: Kind, id: &str, version: &Version) {
+    /// Writes a version: the one before goes to history, postings are added and never taken away.
+    pub(super) fn write(&mut self, kind: RecordKind, id: &str, version: &Version) {
         let key = keys::current(kind, id);
         if let Some(before) = self.keys.get(&key).cloned() {
             let head = crate::store::version::Head::decode(&before).unwrap();
@@ -38,7 +38,7 @@ impl MemoryState {
         self.keys.extend(rest);
         self.keys.insert(key, value);
         if version.change != ChangeKind::Erased {
-            self.keys.extend(hints(kind, id, &version.record).into_iter().map(|hint| (hint, Bytes::new())));
+            self.keys.extend(postings(kind, id, &version.record).into_iter().map(|posting| (posting, Bytes::new())));
         }
     }
 }
@@ -54,14 +54,14 @@ impl State for MemoryState {
         Ok(keys.iter().map(|key| self.keys.get(key).cloned()).collect())
     }
 
-    fn scan(&self, range: KeyRange, direction: Direction, limit: usize) -> engine::Result<Vec<(Bytes, Bytes)>> {
+    fn scan(&self, range: KeyRange, direction: ScanDirection, limit: usize) -> engine::Result<Vec<(Bytes, Bytes)>> {
         assert!(limit > 0);
         let copy = |(key, value): (&Vec<u8>, &Bytes)| (Bytes::from(key.clone()), value.clone());
         // Panics where the bounds are the wrong way round, as no engine has to bear that.
         let found = self.keys.range(range);
         let found: Vec<_> = match direction {
-            Direction::Forward => found.take(limit).map(copy).collect(),
-            Direction::Backward => found.rev().take(limit).map(copy).collect(),
+            ScanDirection::Forward => found.take(limit).map(copy).collect(),
+            ScanDirection::Backward => found.rev().take(limit).map(copy).collect(),
         };
         self.count(found.len());
         Ok(found)

@@ -1,0 +1,146 @@
+//! The rows of a file, as columns with values.
+//!
+//! Knows tables and JSON. Must not know what becomes of a row.
+
+use std::{collections::HashMap, io::Read, sync::Arc};
+
+use super::{
+    cells::Raw,
+    mapping::{Format, Mapping},
+};
+use crate::formats::import::{
+    BadRow,
+    bounded::{Allowance, Bounded},
+    objects,
+    unmarked::Unmarked,
+};
+
+/// Rows with their numbers.
+pub(super) type Input = Box<dyn Iterator<Item = (u64, Result<Raw, BadRow>)> + Send>;
+
+/// Opens a file as its mapping says.
+pub(super) fn open(mapping: &Arc<Mapping>, from: impl Read + Send + 'static) -> Input {
+    let objects = match mapping.file.format {
+        Format::Csv => {
+            return Box::new(Records::new(mapping, mapping.file.delimiter.map_or(b',', |delimiter| delimiter.0), from));
+        }
+        Format::Tsv => return Box::new(Records::new(mapping, b'\t', from)),
+        Format::Ndjson => objects::lines(from),
+        Format::Json => objects::array(from, mapping.file.at.as_ref().map_or(&[], |at| at.0.as_slice())),
+    };
+    let mapping = Arc::clone(mapping);
+    Box::new(objects.map(move |(number, object)| {
+        let raw = object.and_then(|object| {
+            let unused = object.as_object().and_then(|members| members.keys().find(|member| !uses(&mapping, member, true)));
+            match unused {
+                Some(member) => Err(BadRow::column(number, member, LEFT_OUT)),
+                None => Ok(Raw::Object(object)),
+            }
+        });
+        (number, raw)
+    }))
+}
+
+/// Bytes of a row that are read.
+const ROW_BYTES_MAX: u64 = 4 << 20;
+
+const LEFT_OUT: &str = "is left out by the mapping: use it, or name it in ignore";
+
+/// Whether a mapping says what becomes of a column.
+fn uses(mapping: &Mapping, column: &str, json: bool) -> bool {
+    let member = |used: &String| used.strip_prefix('/').and_then(|path| path.split('/').next()) == Some(column);
+    mapping.file.ignore.contains(column)
+        || mapping.file.ignore.contains("*")
+        || mapping.used.contains(column)
+        || (json && mapping.used.iter().any(member))
+}
+
+struct Records<R> {
+    mapping: Arc<Mapping>,
+    from: csv::Reader<Bounded<Unmarked<R>>>,
+    allowance: Allowance,
+    /// Where each column stands, once the header was read.
+    positions: Option<Arc<HashMap<String, usize>>>,
+    /// What is wrong with the header.
+    refused: Vec<BadRow>,
+    number: u64,
+    ended: bool,
+}
+
+impl<R: Read> Records<R> {
+    fn new(mapping: &Arc<Mapping>, delimiter: u8, from: R) -> Self {
+        let (from, allowance) = Bounded::new(Unmarked::new(from), ROW_BYTES_MAX);
+        let from = csv::ReaderBuilder::new().delimiter(delimiter).flexible(true).from_reader(from);
+        Self { mapping: Arc::clone(mapping), from, allowance, positions: None, refused: Vec::new(), number: 0, ended: false }
+    }
+
+    /// Reads the header, and holds it against the mapping.
+    fn read_header(&mut self) -> HashMap<String, usize> {
+        let mut positions = HashMap::new();
+        match self.from.headers() {
+            Err(error) => self.refused.push(BadRow::whole(0, format!("the header cannot be read: {error}"))),
+            Ok(header) if header.is_empty() => self.refused.push(BadRow::whole(0, "there is no header")),
+            Ok(header) => {
+                for (position, column) in header.iter().enumerate() {
+                    if positions.insert(column.to_owned(), position).is_some() {
+                        self.refused.push(BadRow::column(0, column, "stands twice in the header"));
+                    } else if !uses(&self.mapping, column, false) {
+                        self.refused.push(BadRow::column(0, column, LEFT_OUT));
+                    }
+                }
+                let missing = self.mapping.used.iter().filter(|column| !positions.contains_key(*column));
+                self.refused.extend(missing.map(|column| BadRow::column(0, column, "is not in the header")));
+            }
+        }
+        positions
+    }
+
+    fn record(&mut self, positions: &Arc<HashMap<String, usize>>) -> Option<Result<Raw, BadRow>> {
+        let mut record = csv::ByteRecord::new();
+        match self.from.read_byte_record(&mut record) {
+            Ok(false) => None,
+            Ok(true) if record.len() != positions.len() => {
+                let reason = format!("has {} columns, the header {}", record.len(), positions.len());
+                Some(Err(BadRow::whole(self.number, reason)))
+            }
+            Ok(true) => Some(match csv::StringRecord::from_byte_record(record) {
+                Ok(record) => Ok(Raw::Record(Arc::clone(positions), record)),
+                Err(error) => {
+                    let at = error.utf8_error().field();
+                    let column =
+                        positions.iter().find(|(_, position)| **position == at).map_or("", |(column, _)| column.as_str());
+                    Err(BadRow::column(self.number, column, "is not UTF-8"))
+                }
+            }),
+            Err(error) => {
+                self.ended = true;
+                Some(Err(BadRow::whole(self.number, format!("cannot be read: {error}; the rest of the file is not read"))))
+            }
+        }
+    }
+}
+
+impl<R: Read> Iterator for Records<R> {
+    type Item = (u64, Result<Raw, BadRow>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let positions = if let Some(positions) = &self.positions {
+            Arc::clone(positions)
+        } else {
+            let positions = Arc::new(self.read_header());
+            self.refused.reverse();
+            self.ended = !self.refused.is_empty();
+            self.positions = Some(Arc::clone(&positions));
+            positions
+        };
+        if let Some(refused) = self.refused.pop() {
+            return Some((0, Err(refused)));
+        }
+        if self.ended {
+            return None;
+        }
+        self.number += 1;
+        self.allowance.renew();
+        self.record(&positions).map(|record| (self.number, record))
+    }
+}

@@ -1,0 +1,204 @@
+//! The index and reference keys of a record, derived from its bytes by the types' own lists.
+//!
+//! A filter reads a field by the same walk that made the key, so an index finds what a scan would find.
+//! Knows schemas and keys. Must not know versions or filters.
+
+use std::sync::LazyLock;
+
+use prost_reflect::{Kind as FieldKind, MessageDescriptor};
+
+use super::keys::{self, IndexKey};
+use crate::model::{
+    Index, Part, RecordKind, RecordName,
+    schema::{Reference, Schema},
+    wire,
+    words::words,
+};
+
+/// Field number of `Attribution.role`.
+pub(crate) const ATTRIBUTION_ROLE: u32 = 3;
+/// Number of `ATTRIBUTION_ROLE_ORIGIN`.
+pub(crate) const ORIGIN: u64 = 1;
+
+/// An index with its paths resolved to field numbers.
+#[derive(Debug)]
+pub(crate) struct PostingIndex {
+    /// Its declaration.
+    pub(crate) index: &'static Index,
+    /// Its parts, in order.
+    pub(crate) parts: Vec<PostingPart>,
+}
+
+/// A part of an index with its path resolved.
+#[derive(Debug)]
+pub(crate) enum PostingPart {
+    /// A text.
+    Text(PostingPath),
+    /// An enum, by number.
+    Enum(PostingPath),
+    /// A timestamp.
+    Time(PostingPath),
+    /// The folded words of some texts.
+    Words(Vec<PostingPath>),
+}
+
+/// A path of field numbers.
+#[derive(Debug)]
+pub(crate) struct PostingPath {
+    /// From the record down.
+    pub(crate) numbers: Vec<u32>,
+    /// Whether a record can have several values there.
+    pub(crate) many: bool,
+}
+
+/// The indexes of a kind, resolved.
+pub(crate) fn indexes(kind: RecordKind) -> &'static [PostingIndex] {
+    static INDEXES: LazyLock<Vec<(RecordKind, Vec<PostingIndex>)>> = LazyLock::new(|| {
+        RecordKind::ALL
+            .into_iter()
+            .map(|kind| (kind, kind.resource_type().indexes.iter().map(|index| resolve(kind, index)).collect()))
+            .collect()
+    });
+    INDEXES.iter().find(|(of, _)| *of == kind).map_or(&[], |(_, indexes)| indexes)
+}
+
+fn resolve(kind: RecordKind, index: &'static Index) -> PostingIndex {
+    let message = &kind.schema().message;
+    let parts = index
+        .parts
+        .iter()
+        .map(|part| match part {
+            Part::Exact(path) => match path_of(message, path) {
+                (path, FieldKind::Enum(_)) => PostingPart::Enum(path),
+                (path, _) => PostingPart::Text(path),
+            },
+            Part::Time(path) => PostingPart::Time(path_of(message, path).0),
+            Part::Words(_, paths) => PostingPart::Words(paths.iter().map(|path| path_of(message, path).0).collect()),
+        })
+        .collect();
+    PostingIndex { index, parts }
+}
+
+fn path_of(message: &MessageDescriptor, dotted: &str) -> (PostingPath, FieldKind) {
+    let mut path = PostingPath { numbers: Vec::new(), many: false };
+    let mut kind = FieldKind::Message(message.clone());
+    for name in dotted.split('.') {
+        let field = kind
+            .as_message()
+            .and_then(|message| message.get_field_by_name(name))
+            .unwrap_or_else(|| panic!("the contract has no {dotted}, which an index of {} names", message.name()));
+        path.numbers.push(field.number());
+        path.many |= field.is_list();
+        kind = field.kind();
+    }
+    (path, kind)
+}
+
+/// Every index and reference key of a record, sorted, each once.
+pub(crate) fn postings(kind: RecordKind, id: &str, record: &[u8]) -> Vec<Vec<u8>> {
+    let mut postings = Vec::new();
+    for index in indexes(kind) {
+        let mut prefixes = vec![IndexKey::new(kind, index.index.number)];
+        for (at, part) in index.parts.iter().enumerate() {
+            let last = at + 1 == index.parts.len();
+            prefixes = prefixes
+                .into_iter()
+                .flat_map(|prefix| with_part(&prefix, part, record, Place { first: at == 0, last }))
+                .collect();
+        }
+        postings.extend(prefixes.into_iter().map(|prefix| prefix.entry(id)));
+    }
+    for_each_reference(kind.schema(), record, &mut |path, origin, target| {
+        postings.push(keys::reference(&target, kind, path, origin, id));
+    });
+    postings.sort_unstable();
+    postings.dedup();
+    postings
+}
+
+/// Where a part stands in its index.
+#[derive(Clone, Copy)]
+struct Place {
+    first: bool,
+    last: bool,
+}
+
+/// The key so far, continued with every value of a part.
+///
+/// A part that is not the first has an entry for unset, so that the parts before it find every record that has them; so has
+/// a single time at the end, which serves an order.
+fn with_part(prefix: &IndexKey, part: &PostingPart, record: &[u8], place: Place) -> Vec<IndexKey> {
+    let mut keys = Vec::new();
+    match part {
+        PostingPart::Text(path) => wire::visit_values(record, &path.numbers, &mut |value| {
+            if !value.text().is_empty() {
+                keys.push(prefix.clone().text(value.text()));
+            }
+        }),
+        PostingPart::Enum(path) => wire::visit_values(record, &path.numbers, &mut |value| {
+            if let wire::Value::Varint(number) = value
+                && number != 0
+            {
+                keys.push(prefix.clone().number(number));
+            }
+        }),
+        PostingPart::Time(path) => {
+            wire::visit_values(record, &path.numbers, &mut |value| {
+                let (seconds, nanos) = value.timestamp();
+                keys.push(prefix.clone().time(seconds, nanos));
+            });
+            if keys.is_empty() && place.last && !path.many {
+                keys.push(prefix.clone().unset());
+            }
+        }
+        PostingPart::Words(paths) => {
+            for path in paths {
+                wire::visit_values(record, &path.numbers, &mut |value| {
+                    keys.extend(words(value.text()).iter().map(|word| prefix.clone().text(word)));
+                });
+            }
+        }
+    }
+    if keys.is_empty() && !place.first {
+        keys.push(prefix.clone().unset());
+    }
+    keys
+}
+
+/// Every reference that a record holds: the field's path, whether it stands at the origin of an attribution, the name.
+pub(crate) fn for_each_reference(schema: &Schema, record: &[u8], visit: &mut dyn FnMut(&[u32], bool, RecordName)) {
+    for reference in &schema.references {
+        let in_attribution = tells_origin(reference);
+        wire::visit_texts(record, &reference.path, &mut |positions, text| {
+            if let Ok(target) = text.parse() {
+                let origin = in_attribution && is_origin(record, &reference.path, positions);
+                visit(&reference.path, origin, target);
+            }
+        });
+    }
+}
+
+/// Whether the keys of a reference tell who stands at the origin of an attribution.
+pub(crate) fn tells_origin(reference: &Reference) -> bool {
+    matches!(reference.names.as_slice(), [.., hop, field] if hop == "attribution" && field == "actors")
+}
+
+/// Whether the hop that holds a reference is the first, or says that it is the origin.
+fn is_origin(record: &[u8], path: &[u32], positions: &[usize]) -> bool {
+    let (Some(number), Some(position)) = (path.first(), positions.first()) else { return false };
+    *position == 0
+        || wire::fields(record)
+            .filter(|field| field.number == *number)
+            .nth(*position)
+            .and_then(|hop| wire::first(hop.value.bytes(), ATTRIBUTION_ROLE))
+            .is_some_and(|role| role == wire::Value::Varint(ORIGIN))
+}
+
+/// The beginning of the keys of the index over external ids, which every kind has.
+pub(crate) fn external_id_key(kind: RecordKind) -> IndexKey {
+    let index = indexes(kind)
+        .iter()
+        .find(|index| index.index.parts == [Part::Exact("external_ids")])
+        .expect("every kind has an index over external_ids, as a test shows");
+    IndexKey::new(kind, index.index.number)
+}
