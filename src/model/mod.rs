@@ -54,6 +54,7 @@ pub use kind::RecordKind;
 pub use limit::LIMITS;
 pub use name::{ID_CHARS_MAX, RecordName, RecordNameError, is_id};
 pub use resource::{Chain, Index, Link, Part, Resource, ResourceType, check, encode, kind_of, resource, resource_mut};
+pub(crate) use resource::{CheckedRecord, check_record};
 pub use typed_record::TypedRecord;
 pub use violation::{Fault, Path, Violation, Violations};
 

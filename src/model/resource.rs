@@ -135,6 +135,27 @@ pub fn check(record: &Record, encoded: &[u8], at: &Path<'_>, violations: &mut Vi
     resource(record).check(at, violations);
 }
 
+/// A record that was completed and checked.
+#[derive(Clone, Debug)]
+pub(crate) struct CheckedRecord {
+    /// The encoded record, with what the server computes.
+    pub(crate) body: Vec<u8>,
+    /// The rules and limits that the record breaks by itself.
+    pub(crate) violations: Violations,
+    /// Whether it has links that could close a cycle.
+    pub(crate) linked: bool,
+}
+
+/// Completes a record and checks it: the one check that a commit and an import both make. `at` is the path of the record in
+/// the request, or in the row.
+pub(crate) fn check_record(mut record: Record, at: &Path<'_>) -> CheckedRecord {
+    resource_mut(&mut record).complete();
+    let body = encode(&record);
+    let mut violations = Violations::default();
+    check(&record, &body, at, &mut violations);
+    CheckedRecord { body, violations, linked: !resource(&record).links().is_empty() }
+}
+
 /// The kind of the record inside the `oneof`.
 pub fn kind_of(record: &Record) -> RecordKind {
     match record {

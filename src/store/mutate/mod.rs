@@ -18,10 +18,10 @@ mod update;
 
 use std::collections::HashMap;
 
-use self::{checked::Checked, request::Work, update::Update};
+use self::{request::Work, update::Update};
 use super::{error::Result, limits::StoreLimits, version::Version, view::View};
 use crate::{
-    model::{RecordKind, RecordName, schema, wire},
+    model::{CheckedRecord, RecordKind, RecordName, schema, wire},
     proto::ChangeKind,
 };
 
@@ -52,7 +52,7 @@ pub(crate) struct Planned {
     /// What was sent, until it is joined with what was there.
     sent: Option<Update>,
     /// The record as it was checked when it was parsed, unless references had to be rewritten since.
-    checked: Option<Checked>,
+    checked: Option<CheckedRecord>,
     /// Whether it has links that could close a cycle.
     linked: bool,
     /// Where the record stands in the request.

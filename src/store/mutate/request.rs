@@ -8,12 +8,9 @@ use bytes::Bytes;
 use prost::Message;
 use sha2::{Digest, Sha256};
 
-use super::{
-    checked::{Checked, check_record},
-    update::FieldMask,
-};
+use super::update::FieldMask;
 use crate::{
-    model::{self, Path, RecordKind, RecordName, Violations, is_id, kind_of, schema, wire},
+    model::{self, CheckedRecord, Path, RecordKind, RecordName, Violations, check_record, is_id, kind_of, schema, wire},
     proto::{self, ErrorReason, mutation::Op, precondition::Condition},
     store::{
         Caller,
@@ -65,7 +62,7 @@ pub(crate) struct Sent {
     /// The encoded record without what only the server writes.
     pub(crate) body: Vec<u8>,
     /// The record held against the rules already, where it may be created as it is: it refers to no label.
-    pub(crate) checked: Option<Checked>,
+    pub(crate) checked: Option<CheckedRecord>,
     /// Where the record stands in the request: "mutations[3].create.claim".
     pub(crate) at: String,
 }

@@ -6,12 +6,9 @@ use std::collections::HashMap;
 
 use prost::Message;
 
-use super::{
-    Changes, body,
-    checked::{check_record, decode},
-};
+use super::{Changes, body, checked::decode};
 use crate::{
-    model::{self, Path, RecordKind, RecordName, Violations, schema, wire},
+    model::{self, Path, RecordKind, RecordName, Violations, check_record, schema, wire},
     proto::{ChangeKind, Citation, Source},
     store::error::{Result, StoreError},
 };
