@@ -53,6 +53,11 @@ pub use open::{OpenOptions, verify};
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+/// docs/tour.md, whose example is compiled and run too.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/tour.md")]
+struct Tour;
+
 /// docs/clients.md, whose examples in Rust are compiled.
 #[cfg(all(doctest, feature = "client"))]
 #[doc = include_str!("../docs/clients.md")]

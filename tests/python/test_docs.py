@@ -8,11 +8,13 @@ import re
 import shlex
 import subprocess
 from collections.abc import Callable
+from pathlib import Path
 
+import pytest
 from annals.v1 import record_service_pb2 as rs
 from annals_client import REASONS, ROOT, Client
 from conftest import Server
-from test_grpcurl import GRPCURL, SEED, SHOWN_ADDRESS
+from test_grpcurl import GRPCURL, SEED, SHOWN_ADDRESS, with_readable_details
 
 API = ROOT / "docs/api.md"
 SERVICE_CONFIG = ROOT / "examples/service_config.json"
@@ -58,28 +60,76 @@ def test_the_service_config_retries_what_passes_by_itself_and_gives_no_stream_a_
     assert all(set(each["retryPolicy"]["retryableStatusCodes"]) == passing for each in (unary, streaming))
 
 
-def test_links_lead_somewhere() -> None:
-    for page in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]:
-        for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
-            assert (page.parent / link).exists(), f"{page.name} links to {link}"
+def headings(page: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    anchors: set[str] = set()
+    for heading in re.findall(r"^#+ (.*)$", text, re.MULTILINE):
+        anchor = re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
+        anchors.add(next(a for a in (anchor, *(f"{anchor}-{n}" for n in range(1, 100))) if a not in anchors))
+    return anchors
 
 
-def test_the_tour_of_the_readme_answers_as_it_says(start_server: Callable[..., Server]) -> None:
+def test_links_and_anchors_exist() -> None:
+    for page in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]:
+        text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+        for link, anchor in re.findall(r"\]\(([^)#:]*)(?:#([^)]*))?\)", text):
+            target = page.parent / link if link else page
+            assert target.exists(), f"{page.name} links to {link}"
+            assert not anchor or anchor in headings(target), f"{page.name} links to {link}#{anchor}"
+
+
+def calls_of(text: str) -> list[tuple[str, str]]:
+    """The grpcurl calls that a page shows, each with the answer below it."""
+    calls = []
+    for block in re.findall(r"^```console\n\$ (grpcurl .*?)^```$", text, re.DOTALL | re.MULTILINE):
+        lines = block.splitlines(keepends=True)
+        # The call ends with the first line that neither leaves a quotation open nor ends with a backslash.
+        end = next(n for n in range(1, len(lines) + 1) if not lines[n - 1].endswith("\\\n") and is_whole("".join(lines[:n])))
+        calls.append(("".join(lines[:end]).replace("\\\n", ""), "".join(lines[end:])))
+    assert len(calls) == text.count("$ grpcurl")
+    return calls
+
+
+def is_whole(command: str) -> bool:
+    """Whether a command leaves no quotation open."""
+    try:
+        shlex.split(command)
+    except ValueError:
+        return False
+    return True
+
+
+def pattern(piece: str) -> str:
+    """Matches a part of an answer as a page shows it. `"..."` stands for any text, such as a time or a token."""
+    return re.escape(piece).replace(re.escape('"..."'), '"[^"]*"')
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/tour.md", "docs/api.md"])
+def test_calls_answer_as_the_page_shows(start_server: Callable[..., Server], name: str) -> None:
+    # The calls of one page follow each other on one server, as a reader sends them.
     server = start_server()
     server.run("commit", str(SEED))
-    page = (ROOT / "README.md").read_text(encoding="utf-8")
-    tour = page[page.index("## Five minutes") : page.index("## The command line")]
-    steps = re.findall(r"```console\n\$ (grpcurl .*?/\w+)\n(.*?)```", tour, re.DOTALL)
-    assert len(steps) == tour.count("```console")
-    for command, shown in steps:
-        arguments = shlex.split(command.replace("\\\n", "").replace(SHOWN_ADDRESS, server.address))
-        done = subprocess.run([str(GRPCURL), *arguments[1:]], capture_output=True, text=True, timeout=60)
-        assert done.returncode == 0, f"{command}\n{done.stderr}"
-        # Each piece between two "..." stands in the answer as it is, one after the other.
-        rest = done.stdout
-        for piece in filter(None, re.split(r"^\.\.\.\n", shown, flags=re.MULTILINE)):
-            _, found, rest = rest.partition(piece)
-            assert found == piece, f"{command}\ndoes not answer\n{piece}but\n{done.stdout}"
+    calls = calls_of((ROOT / name).read_text(encoding="utf-8"))
+    assert len(calls) >= 5
+    for command, shown in calls:
+        arguments = shlex.split(command.replace(SHOWN_ADDRESS, server.address))
+        done = subprocess.run(
+            [str(GRPCURL), *arguments[1:]], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60
+        )
+        assert (done.returncode != 0) == shown.startswith("ERROR:"), f"{command}\n{done.stdout}"
+        answer = with_readable_details(done.stdout) if done.returncode else done.stdout
+        # The parts between lines of "..." stand in the answer, one after the other.
+        rest = answer
+        for piece in filter(None, re.split(r"^ *\.\.\.\n", shown, flags=re.MULTILINE)):
+            found = re.search(pattern(piece), rest)
+            assert found, f"{command}\ndoes not answer\n{piece}but\n{answer}"
+            rest = rest[found.end() :]
+
+
+def test_every_section_of_the_api_shows_a_call() -> None:
+    sections = re.split(r"^## ", API.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
+    assert [section.splitlines()[0] for section in sections if not calls_of(section)] == []
 
 
 def test_the_limits_are_those_of_the_server(start_server: Callable[..., Server]) -> None:

@@ -335,15 +335,12 @@ class Session:
     @staticmethod
     def check_error(step: Step, output: str) -> str:
         """Checks that the details came decoded, and writes each on lines of its own."""
-        details = re.findall(r"^ +\d+\)\s+(\{.*\})$", output, re.MULTILINE)
-        decoded = [json.loads(detail) for detail in details]
+        decoded = details_of(output)
         infos = [detail for detail in decoded if detail["@type"].endswith("/google.rpc.ErrorInfo")]
         assert [info["reason"] for info in infos] == [step.fails], output
         assert infos[0]["domain"] == "annals"
         assert all("value" not in detail for detail in decoded), "not decoded: the type is not in the server's reflection"
-        head = output.split("  Details:")[0].rstrip()
-        shown = [json.dumps(detail, ensure_ascii=False, indent=2, sort_keys=True) for detail in decoded]
-        return "\n".join([head, "  Details:", *shown])
+        return with_readable_details(output).rstrip()
 
     def write(self, step: Step, data: dict | None, output: str) -> None:
         """Adds a step to the transcript."""
@@ -360,6 +357,18 @@ class Session:
             lines = [*lines[: step.lines], f"... {len(lines) - step.lines} more lines"]
         title = f"{step.title} ({step.fails})" if step.fails else step.title
         self.text += [f"### {title}", "", "```console", f"$ {command}", *lines, "```", ""]
+
+
+def details_of(output: str) -> list[dict]:
+    """The details of an error, which grpcurl prints as JSON on one line each."""
+    return [json.loads(detail) for detail in re.findall(r"^ +\d+\)\s+(\{.*\})$", output, re.MULTILINE)]
+
+
+def with_readable_details(output: str) -> str:
+    """An error as grpcurl prints it, with each detail over several lines."""
+    head = output.split("  Details:")[0].rstrip()
+    shown = [json.dumps(detail, ensure_ascii=False, indent=2, sort_keys=True) for detail in details_of(output)]
+    return "\n".join([head, "  Details:", *shown]) + "\n"
 
 
 def normalised(text: str) -> str:
