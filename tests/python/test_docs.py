@@ -48,16 +48,16 @@ def test_the_service_config_is_that_of_the_examples() -> None:
     assert shown == [SERVICE_CONFIG.read_text(encoding="utf-8")]
 
 
-def test_the_service_config_retries_what_passes_by_itself_and_gives_no_stream_a_deadline() -> None:
+def test_the_service_config_retries_transient_errors_and_gives_no_stream_a_deadline() -> None:
     config = json.loads(SERVICE_CONFIG.read_text(encoding="utf-8"))
-    passing = {code for reason in REASONS.values() if reason.retry for code in reason.codes}
+    transient = {code for reason in REASONS.values() if reason.retry for code in reason.codes}
     service = "annals.v1.RecordService"
     methods = rs.DESCRIPTOR.services_by_name["RecordService"].methods
     streams = [{"service": service, "method": m.name} for m in methods if m.server_streaming or m.client_streaming]
     unary, streaming = config["methodConfig"]
     assert unary["name"] == [{"service": service}] and "timeout" in unary
     assert sorted(map(str, streaming["name"])) == sorted(map(str, streams)) and "timeout" not in streaming
-    assert all(set(each["retryPolicy"]["retryableStatusCodes"]) == passing for each in (unary, streaming))
+    assert all(set(each["retryPolicy"]["retryableStatusCodes"]) == transient for each in (unary, streaming))
 
 
 def headings(page: Path) -> set[str]:
