@@ -12,10 +12,10 @@ use annals::{
 };
 
 fn main() -> annals::store::Result<()> {
-    // In a folder that outlives the program: Store::open("./annals-data").
+    // Store::open("./annals-data") keeps it on disk.
     let store = Store::in_memory()?;
 
-    // One call writes an article, who is in it and what happened, or nothing of it. "@nis" is the actor's label in this call.
+    // One call writes an article, an actor and an event, or none of them. "@nis" is the label of the actor in this call.
     let article = Source {
         kind: SourceKind::NewsArticle.into(),
         title: "Troops sent to Russia".into(),
@@ -39,12 +39,12 @@ fn main() -> annals::store::Result<()> {
     let first = store.commit(CommitRequest::of("article-1", mutations))?;
     println!("revision {} has {} records", first.revision, first.results.len());
 
-    // A field that is set in an update replaces the one that is there.
+    // An update replaces the fields that it sets.
     let title =
         Event { name: "events/deployment".into(), title: "3,000 troops deployed to Russia".into(), ..Default::default() };
     let second = store.commit(CommitRequest::of("article-1-title", [Mutation::update(title)]))?;
 
-    // As it is now, as it was, and which there are.
+    // Read the event as it is now and as it was before, then list all events with the actor.
     let now: Event = store.get("events/deployment")?;
     let before: Event = store.get_with(&GetRecordRequest {
         name: "events/deployment".into(),

@@ -1,7 +1,7 @@
-//! Follows a record, and goes on where it stopped when it is started again.
+//! Follows the record. When you start it again, it resumes where it stopped.
 //!
-//! The position is one number, the revision of the last message that was dealt with, in a file beside the program's own data. Where
-//! your data is in a database, keep the number there, and write both in one transaction.
+//! The position is one number: the revision of the last message that the program has processed. This program stores it in a file. If
+//! your data is in a database, store the number there, and write both in one transaction.
 //!
 //! ```text
 //! cargo run --example follow -- http://127.0.0.1:50051 position.txt
@@ -21,7 +21,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let position = arguments.next().unwrap_or_else(|| "position.txt".into());
     let position = Path::new(&position);
 
-    // Goes on for as long as it takes when the server is away.
+    // Retries without end while the server is unavailable.
     let options = ClientOptions { user_agent: "follow/1.0".into(), outage_time_max: None, ..Default::default() };
     let client = options.connect(&server).await?;
     let request = WatchRequest { after_revision: Some(load(position)?), ..Default::default() };
@@ -32,13 +32,13 @@ async fn main() -> Result<(), Box<dyn Error>> {
                 println!("{} {} {}", commit.revision, change.kind().as_str_name(), change.name);
             }
         }
-        // After the work, not before it: a crash between the two repeats a commit, and loses none.
+        // Store the position after the work. A crash between the two repeats a commit, but loses none.
         store(position, message.revision)?;
     }
     Ok(())
 }
 
-/// The position to go on from; 0, the beginning, where there is none yet.
+/// The position to resume from. 0, the beginning, if there is none yet.
 fn load(position: &Path) -> Result<i64, Box<dyn Error>> {
     match fs::read_to_string(position) {
         Ok(text) => Ok(text.trim().parse()?),
@@ -47,7 +47,7 @@ fn load(position: &Path) -> Result<i64, Box<dyn Error>> {
     }
 }
 
-/// Replaces the file whole, so that a crash leaves the old position or the new one.
+/// Replaces the file atomically, so that a crash leaves the old position or the new one.
 fn store(position: &Path, revision: i64) -> io::Result<()> {
     let beside = position.with_extension("new");
     fs::write(&beside, revision.to_string())?;

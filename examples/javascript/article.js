@@ -1,4 +1,4 @@
-// Commits a news article with what it says, and lists what a ministry has claimed.
+// Commits a news article with its claim and estimate, and lists what a ministry has claimed.
 //
 // node article.js [HOST:PORT]
 
@@ -7,15 +7,15 @@ import { connect } from "./connect.js";
 
 const TEXT = "The ministry said on Monday that around 3,000 troops had been sent.";
 
-// Everything in one call, which happens whole or not at all. Records refer to each other by label.
+// Everything in one call, which is applied whole or not at all. Records refer to each other by label.
 const article = CommitRequest.fromPartial({
-  // Of the article and not of this attempt: sent again, it is answered again and writes nothing.
+  // The id identifies the article, not this attempt. Sent again, the call gets the same answer and writes nothing.
   requestId: "example:javascript:article-1",
   mutations: [
     { label: "page", create: { source: { kind: "SOURCE_KIND_NEWS_ARTICLE", title: "Troops sent, ministry says", text: TEXT } } },
     {
       label: "ministry",
-      // Found again by its external id, or else created: no need to read before.
+      // Found by its external id, or created. There is no need to read first.
       upsert: { record: { actor: { displayName: "Ministry of Defence", externalIds: ["example:ministry-of-defence"] } } },
     },
     {

@@ -1,4 +1,4 @@
-// A connection to Annals with retries, and its errors as something to act on.
+// A connection to Annals with retries, and errors that a program can act on.
 
 import { readFileSync } from "node:fs";
 import { promisify } from "node:util";
@@ -9,11 +9,11 @@ import { Status } from "./gen/google/rpc/status.js";
 
 const SERVICE_CONFIG = new URL("../service_config.json", import.meta.url);
 
-/** Calls of the service at HOST:PORT. What passes by itself is retried, and every unary call has a deadline. */
+/** Connects to the service at HOST:PORT. Transient errors are retried, and every unary call has a deadline. */
 export function connect(address) {
   const client = new RecordServiceClient(address, credentials.createInsecure(), {
     "grpc.service_config": readFileSync(SERVICE_CONFIG, "utf8"),
-    // A server that was away for a moment is looked for again soon: the default grows to two minutes.
+    // Reconnect soon after the server was unavailable. By default the wait grows to two minutes.
     "grpc.max_reconnect_backoff_ms": 2000,
   });
   const unary = (method) => promisify(client[method]).bind(client);
@@ -26,7 +26,7 @@ export function connect(address) {
   };
 }
 
-/** An error with its details: decide by `reason`, which is part of the contract; the message is for people. */
+/** An error with its details. Decide by `reason`, which is part of the contract. The message is for people. */
 export function failure(error) {
   const [packed] = error.metadata?.get("grpc-status-details-bin") ?? [];
   const found = { code: error.code, message: error.details, reason: "", metadata: {}, fields: {} };

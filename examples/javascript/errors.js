@@ -1,4 +1,4 @@
-// Makes mistakes, and tells from the error what to do.
+// Makes mistakes, and shows how to act on the errors.
 //
 // node errors.js [HOST:PORT]
 
@@ -8,7 +8,7 @@ import { connect, failure } from "./connect.js";
 
 const annals = connect(process.argv[2] ?? "localhost:50051");
 
-// Mistakes in a request: each with the path of its field, and all of them at once.
+// Mistakes in a request. The error reports all of them, each with the path of its field.
 const nameless = { create: { event: { name: "events/No Name" } } };
 try {
   await annals.commit(CommitRequest.fromPartial({ requestId: "example:javascript:mistake", mutations: [nameless] }));
@@ -18,7 +18,7 @@ try {
   for (const [path, what] of Object.entries(fields)) console.log(`  ${path}: ${what}`);
 }
 
-// A reason that a program decides by, with what it is about.
+// A reason that a program can decide by, with its metadata.
 try {
   await annals.getEvent(GetRecordRequest.fromPartial({ name: "events/never-made" }));
 } catch (error) {

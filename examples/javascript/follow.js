@@ -1,4 +1,4 @@
-// Follows the record, and goes on where it stopped when it is started again.
+// Follows the record. When you start it again, it resumes where it stopped.
 //
 // node follow.js STATE_FILE [HOST:PORT]
 
@@ -11,7 +11,7 @@ import { connect, failure } from "./connect.js";
 const [state, address = "localhost:50051"] = process.argv.slice(2);
 const annals = connect(address);
 
-// All that has to be kept is one number.
+// One number is the whole position.
 for (;;) {
   const afterRevision = existsSync(state) ? BigInt(readFileSync(state, "utf8")) : 0n;
   try {
@@ -19,7 +19,7 @@ for (;;) {
       for (const { kind, name } of message.commit?.changes ?? []) {
         console.log(`${message.revision}: ${kind.replace("CHANGE_KIND_", "").toLowerCase()} ${name}`);
       }
-      // Only now, when the message has been dealt with: what was not saved is sent again. Checkpoints move it, too.
+      // Save the position after processing the message. What was not saved is sent again. Checkpoints advance it too.
       save(message.revision);
     }
   } catch (error) {
@@ -29,7 +29,7 @@ for (;;) {
   }
 }
 
-/** Replaces the file, so that a crash leaves the old number or the new one. */
+/** Replaces the file atomically, so that a crash leaves the old number or the new one. */
 function save(revision) {
   writeFileSync(`${state}.new`, String(revision));
   renameSync(`${state}.new`, state);

@@ -1,4 +1,4 @@
-"""Commits a news article with what it says, and lists what a ministry has claimed.
+"""Commits a news article with its claim and estimate, and lists what a ministry has claimed.
 
 python article.py [HOST:PORT]
 """
@@ -16,9 +16,9 @@ TEXT = "The ministry said on Monday that around 3,000 troops had been sent."
 
 
 def article() -> rs.CommitRequest:
-    """Everything in one call, which happens whole or not at all. Records refer to each other by label."""
+    """Everything in one call, which is applied whole or not at all. Records refer to each other by label."""
     source = records.Source(kind=records.SOURCE_KIND_NEWS_ARTICLE, title="Troops sent, ministry says", text=TEXT)
-    # Found again by its external id, or else created: no need to read before.
+    # Found by its external id, or created. There is no need to read first.
     ministry = records.Actor(display_name="Ministry of Defence", external_ids=["example:ministry-of-defence"])
     claim = records.Claim(
         statement="Around 3,000 troops have been sent.",
@@ -36,7 +36,7 @@ def article() -> rs.CommitRequest:
         origin=records.ESTIMATE_ORIGIN_AS_REPORTED,
     )
     return rs.CommitRequest(
-        # Of the article and not of this attempt: sent again, it is answered again and writes nothing.
+        # The id identifies the article, not this attempt. Sent again, the call gets the same answer and writes nothing.
         request_id="example:python:article-1",
         mutations=[
             rs.Mutation(label="page", create=records.Record(source=source)),

@@ -1,4 +1,4 @@
-"""A connection to Annals with retries, and its errors as something to act on."""
+"""A connection to Annals with retries, and errors that a program can act on."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ SERVICE_CONFIG = Path(__file__).parent.parent / "service_config.json"
 
 
 def connect(address: str) -> record_service_pb2_grpc.RecordServiceStub:
-    """Calls of the service at HOST:PORT. What passes by itself is retried, and every unary call has a deadline."""
+    """Connects to the service at HOST:PORT. Transient errors are retried, and every unary call has a deadline."""
     options = [
         ("grpc.service_config", SERVICE_CONFIG.read_text(encoding="utf-8")),
-        # A server that was away for a moment is looked for again soon: the default grows to two minutes.
+        # Reconnect soon after the server was unavailable. By default the wait grows to two minutes.
         ("grpc.max_reconnect_backoff_ms", 2000),
     ]
     return record_service_pb2_grpc.RecordServiceStub(grpc.insecure_channel(address, options=options))
@@ -25,7 +25,7 @@ def connect(address: str) -> record_service_pb2_grpc.RecordServiceStub:
 
 @dataclass
 class Failure:
-    """An error with its details: decide by `reason`, which is part of the contract; `message` is for people."""
+    """An error with its details. Decide by `reason`, which is part of the contract. `message` is for people."""
 
     code: grpc.StatusCode
     message: str
@@ -36,7 +36,7 @@ class Failure:
 
     @classmethod
     def of(cls, error: grpc.RpcError) -> Failure:
-        """Decodes an error that a call has raised."""
+        """Decodes an error that a call raised."""
         failure = cls(error.code(), error.details() or "")
         status = rpc_status.from_call(error)
         for detail in status.details if status else ():

@@ -1,4 +1,4 @@
-"""Makes mistakes, and tells from the error what to do.
+"""Makes mistakes, and shows how to act on the errors.
 
 python errors.py [HOST:PORT]
 """
@@ -17,7 +17,7 @@ def main(address: str) -> None:
     """Runs the example."""
     annals = connect(address)
 
-    # Mistakes in a request: each with the path of its field, and all of them at once.
+    # Mistakes in a request. The error reports all of them, each with the path of its field.
     nameless = rs.Mutation(create=records.Record(event=records.Event(name="events/No Name")))
     try:
         annals.Commit(rs.CommitRequest(request_id="example:python:mistake", mutations=[nameless]))
@@ -27,7 +27,7 @@ def main(address: str) -> None:
         for path, what in failure.fields.items():
             print(f"  {path}: {what}")
 
-    # A reason that a program decides by, with what it is about.
+    # A reason that a program can decide by, with its metadata.
     try:
         annals.GetEvent(rs.GetRecordRequest(name="events/never-made"))
     except grpc.RpcError as error:

@@ -1,4 +1,4 @@
-"""Follows the record, and goes on where it stopped when it is started again.
+"""Follows the record. When you start it again, it resumes where it stopped.
 
 python follow.py STATE_FILE [HOST:PORT]
 """
@@ -15,7 +15,7 @@ from connect import Failure, connect
 
 
 def follow(address: str, state: Path) -> None:
-    """Prints every change once. All that has to be kept is one number."""
+    """Prints every change once. One number is the whole position."""
     annals = connect(address)
     while True:
         after = int(state.read_text(encoding="utf-8")) if state.exists() else 0
@@ -24,7 +24,7 @@ def follow(address: str, state: Path) -> None:
                 for change in message.commit.changes:
                     kind = rs.ChangeKind.Name(change.kind).removeprefix("CHANGE_KIND_").lower()
                     print(f"{message.revision}: {kind} {change.name}", flush=True)
-                # Only now, when the message has been dealt with: what was not saved is sent again. Checkpoints move it, too.
+                # Save the position after processing the message. What was not saved is sent again. Checkpoints advance it too.
                 save(state, message.revision)
         except grpc.RpcError as error:
             failure = Failure.of(error)
@@ -35,7 +35,7 @@ def follow(address: str, state: Path) -> None:
 
 
 def save(state: Path, revision: int) -> None:
-    """Replaces the file, so that a crash leaves the old number or the new one."""
+    """Replaces the file atomically, so that a crash leaves the old number or the new one."""
     new = state.with_suffix(".new")
     new.write_text(str(revision), encoding="utf-8")
     new.replace(state)

@@ -1,4 +1,4 @@
-//! Errors as the client takes them apart: the reason and what a program needs to act on it.
+//! Errors as the client decodes them: the reason, and what a program needs to act on it.
 
 use annals::{
     client::{Client, ClientError},
@@ -12,7 +12,7 @@ use tonic::Code;
 
 use super::support;
 
-/// What a call that must fail says.
+/// The error of a call that must fail.
 fn check<T: std::fmt::Debug>(
     answer: Result<T, ClientError>,
     code: Code,

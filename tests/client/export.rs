@@ -1,4 +1,4 @@
-//! Exports through cuts: every record once, as the lists of that revision have them.
+//! Exports through cut connections: every record once, equal to the lists of the same revision.
 
 use annals::{
     model::{RecordKind, kind_of},
@@ -17,7 +17,7 @@ async fn what_comes_through_cuts_is_the_lists_of_its_revision() {
     }
     let revision = server.store.info().expect("info").head_revision;
     let proxy = Proxy::start(server.address, 1).await;
-    // A message of 1,000 records has some 60 kB; a cut connection mostly brought one or two.
+    // A message of 1,000 records has about 60 kB. A connection usually delivers one or two before it is cut.
     proxy.cut_within(250_000, 40);
     let client = proxy.client();
     let mut export = client.export(ExportRequest::default());
@@ -25,7 +25,7 @@ async fn what_comes_through_cuts_is_the_lists_of_its_revision() {
     while let Some(message) = export.message().await.expect("no error") {
         assert_eq!(message.revision.cast_unsigned(), revision);
         exported.extend(message.records.into_iter().filter_map(|record| record.record));
-        // What is written meanwhile is not of this revision.
+        // Later writes are not part of this revision.
         server.commit(&support::event(&format!("later-{}", exported.len()), "")).await;
     }
     assert!(proxy.cuts() >= 5, "{}", proxy.cuts());

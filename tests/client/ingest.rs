@@ -1,4 +1,4 @@
-//! Ingests through cuts: one outcome for each commit, in order, and each commit made once.
+//! Ingests through cut connections: one outcome for each commit, in order, and each commit applied once.
 
 use std::sync::{
     Arc,
@@ -13,7 +13,7 @@ use tokio_stream::StreamExt;
 
 use super::{proxy::Proxy, server::Server};
 
-/// A commit of an event whose name the server chooses: made twice, there would be two.
+/// A commit of an event whose name the server chooses. If it were applied twice, there would be two events.
 fn create(number: usize) -> CommitRequest {
     let event = Event { title: format!("event {number}"), ..Default::default() };
     CommitRequest::of(if number.is_multiple_of(2) { String::new() } else { format!("r{number}") }, [Mutation::create(event)])
@@ -94,7 +94,7 @@ async fn one_outcome_comes_before_the_next_commit_is_there() {
         to.send(create(number)).await.expect("taken");
         let ingested = messages.message().await.expect("no error").expect("an outcome");
         assert_eq!(ingested.index, number as u64);
-        // The connection of the stream is lost while nothing is on its way.
+        // The connection of the stream is lost while nothing is in flight.
         proxy.cut_all();
     }
     drop(to);

@@ -1,4 +1,4 @@
-//! The client against a real server, through a proxy that cuts, swallows and redirects.
+//! The client against a real server, through a proxy that cuts connections, drops bytes and redirects.
 
 #[path = "../support/mod.rs"]
 mod support;

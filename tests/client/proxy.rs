@@ -1,4 +1,4 @@
-//! A TCP proxy that does what networks do: it cuts connections in the middle of a frame, falls silent, and leads elsewhere.
+//! A TCP proxy that behaves like a bad network: it cuts connections in the middle of a frame, stops forwarding, and redirects.
 
 use std::{
     io,
@@ -28,23 +28,23 @@ pub(crate) struct Proxy {
 struct Network {
     target: Mutex<SocketAddr>,
     random: Mutex<fastrand::Rng>,
-    /// Each connection is cut after a random number of bytes below this, both ways together; 0: never.
+    /// Each connection is cut after a random number of bytes below this, counting both directions. 0: never.
     bytes_max: AtomicU64,
-    /// Connections that are still to be cut like that.
+    /// Connections still to be cut in this way.
     cuts_left: AtomicUsize,
-    /// Connections that were cut like that.
+    /// Connections that were cut in this way.
     cuts: AtomicUsize,
     connections: AtomicUsize,
-    /// Nothing passes, and nothing is closed.
+    /// Nothing is forwarded, and no connection is closed.
     silent: AtomicBool,
-    /// Of the first so many connections nothing passes ever again, and they are not closed.
+    /// The first this many connections forward nothing any more, and they are not closed.
     dead: AtomicUsize,
-    /// Counts the times that all connections were cut at once.
+    /// Counts how often all connections were cut at once.
     cut_all: watch::Sender<u64>,
 }
 
 impl Proxy {
-    /// One that leads to a server and lets everything pass. The seed is of its random cuts.
+    /// A proxy that leads to a server and forwards everything. The seed is for its random cuts.
     pub(crate) async fn start(target: SocketAddr, seed: u64) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("bound");
@@ -70,23 +70,23 @@ impl Proxy {
         Self { address, network, accepting }
     }
 
-    /// Cuts so many connections, each after a random number of bytes.
+    /// Cuts this many connections, each after a random number of bytes.
     pub(crate) fn cut_within(&self, bytes_max: u64, cuts: usize) {
         self.network.cuts_left.store(cuts, Relaxed);
         self.network.bytes_max.store(bytes_max, Relaxed);
     }
 
-    /// Cuts all connections that there are.
+    /// Cuts all existing connections.
     pub(crate) fn cut_all(&self) {
         self.network.cut_all.send_modify(|times| *times += 1);
     }
 
-    /// Lets nothing pass any more, or everything again. New connections are made either way.
+    /// Stops or resumes forwarding. New connections are accepted either way.
     pub(crate) fn silence(&self, silent: bool) {
         self.network.silent.store(silent, Relaxed);
     }
 
-    /// Lets nothing pass ever again on the connections that there are, without closing them. New ones are as before.
+    /// Stops forwarding on the existing connections without closing them. New ones work as before.
     pub(crate) fn bury(&self) {
         self.network.dead.store(self.connections(), Relaxed);
     }
@@ -101,17 +101,17 @@ impl Proxy {
         self.network.cuts.load(Relaxed)
     }
 
-    /// How many connections there were.
+    /// How many connections were made.
     pub(crate) fn connections(&self) -> usize {
         self.network.connections.load(Relaxed)
     }
 
-    /// A client of the server behind it, which is quick to try again.
+    /// A client of the server behind the proxy, which retries quickly.
     pub(crate) fn client(&self) -> Client {
         self.client_with(ClientOptions::default())
     }
 
-    /// As [`Self::client`], with options.
+    /// Like [`Self::client`], with options.
     pub(crate) fn client_with(&self, options: ClientOptions) -> Client {
         let options =
             ClientOptions { retry_delay_min: Duration::from_millis(2), retry_delay_max: Duration::from_millis(50), ..options };
@@ -148,7 +148,7 @@ impl Network {
         }
     }
 
-    /// Passes bytes on until one side ends or none are left to pass.
+    /// Forwards bytes until one side ends or the allowed bytes are used up.
     async fn pump<R, W>(&self, from: &mut R, to: &mut W, left: &AtomicI64, number: usize) -> io::Result<()>
     where
         R: AsyncReadExt + Unpin,

@@ -1,4 +1,4 @@
-//! A server that is stopped and started again under its clients.
+//! A server that is stopped and started again while clients use it.
 
 use std::{path::Path, time::Duration};
 
@@ -31,7 +31,7 @@ async fn a_watch_goes_on_across_restarts_and_misses_and_repeats_nothing() {
             server.commit(&support::event(&format!("e{round}-{number}"), "")).await;
         }
         let head = server.store.info().expect("info").head_revision.cast_signed();
-        // Half of it is read before the server stops, the rest comes from the next one.
+        // Half of it is read before the server stops. The rest comes from the next server.
         while last < head - 10 * i64::from(round % 2) {
             let message = watch.message().await.expect("no error").expect("a message");
             if let Some(Content::Commit(commit)) = message.content {
@@ -68,7 +68,7 @@ async fn an_ingest_goes_on_across_restarts_and_makes_each_commit_once() {
         let mut count = 0;
         while let Some(ingested) = outcomes.message().await.expect("no error of the stream") {
             assert_eq!(ingested.index, count);
-            // A server that stops says so to what it did not take. That passes, and is no outcome.
+            // A stopping server refuses what it has not accepted. The error is transient, so it is not an outcome.
             ingested.outcome.expect("committed");
             count += 1;
         }
@@ -95,7 +95,7 @@ async fn a_commit_that_a_closed_store_refuses_for_now_is_sent_again_and_is_no_ou
     let (to, mut told) = tokio::sync::mpsc::unbounded_channel();
     let on_retry = RetryHook::new(move |error, _| to.send(error.reason_name().to_owned()).unwrap_or_default());
     let client = proxy.client_with(ClientOptions { on_retry: Some(on_retry), ..ClientOptions::default() });
-    // The server goes on, and answers on the stream that its store is gone.
+    // The server continues and answers on the stream that its store is gone.
     let store = server.store.clone();
     tokio::task::spawn_blocking(move || store.close()).await.expect("joined").expect("closed");
     let commits = ["a", "b"].map(|id| support::fresh_request(&support::event(id, "")));

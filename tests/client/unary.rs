@@ -1,4 +1,4 @@
-//! Calls with one answer: sent again where that is safe, once each all the same.
+//! Unary calls: retried where that is safe, and still applied once each.
 
 use std::{
     sync::{
@@ -28,11 +28,11 @@ async fn commits_whose_connections_are_cut_are_made_once_each() {
     const COMMITS: usize = 300;
     let server = Server::start().await;
     let proxy = Proxy::start(server.address, 1).await;
-    // A handshake takes 300 bytes or so; some cuts fall into it, some between a request and its answer.
+    // A handshake takes about 300 bytes. Some cuts are in the handshake, some between a request and its answer.
     proxy.cut_within(3000, 60);
     let client = proxy.client();
     for number in 0..COMMITS {
-        // Without an id, every second time: the client gives one.
+        // Every second request has no id, so the client sets one.
         let id = if number % 2 == 0 { format!("r{number}") } else { String::new() };
         let request = CommitRequest::of(id, [Mutation::create(Event { title: "an event".into(), ..Default::default() })]);
         let answer = client.commit(request).await.expect("committed");
@@ -100,7 +100,7 @@ async fn a_batch_that_does_not_fit_into_one_answer_comes_whole_in_the_order_aske
         client.commit(CommitRequest::of("", [Mutation::create(event)])).await.expect("committed");
     }
     let mut asked: Vec<_> = names.iter().rev().cloned().collect();
-    // Seven times as much, so that it takes more than one answer.
+    // Seven times as much, so that it takes several answers.
     asked.extend((0..6).flat_map(|_| names.clone()));
     asked.push("events/none".into());
     let request = BatchGetRecordsRequest { names: asked.clone(), allow_missing: true, ..Default::default() };

@@ -1,4 +1,4 @@
-//! Watches through cuts: the union of what comes is the log, once each, in order.
+//! Watches through cut connections: together the messages are the log, once each, in order.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -18,7 +18,7 @@ use super::{
     support::{self, fresh_request},
 };
 
-/// The next message, which must come.
+/// The next message. There must be one.
 async fn next(watch: &mut MessageStream<WatchResponse>) -> WatchResponse {
     let message = tokio::time::timeout(Duration::from_secs(30), watch.message()).await.expect("a message in time");
     message.expect("no error").expect("not the end")
@@ -85,7 +85,7 @@ async fn what_comes_through_cuts_is_every_commit_once_whole_and_in_order() {
     server.stop().await;
 }
 
-/// Keeps a set of events as a watch tells.
+/// Maintains a set of events from a watch.
 #[derive(Default)]
 struct Following {
     events: BTreeMap<String, Event>,
@@ -152,7 +152,7 @@ async fn an_initial_state_that_is_cut_begins_anew_and_says_so_and_what_follows_k
         server.commit(&events.join(",")).await;
     }
     let proxy = Proxy::start(server.address, 5).await;
-    // Its 2,000 records take some 150 kB.
+    // Its 2,000 records take about 150 kB.
     proxy.cut_within(100_000, 8);
     let client = proxy.client();
     let request = WatchRequest {
@@ -235,7 +235,7 @@ async fn a_stream_that_falls_silent_is_left_and_opened_again() {
     let (to, mut told) = tokio::sync::mpsc::unbounded_channel();
     let options = ClientOptions {
         heartbeats_missed_max: 2,
-        // Nothing but the missing heartbeats can tell.
+        // Only the missing heartbeats show it.
         keepalive_interval: Duration::from_hours(1),
         on_retry: Some(RetryHook::new(move |error, _| to.send(error.code()).unwrap_or_default())),
         ..ClientOptions::default()
@@ -259,7 +259,7 @@ async fn a_stream_that_falls_silent_is_left_and_opened_again() {
 
 #[tokio::test]
 async fn a_connection_whose_peer_has_vanished_is_given_up_for_a_new_one() {
-    // The server cannot know that the peer is gone, either.
+    // The server cannot know either that the peer is gone.
     let server =
         Server::start_with(ServerOptions { drain_time_max: Duration::from_millis(300), ..ServerOptions::default() }).await;
     let proxy = Proxy::start(server.address, 10).await;

@@ -26,7 +26,7 @@ async fn read(client: &mut Client) -> (i64, f64) {
     (event.revision, event.metrics.get("count").copied().unwrap_or_default())
 }
 
-/// Increments, one after the other, each on what was last read or written. Gives how often somebody else was faster.
+/// Increments one after another, each based on the value last read or written. Returns how often another client was faster.
 async fn increment(mut client: Client, number: usize, mut rng: Rng) -> u32 {
     let (mut retries, mut patience) = (0, 0_u32);
     let (mut revision, mut value) = read(&mut client).await;
@@ -53,7 +53,7 @@ async fn increment(mut client: Client, number: usize, mut rng: Rng) -> u32 {
                 assert_eq!((status.code(), reason(&status).as_str()), (Code::Aborted, "REVISION_MISMATCH"));
                 retries += 1;
                 patience = (patience + 1).min(8);
-                // As a polite client does it: without, most of the time goes into being too late.
+                // Reads first after a refusal. Without that, most of the time goes into attempts that are too late.
                 tokio::time::sleep(Duration::from_micros(rng.u64(0..4_000 << patience))).await;
                 (revision, value) = read(&mut client).await;
             }

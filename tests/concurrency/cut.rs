@@ -1,4 +1,5 @@
-//! Calls that are cut after they were sent, and sent again: each takes effect once, whether or not the first was done.
+//! Calls that are cut after they were sent, and sent again: each takes effect once, whether or not the first attempt was
+//! applied.
 
 use std::{
     sync::{
@@ -19,7 +20,7 @@ use crate::{
 const CALLS: usize = 1_000;
 const TASKS: usize = 20;
 
-/// What became of the calls that were cut.
+/// The outcomes of the calls that were cut.
 #[derive(Default)]
 struct Cut {
     answered: AtomicU32,
@@ -34,7 +35,7 @@ async fn cut_and_retry(server: &Server, client: &mut Client, request: &CommitReq
         let wait = Duration::from_micros(rng.u64(0..6_000));
         let mut other = client.clone();
         if rng.u32(..10) == 0 {
-            // A connection of its own, which goes with the call.
+            // A separate connection, which ends with the call.
             other = server.client().await;
         }
         if let Ok(Ok(response)) = tokio::time::timeout(wait, other.commit(request.clone())).await {

@@ -1,4 +1,4 @@
-//! Many clients at once, over a real server on a real port: what each is promised whatever the others do.
+//! Many clients at once, against a real server on a real port: what the server promises each of them, whatever the others do.
 #![allow(missing_docs)]
 
 mod counter;
@@ -22,21 +22,21 @@ use fastrand::Rng;
 use server::{Client, Server};
 use tonic::{Code, Status};
 
-/// The seed of a run: `SEED` where it is set, printed in any case.
+/// The seed of a run: `SEED` if it is set. Always printed.
 fn rng() -> Rng {
     let seed = std::env::var("SEED").map_or_else(|_| fastrand::u64(..), |seed| seed.parse().expect("a number"));
     println!("SEED={seed}");
     Rng::with_seed(seed)
 }
 
-/// A server on the embedded engine, and its folder, which goes with it.
+/// A server on the embedded engine and its folder, which is deleted with it.
 async fn durable_server() -> (Server, tempfile::TempDir) {
     let folder = tempfile::tempdir().expect("a folder");
     let engine = EmbeddedEngine::open(folder.path(), EmbeddedOptions::default()).expect("an engine");
     (Server::start_on(support::store_on(Arc::new(engine)), ServerOptions::default()).await, folder)
 }
 
-/// Clients on connections of their own.
+/// Clients with a connection each.
 async fn clients(server: &Server, connections: usize) -> Vec<Client> {
     let mut clients = Vec::new();
     for _connection in 0..connections {
@@ -45,7 +45,7 @@ async fn clients(server: &Server, connections: usize) -> Vec<Client> {
     clients
 }
 
-/// Sends a request until it is answered by the store: whatever cut it short may not have kept it from being done.
+/// Sends a request until the store answers it. A call that was cut may still have been applied.
 async fn answered(client: &mut Client, request: &CommitRequest) -> Result<CommitResponse, Status> {
     loop {
         match client.commit(request.clone()).await {

@@ -1,5 +1,5 @@
-//! Reads beside writes: what was answered is seen on every connection, no revision is taken back, and what was read as of a
-//! time stays.
+//! Reads beside writes: every connection sees what was answered, no revision is taken back, and a read as of a time always
+//! returns the same.
 
 use std::{
     collections::BTreeMap,
@@ -39,7 +39,7 @@ fn retitle(name: &str, request_id: &str) -> CommitRequest {
     }
 }
 
-/// Reads in one of several ways, and gives the revision that was read at.
+/// Reads in one of several ways and returns the revision of the read.
 async fn read_head(client: &mut Client, rng: &mut Rng, name: &str) -> i64 {
     match rng.u32(..3) {
         0 => head(client).await,
@@ -61,7 +61,7 @@ async fn what_was_answered_is_seen_on_every_connection_and_heads_never_fall() {
     let connections = clients(&server, CONNECTIONS).await;
     let names: Vec<_> = (0..CONNECTIONS).map(|number| format!("events/e{number}")).collect();
     create(&mut connections[0].clone(), "make", names.iter().map(|name| event(name, "first"))).await;
-    // The newest revision that anybody has been told of.
+    // The newest revision that any client has seen.
     let told = Arc::new(AtomicI64::new(1));
     let tasks: Vec<_> = (0..CONNECTIONS)
         .map(|number| {
@@ -97,7 +97,7 @@ async fn what_was_answered_is_seen_on_every_connection_and_heads_never_fall() {
     server.stop().await;
 }
 
-/// What was read as of each time.
+/// The answer for each time.
 type Answers = Arc<Mutex<BTreeMap<i64, (i64, Vec<(String, i64)>)>>>;
 
 async fn read_at(client: &mut Client, time_us: i64) -> (i64, Vec<(String, i64)>) {
@@ -107,7 +107,7 @@ async fn read_at(client: &mut Client, time_us: i64) -> (i64, Vec<(String, i64)>)
     (page.revision, page.events.into_iter().map(|event| (event.name, event.revision)).collect())
 }
 
-/// Reads at times of the last second and just ahead, again and again.
+/// Reads repeatedly at times of the last second and slightly ahead.
 async fn read_times(mut client: Client, answers: Answers, ended: Arc<AtomicBool>, mut rng: Rng) {
     while !ended.load(Ordering::SeqCst) {
         let now_us = SystemClock.now_us();
@@ -140,7 +140,7 @@ async fn what_was_read_as_of_a_time_of_the_last_second_never_changes() {
         .collect();
     let started = SystemTime::now();
     let mut writes = 0;
-    // Long enough for times that were read early to be a second ago.
+    // Long enough that times read early are a second in the past.
     while started.elapsed().unwrap_or_default() < Duration::from_millis(2_500) || writes < 300 {
         writes += 1;
         let request = retitle(&names[rng.usize(..names.len())], &format!("w{writes}"));

@@ -1,4 +1,5 @@
-//! Writers that meet: of two that rest on what the other changes one lands, and what one external id names is one record.
+//! Conflicting writers: of two commits that each depend on what the other changes, one succeeds, and one external id always
+//! names one record.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +14,7 @@ use crate::{
     server::{Client, reason},
 };
 
-/// Writes one record on the condition that another is as it was.
+/// Writes one record on the condition that another has not changed.
 async fn write_on_condition(mut client: Client, id: String, written: &str, read: &str, revision: i64) -> Result<(), Code> {
     let update = Update { record: Some(event(written, &id).into()), ..Default::default() };
     let request = CommitRequest {
@@ -46,7 +47,7 @@ async fn of_two_commits_that_each_rest_on_what_the_other_changes_one_lands() {
         let revision = create(&mut client, &format!("make-{round}"), [event(&a, "a"), event(&b, "b")]).await.revision;
         let one = write_on_condition(connections[0].clone(), format!("one-{round}"), &a, &b, revision);
         let other = write_on_condition(connections[1].clone(), format!("other-{round}"), &b, &a, revision);
-        // Neither is always sent first.
+        // Neither of the two is always sent first.
         let (one, other) = if rng.bool() {
             tokio::join!(one, other)
         } else {
@@ -104,7 +105,7 @@ async fn a_hundred_upserts_of_one_external_id_at_once_are_one_record() {
     let request = ListRecordsRequest { filter: r#"external_ids:"wikidata:Q423""#.into(), ..Default::default() };
     let found = client.list_actors(request).await.expect("an answer").into_inner().actors;
     assert_eq!(found.len(), 1);
-    // Every id that was sent with an upsert that was applied is there, none twice.
+    // Every id of an applied upsert exists, and none exists twice.
     let ids: BTreeSet<_> = found[0].external_ids.iter().collect();
     assert_eq!((ids.len(), found[0].external_ids.len()), (revisions + 1, revisions + 1));
     server.stop().await;

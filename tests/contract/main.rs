@@ -249,7 +249,7 @@ fn scans_keep_to_their_bounds_from_both_ends() {
         assert_eq!(keys(Unbounded, Excluded("b"), Backward, 9), ["a"]);
         assert_eq!(keys(Included("aa"), Unbounded, Forward, 2), ["b", "ba"]);
         assert_eq!(keys(Unbounded, Unbounded, Forward, 0), [""; 0]);
-        // Ranges in which no key can be are empty, whatever way they are written.
+        // Ranges that cannot contain a key are empty, however they are written.
         assert_eq!(keys(Included("c"), Excluded("c"), Forward, 9), [""; 0]);
         assert_eq!(keys(Excluded("c"), Excluded("c"), Forward, 9), [""; 0]);
         assert_eq!(keys(Included("d"), Included("a"), Backward, 9), [""; 0]);
@@ -325,7 +325,7 @@ fn a_value_that_is_too_long_is_a_mistake_of_the_caller() {
     });
 }
 
-/// Random operations, every answer compared with a map's and a vector's. A failing seed becomes a test with its name.
+/// Random operations. Every answer is compared with that of a map and a vector. A failing seed becomes a test with its name.
 fn agrees_with_a_model(place: &mut dyn Place, seed: u64, operations: usize) {
     let mut rng = fastrand::Rng::with_seed(seed);
     let mut log: Vec<LogEntry> = Vec::new();
@@ -415,7 +415,7 @@ fn agrees_with_a_model(place: &mut dyn Place, seed: u64, operations: usize) {
     assert!(engine.read_log(LogSequence(0), usize::MAX).unwrap() == log, "seed {seed}");
 }
 
-/// Keys that are often prefixes of one another, and hold 0x00 and up to three 0xff in a row.
+/// Keys that are often prefixes of one another, and contain 0x00 and up to three 0xff in a row.
 fn random_key(rng: &mut fastrand::Rng) -> Vec<u8> {
     let mut key = Vec::new();
     for _ in 0..rng.usize(..7) {

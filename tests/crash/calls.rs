@@ -1,5 +1,5 @@
-//! Syncs and writes of a run refused by the system, through strace, one after the other: whatever fails, nothing is acknowledged
-//! that is not there afterwards, and nothing at all once the log's writer was refused a call.
+//! Makes each sync and each write of a run fail, one run each, with strace. Nothing is acknowledged that is missing afterwards,
+//! and nothing at all is acknowledged after a call of the log's writer failed.
 //!
 //! Knows strace's output. Must not know which call does what.
 
@@ -11,24 +11,24 @@ use crate::{
     script::{Purpose, Said, Script},
 };
 
-/// Requests of a run.
+/// Requests in a run.
 const REQUESTS: u64 = 20;
-/// How often a call is made at most in opening, committing and closing; later ones would never come.
+/// The largest number of a call that is made to fail in a run. Later calls would not happen.
 const CALLS: u64 = 30;
 
-/// What a run came to in which a call was refused: once in each thread that came so far.
+/// The result of a run with one kind of failing call, which fails once in each thread that reaches it.
 #[derive(Default)]
 struct Run {
-    /// The refused calls, as strace shows them.
+    /// The failed calls, as strace prints them.
     refused: Vec<String>,
     acknowledged: u64,
-    /// Requests acknowledged after the log's writer was refused a call on a segment, if it was.
+    /// Requests acknowledged after a call of the log's writer on a segment failed, if one did.
     after_writer: Option<u64>,
-    /// The same of the thread that prepares segments.
+    /// The same for the thread that prepares segments.
     after_preparer: Option<u64>,
 }
 
-/// Runs a life and refuses the `when`-th of a kind of calls. Then looks whether everything is there that was acknowledged.
+/// Runs a process in which the `when`-th call of a kind fails. Then checks that everything acknowledged exists.
 fn refuse(call: &str, error: &str, when: u64) -> Run {
     let files = tempfile::tempdir().expect("a folder");
     let trace = files.path().join("trace");
@@ -37,7 +37,7 @@ fn refuse(call: &str, error: &str, when: u64) -> Run {
     strace.args(["-f", "-y", "-Y", "-s", "64", "-o"]).arg(&trace);
     strace.args(["-e", &format!("trace=write,{call}"), "-e", &format!("inject={call}:error={error}:when={when}")]);
     strace.arg(std::env::current_exe().expect("this binary has a path")).args(ARGUMENTS);
-    // How it ends is not looked at: a log that refuses writes is closed, and says so.
+    // The exit status does not matter: closing a log that refuses writes reports an error.
     let (said, _) = Life::start_with(&mut strace, &script, files.path()).wait();
     let run = Run::read(&trace);
     for said in said {
@@ -62,7 +62,7 @@ fn refuse(call: &str, error: &str, when: u64) -> Run {
 }
 
 impl Run {
-    /// From strace's lines, which are in the order in which the calls were made.
+    /// From strace's lines, which are in the order of the calls.
     fn read(trace: &Path) -> Self {
         let mut run = Self::default();
         for line in fs::read_to_string(trace).expect("strace writes its trace").lines() {
@@ -85,7 +85,7 @@ impl Run {
 
 fn is_there() -> bool {
     let version = Command::new("strace").arg("--version").output();
-    // Older ones do not name threads.
+    // Older kernels do not name threads.
     let is_there = version.is_ok_and(|output| {
         let text = String::from_utf8_lossy(&output.stdout);
         let version = text.lines().next().and_then(|line| line.rsplit(' ').next()?.split('.').next()?.parse::<u32>().ok());
@@ -113,7 +113,7 @@ fn nothing_is_acknowledged_after_a_failed_sync() {
             }
             trials += 1;
             by_the_writer += u64::from(run.after_writer.is_some());
-            // The commit under way has a sync of its own.
+            // The commit in progress has its own sync.
             let after = run.after_preparer.unwrap_or(0);
             assert!(after <= 1, "{call} {when}: acknowledged {after} after {:?}", run.refused);
         }

@@ -1,6 +1,6 @@
-//! Damage to files while no process uses them: of the state, which is rebuilt; of the log, which is reported.
+//! Damage to files while no process uses them. The state is rebuilt. Damage to the log is reported.
 //!
-//! Knows the files of a data folder. Must not know how damage is noticed.
+//! Knows the files of a data folder. Must not know how the store detects damage.
 
 use std::{
     fs,
@@ -13,39 +13,39 @@ use crate::{
     script::{Inspected, Purpose, Said, Script},
 };
 
-/// Requests that a folder holds when it is left.
+/// Requests in a folder before it is damaged.
 const REQUESTS: u64 = 250;
 /// Bytes of a segment of sled's file.
 const SEGMENT_BYTES: usize = 512 << 10;
-/// How long a process lives on before it is killed: sled writes what it holds in memory twice a second, and the length of its
-/// file is noted once a second.
+/// How long a process lives before it is killed. sled writes its memory twice a second, and the length of its file is recorded
+/// once a second.
 const SETTLED: Duration = Duration::from_millis(2500);
 
-/// A data folder as a process left it, and what it must answer.
+/// A data folder after a process has ended, and what it must answer.
 struct Left {
     how: &'static str,
-    /// Holds the data folder and files beside it.
+    /// Contains the data folder and files beside it.
     _folder: tempfile::TempDir,
     script: Script,
     /// What an inspection of the undamaged folder found.
     inspected: Inspected,
 }
 
-/// What an inspection of a damaged folder came to.
+/// The result of an inspection of a damaged folder.
 #[derive(Debug, PartialEq)]
 enum Outcome {
-    /// The damage was noticed, and everything was answered as before. What was said of it.
+    /// The damage was detected, and every answer was the same as before. The message of the report.
     Rebuilt(String),
-    /// It was not noticed, and everything was answered as before: it hit nothing that is used.
+    /// The damage was not detected, and every answer was the same as before: it hit unused bytes.
     Harmless,
-    /// Something was refused, because the log is damaged.
+    /// Something was refused because the log is damaged.
     Reported(String),
-    /// Something was not as before, and nobody said so.
+    /// An answer was wrong, and nothing was reported.
     Wrong(Vec<String>),
 }
 
 impl Left {
-    /// By a process that closed it.
+    /// Left by a process that closed it.
     fn closed(seed: u64) -> Self {
         Self::by("closed", seed, |script, files| {
             script.purpose = Purpose::CommitSome(REQUESTS);
@@ -53,7 +53,7 @@ impl Left {
         })
     }
 
-    /// By a process that was killed.
+    /// Left by a process that was killed.
     fn killed(seed: u64) -> Self {
         Self::by("killed", seed, |script, files| {
             script.purpose = Purpose::CommitAndWait(REQUESTS);
@@ -87,7 +87,7 @@ impl Left {
         self.script.folder.join(name)
     }
 
-    /// Damages a copy of the folder, then looks whether everything is as before.
+    /// Damages a copy of the folder, then checks that everything is the same as before.
     fn inspect(&self, damage: impl FnOnce(&Path)) -> (Option<Inspected>, Outcome) {
         let files = tempfile::tempdir().expect("a folder");
         let folder = files.path().join("data");
@@ -129,7 +129,7 @@ impl Left {
     }
 }
 
-/// Damages the state of a folder in many ways, and counts what became of it.
+/// Damages the state of a folder in many ways and counts the results.
 fn damage_the_state(left: &Left, rng: &mut fastrand::Rng) {
     let db = fs::read(left.path("state/db")).expect("sled's file");
     let (mut rebuilt, mut harmless) = (0, 0);
@@ -143,7 +143,7 @@ fn damage_the_state(left: &Left, rng: &mut fastrand::Rng) {
     };
     check("folder deleted".into(), true, &|state| fs::remove_dir_all(state).expect("it is there"));
     for part in 0..10 {
-        // One in each tenth of the file, so that none is the whole file.
+        // One in each tenth of the file, so that no cut is the whole file.
         let length = db.len() * part / 10 + rng.usize(..db.len() / 10);
         check(format!("cut to {length} of {} bytes", db.len()), true, &|state| {
             fs::write(state.join("db"), &db[..length]).expect("room for a copy");
@@ -153,7 +153,7 @@ fn damage_the_state(left: &Left, rng: &mut fastrand::Rng) {
         let (at, bit) = (rng.usize(..db.len()), rng.u8(..8));
         check(format!("bit {bit} of byte {at} flipped"), false, &|state| flip(&state.join("db"), at, bit));
     }
-    // A segment of zeros is what sled leaves where it has not written yet.
+    // sled leaves a segment of zeros where it has not written yet.
     for start in (0..db.len()).step_by(SEGMENT_BYTES) {
         let mut zeroed = db.clone();
         zeroed[start..].iter_mut().take(SEGMENT_BYTES).for_each(|byte| *byte = 0);
@@ -200,7 +200,7 @@ fn a_byte_flipped_in_the_log_is_reported_and_never_served() {
         for _ in 0..count("ANNALS_CRASH_FLIPS", 50) / 2 {
             let segment = rng.choice(&segments).expect("a log has a segment");
             let bytes = fs::read(segment).expect("a segment");
-            // Most of a segment may be empty: half of the flips are where something is written.
+            // Most of a segment may be empty, so half of the flips are where data was written.
             let written: Vec<_> = (0..bytes.len()).filter(|at| bytes[*at] != 0).collect();
             let at = rng.choice(written).filter(|_| rng.bool()).unwrap_or_else(|| rng.usize(..bytes.len()));
             let bit = rng.u8(..8);
@@ -221,7 +221,7 @@ fn a_byte_flipped_in_the_log_is_reported_and_never_served() {
     }
 }
 
-/// A damaged end looks like a frame that a crash tore; but no crash takes from the log what the state holds.
+/// A damaged end looks like a frame torn by a crash. But a crash never removes from the log what the state holds.
 #[test]
 fn a_byte_flipped_in_the_last_entry_of_the_log_is_reported() {
     let seed = seed();
@@ -229,7 +229,7 @@ fn a_byte_flipped_in_the_last_entry_of_the_log_is_reported() {
         let segments = fs::read_dir(left.path("log")).expect("the log").map(|entry| entry.expect("a name").path());
         let written = segments.filter_map(|path| {
             let bytes = fs::read(&path).expect("a segment");
-            // An empty segment may lie ready.
+            // There may be an empty prepared segment.
             let last = bytes.iter().rposition(|byte| *byte != 0)?;
             Some((path, last))
         });
@@ -246,7 +246,7 @@ fn flip(path: &Path, at: usize, bit: u8) {
     fs::write(path, bytes).expect("room for a copy");
 }
 
-/// Copies a folder, without the lock.
+/// Copies a folder without its lock file.
 fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).expect("a new folder");
     for found in fs::read_dir(from).expect("a folder") {

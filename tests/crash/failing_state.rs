@@ -1,6 +1,6 @@
-//! A state that fails in the middle of a run: the commits stand, the store rebuilds it, says so, and goes on.
+//! A state that fails in the middle of a run. The commits stay, and the store rebuilds the state, reports it, and continues.
 //!
-//! Knows how a state can fail. Must not know how the store notices.
+//! Knows how a state can fail. Must not know how the store detects it.
 
 use std::{
     fs,
@@ -34,7 +34,7 @@ use crate::{
 
 const META: u8 = 0x01;
 const REST: u8 = 0x11;
-/// The tables of the state whose values say something, by the first byte of their keys.
+/// The tables of the state whose values have content, by the first byte of their keys.
 const TABLES: [(u8, &str); 5] = [
     (META, "the meta value"),
     (0x10, "an older version"),
@@ -43,13 +43,13 @@ const TABLES: [(u8, &str); 5] = [
     (0x50, "a receipt"),
 ];
 
-/// An engine whose state fails now and then: not at all, or half way through a batch, and from then on until it is reset.
+/// An engine whose state fails at random: a whole call, or in the middle of a batch, and then until it is reset.
 struct FailingState {
     engine: EmbeddedEngine,
     rng: Mutex<fastrand::Rng>,
     failed: AtomicBool,
     failures: AtomicU64,
-    /// Of a thousand reads, and of a thousand batches, how many fail.
+    /// How many reads of a thousand, and how many batches of a thousand, fail.
     reads: AtomicU64,
     batches: AtomicU64,
 }
@@ -144,7 +144,7 @@ impl Engine for FailingState {
     }
 }
 
-/// Commits on an engine whose state fails now and then; sends again what was not answered. Gives how often it failed.
+/// Commits on an engine whose state fails at random and retries what was not answered. Returns how often the state failed.
 fn commit_through_failures(reads: u64, batches: u64) -> u64 {
     const REQUESTS: usize = 300;
     let seed = seed();
@@ -203,7 +203,7 @@ fn a_state_that_fails_when_only_the_writer_reads_it_is_rebuilt() {
     assert!(failures > 0);
 }
 
-/// Puts what no store has written into a state, in place of the value of the last key that begins with this byte.
+/// Writes garbage into a state, as the value of the last key that begins with this byte.
 fn plant(engine: &dyn Engine, table: u8) {
     let from = (Bound::Included(vec![table]), Bound::Excluded(vec![table + 1]));
     let found = engine.scan(from, ScanDirection::Backward, 1).expect("a state that can be read");
@@ -233,7 +233,7 @@ fn a_state_that_holds_what_makes_no_sense_is_rebuilt_once() {
             (inspected.retried, violations)
         };
         if table == META {
-            // It is read when a store starts.
+            // The store reads it when it starts.
             store.close().expect("a state that can be closed");
             let (engine, store) = open(&script.folder, |engine| plant(engine, table));
             assert_eq!(inspect(&*engine, &store), (0, Vec::new()), "seed {seed}, {name}");
@@ -253,7 +253,7 @@ fn a_state_that_holds_what_makes_no_sense_is_rebuilt_once() {
     }
 }
 
-/// Opens a store, having done something to its state.
+/// Opens a store after a change to its state.
 fn open(folder: &Path, change: impl FnOnce(&dyn Engine)) -> (Arc<dyn Engine>, Store) {
     let options = EmbeddedOptions { cache_bytes: 16 << 20, segment_bytes: 1 << 20, ..EmbeddedOptions::default() };
     let engine: Arc<dyn Engine> = Arc::new(EmbeddedEngine::open(folder, options).expect("a folder that can be opened"));

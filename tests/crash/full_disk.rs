@@ -1,4 +1,4 @@
-//! A disk without room: writes stop before it is full, reads go on, and writes come back by themselves.
+//! A full disk: writes stop before it is full, reads continue, and writes resume when there is space.
 
 use std::{
     fs::File,
@@ -79,7 +79,7 @@ fn a_store_on_a_disk_that_fills_up_stops_writing_can_be_rebuilt_and_goes_on() {
         }
         request
     };
-    // Writes until there is no room. Gives how many are there then.
+    // Writes until there is no space. Returns how many records exist then.
     let fill = |store: &Store, first: u64| {
         let refused = |number| Some((number, store.commit(large(number)).err()?));
         let (written, refused) = (first..10_000).find_map(refused).expect("a full disk");
@@ -100,7 +100,7 @@ fn a_store_on_a_disk_that_fills_up_stops_writing_can_be_rebuilt_and_goes_on() {
 
     let store = open();
     read_all(&store, written);
-    // Closing may have given back some of what sled did not use.
+    // Closing may have freed some space that sled did not use.
     let written = fill(&store, written);
     drop(store);
     std::fs::remove_dir_all(folder.join("state")).expect("sled's folder");

@@ -1,6 +1,6 @@
-//! Holds a store against what was sent to it and what it answered, and against its own log.
+//! Compares a store with the requests, with its answers, and with its own log.
 //!
-//! Knows a store that nobody writes to. Must not know how the process before ended.
+//! Knows a store that nobody writes to. Must not know how the previous process ended.
 
 use std::{
     collections::BTreeSet,
@@ -20,18 +20,18 @@ use crate::{
     traffic::{Expected, Standing, Step, Writer},
 };
 
-/// Findings of one kind beyond these are counted and not shown.
+/// Findings of one kind beyond this number are counted but not shown.
 const SHOWN_MAX: u64 = 5;
-/// Older requests that are sent again beside the newest, unless all are.
+/// How many older requests are sent again beside the newest, unless all are.
 const OLDER_RESENT: usize = 20;
-/// A store that rebuilds more often than this does not get anywhere.
+/// A store that rebuilds more often than this makes no progress.
 const RETRIES_MAX: u64 = 100;
 
-/// An inspection under way.
+/// An inspection in progress.
 pub(crate) struct Inspection<'a> {
     script: &'a Script,
     engine: &'a dyn Engine,
-    /// A rebuild of the state.
+    /// A rebuild of the state from the log.
     scratch: MemoryEngine,
     report: &'a mut dyn FnMut(String),
     done: Inspected,
@@ -42,8 +42,8 @@ impl<'a> Inspection<'a> {
         Self { script, engine, scratch: MemoryEngine::new(), report, done: Inspected::default() }
     }
 
-    /// Before the store has replayed anything. The state may lack the log's last entries, but nothing in it may come from
-    /// elsewhere: keys are added and never removed, so each that is there must be in a rebuild, too.
+    /// Before the store has replayed anything. The state may lack the last entries of the log, but it must not contain anything
+    /// else. Keys are added and never removed, so each existing key must be in a rebuild too.
     pub(crate) fn before_replay(&mut self) {
         if self.engine.state_condition() == StateHealth::Trusted
             && let Err(error) = self.compare_keys("before the replay", &[DiscrepancyKind::Extra])
@@ -53,7 +53,7 @@ impl<'a> Inspection<'a> {
         }
     }
 
-    /// Once the store serves.
+    /// After the store is ready.
     pub(crate) fn serving(mut self, store: &Store) -> Inspected {
         let info = self.patiently(store, || store.info()).expect("a store that serves says what it holds");
         self.done.compared.revision = info.head_revision;
@@ -66,7 +66,7 @@ impl<'a> Inspection<'a> {
         }
         let writers = self.compare_commits(store);
         self.send_again(store);
-        // Nothing of what was sent again may have changed anything.
+        // The repeated requests must not have changed anything.
         if let Ok(after) = self.patiently(store, || store.info())
             && after != info
         {
@@ -87,7 +87,7 @@ impl<'a> Inspection<'a> {
         self.done
     }
 
-    /// Calls a store, and calls it again once it has rebuilt its state, if it says that it does.
+    /// Calls a store. If it reports that it rebuilds its state, calls it again afterwards.
     fn patiently<T>(&mut self, store: &Store, call: impl Fn() -> Result<T>) -> Result<T> {
         loop {
             match call() {
@@ -120,7 +120,7 @@ impl<'a> Inspection<'a> {
         Ok(())
     }
 
-    /// Every commit is one that was sent, whole and once. Gives the writers as of the last.
+    /// Every commit is one that was sent, whole and once. Returns the writers as of the last commit.
     fn compare_commits(&mut self, store: &Store) -> Vec<Writer> {
         let Script { seed, acknowledged, purpose, compared, .. } = self.script;
         let mut writers: Vec<_> = (0..acknowledged.len()).map(|number| Writer::new(*seed, number)).collect();
@@ -206,7 +206,7 @@ impl<'a> Inspection<'a> {
         }
     }
 
-    /// Every record reads as what was sent makes it.
+    /// Every record reads as the requests imply.
     fn compare_records(&mut self, store: &Store, writers: &[Writer]) {
         let mut reads = DefaultHasher::new();
         for (name, known) in writers.iter().flat_map(Writer::events) {
@@ -237,7 +237,7 @@ impl<'a> Inspection<'a> {
         self.done.reads = reads.finish();
     }
 
-    /// Every version of every record, and records as of older revisions, for a digest.
+    /// Every version of every record, and records as of older revisions, as a digest.
     fn read_the_past(&mut self, store: &Store, writers: &[Writer], reads: &mut DefaultHasher) {
         let mut rng = fastrand::Rng::with_seed(self.script.seed);
         for (name, _) in writers.iter().flat_map(Writer::events) {
@@ -253,7 +253,7 @@ impl<'a> Inspection<'a> {
     }
 }
 
-/// What is kept of an answer. The same for the first and for every later one.
+/// The part of an answer that is compared. It is the same in the first answer and in every later one.
 pub(crate) fn acknowledged(response: &CommitResponse) -> Acknowledged {
     let mut digest = DefaultHasher::new();
     CommitResponse { replayed: false, ..response.clone() }.encode_to_vec().hash(&mut digest);

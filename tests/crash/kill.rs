@@ -11,10 +11,10 @@ use crate::{
     script::Sabotage,
 };
 
-/// The longest life after its inspection.
+/// The longest time that a process lives after its inspection.
 const LIFE_MAX: Duration = Duration::from_millis(350);
 
-/// A folder of this machine.
+/// A folder on this machine.
 struct Here {
     folder: tempfile::TempDir,
     stores: u64,

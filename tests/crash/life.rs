@@ -1,4 +1,4 @@
-//! The process that is killed: opens a data folder, looks whether everything is there, commits, and says so.
+//! The process that is killed. It opens a data folder, checks that everything exists, commits, and reports.
 //!
 //! It is this test binary, started again with the path of a script in its environment.
 //!
@@ -27,13 +27,13 @@ use crate::{
     traffic::Writer,
 };
 
-/// Names the file that holds the script.
+/// The environment variable with the path of the script.
 pub(crate) const SCRIPT: &str = "ANNALS_CRASH_SCRIPT";
-/// The arguments that make this binary a life.
+/// The arguments that make this binary run such a process.
 pub(crate) const ARGUMENTS: [&str; 4] = ["--exact", "life::a_life", "--ignored", "--nocapture"];
-/// Small, so that a life crosses several, and some commits need one of their own.
+/// Small, so that a process crosses several segments, and some commits need a segment for themselves.
 const SEGMENT_BYTES: u64 = 512 << 10;
-/// How often a request is sent that is refused for a reason that passes.
+/// How often a request is retried after a transient error.
 const ATTEMPTS: u64 = 1000;
 
 #[test]
@@ -101,7 +101,7 @@ fn live(script: &Script) {
     }
 }
 
-/// Every writer sends its requests one after the other; those that an earlier process did not get an answer to come first.
+/// Every writer sends its requests one after another, beginning with those that an earlier process got no answer to.
 fn commit_until_killed(script: &Script, store: &Store, from: u64) {
     std::thread::scope(|scope| {
         for (number, answers) in script.acknowledged.iter().enumerate() {
@@ -117,7 +117,7 @@ fn commit_until_killed(script: &Script, store: &Store, from: u64) {
                 let info = match store.info() {
                     Ok(info) => info,
                     Err(error) if error.reason == ErrorReason::StoreRebuilding => {
-                        // As it ends, so does the next look.
+                        // The next inspection ends in the same way.
                         drop(store.wait_until_serving());
                         continue;
                     }
@@ -140,13 +140,13 @@ fn commit_some(script: &Script, store: &Store, count: u64) {
     let mut writer = Writer::new(script.seed, 0);
     for _ in 0..count {
         if !commit_next(&mut writer, 0, store) {
-            // The requests that follow build on it; sent all the same, they show that nothing else is acknowledged.
+            // The following requests depend on it. They are sent anyway, to show that nothing else is acknowledged.
             writer = Writer::new(!script.seed, 0);
         }
     }
 }
 
-/// Whether the request was acknowledged. One that is refused for a reason that passes is sent again.
+/// Returns whether the request was acknowledged. Retries it after a transient error.
 fn commit_next(writer: &mut Writer, number: usize, store: &Store) -> bool {
     let step = writer.steps();
     let request = writer.step().request;
@@ -172,10 +172,10 @@ fn commit_next(writer: &mut Writer, number: usize, store: &Store) -> bool {
     }
 }
 
-/// One call writes the whole line: no other thread's can come between.
+/// One call writes the whole line, so that lines of other threads do not mix with it.
 fn say(said: &Said) {
     let mut out = std::io::stdout().lock();
-    // Whoever listened may be gone.
+    // The reader may be gone.
     drop(out.write_all(said.line().as_bytes()).and_then(|()| out.flush()));
 }
 
@@ -183,7 +183,7 @@ fn violated(what: String) {
     say(&Said::Violation(what));
 }
 
-/// Says every warning and error of the log.
+/// Reports every warning and error of the log.
 struct Logged;
 
 impl tracing::Subscriber for Logged {

@@ -1,7 +1,7 @@
-//! What survives when a process is killed, when the power is cut, and when files are damaged: whole processes with a store on
-//! the embedded engine, started, ended and started again.
+//! What survives kills, power cuts and damaged files: whole processes with a store on the embedded engine, started, ended and
+//! started again.
 //!
-//! `traffic` says what is sent, `life` is the process that sends it, `inspect` looks whether everything is there. `rounds` is
+//! `traffic` defines the requests, `life` is the process that sends them, `inspect` checks the store afterwards. `rounds` is
 //! the loop that `kill` and `power` share.
 #![allow(missing_docs)]
 

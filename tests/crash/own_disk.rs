@@ -1,7 +1,7 @@
-//! A disk of our own: ext4 on a loop device. It can be filled, and its power can be cut.
+//! A separate disk: ext4 on a loop device. A test can fill it and cut its power.
 //!
-//! It takes root, `mkfs.ext4`, a loop device and python3; where one is missing this says so on standard error, and tests that
-//! need it pass.
+//! It needs root, `mkfs.ext4`, a loop device and python3. If one is missing, this prints it on standard error, and the tests
+//! that need it pass.
 //!
 //! Knows the system's tools. Must not know what is on the disk.
 
@@ -13,8 +13,8 @@ use std::{
 
 use crate::process::loudly;
 
-/// Opens the mount point given, says so, and shuts the file system down when told to: `EXT4_IOC_SHUTDOWN` without flushing the
-/// journal. It waits ready, so that the cut comes when it is asked for, and not when an interpreter has started.
+/// Opens the given mount point, reports it, and shuts the file system down on request: `EXT4_IOC_SHUTDOWN` without flushing the
+/// journal. It starts in advance, so that the cut does not wait for an interpreter to start.
 const SWITCH: &str = "\
 import fcntl, os, struct, sys
 folder = os.open(sys.argv[1], os.O_RDONLY)
@@ -24,14 +24,14 @@ fcntl.ioctl(folder, 0x8004587D, struct.pack('I', 2))
 print('cut', flush=True)
 ";
 
-/// A disk of its own, whose power can be cut.
+/// A separate disk whose power can be cut.
 pub(crate) struct OwnDisk {
     folder: tempfile::TempDir,
     mounted: bool,
 }
 
 impl OwnDisk {
-    /// `None` where there can be none; says why.
+    /// `None` if it cannot be made. Prints why.
     pub(crate) fn new(bytes: u64) -> Option<Self> {
         match Self::try_new(bytes) {
             Ok(disk) => Some(disk),
@@ -65,7 +65,7 @@ impl OwnDisk {
         self.folder.path()
     }
 
-    /// Mounts it as a machine that starts again would.
+    /// Mounts it as a machine does after a restart.
     pub(crate) fn remount(&mut self) {
         self.unmount().expect("nobody uses the disk any more");
         self.mount().expect("it worked before");
@@ -103,7 +103,7 @@ impl Drop for OwnDisk {
     }
 }
 
-/// Waits to cut the power.
+/// The process that waits to cut the power.
 pub(crate) struct Switch {
     process: Child,
     tell: ChildStdin,
@@ -126,7 +126,7 @@ impl Switch {
         Ok(switch)
     }
 
-    /// Cuts it: whatever is not on the disk when this begins may be gone.
+    /// Cuts the power. Whatever is not on the disk when this begins may be lost.
     pub(crate) fn cut(mut self) -> Result<(), String> {
         self.tell.write_all(b"\n").map_err(|error| error.to_string())?;
         self.expect("cut")
@@ -143,13 +143,13 @@ impl Switch {
 
 impl Drop for Switch {
     fn drop(&mut self) {
-        // It keeps the disk from being unmounted.
+        // It would keep the disk from being unmounted.
         drop(self.process.kill());
         drop(self.process.wait());
     }
 }
 
-/// Runs a tool of the system. An error says what it said.
+/// Runs a tool of the system. An error contains its output.
 fn call(command: &mut Command) -> Result<(), String> {
     let output = command.output().map_err(|error| format!("{}: {error}", command.get_program().display()))?;
     if output.status.success() {

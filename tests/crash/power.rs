@@ -1,5 +1,5 @@
-//! Power cuts: the file system is shut down under a running life, so that nothing reaches the disk from that moment on and what
-//! was not synced is gone.
+//! Power cuts: the file system is shut down under a running process. From that moment nothing reaches the disk, and unsynced
+//! data is lost.
 
 use std::{
     path::{Path, PathBuf},
@@ -13,7 +13,7 @@ use crate::{
     script::Sabotage,
 };
 
-/// The longest life after its inspection.
+/// The longest time that a process lives after its inspection.
 const LIFE_MAX: Duration = Duration::from_secs(1);
 /// Bytes of the disk, most of which are never written.
 const DISK_BYTES: u64 = 2 << 30;
@@ -47,7 +47,8 @@ impl Place for Machine {
         self.disk.files()
     }
 
-    /// One life in four is killed and its disk lives on, so that the next one finds what was written and not synced.
+    /// One process in four is killed while its disk keeps running, so that the next one finds data that was written but not
+    /// synced.
     fn end(&mut self, mut life: Life, rng: &mut fastrand::Rng) -> Ended {
         let moment = Moment::random(rng, LIFE_MAX);
         if rng.u8(..4) == 0 {
@@ -57,7 +58,7 @@ impl Place for Machine {
         }
         let switch = Switch::new(&self.disk.mount_point()).expect("it worked before");
         moment.wait(&life);
-        // What is heard from here on may have been said after the cut, when it can no longer be true.
+        // Lines received from here on may have been written after the cut, when they can no longer be true.
         let (said, by_itself) = (life.heard(), life.ended());
         switch.cut().expect("it worked before");
         drop(life.kill());
@@ -75,7 +76,8 @@ fn a_power_cut_loses_nothing_that_was_acknowledged_or_read() {
     assert!(tally.acknowledged > cuts, "a run in which little was committed shows little");
 }
 
-/// Runs lives on a broken engine until it is found out: by what is lost, or by a log that lacks what its files name.
+/// Runs processes on an engine with a planted fault until it is detected: by lost data, or by a log that lacks what its files
+/// name.
 fn finds(sabotage: Sabotage) {
     let Some(mut machine) = Machine::new() else { return };
     let tally: Tally = run(&mut machine, seed(), 100, Some(sabotage), |tally| !tally.violations.is_empty());

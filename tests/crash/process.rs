@@ -1,4 +1,4 @@
-//! A life seen from outside: starts it, hears what it says, ends it.
+//! A process seen from outside: starts it, reads its output, ends it.
 //!
 //! Knows processes. Must not know what a promise is.
 
@@ -18,10 +18,10 @@ use crate::{
     script::{Said, Script},
 };
 
-/// A life that says nothing for so long hangs. It may wait for other tests on a busy machine.
+/// A process that prints nothing for this long hangs. On a busy machine it may wait for other tests.
 const SILENCE_MAX: Duration = Duration::from_mins(3);
 
-/// A process that lives by a script.
+/// A process that runs a script.
 pub(crate) struct Life {
     child: Child,
     errors: PathBuf,
@@ -42,13 +42,13 @@ struct Heard {
 }
 
 impl Life {
-    /// Starts a process. `files` is a folder for the script and for what goes to its standard error, not in the data folder.
+    /// Starts a process. `files` is a folder outside the data folder, for the script and for its standard error.
     pub(crate) fn start(script: &Script, files: &std::path::Path) -> Self {
         let own = std::env::current_exe().expect("this binary has a path");
         Self::start_with(Command::new(own).args(ARGUMENTS), script, files)
     }
 
-    /// As [`Self::start`], with a command that runs this binary.
+    /// Like [`Self::start`], with a command that runs this binary.
     pub(crate) fn start_with(command: &mut Command, script: &Script, files: &std::path::Path) -> Self {
         let (told, errors) = (files.join("script.json"), files.join("stderr"));
         fs::write(&told, serde_json::to_vec(script).expect("a script has no odd keys")).expect("room for a script");
@@ -78,7 +78,7 @@ impl Life {
         Self { child, errors, shared, listener: Some(listener) }
     }
 
-    /// Waits until it has said something, or ended.
+    /// Waits until it has printed something or ended.
     pub(crate) fn wait_for(&self, wanted: impl Fn(&Said) -> bool) {
         let mut heard = self.shared.lock();
         let (mut known, mut since) = (0, Instant::now());
@@ -96,26 +96,26 @@ impl Life {
         }
     }
 
-    /// What was heard so far.
+    /// What was read so far.
     pub(crate) fn heard(&self) -> Vec<Said> {
         self.shared.lock().said.clone()
     }
 
-    /// How it has ended by itself, if it has.
+    /// How it ended by itself, if it did.
     pub(crate) fn ended(&mut self) -> Option<String> {
         let status = self.child.try_wait().expect("a child of ours")?;
         Some(self.end_by_itself(status))
     }
 
-    /// Kills it. Gives all it said, and how it had ended by itself, if it had.
+    /// Kills it. Returns everything it printed, and how it ended by itself, if it did.
     pub(crate) fn kill(mut self) -> (Vec<Said>, Option<String>) {
-        // Asked first: a process that is gone cannot be killed, and a signal of ours is not its own end.
+        // Checked first: a process that has ended cannot be killed, and our signal is not its own end.
         let ended = self.child.try_wait().expect("a child of ours");
         self.child.kill().expect("a child of ours");
         self.finish(ended.is_some())
     }
 
-    /// Waits for its end. Gives all it said, and how it ended if not well.
+    /// Waits for its end. Returns everything it printed, and how it ended if it failed.
     pub(crate) fn wait(mut self) -> (Vec<Said>, Option<String>) {
         self.wait_for(|_| false);
         if !self.shared.lock().ended {
@@ -150,7 +150,7 @@ impl Shared {
     }
 }
 
-/// The seed of a test, printed.
+/// The seed of a test. Printed.
 pub(crate) fn seed() -> u64 {
     crate::trial::seed("ANNALS_CRASH_SEED")
 }

@@ -1,4 +1,4 @@
-//! Rounds: a life, its end, and what must hold in the next. The same for kills and for power cuts.
+//! Rounds: a process, its end, and what must hold in the next process. Kills and power cuts share them.
 //!
 //! Knows what is promised. Must not know how a process is killed or the power is cut.
 
@@ -10,40 +10,40 @@ use crate::{
     trial::machine,
 };
 
-/// Writers of a life.
+/// Writers in a process.
 const WRITERS: usize = 4;
-/// Rounds after which a store is inspected closely and another begins.
+/// Rounds after which a store is inspected closely and a new one begins.
 const ROUNDS_OF_A_STORE: u64 = 25;
 
-/// A place where data folders are, and a way to end lives in it.
+/// Where data folders are, and a way to end processes in it.
 pub(crate) trait Place {
-    /// A folder that is not there yet.
+    /// A folder that does not exist yet.
     fn new_folder(&mut self) -> std::path::PathBuf;
 
-    /// A folder for other files, which no end of a life touches.
+    /// A folder for other files, which survives the end of a process.
     fn files(&self) -> &Path;
 
-    /// Ends a life. Gives what it said, as far as it counts; whether the machine stopped with it; and how it had ended by
-    /// itself, if it had.
+    /// Ends a process. Returns what it printed, as far as it counts, whether the machine stopped with it, and how it ended by
+    /// itself, if it did.
     fn end(&mut self, life: Life, rng: &mut fastrand::Rng) -> Ended;
 }
 
-/// How a life ended.
+/// How a process ended.
 pub(crate) struct Ended {
     pub(crate) said: Vec<Said>,
     pub(crate) power_cut: bool,
     pub(crate) by_itself: Option<String>,
 }
 
-/// What a run came to.
+/// The result of a run.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     pub(crate) seed: u64,
-    /// Kernel and commit, as of the start.
+    /// Kernel and commit at the start.
     machine: String,
     pub(crate) ends: u64,
     pub(crate) power_cuts: u64,
-    /// Ends before everything was looked at: while the process started, opened the folder, replayed or rebuilt.
+    /// Ends before the inspection was complete: while the process started, opened the folder, replayed or rebuilt.
     pub(crate) early: u64,
     pub(crate) inspections: u64,
     pub(crate) acknowledged: u64,
@@ -56,7 +56,7 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    /// Prints the figures; fails if a promise was broken.
+    /// Prints the figures. Fails if a promise was broken.
     pub(crate) fn publish(&self, what: &str) {
         loudly(&format!(
             "{what}: {} violations / {} ends ({} of them power cuts, {} before the store served), {} inspections of {} keys and {} repeated requests, \
@@ -79,7 +79,7 @@ impl Tally {
     }
 }
 
-/// Runs lives until so many have been ended, or `enough` says so.
+/// Runs processes until this many have ended, or until `enough` returns true.
 pub(crate) fn run(
     place: &mut dyn Place,
     seed: u64,
@@ -117,7 +117,7 @@ pub(crate) fn run(
 }
 
 impl Tally {
-    /// Takes in what a life said, for the next and for the figures.
+    /// Records what a process printed, for the next process and for the figures.
     fn add(&mut self, script: &mut Script, ended: Ended) {
         let round = self.ends;
         let mut violated = |what: String| self.violations.push(format!("round {round}: {what}"));
@@ -157,17 +157,17 @@ impl Tally {
     }
 }
 
-/// When a life ends.
+/// When a process ends.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Moment {
-    /// So long after its start, whatever it does then.
+    /// This long after its start, whatever it does then.
     AfterStart(Duration),
-    /// So long after everything was looked at, while it commits.
+    /// This long after its inspection, while it commits.
     AfterInspection(Duration),
 }
 
 impl Moment {
-    /// One in four is in the first milliseconds; of the others, short lives are likelier than long ones.
+    /// One in four ends in the first milliseconds. Of the others, short ones are likelier than long ones.
     pub(crate) fn random(rng: &mut fastrand::Rng, life_max: Duration) -> Self {
         if rng.u8(..4) == 0 {
             return Self::AfterStart(Duration::from_micros(rng.u64(..60_000)));
@@ -175,7 +175,7 @@ impl Moment {
         Self::AfterInspection(life_max.mul_f64(rng.f64().powi(2)))
     }
 
-    /// Waits for it. Returns early if the life ends by itself.
+    /// Waits for it. Returns early if the process ends by itself.
     pub(crate) fn wait(self, life: &Life) {
         let life_time = match self {
             Self::AfterStart(time) => time,

@@ -1,6 +1,6 @@
-//! Broken engines: the harness has to notice each of them, or its silence about ours means nothing.
+//! Engines with planted faults. The harness must detect each of them; otherwise its silence about our engine means nothing.
 //!
-//! Knows how an engine can cheat. Must not know how it is found out.
+//! Knows how an engine can cheat. Must not know how this is detected.
 
 use std::{
     io,
@@ -23,13 +23,13 @@ use bytes::Bytes;
 
 use crate::script::Sabotage;
 
-/// How long a state that is written first is ahead of its log. Longer than sled needs to write what it holds in memory.
+/// How long a state that is written first is ahead of its log. Longer than sled needs to write its memory to disk.
 const STATE_AHEAD: Duration = Duration::from_millis(300);
 
 /// Where the frames of a segment begin.
 const FRAMES_START: u64 = 4096;
 
-/// A disk that does not always sync the segments of the log.
+/// A disk that sometimes does not sync the segments of the log.
 #[derive(Clone, Debug)]
 pub(crate) struct UnsyncedLog {
     sabotage: Option<Sabotage>,
@@ -41,7 +41,7 @@ impl UnsyncedLog {
         Self { sabotage, opened: Arc::default() }
     }
 
-    /// Says that the engine is open. Until then a disk that trusts the tail syncs nothing; from then on a disk that forgets the
+    /// Tells that the engine is open. Before this, a disk that trusts the tail syncs nothing. After it, a disk that forgets the
     /// sync syncs no frames.
     pub(crate) fn opened(&self) {
         self.opened.store(true, Ordering::SeqCst);
@@ -93,9 +93,9 @@ impl Disk for UnsyncedLog {
 struct UnsyncedFile {
     file: Box<dyn DiskFile>,
     disk: UnsyncedLog,
-    /// Its length.
+    /// The length of the file.
     bytes: AtomicU64,
-    /// Whether what was written last was frames.
+    /// Whether the last write was frames.
     frames: AtomicBool,
 }
 
@@ -125,7 +125,7 @@ impl DiskFile for UnsyncedFile {
     }
 }
 
-/// An engine that writes the state first, and the log afterwards. What it acknowledges is durable all the same.
+/// An engine that writes the state first and the log afterwards. What it acknowledges is still durable.
 pub(crate) struct DelayedLog {
     engine: EmbeddedEngine,
     waiting: Mutex<Option<(LogSequence, Vec<LogEntry>)>>,

@@ -1,6 +1,6 @@
-//! What a life is told, and what it says: a script in a file, and lines on its standard output.
+//! What a process is told and what it prints: a script in a file, and lines on standard output.
 //!
-//! Knows the words. Must not know who kills whom.
+//! Knows the messages. Must not know who kills whom.
 
 use std::path::PathBuf;
 
@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Script {
     pub(crate) folder: PathBuf,
-    /// Names the boot of the machine that this is.
+    /// The boot id that the process sees.
     pub(crate) boot_id: String,
-    /// All that is sent follows from it.
+    /// All requests follow from it.
     pub(crate) seed: u64,
     pub(crate) purpose: Purpose,
     pub(crate) sabotage: Option<Sabotage>,
@@ -20,12 +20,12 @@ pub(crate) struct Script {
     pub(crate) acknowledged: Vec<Vec<Acknowledged>>,
     /// The greatest revision that was read.
     pub(crate) seen: u64,
-    /// What an earlier process has compared with what was sent already.
+    /// What an earlier process has already compared with the requests.
     pub(crate) compared: Compared,
 }
 
 impl Script {
-    /// For a new folder, in which nothing was committed yet.
+    /// For a new folder without commits.
     pub(crate) fn new(folder: PathBuf, seed: u64, purpose: Purpose, writers: usize) -> Self {
         Self {
             folder,
@@ -40,54 +40,54 @@ impl Script {
     }
 }
 
-/// Up to where commits were compared with what was sent.
+/// The revision up to which commits were compared with the requests.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Compared {
     pub(crate) revision: u64,
-    /// How many requests of each writer led there.
+    /// How many requests of each writer led to it.
     pub(crate) steps: Vec<u64>,
 }
 
-/// What a process is for.
+/// What a process does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Purpose {
-    /// Look whether everything is there, then commit until killed.
+    /// Check that everything exists, then commit until killed.
     Commit,
-    /// Look whether everything is there, more closely, then close and end.
+    /// Check more closely that everything exists, then close and end.
     Inspect,
-    /// Commit this many requests, one after the other, whatever fails; then close and end.
+    /// Commit this many requests, one after another, whatever fails. Then close and end.
     CommitSome(u64),
     /// Commit this many requests, then wait to be killed.
     CommitAndWait(u64),
 }
 
-/// What was answered to a request.
+/// The answer to a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Acknowledged {
     pub(crate) revision: u64,
-    /// Of the whole answer.
+    /// A digest of the whole answer.
     pub(crate) digest: u64,
 }
 
-/// A mistake that the harness must notice.
+/// A fault that the harness must detect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Sabotage {
     /// An append answers before its frame is synced.
     ForgetSync,
     /// The state is written before the log.
     StateFirst,
-    /// The log's tail, read back after an unclean stop, is served without having been synced.
+    /// The tail of the log, read after an unclean stop, is served without another sync.
     TrustTail,
 }
 
-/// What a process says, a line each.
+/// What a process prints, one a line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Said {
-    /// The engine is open. Why its state has to be rebuilt, if it has.
+    /// The engine is open. Why its state has to be rebuilt, if it has to.
     Opened { suspect: Option<String> },
-    /// Everything was looked at.
+    /// The inspection is complete.
     Inspected(Inspected),
-    /// Something is not as it was promised.
+    /// A promise is broken.
     Violation(String),
     /// A request was answered.
     Acknowledged { writer: usize, step: u64, answer: Acknowledged },
@@ -97,34 +97,34 @@ pub(crate) enum Said {
     Seen { revision: u64 },
     /// A warning or error of the log.
     Logged(String),
-    /// The engine is closed; the process ends by itself.
+    /// The engine is closed. The process ends by itself.
     Closed,
 }
 
-/// What an inspection looked at.
+/// What an inspection covered.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Inspected {
     /// Up to the newest revision.
     pub(crate) compared: Compared,
     /// Keys of the state, each compared with a rebuild.
     pub(crate) keys: u64,
-    /// Requests sent again.
+    /// Requests that were sent again.
     pub(crate) resent: u64,
-    /// Calls that had to be made again, because the state was being rebuilt.
+    /// Calls that were repeated because the state was being rebuilt.
     pub(crate) retried: u64,
-    /// A digest of every read that was made.
+    /// A digest of every read.
     pub(crate) reads: u64,
 }
 
 impl Said {
-    /// The line, with its end.
+    /// The line, with its line end.
     pub(crate) fn line(&self) -> String {
         let mut line = serde_json::to_string(self).expect("a line has no odd keys");
         line.push('\n');
         line
     }
 
-    /// What a whole line says; `None` for the lines of the test runner.
+    /// The meaning of a whole line. `None` for lines of the test runner.
     pub(crate) fn parse(line: &[u8]) -> Option<Self> {
         serde_json::from_slice(line.strip_suffix(b"\n")?).ok()
     }

@@ -1,7 +1,7 @@
-//! What each writer sends. The n-th request of a writer follows from the seed and from nothing else, so that a later process
-//! can send it again, and what must have become of it is known without asking the store.
+//! The requests of each writer. The n-th request of a writer follows from the seed alone. So a later process can send it again,
+//! and the test knows its effect without asking the store.
 //!
-//! Knows requests and what they do to records. Must not know processes or disks.
+//! Knows requests and their effect on records. Must not know processes or disks.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,19 +13,19 @@ use annals::proto::{
     mutation::Op, record,
 };
 
-/// The largest description. With a record's other fields it stays below the limit of 256 KiB.
+/// The largest description. With the other fields of the record it is below the limit of 256 KiB.
 const DESCRIPTION_BYTES_MAX: usize = 255 << 10;
 /// The smallest description.
 const DESCRIPTION_BYTES_MIN: usize = 100;
 
-/// One request, and what must become of it.
+/// One request and its effect.
 pub(crate) struct Step {
     pub(crate) request: CommitRequest,
-    /// The changes that it makes, in order. Empty where it changes nothing.
+    /// The changes that it makes, in order. Empty if it changes nothing.
     pub(crate) changes: Vec<Expected>,
 }
 
-/// A change that a commit must hold.
+/// A change that a commit must contain.
 pub(crate) struct Expected {
     name: String,
     kind: ChangeKind,
@@ -34,7 +34,7 @@ pub(crate) struct Expected {
     record: Option<Known>,
 }
 
-/// An event as it must be.
+/// An event as it must read.
 #[derive(Clone, Debug)]
 pub(crate) struct Known {
     pub(crate) title: String,
@@ -53,7 +53,7 @@ pub(crate) enum Standing {
     Merged(u64),
 }
 
-/// A piece of [`letters`].
+/// A part of [`letters`].
 #[derive(Clone, Copy, Debug)]
 struct Description {
     start: usize,
@@ -92,7 +92,7 @@ impl Writer {
         self.next
     }
 
-    /// What all records must be after the requests made.
+    /// What all records must be after the requests made so far.
     pub(crate) fn events(&self) -> impl Iterator<Item = (String, &Known)> {
         self.events.iter().map(|(event, known)| (self.name(*event), known))
     }
@@ -143,8 +143,8 @@ impl Writer {
         }
     }
 
-    /// Makes the requests up to one. Gives that one and whether another that made a change came before it; `None` where it was
-    /// made before.
+    /// Makes the requests up to one. Returns that request and whether another one that changed something came before it. `None`
+    /// if it was made before.
     pub(crate) fn step_to(&mut self, n: u64) -> Option<(Step, bool)> {
         let (mut last, mut passed_over) = (None, false);
         while self.next <= n {
@@ -188,7 +188,7 @@ impl Writer {
         }
     }
 
-    /// By an external id: of a record that is there, or of a new one.
+    /// By an external id, of an existing record or of a new one.
     fn upsert(&mut self, draft: &mut Draft) {
         let found = if draft.rng.bool() { self.pick(draft, &Standing::Live) } else { None };
         let (event, kind, mut known) = if let Some((event, known)) = found {
@@ -239,7 +239,7 @@ impl Writer {
         self.put(draft, into, ChangeKind::Updated, target);
     }
 
-    /// Of a record whose target still stands.
+    /// For a record whose target still exists.
     fn unmerge(&mut self, draft: &mut Draft) {
         let mergeds = self.events.iter().filter_map(|(event, known)| match known.standing {
             Standing::Merged(into) if self.events[&into].standing == Standing::Live => Some((*event, into)),
@@ -263,7 +263,7 @@ impl Writer {
         draft.mutations.push(Op::Update(Update { record: Some(event_record(record)), ..Default::default() }));
     }
 
-    /// A record that no mutation of the request is about yet. Mostly one of the newest.
+    /// A record that no mutation of the request names yet. Usually one of the newest.
     fn pick(&self, draft: &mut Draft, standing: &Standing) -> Option<(u64, Known)> {
         let newest = self.next_event.saturating_sub(if draft.rng.u8(..4) == 0 { u64::MAX } else { 20 });
         let found =
@@ -351,23 +351,23 @@ impl Known {
     }
 }
 
-/// A request in the making.
+/// A request that is being made.
 struct Draft {
     rng: fastrand::Rng,
     n: u64,
     mutations: Vec<Op>,
     changes: Vec<Expected>,
-    /// One request names a record once.
+    /// A request names each record once.
     used: BTreeSet<u64>,
 }
 
 impl Draft {
-    /// No two requests give a record the same title, so that each change is one.
+    /// No two requests give a record the same title, so that each is a change.
     fn title(&self, event: u64) -> String {
         format!("Event {event} by request {}", self.n)
     }
 
-    /// Mostly short; one in twelve has a length up to the longest, short ones as likely as long ones.
+    /// Usually short. One in twelve has a random length up to the longest, with short and long ones equally likely.
     fn description(&mut self) -> Description {
         let bytes = if self.rng.u8(..12) == 0 {
             #[allow(clippy::cast_precision_loss, reason = "both are small")]
@@ -386,7 +386,7 @@ fn event_record(event: Event) -> Record {
     Record { record: Some(record::Record::Event(event)) }
 }
 
-/// A text without a pattern, of which descriptions are pieces: making one up for each would cost more than storing it.
+/// A text without a pattern. Descriptions are parts of it, because generating each would cost more than storing it.
 fn letters() -> &'static str {
     static LETTERS: OnceLock<String> = OnceLock::new();
     LETTERS.get_or_init(|| {

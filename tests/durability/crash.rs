@@ -1,8 +1,8 @@
-//! Power cuts: every state of the files that a crash may leave, rebuilt from what was written and synced.
+//! Power cuts: every state of the files that a crash may leave, rebuilt from the recorded writes and syncs.
 //!
-//! A `Recorder` does every call and remembers it. From the calls up to some moment it builds a folder as a machine that lost
-//! its power then could find it: what was synced is there; of what was not, any part, down to single sectors of 512 bytes; and
-//! of names that were created, renamed or removed since their folder was synced, any part too.
+//! A `Recorder` makes every call and records it. From the calls up to some moment it builds a folder as a machine could find it
+//! after a power cut at that moment. Synced data exists. Of unsynced data any part exists, down to single sectors of 512 bytes.
+//! Of names that were created, renamed or removed since their folder was synced, any part exists too.
 
 use std::{
     collections::BTreeMap,
@@ -54,26 +54,26 @@ enum Call {
     },
 }
 
-/// Which syncs of files do nothing, though they say that they did.
+/// Which syncs of files do nothing but report success.
 type Lie = fn(&Path) -> bool;
 
-/// A disk that remembers every call.
+/// A disk that records every call.
 #[derive(Clone, Debug)]
 struct Recorder {
     folder: PathBuf,
     calls: Arc<Mutex<Vec<Call>>>,
-    /// The files that were there at the start, all of it durable.
+    /// The files that existed at the start, all durable.
     start: Arc<BTreeMap<PathBuf, Vec<u8>>>,
-    /// The files by which each open file is known in `calls`.
+    /// The files by which `calls` knows each open file.
     files: Arc<Mutex<BTreeMap<PathBuf, usize>>>,
     lie: Option<Lie>,
     lying: Arc<AtomicBool>,
-    /// Whether the next sync of a file fails, having done nothing.
+    /// Whether the next sync of a file fails without doing anything.
     failing: Arc<AtomicBool>,
 }
 
 impl Recorder {
-    /// A recorder for a folder that a machine has just found after its start.
+    /// A recorder for a folder as a machine finds it after a start.
     fn new(folder: &Path, lie: Option<Lie>) -> Self {
         let mut start = BTreeMap::new();
         for folder in [folder.to_path_buf(), folder.join("log")] {
@@ -96,7 +96,7 @@ impl Recorder {
         }
     }
 
-    /// Does a call and remembers it, in one step as seen by other threads.
+    /// Makes a call and records it. Other threads see this as one step.
     fn record<T>(&self, call: Call, act: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
         let mut calls = self.calls.lock().unwrap();
         let done = act()?;
@@ -116,11 +116,11 @@ impl Recorder {
         self.calls.lock().unwrap().len()
     }
 
-    /// Builds what a crash after the first `moment` calls may leave, and says what had been acknowledged by then.
+    /// Builds what a crash after the first `moment` calls may leave. Returns what had been acknowledged by then.
     fn crash(&self, moment: usize, rng: &mut fastrand::Rng, target: &Path) -> u64 {
         let calls = self.calls.lock().unwrap();
         let calls = &calls[..moment];
-        // For each file, what is durable and what may be; for each folder, the changes of names that may be.
+        // For each file: what is durable and what may exist. For each folder: the changes of names that may have happened.
         let mut files: Vec<(Vec<u8>, Vec<&Call>)> = self.start.values().map(|bytes| (bytes.clone(), Vec::new())).collect();
         let mut names: BTreeMap<PathBuf, usize> = self.start.keys().cloned().zip(0..).collect();
         let mut renaming: Vec<&Call> = Vec::new();
@@ -198,7 +198,7 @@ fn rename(names: &mut BTreeMap<PathBuf, usize>, call: &Call) {
     }
 }
 
-/// Puts those sectors of a write into a file that are to be there.
+/// Writes those sectors of a write into a file that survive.
 fn write(contents: &mut Vec<u8>, call: &Call, mut lands: impl FnMut(usize) -> bool) {
     let Call::Write { position, bytes, .. } = call else { panic!("{call:?} writes nothing") };
     let end = position + bytes.len();
@@ -301,12 +301,12 @@ impl DiskFile for RecordedFile {
     }
 }
 
-/// A few runs of an engine on a recorder: each opens what is there, commits, and ends closed, killed or with a failed sync. Moments at which a
-/// crash is likely to hurt come back: behind the opening, and behind each acknowledgement.
+/// A few runs of an engine on a recorder. Each run opens the folder, commits, and ends closed, killed or with a failed sync.
+/// Returns the moments at which a crash is most likely to do harm: after the opening, and after each acknowledgement.
 fn life(folder: &Path, disk: &Recorder, boot_id: &str, seed: u64, rng: &mut fastrand::Rng) -> Vec<usize> {
     let mut moments = Vec::new();
     for _ in 0..3 {
-        // A lie about opening is one about what was found there: the very first start is true.
+        // A lie about opening concerns what was found in the folder. The very first start is honest.
         let always = disk.lie.is_some_and(|lie| lie(Path::new(ALWAYS)));
         disk.lying.store(always || folder.join("MANIFEST").exists(), Ordering::SeqCst);
         let engine = workload::open(folder, Arc::new(disk.clone()), boot_id).unwrap();
@@ -324,8 +324,8 @@ fn life(folder: &Path, disk: &Recorder, boot_id: &str, seed: u64, rng: &mut fast
         match rng.u8(..4) {
             0 | 1 => engine.close().unwrap(),
             2 => {
-                // A frame that was written and not synced: the next opening reads it from the page cache. Unless it is the
-                // sync of a segment prepared ahead that fails: then this one is as good as any.
+                // A frame that was written but not synced: the next opening reads it from the page cache. If the sync of a
+                // prepared segment fails instead, any sync will do.
                 disk.failing.store(true, Ordering::SeqCst);
                 if engine.append(LogSequence(head), &entries(seed, [head + 1])).is_ok() {
                     disk.acknowledge(head + 1);
@@ -339,10 +339,10 @@ fn life(folder: &Path, disk: &Recorder, boot_id: &str, seed: u64, rng: &mut fast
     moments
 }
 
-/// A lie that is told about this path is told at all times, and otherwise while an engine is opened.
+/// A lie about this path is told at all times, otherwise only while an engine is opened.
 const ALWAYS: &str = "always";
 
-/// Opens a folder that a crash may have left, after a start of the machine, and says what is wrong with it.
+/// Opens a folder that a crash may have left, after a restart of the machine. Returns what is wrong with it.
 fn verify(folder: &Path, boot_id: &str, seed: u64, acknowledged: u64) -> Result<(), String> {
     let engine = workload::open(folder, Arc::new(LocalDisk), boot_id).map_err(|error| format!("it does not open: {error}"))?;
     let head = engine.head().unwrap().0;
@@ -367,7 +367,7 @@ fn verify(folder: &Path, boot_id: &str, seed: u64, acknowledged: u64) -> Result<
     Ok(())
 }
 
-/// Cuts the power until `states` states were seen, and gives back what was wrong with each bad one.
+/// Cuts the power until `states` states were seen. Returns what was wrong with each bad one.
 fn cut_the_power(states: usize, lie: Option<Lie>) -> Vec<String> {
     let seed = std::env::var("ANNALS_SEED").map_or_else(|_| fastrand::u64(..), |seed| seed.parse().unwrap());
     eprintln!("seed {seed}: run it again with ANNALS_SEED={seed}");
@@ -375,7 +375,7 @@ fn cut_the_power(states: usize, lie: Option<Lie>) -> Vec<String> {
     let mut bad = Vec::new();
     let mut tried = 0;
     while tried < states {
-        // A machine that loses its power again and again.
+        // A machine that loses its power repeatedly.
         let mut base = tempfile::tempdir().unwrap();
         let mut boots = 0..;
         for _ in 0..5 {
@@ -415,7 +415,7 @@ fn no_power_cut_loses_or_tears_what_was_acknowledged() {
     assert_eq!(cut_the_power(states, None), [""; 0]);
 }
 
-/// The harness can see what it looks for: each of these missing syncs must be found.
+/// The harness detects its faults: it must find each of these missing syncs.
 fn is_found(lie: Lie) {
     let bad = cut_the_power(1000, Some(lie));
     eprintln!("found: {bad:?}");
@@ -460,7 +460,7 @@ fn a_restarted_machine_serves_a_state_that_follows_from_its_log() {
     assert!(matches!(engine.state_condition(), StateHealth::Suspect(_)));
     assert!(matches!(engine.get(b"applied"), Err(EngineError::State(_))), "a suspect state is not served");
     drop(engine);
-    // Still suspect, though by now it was left in this very boot.
+    // Still suspect, although it was left in this very boot.
     let engine = workload::open(folder.path(), Arc::new(LocalDisk), "boot 2").unwrap();
     assert!(matches!(engine.state_condition(), StateHealth::Suspect(_)));
     engine.reset_state().unwrap();

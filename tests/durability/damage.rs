@@ -1,4 +1,4 @@
-//! Damage to the log's files while no process uses them: reported, never served.
+//! Damage to the files of the log while no process uses them. It is reported and never served.
 
 use std::{
     path::{Path, PathBuf},
@@ -29,22 +29,22 @@ fn folder(closed: bool) -> (tempfile::TempDir, u64) {
     (left, head)
 }
 
-/// The files of the log, and of the data folder beside it. Not a segment that was prepared and is not listed yet.
+/// The files of the log, and of the data folder beside it. Without a prepared segment that is not listed yet.
 fn files(folder: &Path) -> Vec<PathBuf> {
     let mut files: Vec<_> = ["MANIFEST", "MARK"].map(|name| folder.join(name)).into();
     files.extend(segments(folder));
     files
 }
 
-/// The segments as the MANIFEST lists them.
+/// The segments in the MANIFEST.
 fn segments(folder: &Path) -> Vec<PathBuf> {
     let manifest = std::fs::read_to_string(folder.join("MANIFEST")).unwrap();
     let numbers = manifest.lines().filter_map(|line| line.strip_prefix("segment ")?.split(' ').next()?.parse::<u64>().ok());
     numbers.map(|number| folder.join(format!("log/{number:012}.segment"))).collect()
 }
 
-/// What is read from a damaged folder: nothing wrong, ever. Gives back how many entries there were, or `None` where the
-/// damage was reported.
+/// Reads a damaged folder. Nothing wrong may be returned. Returns how many entries there were, or `None` if the damage was
+/// reported.
 fn read(folder: &Path, what: &str) -> Option<u64> {
     let engine = match workload::open(folder, Arc::new(LocalDisk), "boot") {
         Ok(engine) => engine,
@@ -53,7 +53,7 @@ fn read(folder: &Path, what: &str) -> Option<u64> {
     };
     let head = engine.head().unwrap().0;
     let mut reported = false;
-    // From every entry, so that what lies behind a damaged place is read too.
+    // From every entry, so that entries after the damage are read too.
     for after in 0..head {
         match engine.read_log(LogSequence(after), 1) {
             Ok(found) => assert_eq!(found, entries(SEED, [after + 1]), "{what}"),
@@ -76,8 +76,8 @@ fn read(folder: &Path, what: &str) -> Option<u64> {
     (!reported).then_some(head)
 }
 
-/// Damages a copy of a folder, and checks that only the last group of a log that was not closed may be missing, and only
-/// where a crash could have torn it.
+/// Damages a copy of a folder. Checks that only the last group of a log that was not closed may be missing, and only where a
+/// crash could have torn it.
 fn check(left: &Path, closed: bool, head: u64, file: &Path, what: &str, damage: impl FnOnce(&Path)) -> bool {
     let copy = tempfile::tempdir().unwrap();
     workload::copy(left, copy.path());
@@ -110,7 +110,7 @@ fn flipped_bits_are_reported_and_never_served() {
         for _ in 0..50 {
             let file = rng.choice(&files).unwrap();
             let bytes = std::fs::read(file).unwrap();
-            // Among what was written, not among the zeros ahead.
+            // Within the written data, not in the zeros after it.
             let used = bytes.iter().rposition(|byte| *byte != 0).map_or(1, |last| last + 1);
             let (at, bit) = (rng.usize(..used), rng.u8(..8));
             let what = format!("seed {seed}, bit {bit} of byte {at} of {}", file.display());
@@ -154,8 +154,8 @@ fn files_that_are_cut_or_gone_are_reported() {
                 let reported = check(left.path(), closed, head, &file, &what, |path| {
                     std::fs::write(path, &bytes[..length]).unwrap();
                 });
-                // Without a mark, a log is read as after a crash, in which nothing was torn. What a segment holds behind its
-                // index is zeros that nothing reads.
+                // Without a shutdown marker, the log is read as after a crash in which nothing was torn. After the index a
+                // segment has only zeros that nothing reads.
                 assert!(reported || is_mark || (length == bytes.len() - 1), "{what}");
             }
             let what = format!("{} gone", file.display());
@@ -188,7 +188,7 @@ fn a_committed_body_that_looks_like_a_frame_does_not_turn_a_crash_into_damage() 
     let folder = tempfile::tempdir().unwrap();
     let engine = workload::open(folder.path(), Arc::new(LocalDisk), "boot").unwrap();
     engine.append(LogSequence(0), &entries(SEED, [1])).unwrap();
-    // What a client could know: the bytes of a valid frame, here those of the very log it writes to.
+    // What a client could know: the bytes of a valid frame, here of the same log that it writes to.
     let log = last_segment(folder.path()).unwrap();
     let mut frame = std::fs::read(&log).unwrap()[4096..].to_vec();
     frame.truncate(2048);
@@ -196,7 +196,7 @@ fn a_committed_body_that_looks_like_a_frame_does_not_turn_a_crash_into_damage() 
     entry.body = frame.into();
     engine.append(LogSequence(1), std::slice::from_ref(&entry)).unwrap();
     drop(engine);
-    // The frame that holds the image is torn: its first sector never arrived.
+    // The frame with the image is torn: its first sector never arrived.
     let start = std::fs::read(&log).unwrap();
     let torn_at = start.windows(4).enumerate().skip(4097).find(|(_, bytes)| *bytes == b"FRM1").unwrap().0;
     let mut torn = start.clone();

@@ -24,11 +24,11 @@ const SEED: u64 = 23;
 /// How a call fails.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Fault {
-    /// With an input/output error. A write has written half of its bytes by then.
+    /// It fails with an input/output error. A write has written half of its bytes by then.
     Broken,
-    /// For lack of room. A write has written half of its bytes by then.
+    /// It fails because the disk is full. A write has written half of its bytes by then.
     Full,
-    /// Not at all, but a write writes half of its bytes and says so.
+    /// It does not fail, but a write writes half of its bytes and reports that.
     Short,
 }
 
@@ -127,17 +127,17 @@ impl DiskFile for FaultyFile {
     }
 }
 
-/// What a run got through.
+/// How far a run got.
 #[derive(Default)]
 struct Run {
     acknowledged: u64,
-    /// The last entry of the greatest group that was handed to `append`.
+    /// The last entry of the largest group that was passed to `append`.
     attempted: u64,
 }
 
 impl Run {
-    /// Three lives: one that is closed, one that ends without, and one that recovers from that. Stops at the first failure,
-    /// having made sure that nothing is acknowledged after it.
+    /// Three runs: one that is closed, one that is not, and one that recovers from that. Stops at the first failure and checks
+    /// that nothing is acknowledged after it.
     fn through(&mut self, folder: &Path, disk: &Faulty) -> Result<(), EngineError> {
         for life in 0..3 {
             let engine = workload::open(folder, Arc::new(disk.clone()), "boot")?;
@@ -162,7 +162,7 @@ impl Run {
         self.attempted = self.acknowledged + count;
         let mut appended = engine.append(LogSequence(self.acknowledged), &group);
         if matches!(appended, Err(EngineError::Full { .. })) {
-            // Nothing has happened, and trying again is right.
+            // Nothing has happened, so trying again is right.
             assert_eq!(engine.head()?.0, self.acknowledged);
             appended = engine.append(LogSequence(self.acknowledged), &group);
         }
@@ -227,7 +227,7 @@ fn short_writes_change_nothing() {
 
 #[test]
 fn appends_stop_at_the_reserve_and_go_on_when_there_is_room() {
-    // 5 percent of 10 GiB are less than 1 GiB, so they count.
+    // 5 percent of 10 GiB is less than 1 GiB, so it applies.
     const RESERVE: u64 = (10 << 30) / 100 * 5;
     let folder = tempfile::tempdir().unwrap();
     let available = Arc::new(AtomicU64::new(2 << 30));

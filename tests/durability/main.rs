@@ -1,8 +1,8 @@
-//! What the embedded engine promises about crashes, failing disks and damage, and attempts to show each promise false.
+//! What the embedded engine promises about crashes, failing disks and damage, and tests that try to falsify each promise.
 //!
-//! `workload` is a small store: it commits, derives keys from the log, and knows what both must hold. `faults` makes each
-//! file call fail once; `crash` cuts the power wherever it hurts; `damage` flips and cuts the log's bytes; `state` does the
-//! same to sled's, and kills processes.
+//! `workload` is a small store: it commits, derives keys from the log, and knows what both must hold. `faults` makes each file
+//! call fail once. `crash` cuts the power at every harmful moment. `damage` flips and cuts bytes of the log. `state` does the
+//! same to sled's files, and kills processes.
 
 #[path = "../support/narrow_disk.rs"]
 mod narrow_disk;

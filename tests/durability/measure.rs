@@ -1,8 +1,8 @@
-//! Figures rather than verdicts. Run with `--ignored --nocapture measure`, for what they are worth in a release build.
+//! Measurements, not checks. Run with `--ignored --nocapture measure` in a release build.
 
 use std::time::Instant;
 
-// The allocator of the program: sled's inserts cost about half with it.
+// The allocator of the program. sled's inserts take about half the time with it.
 #[cfg(feature = "cli")]
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -86,10 +86,10 @@ fn measure() {
     println!("{read} entries, {bytes} bytes read from the log in {:.2?}", start.elapsed());
 }
 
-/// Processor time of this process: what a busy machine does not distort.
+/// Processor time of this process, which a busy machine does not distort.
 fn cpu_seconds() -> f64 {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
     let fields: Vec<_> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
-    // utime and stime, in hundredths.
+    // utime and stime, in hundredths of a second.
     [fields[11], fields[12]].iter().map(|ticks| ticks.parse::<f64>().unwrap() / 100.0).sum()
 }

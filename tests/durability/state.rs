@@ -25,7 +25,7 @@ const SEED: u64 = 11;
 const SEGMENT: usize = 512 * 1024;
 const BOOT: &str = "this-boot";
 
-/// The child of `a_killed_process_loses_nothing`: commits until it is killed, and says what was acknowledged.
+/// The child of `a_killed_process_loses_nothing`: commits until it is killed, and prints what was acknowledged.
 #[test]
 #[ignore = "only as a child"]
 fn child() {
@@ -70,7 +70,7 @@ fn a_killed_process_loses_nothing() {
         for line in lines {
             let Ok(line) = line else { break };
             if let Some((_, head)) = line.split_once("acknowledged ") {
-                // A line that was cut short would hold a smaller number, never a greater one.
+                // A line that was cut short would contain a smaller number, never a greater one.
                 acknowledged = acknowledged.max(head.parse().unwrap_or(0));
             } else if line.contains("suspect") {
                 doubts.push((round, line));
@@ -92,16 +92,16 @@ fn a_killed_process_loses_nothing() {
     assert!(contents(&engine).unwrap() == model(&expected));
 }
 
-/// What became of a state that was damaged while no process used it.
+/// What happened to a state that was damaged while no process used it.
 #[derive(Debug, PartialEq)]
 enum Outcome {
-    /// Found when it was opened.
+    /// Detected when it was opened.
     Suspect(String),
-    /// Found when it was used.
+    /// Detected when it was used.
     Failed(String),
-    /// Not found, and everything was there: the damage hit nothing that is used.
+    /// Not detected, and everything was right: the damage hit unused bytes.
     Harmless,
-    /// Not found, and something was not as it should be.
+    /// Not detected, and something was wrong.
     Wrong,
 }
 
@@ -121,7 +121,7 @@ fn outcome(folder: &Path) -> Outcome {
             Err(other) => panic!("{other}"),
         },
     };
-    // Rebuilding takes longer than all the rest, so it is done now and then.
+    // A rebuild takes longer than everything else, so it happens only sometimes.
     if matches!(used, Outcome::Suspect(_) | Outcome::Failed(_)) && fastrand::u8(..8) == 0 {
         engine.reset_state().unwrap();
         catch_up(&engine).unwrap();
@@ -134,21 +134,21 @@ fn outcome(folder: &Path) -> Outcome {
     used
 }
 
-/// A data folder as a killed process and as a clean stop leave it.
+/// A data folder after a kill and after a clean stop.
 fn left_folders() -> (tempfile::TempDir, tempfile::TempDir) {
     let (used, killed) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let engine = workload::open(used.path(), Arc::new(LocalDisk), BOOT).unwrap();
     for group in 0..20 {
         commit(&engine, SEED, group * 100, 100).unwrap();
     }
-    // Past sled's own flush, what is in the page cache is what a kill leaves.
+    // After sled's own flush, a kill leaves what is in the page cache.
     std::thread::sleep(Duration::from_millis(1500));
     workload::copy(used.path(), killed.path());
     engine.close().unwrap();
     (used, killed)
 }
 
-/// How long sled's file is known to have been: after a clean stop all of it, after a kill what was noted while it was in use.
+/// The known length of sled's file: all of it after a clean stop, the last recorded length after a kill.
 fn known_length(folder: &Path, left: &str, length: usize) -> usize {
     if left == "closed" {
         return length;
@@ -189,7 +189,7 @@ fn damage_to_the_state_is_found_or_harmless() {
             let length = rng.usize(..db.len());
             for length in [length, length / SEGMENT * SEGMENT] {
                 let cut = check(format!("cut to {length}"), &|state| std::fs::write(state.join("db"), &db[..length]).unwrap());
-                // Behind what was known of it may stand nothing, or what the log brings back.
+                // After the known length there may be nothing, or what the log restores.
                 assert!(length >= known_length || matches!(cut, Outcome::Suspect(_)), "{left}, cut to {length}: {cut:?}");
             }
         }
@@ -213,7 +213,7 @@ fn damage_to_the_state_is_found_or_harmless() {
 fn sled_that_fails_in_mid_run_makes_the_state_suspect_and_the_log_rebuilds_it() {
     for damage in ["cut", "zeros"] {
         let folder = tempfile::tempdir().unwrap();
-        // A cache that holds almost nothing, so that what is read comes from the file.
+        // A cache that holds almost nothing, so that reads come from the file.
         let options = EmbeddedOptions {
             cache_bytes: 1 << 10,
             segment_bytes: 1 << 20,
@@ -231,7 +231,7 @@ fn sled_that_fails_in_mid_run_makes_the_state_suspect_and_the_log_rebuilds_it() 
         if damage == "zeros" {
             db.set_len(bytes).unwrap();
         }
-        // Read until it is noticed; nothing wrong may come back, and nothing may panic.
+        // Reads until the damage is detected. Nothing wrong may be returned, and nothing may panic.
         let expected = model(&entries(SEED, 1..=3000));
         let failed = expected.iter().find_map(|(key, value)| match engine.get(key) {
             Ok(found) => {
@@ -245,7 +245,7 @@ fn sled_that_fails_in_mid_run_makes_the_state_suspect_and_the_log_rebuilds_it() 
         assert!(matches!(engine.state_condition(), StateHealth::Suspect(_)));
         assert!(matches!(engine.apply(workload::batch(&entries(SEED, [1]))), Err(EngineError::State(_))));
         assert!(matches!(contents(&engine), Err(EngineError::State(_))));
-        // Meanwhile the log goes on.
+        // Meanwhile the log continues.
         engine.append(LogSequence(3000), &entries(SEED, [3001])).unwrap();
         engine.reset_state().unwrap();
         catch_up(&engine).unwrap();
@@ -298,7 +298,7 @@ fn a_failure_in_one_run_is_remembered_by_the_next() {
     let sound = std::fs::read(folder.path().join("state/db")).unwrap();
     db.set_len(0).unwrap();
     assert!(contents(&engine).is_err());
-    // Even if the file looks right again: what happened in between is not known.
+    // Even if the file looks right again: nobody knows what happened in between.
     std::fs::write(folder.path().join("state/db"), sound).unwrap();
     drop(engine);
     let engine = EmbeddedEngine::open(folder.path(), options()).unwrap();
@@ -315,7 +315,7 @@ fn values_of_the_greatest_length_stay_in_sleds_file() {
         let keys: BTreeSet<Vec<u8>> = (0..200_u32)
             .map(|n| {
                 let mut key = if round % 2 == 0 { rng.u32(..).to_be_bytes() } else { (round * 200 + n).to_be_bytes() }.to_vec();
-                // Four times 0xff in a row is what keys never hold.
+                // Keys never contain four times 0xff in a row.
                 for byte in &mut key {
                     *byte &= 0x7f;
                 }

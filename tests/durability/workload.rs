@@ -1,4 +1,4 @@
-//! A store in miniature: entries with random bodies, keys that follow from them, and the model of both.
+//! A miniature store: entries with random bodies, keys derived from them, and the model of both.
 
 use std::{collections::BTreeMap, ops::Bound, path::Path, sync::Arc};
 
@@ -23,7 +23,7 @@ pub(crate) fn open(folder: &Path, disk: Arc<dyn Disk>, boot_id: &str) -> Result<
     EmbeddedEngine::open(folder, options)
 }
 
-/// Entry `n` of a run. Its body says which entry it is, so that one in a wrong place is noticed.
+/// Entry `n` of a run. Its body contains its number, so that a misplaced entry is detected.
 pub(crate) fn entry(seed: u64, n: u64) -> LogEntry {
     let mut rng = fastrand::Rng::with_seed(seed ^ n.wrapping_mul(0x9e37_79b9_7f4a_7c15));
     let length = match rng.u8(..100) {
@@ -41,8 +41,8 @@ pub(crate) fn entries(seed: u64, sequences: impl IntoIterator<Item = u64>) -> Ve
     sequences.into_iter().map(|n| entry(seed, n)).collect()
 }
 
-/// The keys that follow from a group of entries: records, older versions, postings in random places, now and then a removal; and
-/// in a stage behind them, up to which entry all are there. About nine keys an entry.
+/// The keys derived from a group of entries: records, older versions, random postings, and sometimes a removal. A later stage
+/// holds the last complete entry. About nine keys for each entry.
 pub(crate) fn batch(group: &[LogEntry]) -> StateBatch {
     let mut keys: BTreeMap<Vec<u8>, Option<Bytes>> = BTreeMap::new();
     for entry in group {
@@ -81,13 +81,13 @@ pub(crate) fn model(log: &[LogEntry]) -> BTreeMap<Vec<u8>, Bytes> {
     state
 }
 
-/// The sequence up to which the state says that it holds everything.
+/// The sequence up to which the state claims to be complete.
 pub(crate) fn applied(engine: &dyn Engine) -> Result<u64> {
     let value = engine.get(APPLIED)?;
     Ok(value.map_or(0, |value| u64::from_be_bytes(value[..].try_into().expect("the state holds what was put"))))
 }
 
-/// Applies what the log holds beyond the state, as opening a store does.
+/// Applies the entries of the log that the state lacks, as opening a store does.
 pub(crate) fn catch_up(engine: &dyn Engine) -> Result<()> {
     let head = engine.head()?;
     loop {
@@ -100,13 +100,13 @@ pub(crate) fn catch_up(engine: &dyn Engine) -> Result<()> {
     }
 }
 
-/// Everything in the state.
+/// All keys of the state.
 pub(crate) fn contents(engine: &dyn Engine) -> Result<BTreeMap<Vec<u8>, Bytes>> {
     let all = engine.scan((Bound::Unbounded, Bound::Unbounded), ScanDirection::Forward, usize::MAX)?;
     Ok(all.into_iter().map(|(key, value)| (key.to_vec(), value)).collect())
 }
 
-/// The whole log, read in pieces.
+/// The whole log, read in chunks.
 pub(crate) fn read_all(engine: &dyn Engine) -> Result<Vec<LogEntry>> {
     let mut log: Vec<LogEntry> = Vec::new();
     loop {
@@ -125,7 +125,7 @@ pub(crate) fn commit(engine: &dyn Engine, seed: u64, from: u64, count: u64) -> R
     engine.apply(batch(&group))
 }
 
-/// Copies a folder as it is, without the lock.
+/// Copies a folder without its lock file.
 pub(crate) fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     for found in std::fs::read_dir(from).unwrap() {

@@ -1,4 +1,4 @@
-//! The meaning of a filter, written down a second time: on decoded messages, by reflection, slowly.
+//! A second implementation of filters: on decoded messages, by reflection, slow.
 
 use std::cmp::Ordering;
 
@@ -6,13 +6,13 @@ use prost_reflect::{DynamicMessage, FieldDescriptor, MapKey, ReflectMessage as _
 
 use super::random::{Literal, Path, Tree, reference_target, value_field};
 
-/// What the meaning of a filter needs besides the record.
+/// What evaluating a filter needs besides the record.
 pub struct Meaning<'m> {
-    /// Every name that the record with a name is known by.
+    /// Every name that leads to the record with a name.
     pub names_of: &'m dyn Fn(&str) -> Vec<String>,
     /// The folded words of a text.
     pub words: &'m dyn Fn(&str) -> Vec<String>,
-    /// The texts whose words the virtual field holds, by path.
+    /// The texts whose words the virtual field contains, by path.
     pub word_fields: &'m [&'m str],
 }
 
@@ -55,7 +55,7 @@ fn texts(path: &str, message: &DynamicMessage) -> Vec<String> {
     values(&Path { fields, key: None }, message).iter().map(|value| value.as_str().unwrap().to_owned()).collect()
 }
 
-/// The messages that hold the last field of a path.
+/// The messages that contain the last field of a path.
 fn parents(path: &Path, message: &DynamicMessage) -> Vec<DynamicMessage> {
     let mut at = vec![message.clone()];
     for field in &path.fields[..path.fields.len() - 1] {
@@ -128,7 +128,7 @@ fn instant(time: &DynamicMessage) -> (i64, i32) {
     (seconds, time.get_field_by_name("nanos").unwrap().as_i32().unwrap())
 }
 
-/// Which of two records comes first by one field, unset last either way.
+/// Which of two records sorts first by one field. Unset sorts last in both directions.
 pub fn order(path: &Path, descending: bool, a: &DynamicMessage, b: &DynamicMessage) -> Ordering {
     let (a, b) = (values(path, a).into_iter().next(), values(path, b).into_iter().next());
     let (Some(a), Some(b)) = (&a, &b) else { return a.is_none().cmp(&b.is_none()) };

@@ -1,8 +1,8 @@
-//! The filter against a second, slow writing-down of its meaning, against another parser of its grammar, and against noise.
+//! Compares filters with a second, slow implementation, with another parser of the grammar, and with random text.
 
 #![allow(missing_docs, unreachable_pub, clippy::pedantic)]
 
-// Orders are for the lists' test, which shares it.
+// Orders are for the test of lists, which shares it.
 #[allow(dead_code)]
 mod brute;
 mod random;
@@ -18,7 +18,7 @@ use prost::Message as _;
 use prost_reflect::{DynamicMessage, ReflectMessage as _};
 use random::World;
 
-/// Cases of the long comparison, spread over the types.
+/// Cases of the long comparison, distributed over the types.
 const CASES: usize = 100_000;
 
 fn names(target: &str) -> Vec<String> {
@@ -43,7 +43,7 @@ fn meaning() -> Meaning<'static> {
     }
 }
 
-/// As the store keeps it: read and written once by the typed messages.
+/// As the store keeps it: read and written once as typed messages.
 fn stored(kind: RecordKind, message: &DynamicMessage) -> Vec<u8> {
     let resource = RESOURCES.iter().find(|resource| resource.kind == kind).unwrap();
     annals::model::encode(&(resource.decode)(&message.encode_to_vec()).unwrap())
@@ -88,7 +88,7 @@ fn json(message: &DynamicMessage) -> String {
     format!("{} {}", message.descriptor().name(), serde_json::to_string(message).unwrap())
 }
 
-/// The other parser's tree in the words of ours, as far as the grammars overlap.
+/// The tree of the other parser as our tree, where the grammars overlap.
 fn skeleton(expression: &aip_160::Expression) -> Option<String> {
     use aip_160::Expression;
     let all = |parts: &[Expression], join: &str| {
@@ -130,7 +130,7 @@ fn our_skeleton(tree: &random::Tree) -> String {
     }
 }
 
-/// Only what both grammars have: no `field:(...)`, no `:*`, no field of words.
+/// Only what both grammars have: no `field:(...)`, no `:*`, no virtual field of words.
 fn common(tree: &random::Tree) -> bool {
     use random::Tree;
     match tree {
@@ -175,7 +175,7 @@ fn another_parser_of_the_grammar_reads_the_same_tree() {
     }
 }
 
-/// What both parsers must refuse or read alike, written by hand.
+/// Filters written by hand that both parsers must refuse, or must read in the same way.
 #[test]
 fn what_another_parser_refuses_is_refused() {
     for text in ["(", ")", "a =", "= 1", "a = 1 AND", "OR a = 1", "NOT", "a = \"x", "a = 1 AND OR b = 2", "a..b = 1", "a = (1"]
@@ -185,7 +185,7 @@ fn what_another_parser_refuses_is_refused() {
     }
 }
 
-/// Any text is a filter or an error with a place in the text; never a panic, never an overflow.
+/// Any text is either a filter or an error with a position in the text. There is never a panic or an overflow.
 fn survives(kind: RecordKind, text: &str) {
     let limits = StoreLimits::default();
     match Filter::parse(kind, text, &limits) {

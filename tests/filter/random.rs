@@ -1,11 +1,11 @@
-//! Random records, filters and orders over any message of the contract, from small pools of values, so that they often meet.
+//! Random records, filters and orders over any message of the contract. Values come from small pools, so that they often match.
 //!
-//! Knows descriptors only: nothing of the crate's own parser or evaluation is used here.
+//! Knows descriptors only. It uses nothing of the crate's own parser or evaluation.
 
 use fastrand::Rng;
 use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MapKey, MessageDescriptor, Value};
 
-/// A filter as the test has it.
+/// A filter in the form that the test uses.
 #[derive(Clone, Debug)]
 pub enum Tree {
     All(Vec<Tree>),
@@ -18,27 +18,27 @@ pub enum Tree {
     Words(String, String),
 }
 
-/// Fields from the outside in, and the key of a map.
+/// Fields from the outermost to the innermost, and the key of a map.
 #[derive(Clone, Debug)]
 pub struct Path {
     pub fields: Vec<FieldDescriptor>,
     pub key: Option<String>,
 }
 
-/// What a value is compared with.
+/// The value to compare with.
 #[derive(Clone, Debug)]
 pub enum Literal {
     Text(String),
-    /// A star before, the text, a star behind.
+    /// A star before, the text, a star after.
     Like(bool, String, bool),
     /// The name of a record in a field that refers to records.
     Name(String),
     Bool(bool),
     Int(i64),
     Double(f64),
-    /// The enum's value's name, its number.
+    /// The name of the enum value, and its number.
     Enum(String, i32),
-    /// Seconds and nanoseconds, and how they are written.
+    /// Seconds and nanoseconds, and their text.
     Time(i64, i32, &'static str),
 }
 
@@ -55,17 +55,17 @@ const TEXTS: [&str; 9] = ["a", "ab", "abc", "b", "a*b", "say \"ä\"", "back\\sla
 const DOUBLES: [f64; 7] = [-1.5, 0.0, -0.0, 1.0, 2.5, 1e300, 1e-7];
 const KEYS: [&str; 3] = ["k", "a.b", "x-y/z"];
 
-/// What the generator is told of a type.
+/// What the generator knows about a type.
 pub struct World<'w> {
-    /// Names that a reference field can hold, given the full name of the type it must refer to, or "*".
+    /// Names that a reference field can contain, given the full name of its target type, or "*".
     pub names: &'w dyn Fn(&str) -> Vec<String>,
-    /// Paths that are filtered more often than others.
+    /// Paths that are used more often than others.
     pub favourites: Vec<&'static str>,
     /// A virtual field of words.
     pub words: Option<&'static str>,
 }
 
-/// The type that a field refers to, by its annotation.
+/// The target type of a reference field, by its annotation.
 pub fn reference_target(field: &FieldDescriptor) -> Option<String> {
     let pool = field.parent_pool();
     let extension = pool.get_extension_by_name("google.api.resource_reference")?;
@@ -84,7 +84,7 @@ fn one<'a, T>(rng: &mut Rng, of: &'a [T]) -> &'a T {
     &of[rng.usize(..of.len())]
 }
 
-/// A record with some fields set, on every level; names, times and such as the rest of the contract would refuse.
+/// A record with some fields set, on every level, including names and times that the contract would refuse.
 pub fn message(rng: &mut Rng, of: &MessageDescriptor, world: &World<'_>) -> DynamicMessage {
     let mut made = DynamicMessage::new(of.clone());
     if is_time(of) {
@@ -133,7 +133,7 @@ fn scalar(rng: &mut Rng, field: &FieldDescriptor, world: &World<'_>) -> Value {
     }
 }
 
-/// A filter on messages of a type; `depth` more levels of AND, OR and such.
+/// A filter on messages of a type, with `depth` more levels of operators.
 pub fn tree(rng: &mut Rng, of: &MessageDescriptor, world: &World<'_>, depth: u32, top: bool) -> Tree {
     match rng.u32(..if depth > 0 { 10 } else { 4 }) {
         0..=3 => leaf(rng, of, world, top),
@@ -204,7 +204,7 @@ fn leaf(rng: &mut Rng, of: &MessageDescriptor, world: &World<'_>, top: bool) -> 
     Tree::Compare(path, operator, literal)
 }
 
-/// The field that holds the path's values: of a map, that of the entry's value.
+/// The field that holds the values of a path. For a map: the field of the entry's value.
 pub fn value_field(path: &Path) -> FieldDescriptor {
     let last = path.fields.last().unwrap();
     match last.kind() {
@@ -256,7 +256,7 @@ fn path(
     None
 }
 
-/// The text of a filter, spelled in one of the ways there are.
+/// The text of a filter, in one of its possible spellings.
 pub fn spell(rng: &mut Rng, tree: &Tree) -> String {
     match tree {
         Tree::All(parts) | Tree::Any(parts) => {
@@ -309,7 +309,7 @@ fn spell_literal(rng: &mut Rng, operator: &str, literal: &Literal) -> String {
         Literal::Double(value) => value.to_string(),
         Literal::Time(_, _, text) => format!("\"{text}\""),
         Literal::Enum(name, _) => {
-            // "CLAIM_KIND_FACT", or what follows the type's name.
+            // "CLAIM_KIND_FACT", or the part after the name of the type.
             let short = ["CLAIM_KIND_", "POLARITY_", "ACTUALITY_", "RELATION_KIND_"].iter().find_map(|p| name.strip_prefix(p));
             short.filter(|_| rng.bool()).unwrap_or(name).to_owned()
         }

@@ -84,7 +84,7 @@ fn who_is_not_named_is_unidentified_and_without_an_appearance_the_review_is_cite
     assert_eq!(claim.citations, verdict.citations);
     assert_eq!(verdict.statement, "Rated 4 (1 to 5): The dam was built in 1931.");
     assert_eq!(rates.unwrap().rating.unwrap().code, "claimreview.rating:4");
-    // The graph says who the author is that the review names by id alone.
+    // The graph says who the author is. The review names the author only by id.
     assert_eq!(name_of(&store, &verdict.attribution[0].actors[0]), "Verify Now");
     let (verdict, claim, _) = reviewed(&store, "The dam holds less water than ever.");
     assert_eq!(claim.attribution[0].actors.len(), 2);
@@ -102,12 +102,12 @@ fn texts_stand_for_things_lists_for_one_and_odd_scales_for_words_alone() {
     assert_eq!((date.edtf.as_str(), date.verbatim.as_str()), ("2023-05-04", "May 4, 2023"));
     assert_eq!(rates.unwrap().rating.unwrap().code, "claimreview.rating:Nonsense");
 
-    // -1 of -1 to -1 says that there is no number.
+    // -1 of -1 to -1 means that there is no number.
     let (verdict, claim, rates) = reviewed(&store, "Nine in ten support the new road.");
     let rating = rates.unwrap().rating.unwrap();
     assert_eq!((rating.code.as_str(), rating.value, rating.scale_max), ("claimreview.rating:Misleading", None, None));
     assert_eq!(verdict.as_of.unwrap().verbatim, "spring 2023");
-    // An item that is no claim is where the claim was seen.
+    // An item that is not a claim is where the claim was seen.
     assert_eq!(store.get::<Source>(&claim.citations[0].source).unwrap().uri, "https://ministry.example/press/7");
     assert_eq!(claim.attribution[0].said_at.as_ref().unwrap().edtf, "2023-02-01");
     let ministry = store.get::<Actor>(&claim.attribution[0].actors[0]).unwrap();
@@ -180,7 +180,7 @@ fn what_holds_no_review_is_refused() {
     assert!(rows(long.to_string())[0].as_ref().unwrap_err().reason.contains("claim.statement has 5000 characters"));
 }
 
-/// What a review makes, without the text of the review that is kept beside; or why it makes nothing.
+/// What a review makes, without the text of the review, which is kept beside it, or why it makes nothing.
 fn made(review: &Value) -> Result<Vec<Mutation>, BadRow> {
     let row = rows(review.to_string()).remove(0)?;
     let mut mutations = [row.shared, row.own].concat();
@@ -194,7 +194,7 @@ fn made(review: &Value) -> Result<Vec<Mutation>, BadRow> {
     Ok(mutations)
 }
 
-/// Every way to a member that is no list.
+/// Every path to a member that is not a list.
 fn ways(value: &Value, way: &mut Vec<String>, all: &mut Vec<Vec<String>>) {
     for (member, value) in value.as_object().into_iter().flatten() {
         way.push(member.clone());
@@ -217,12 +217,12 @@ fn every_member_of_the_list_changes_what_is_made_and_no_other_does() {
         let (last, parents) = way.split_last().unwrap();
         let parent = parents.iter().fold(&mut review, |value, member| &mut value[member.as_str()]);
         parent.as_object_mut().unwrap().shift_remove(last);
-        // What a listed thing is made of is its own.
+        // The members of a listed thing are its own.
         if MEMBERS.iter().any(|member| member.path.len() < way.len() && way[..member.path.len()] == *member.path) {
             continue;
         }
         let listed = MEMBERS.iter().any(|member| member.path.len() >= way.len() && member.path[..way.len()] == *way);
-        // Types say what a thing is; without its own, nothing is a review.
+        // Types say what a thing is. Without its type, nothing is a review.
         if way.last().map(String::as_str) != Some("@type") {
             assert_eq!(made(&review) != before, listed, "{way:?}");
         }

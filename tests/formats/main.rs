@@ -1,4 +1,4 @@
-//! Formats of others, in and out.
+//! Import and export of external formats.
 
 mod claimreview;
 mod series;

@@ -1,4 +1,4 @@
-//! Series by mappings: the two that are shipped with the data that they are for, and what a mapping may and may not say.
+//! Series by mappings: the two shipped mappings with their data, and what a mapping may and may not contain.
 
 use annals::{
     formats::{
@@ -68,7 +68,7 @@ fn the_losses_come_in_as_1626_points_with_about_and_more_as_what_they_mean() {
     assert_eq!(first.as_of.as_ref().map(|time| time.edtf.as_str()), Some("2022-03-07"));
     assert_eq!(first.metrics.get("ukraine-war.day"), Some(&12.0));
     assert_eq!(first.attribution[0].actors, ["actors/ukraine-war-origin-general-staff"]);
-    // One series, so that its points stand beside each other.
+    // One series, so that its points are together.
     let series: std::collections::BTreeSet<_> = points.iter().map(|point| &point.estimand.as_ref().unwrap().series).collect();
     assert_eq!(series.len(), 1);
 }
@@ -110,7 +110,7 @@ fn a_second_import_changes_nothing_and_a_changed_row_is_a_new_revision_of_its_re
     let day = r#"[{"date": "2022-02-25", "day": 2, "personnel": 2800, "personnel*": "about", "POW": 0}]"#;
     assert_eq!(import_bytes(&store, ukraine(), day).updated, 0);
     assert_eq!(import_bytes(&store, ukraine(), day.replace("2800", "2801")).updated, 1);
-    // What a row says no more is gone.
+    // What a row no longer says is gone.
     assert_eq!(import_bytes(&store, ukraine(), day.replace("about", "more")).updated, 1);
     let first = store.get::<Estimate>("estimates/ukraine-war-personnel-2022-02-25").unwrap();
     assert_eq!((quantity(&first).best, quantity(&first).lower), (None, Some(2800.0)));
@@ -149,7 +149,7 @@ fn bad_rows_are_refused_each_with_its_number_and_reason_and_the_rest_is_made() {
             (3, "", "has 1 columns, the header 2"),
             (5, "n", "is not UTF-8"),
             (6, "", "has no id here"),
-            // What is found when the rows of a record are together comes when the next begins.
+            // A problem found when the rows of a record are combined is reported when the next record begins.
             (4, "", "estimate.as_of.edtf \"2024-02-30\""),
             (7, "", "estimate.quantity"),
             (9, "", "estimate.quantity"),
@@ -166,7 +166,7 @@ fn a_header_that_does_not_fit_the_mapping_ends_the_import_before_it_begins() {
         &[(0, "m", "left out"), (0, "m", "twice"), (0, "n", "not in the header")],
     );
     check_bad(small(BEST), "", 0, &[(0, "", "no header")]);
-    // A byte order mark is no part of the first column's name.
+    // A byte order mark is not part of the name of the first column.
     check_bad(small(BEST), "\u{feff}day,n\n2024-01-01,1\n", 1, &[]);
 }
 

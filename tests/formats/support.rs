@@ -1,4 +1,4 @@
-//! What the formats' tests share: published data, and a store that rows are applied to.
+//! Shared by the tests of formats: published data, and a store to which rows are applied.
 
 use std::{io::Read, path::Path};
 
@@ -23,7 +23,7 @@ pub(crate) fn text(path: &str) -> String {
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// What an import did.
+/// The result of an import.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Imported {
     pub(crate) rows: usize,
@@ -36,7 +36,7 @@ pub(crate) struct Imported {
 pub(crate) fn import(store: &Store, rows: Rows) -> Imported {
     use std::sync::atomic::{AtomicU64, Ordering};
     static RUNS: AtomicU64 = AtomicU64::new(0);
-    // Another origin, so that nothing is answered from the receipts of a run before.
+    // Another origin, so that nothing is answered from the receipts of a previous run.
     let origin = format!("run {}", RUNS.fetch_add(1, Ordering::Relaxed));
     let mut imported = Imported::default();
     let mut known = Known::after(1);
@@ -55,7 +55,7 @@ pub(crate) fn import(store: &Store, rows: Rows) -> Imported {
     imported
 }
 
-/// Every record of a type that a filter finds.
+/// Every record of a type that matches a filter.
 pub(crate) fn list<T: annals::model::TypedRecord>(store: &Store, filter: &str) -> Vec<T> {
     let mut request = ListRecordsRequest { filter: filter.into(), page_size: 1000, ..Default::default() };
     let mut records = Vec::new();

@@ -1,7 +1,7 @@
-//! A long random history on two engines, held against an independent model and against replays of the log, at every revision.
+//! A long random history on two engines, compared at every revision with an independent model and with replays of the log.
 //!
-//! It fails where a commit does something else than it says, where a later commit changes what an earlier revision reads as,
-//! where the two engines differ, and where keys in the state are not what the log implies.
+//! It fails if a commit does something other than its answer says, if a later commit changes how an earlier revision reads, if
+//! the two engines differ, or if the state contains keys that the log does not imply.
 #![allow(missing_docs)]
 
 #[path = "../filter/brute.rs"]
@@ -45,7 +45,7 @@ const COMMITS: u64 = 2_000;
 const LISTED: u64 = 150;
 const START_US: i64 = 1_800_000_000_000_000;
 
-/// A clock that the test steps, also back.
+/// A clock that the test moves, also backwards.
 #[derive(Debug)]
 struct Stepped(AtomicI64);
 
@@ -71,14 +71,14 @@ fn serving(engine: Arc<dyn Engine>, options: StoreOptions) -> Store {
     store
 }
 
-/// The seed of a run: `SEED` where it is set, printed in any case.
+/// The seed of a run: `SEED` if it is set. Always printed.
 pub(crate) fn rng() -> (u64, Rng) {
     let seed = std::env::var("SEED").map_or_else(|_| fastrand::u64(..), |seed| seed.parse().unwrap());
     println!("SEED={seed}");
     (seed, Rng::with_seed(seed))
 }
 
-/// One history on the embedded engine and on the reference, with the model of what it must be.
+/// One history on the embedded engine and on the reference engine, with the model of the expected result.
 struct Run<'f> {
     folder: &'f Path,
     clock: Arc<Stepped>,
@@ -88,19 +88,19 @@ struct Run<'f> {
     model: Model,
     /// Requests made so far.
     requests: u64,
-    /// Everything that was accepted, with its answer.
+    /// Every accepted request with its answer.
     answered: Vec<(CommitRequest, CommitResponse)>,
-    /// Times that were read at, with the revision that was read.
+    /// The times of reads, with the revision of each read.
     times: Vec<(i64, u64)>,
     refused: BTreeMap<&'static str, u64>,
 }
 
-/// What must come of a request of several that are sent at once.
+/// The expected result of one of several requests that are sent at the same time.
 #[derive(Debug)]
 enum Expected {
-    /// This, at this head.
+    /// This result, at this head.
     Predicted { head: u64, prediction: Prediction },
-    /// What came of the one at this place.
+    /// The same result as the request at this position.
     Again(usize),
 }
 
@@ -129,7 +129,7 @@ impl<'f> Run<'f> {
         for store in &self.stores {
             store.close().unwrap();
         }
-        // The folder is let go of with the engine.
+        // The engine releases the folder.
         self.engines = [Arc::new(MemoryEngine::new()), Arc::new(MemoryEngine::new())];
         self.stores = self.engines.clone().map(|engine| serving(engine, options(&self.clock)));
         self.engines = engines(self.folder, &self.memory);
@@ -137,13 +137,13 @@ impl<'f> Run<'f> {
         self.model.reopen();
     }
 
-    /// Makes some requests one after the other, each for what those before it will have done, and now and then one of them
-    /// again; sends them all at once to both stores, and holds the answers against the model.
+    /// Makes several requests, each for the state after the previous ones, and sometimes repeats one. Sends them at the same
+    /// time to both stores and compares the answers with the model.
     fn commit(&mut self, rng: &mut Rng, first: CommitRequest, count: usize) {
         let mut sent: Vec<(CommitRequest, Expected)> = Vec::new();
         let mut next = Some(first);
         while sent.len() < count && self.model.head() < COMMITS {
-            // What was refused is not remembered: sent again, it might be done.
+            // A refused request is not remembered. Sent again, it might be applied.
             let is_accepted = |(_, expected): &(CommitRequest, Expected)| matches!(expected, Expected::Predicted { prediction, .. } if !matches!(prediction, Prediction::Refused(_)));
             if rng.u32(..8) == 0
                 && let Some(again) = sent.iter().position(is_accepted)
@@ -196,7 +196,7 @@ impl<'f> Run<'f> {
         workload::request(rng, &self.model, format!("r{}", self.requests))
     }
 
-    /// Asks what a request would do, which changes nothing.
+    /// A dry run of a request, which changes nothing.
     fn validate(&self, request: &CommitRequest) {
         let prediction = self.model.predict(request, self.clock.now_us());
         let request = workload::only_checked(request);
@@ -215,7 +215,7 @@ impl<'f> Run<'f> {
         }
     }
 
-    /// Sends a request again that was answered long ago.
+    /// Repeats a request that was answered long ago.
     fn repeat(&self, rng: &mut Rng) {
         let Some((request, response)) = self.answered.get(rng.usize(..self.answered.len().max(1))) else { return };
         let again = CommitResponse { replayed: true, ..response.clone() };
@@ -226,7 +226,7 @@ impl<'f> Run<'f> {
         }
     }
 
-    /// Reads at a time of the past or the present. The answer stays what it is, whatever is committed afterwards.
+    /// Reads as of a past or present time. Later commits must not change the answer.
     fn read_at(&mut self, time_us: i64) {
         self.model.answer_time(time_us);
         let revision = self.model.revision_at(time_us);
@@ -248,7 +248,7 @@ impl<'f> Run<'f> {
                 3 => self.read_at(self.clock.now_us() - rng.i64(0..5_000_000)),
                 _ => {}
             }
-            // Many at once share a sync, and are decided on each other before any of them is in the state.
+            // Several requests at once share a sync, and are checked against each other before any of them is in the state.
             let count = if rng.u32(..8) == 0 { rng.usize(2..=16) } else { 1 };
             self.commit(rng, request, count);
             if rng.u64(..COMMITS) < 2 || self.model.head() == COMMITS / 2 && rng.u32(..3) == 0 {
@@ -300,7 +300,7 @@ fn expected<'m>(model: &'m Model, request: &GetRecordRequest, revision: u64) -> 
     if version.is_live() || request.show_deleted { Ok(version) } else { Err(("RECORD_DELETED", target)) }
 }
 
-/// Reads a record in every way from a store at its head and from others at the same revision.
+/// Reads a record in every way, from a store at its head and from others as of the same revision.
 fn check_record(model: &Model, name: &str, revision: u64, at_head: &Store, others: &[Store]) {
     for (show_deleted, no_redirect) in [(false, false), (true, false), (false, true)] {
         let request = GetRecordRequest { name: name.into(), show_deleted, no_redirect, ..Default::default() };
@@ -328,7 +328,7 @@ fn list(store: &Store, kind: RecordKind, request: &ListRecordsRequest) -> Result
     list_page_by_page(store, kind, request, &mut || {}).map(|(_, records)| records)
 }
 
-/// All pages of a list, with something done after each, and the revision that they are read at.
+/// All pages of a list and their revision. Does something after each page.
 fn list_page_by_page(
     store: &Store,
     kind: RecordKind,
@@ -349,7 +349,7 @@ fn list_page_by_page(
     }
 }
 
-/// Lists with random filters and orders, and everything that refers to some records.
+/// Lists with random filters and orders, and all references to some records.
 fn check_lists(model: &Model, rng: &mut Rng, revision: u64, at_head: &Store, others: &[Store]) {
     let mut lists = Vec::new();
     for kind in RecordKind::ALL {
@@ -393,7 +393,7 @@ fn check_lists(model: &Model, rng: &mut Rng, revision: u64, at_head: &Store, oth
     }
 }
 
-/// Holds a whole list against filtering and sorting everything.
+/// Compares a whole list with filtering and sorting everything.
 pub(crate) fn assert_listed(
     model: &Model,
     kind: RecordKind,
@@ -421,7 +421,7 @@ pub(crate) fn assert_listed(
     assert!(found == wanted, "at {revision}: {request:?}");
 }
 
-/// A random filter over a kind, as a tree and as text.
+/// A random filter on a type, as a tree and as text.
 pub(crate) fn random_filter(rng: &mut Rng, kind: RecordKind, depth: u32) -> (Tree, String) {
     let world = World {
         names: &workload::names,
@@ -433,7 +433,7 @@ pub(crate) fn random_filter(rng: &mut Rng, kind: RecordKind, depth: u32) -> (Tre
     (tree, filter)
 }
 
-/// A random order over a kind.
+/// A random order of a type.
 pub(crate) fn random_order(rng: &mut Rng, kind: RecordKind) -> &'static str {
     let orders: &[&str] = match kind {
         RecordKind::Event => &["", "name desc", "time.earliest", "time.earliest desc", "update_time desc, title"],
@@ -443,7 +443,7 @@ pub(crate) fn random_order(rng: &mut Rng, kind: RecordKind) -> &'static str {
     workload::one::<&str>(rng, orders)
 }
 
-/// A filter for what refers to a record from one field.
+/// A filter for references from one field.
 fn refers(rng: &mut Rng, kind: RecordKind, path: &str) -> (Tree, String) {
     let (mut at, mut fields) = (model::descriptor(kind.message()), Vec::new());
     for name in path.split('.') {
@@ -459,7 +459,7 @@ fn refers(rng: &mut Rng, kind: RecordKind, path: &str) -> (Tree, String) {
     (Tree::Compare(random::Path { fields, key: None }, "=", random::Literal::Name(name)), filter)
 }
 
-/// Sorts by an order of the contract: unset last both ways, ties by name, backwards where the last field is.
+/// Sorts by an order of the contract: unset last in both directions, ties by name, in the direction of the last field.
 fn sort(records: &mut [&DynamicMessage], order_by: &str) {
     let fields: Vec<(&str, bool)> = order_by
         .split(", ")
@@ -503,7 +503,7 @@ fn value(record: &DynamicMessage, path: &str) -> Option<Ordered> {
     }
 }
 
-/// Each commit as a whole, and each record's history, against the model and each other.
+/// Compares each whole commit, and the history of each record, with the model and with each other.
 fn check_history(model: &Model, store: &Store) {
     let mut last_us = i64::MIN;
     let mut by_name: BTreeMap<String, Vec<proto::Change>> = BTreeMap::new();
@@ -548,7 +548,7 @@ fn assert_sound(engine: &dyn Engine) {
     assert!(findings.is_empty(), "{findings:?}");
 }
 
-/// A store on a fresh memory engine that is given entries of a log.
+/// A store on a new memory engine with entries of a log.
 fn replayed(entries: &[LogEntry]) -> Store {
     let engine = MemoryEngine::new();
     engine.append(LogSequence(0), entries).unwrap();

@@ -1,7 +1,7 @@
-//! The record written down a second time: what each commit must answer, and what everything is at each revision.
+//! A second implementation of the record: what each commit must answer, and what everything is at each revision.
 //!
-//! Knows the contract's messages by reflection, and no line of the crate's own code. Slow on purpose: every question is
-//! answered by looking at everything.
+//! Knows the messages of the contract by reflection, and uses no code of the crate. It is slow on purpose: it answers every
+//! question by looking at everything.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -27,7 +27,7 @@ const COLLECTIONS: [(&str, &str); 6] = [
 ];
 /// Fields that only the server writes, and `name`.
 const SERVERS: [&str; 7] = ["name", "revision", "create_revision", "create_time", "update_time", "delete_time", "merged_names"];
-/// Fields that are set once.
+/// Fields that can be set only once.
 const IMMUTABLE: [(&str, &[&str]); 2] =
     [("Relation", &["kind", "subject", "object", "asserted_by"]), ("Source", &["text", "sha256"])];
 
@@ -37,7 +37,7 @@ pub(crate) struct Version {
     pub(crate) revision: u64,
     pub(crate) change: ChangeKind,
     pub(crate) redirect: Option<String>,
-    /// As a Get answers it; of a tombstone or redirect, its last state.
+    /// As a Get returns it. For a tombstone or redirect: its last state.
     pub(crate) record: Rc<DynamicMessage>,
 }
 
@@ -47,7 +47,7 @@ impl Version {
     }
 }
 
-/// What must become of a request.
+/// The expected result of a request.
 #[derive(Clone, Debug)]
 pub(crate) enum Prediction {
     Refused(&'static str),
@@ -55,13 +55,13 @@ pub(crate) enum Prediction {
     Committed { time_us: i64, results: Vec<MutationResult>, changes: Vec<(String, Version)> },
 }
 
-/// Everything there ever was.
+/// Everything that ever existed.
 #[derive(Default)]
 pub(crate) struct Model {
     pub(crate) versions: BTreeMap<String, Vec<Version>>,
-    /// Time and changes of each commit: revision 1 is the first.
+    /// Time and changes of each commit. Revision 1 is the first.
     pub(crate) commits: Vec<(i64, Vec<(String, Version)>)>,
-    /// The greatest time that was answered, and the one that is promised durably.
+    /// The greatest time of an answered read, and the greatest time that is promised durably.
     answered_us: i64,
     promised_us: i64,
 }
@@ -83,7 +83,7 @@ impl Model {
         self.versions.get(name)?.last()
     }
 
-    /// Where a name leads at a revision, and what is there.
+    /// Where a name leads at a revision, and the record there.
     pub(crate) fn resolve(&self, name: &str, revision: u64) -> Option<(String, &Version)> {
         let mut at = name.to_owned();
         loop {
@@ -95,14 +95,14 @@ impl Model {
         }
     }
 
-    /// Every name that leads where a name leads; the name itself where that is nowhere.
+    /// Every name that leads to the same record as a name. If there is no record, the name itself.
     pub(crate) fn names_of(&self, name: &str, revision: u64) -> Vec<String> {
         let Some((target, _)) = self.resolve(name, revision) else { return vec![name.to_owned()] };
         let leads_there = |name: &&String| self.resolve(name, revision).is_some_and(|(other, _)| other == target);
         self.versions.keys().filter(leads_there).cloned().collect()
     }
 
-    /// The records that a list of a collection is made of.
+    /// The records of a list of a collection.
     pub(crate) fn listed(&self, collection: &str, revision: u64, show_deleted: bool) -> Vec<(String, &Version)> {
         let names = self.versions.keys().filter(|name| collection_of(name) == collection);
         names
@@ -111,12 +111,12 @@ impl Model {
             .collect()
     }
 
-    /// The revision that a time is: the last commit at or before it.
+    /// The revision of a time: the last commit at or before it.
     pub(crate) fn revision_at(&self, time_us: i64) -> u64 {
         self.commits.iter().take_while(|(commit_us, _)| *commit_us <= time_us).count() as u64
     }
 
-    /// A time was read at.
+    /// A read as of a time was answered.
     pub(crate) fn answer_time(&mut self, time_us: i64) {
         self.answered_us = self.answered_us.max(time_us);
         if time_us > self.promised_us.max(self.last_time_us()) {
@@ -124,7 +124,7 @@ impl Model {
         }
     }
 
-    /// The store was closed and opened again: of the times answered, only what was promised is known.
+    /// The store was closed and reopened. Of the answered times, only the promised one is remembered.
     pub(crate) fn reopen(&mut self) {
         self.answered_us = self.promised_us;
     }
@@ -155,9 +155,9 @@ struct Planned {
     /// Without the server's fields, but with `merged_names`.
     body: DynamicMessage,
     redirect: Option<String>,
-    /// Fields whose references are looked at.
+    /// Fields whose references are checked.
     looked_at: BTreeSet<String>,
-    /// An update or upsert of what was there: may turn out to change nothing.
+    /// An update or upsert of an existing record. It may turn out to change nothing.
     updates: bool,
 }
 
@@ -173,13 +173,13 @@ enum Outcome {
     MadeBefore(usize),
 }
 
-/// A commit as it is worked out.
+/// A commit while it is computed.
 struct Plan<'m> {
     model: &'m Model,
     planned: Vec<Planned>,
     outcomes: Vec<Outcome>,
     subjects: Vec<(String, String)>,
-    /// Names that a mutation is about.
+    /// Names that a mutation refers to.
     claimed: BTreeSet<String>,
 }
 
@@ -188,7 +188,7 @@ type Refused<T = ()> = Result<T, &'static str>;
 const DUPLICATE: &str = "DUPLICATE_MUTATION";
 
 impl<'m> Plan<'m> {
-    /// Which record each mutation is about, and whether it may be done to it.
+    /// The record of each mutation, and whether the mutation is allowed.
     fn of(model: &'m Model, request: &CommitRequest) -> Refused<Self> {
         let mut plan =
             Plan { model, planned: Vec::new(), outcomes: Vec::new(), subjects: Vec::new(), claimed: BTreeSet::new() };
@@ -217,7 +217,7 @@ impl<'m> Plan<'m> {
                     plan.outcomes.push(outcome);
                 }
                 Err(DUPLICATE) => return Err(DUPLICATE),
-                // The one error about a field that a merge can meet here.
+                // The only error about a field that a merge can cause here.
                 Err("FIELD_INVALID") => return Err("FIELD_INVALID"),
                 Err(reason) => first = first.or(Some(reason)),
             }
@@ -293,7 +293,7 @@ impl<'m> Plan<'m> {
         let sent = dynamic(upsert.record.as_ref().unwrap());
         let name = text(&sent, "name");
         let ids = texts(&sent, "external_ids");
-        // Of two holders one is of this commit, which is going to be refused for that; its record counts.
+        // One of the two holders is part of this commit, which will be refused for that. Its record counts.
         let holder = |id: &String| self.holders(collection_of(&name), id).first().map(|name| (*name).to_owned());
         let holders: BTreeSet<String> = ids.iter().filter_map(holder).collect();
         if holders.len() > 1 {
@@ -464,7 +464,7 @@ impl<'m> Plan<'m> {
         (name, self.plan(planned))
     }
 
-    /// A change after which the record has the fields it had.
+    /// A change that leaves the fields of the record unchanged.
     fn keep(&mut self, index: usize, name: &str, before: Version, change: ChangeKind) -> (String, Outcome) {
         let body = body_of(&before.record);
         let looked_at = match change {
@@ -510,7 +510,7 @@ impl<'m> Plan<'m> {
         self.planned.iter().find(|planned| planned.name == name)
     }
 
-    /// Every live record as it will be.
+    /// Every live record after the commit.
     fn live_after(&self) -> Vec<(&str, &DynamicMessage)> {
         let others = self.model.versions.iter().filter(|(name, _)| self.planned(name).is_none());
         let others = others.filter_map(|(name, versions)| {
@@ -529,7 +529,7 @@ impl<'m> Plan<'m> {
         self.live_after().into_iter().filter(holds).map(|(name, _)| name).collect()
     }
 
-    /// The live record that a name will lead to.
+    /// The live record to which a name will lead.
     fn leads(&self, name: &str) -> Option<String> {
         let mut at = name.to_owned();
         loop {
@@ -544,7 +544,7 @@ impl<'m> Plan<'m> {
         }
     }
 
-    /// References, rules, cycles, vetoes, external ids: everything that is looked at when all records are known.
+    /// References, rules, cycles, vetoes, external ids: every check that needs all records.
     fn checked(mut self) -> Refused<Self> {
         let missing = self.rewrite_references();
         self.check_rules()?;
@@ -561,7 +561,7 @@ impl<'m> Plan<'m> {
         Ok(self)
     }
 
-    /// Gives the mutations that refer to what is not there.
+    /// Returns the mutations with references to missing records.
     fn rewrite_references(&mut self) -> Vec<usize> {
         let labels: HashMap<String, String> =
             self.subjects.iter().map(|(name, label)| (format!("@{label}"), name.clone())).collect();
@@ -643,7 +643,7 @@ impl<'m> Plan<'m> {
         for deleted in self.planned.iter().filter(|planned| planned.change == ChangeKind::Deleted) {
             let names = self.model.names_of(&deleted.name, u64::MAX);
             let refers = |(name, record): &(&str, &DynamicMessage)| {
-                // What the commit sets itself is missing, not referring.
+                // A reference that the commit itself sets is reported as missing, not as a referrer.
                 let set = self.planned(name).map(|planned| &planned.looked_at);
                 let kept = |field: &str| set.is_none_or(|set| !set.contains(field));
                 *name != deleted.name
@@ -783,7 +783,7 @@ fn has_cycle(links: &[(String, String)]) -> bool {
     })
 }
 
-/// Gives every reference in a value, with the type that it must be of, to a function that may give another.
+/// Passes every reference in a value, with its target type, to a function that may replace it.
 fn map_references(
     value: &mut Value,
     field: &prost_reflect::FieldDescriptor,
@@ -817,7 +817,7 @@ fn map_references(
     }
 }
 
-/// Every reference that a record holds, with the top-level field that it is in.
+/// Every reference of a record, with its top-level field.
 fn references(record: &DynamicMessage) -> Vec<(String, String)> {
     let mut found = Vec::new();
     for (field, value) in record.clone().fields_mut() {
@@ -829,7 +829,7 @@ fn references(record: &DynamicMessage) -> Vec<(String, String)> {
     found
 }
 
-/// Names of the top-level fields in which a version differs from the one before, as history tells them.
+/// Names of the top-level fields that differ from the previous version, as history reports them.
 pub(crate) fn changed_fields(change: ChangeKind, before: Option<&DynamicMessage>, after: &DynamicMessage) -> Vec<String> {
     let differs = |name: &str| {
         let after = (after.has_field_by_name(name), after.get_field_by_name(name));
@@ -848,7 +848,7 @@ pub(crate) fn collection_of(name: &str) -> &str {
     name.split('/').next().unwrap()
 }
 
-/// The message that a name is of.
+/// The message of a name.
 pub(crate) fn message_of(name: &str) -> &'static str {
     let collection = collection_of(name);
     COLLECTIONS.iter().find(|(of, _)| *of == collection).map_or("", |(_, message)| message)
@@ -883,7 +883,7 @@ fn body_of(record: &DynamicMessage) -> DynamicMessage {
     body
 }
 
-/// What is left when a message was written and read.
+/// The message after writing and reading it.
 fn normal(message: &DynamicMessage) -> DynamicMessage {
     DynamicMessage::decode(message.descriptor(), message.encode_to_vec().as_slice()).unwrap()
 }

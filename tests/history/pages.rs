@@ -1,4 +1,4 @@
-//! Pages that are taken while somebody writes: together they are the list of one revision.
+//! Pages that are read while somebody writes. Together they are the list at one revision.
 
 use std::sync::{
     Arc,
@@ -27,13 +27,13 @@ use crate::{
 };
 
 const READERS: usize = 3;
-/// Revisions before anybody reads, and when the writer ends at the earliest.
+/// Revisions before the first read, and the earliest end of the writer.
 const FIRST: u64 = 120;
 const LAST: u64 = 500;
-/// Lists of several pages that the writer waits for.
+/// Lists of several pages for which the writer waits.
 const LISTS: u64 = 120;
 
-/// A list that somebody read.
+/// A list that was read.
 struct Listed {
     kind: RecordKind,
     tree: Tree,
@@ -42,7 +42,7 @@ struct Listed {
     records: Vec<Bytes>,
 }
 
-/// Reads lists until it is told to end.
+/// Reads lists until it is told to stop.
 fn read(store: &Store, mut rng: Rng, ended: &AtomicBool, overtaken: &AtomicU64) -> Vec<Listed> {
     let mut listed = Vec::new();
     while !ended.load(Ordering::Acquire) {
@@ -101,7 +101,7 @@ fn check(engine: Arc<dyn Engine>, limits: StoreLimits) {
             })
             .collect();
         while model.head() < LAST || overtaken.load(Ordering::Acquire) < LISTS {
-            // A reader that failed has ended before it was told to.
+            // A reader that failed has ended before it was told to stop.
             if readers.iter().any(std::thread::ScopedJoinHandle::is_finished) {
                 break;
             }

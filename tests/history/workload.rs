@@ -1,6 +1,6 @@
-//! Random commits over few names, so that they meet: most are accepted, many are refused for what they meet.
+//! Random commits over few names, so that they conflict: most are accepted, many are refused.
 //!
-//! Knows the contract's messages, and of the record only what the model says.
+//! Knows the messages of the contract, and of the record only what the model says.
 
 use annals::proto::{
     self, Actor, ActorKind, Aspect, Attribution, AttributionRole, Citation, Claim, ClaimKind, CommitRequest, Delete, Estimand,
@@ -25,13 +25,13 @@ pub(crate) fn one<'a, T>(rng: &mut Rng, of: &'a [T]) -> &'a T {
     &of[rng.usize(..of.len())]
 }
 
-/// A name of a collection that may or may not be in use.
+/// A name of a collection that may or may not exist.
 pub(crate) fn any_name(rng: &mut Rng, collection: &str) -> String {
     let (_, size) = POOLS.iter().find(|(of, _)| *of == collection).unwrap();
     format!("{collection}/{}{}", &collection[..1], rng.usize(..*size))
 }
 
-/// A name that is likely to be of a live record.
+/// A name that probably exists and is live.
 fn live_name(rng: &mut Rng, model: &Model, collection: &str) -> String {
     for _try in 0..8 {
         let name = any_name(rng, collection);
@@ -42,7 +42,7 @@ fn live_name(rng: &mut Rng, model: &Model, collection: &str) -> String {
     any_name(rng, collection)
 }
 
-/// A commit, and the clock's step before it.
+/// A commit, and how far the clock moves before it.
 pub(crate) fn request(rng: &mut Rng, model: &Model, request_id: String) -> CommitRequest {
     let count = *one(rng, &[1, 1, 1, 2, 2, 4]);
     let mut subjects: Vec<(u32, String)> = Vec::new();
@@ -112,7 +112,7 @@ impl World<'_> {
             74..90 => {
                 let ends = self.stored_ends(name).filter(|(_, from, into)| collection_of(from) == collection_of(into));
                 let (name, into) = match ends {
-                    // What somebody holds to be two, or to be one.
+                    // Two records that somebody considers different, or the same.
                     Some((_, subject, object)) if self.rng.bool() => (subject, object),
                     _ => (name.to_owned(), live_name(self.rng, self.model, collection_of(name))),
                 };
@@ -153,7 +153,7 @@ impl World<'_> {
         }
     }
 
-    /// A name for a reference: of a live record mostly, a label, or anything.
+    /// A name for a reference: usually of a live record, otherwise a label or anything.
     fn reference(&mut self, collection: &str) -> String {
         let labels: Vec<_> = self.labels.iter().filter(|(_, name)| collection_of(name) == collection).collect();
         if !labels.is_empty() && self.rng.u32(..4) == 0 {
@@ -199,7 +199,7 @@ impl World<'_> {
         (0..count).map(|index| hop(self, index == 0)).collect()
     }
 
-    /// A record; `whole`: with everything that a new one needs.
+    /// A record. `whole`: with everything that a new record needs.
     fn record(&mut self, name: &str, whole: bool) -> Record {
         let set = whole || self.rng.bool();
         let external_ids = if self.rng.u32(..4) == 0 { self.some("x:", 12) } else { Vec::new() };
@@ -294,7 +294,7 @@ impl World<'_> {
         Record { record: Some(record) }
     }
 
-    /// What a relation is and between what, as it is stored.
+    /// The kind of a relation and its ends, as stored.
     fn stored_ends(&self, name: &str) -> Option<(i32, String, String)> {
         let version = self.model.at(name, u64::MAX).filter(|_| collection_of(name) == "relations")?;
         let field = |field| crate::model::text(&version.record, field);
@@ -339,7 +339,7 @@ impl World<'_> {
     }
 }
 
-/// The names that fields may be asked for, given the type that they must refer to, or "*".
+/// The names to use in a reference field, given its target type, or "*".
 pub(crate) fn names(target: &str) -> Vec<String> {
     let wanted = target.trim_start_matches("annals/");
     let of = POOLS.iter().filter(|(collection, _)| wanted == "*" || crate::model::message_of(collection) == wanted);
@@ -347,12 +347,12 @@ pub(crate) fn names(target: &str) -> Vec<String> {
         .collect()
 }
 
-/// What a request is called when it is sent to check only.
+/// The request id of a dry run.
 pub(crate) fn only_checked(request: &CommitRequest) -> CommitRequest {
     CommitRequest { validate_only: true, ..request.clone() }
 }
 
-/// What is in the request for people who read a failure.
+/// The content of the request, for people who read a failure.
 pub(crate) fn shown(request: &CommitRequest) -> String {
     let of = proto::descriptors().get_message_by_name("annals.v1.CommitRequest").unwrap();
     let mut message = prost_reflect::DynamicMessage::new(of);

@@ -1,6 +1,6 @@
-//! Histories told as if their server had been new: revisions begin with 1 and counts with 0.
+//! Rewrites histories as if their server had been new: revisions begin with 1 and counts with 0.
 //!
-//! Knows where a line says a revision or a count. Must not know what is made of it.
+//! Knows where a line contains a revision or a count. Must not know what they are used for.
 
 use crate::{
     history::{Answer, Call, Line, Logged},
@@ -17,7 +17,7 @@ pub(crate) struct Before {
 }
 
 impl Before {
-    /// A line as it would be had there been nothing.
+    /// A line as it would be on a new server.
     pub(crate) fn taken_from(self, mut line: Line) -> Line {
         match &mut line {
             Line::Called { call, .. } => self.call(call),
@@ -91,7 +91,7 @@ impl Before {
         version.content.count -= self.counts;
     }
 
-    /// 0 is no revision, but says that any will do, or that there is none.
+    /// 0 is not a revision. It means any revision, or none.
     fn revision(self, revision: &mut i64) {
         if *revision > 0 {
             *revision -= self.revision;

@@ -1,4 +1,4 @@
-//! The checker checked: a short history that is sound, and for each rule the same history broken by hand.
+//! Tests the checker: a short valid history, and for each rule the same history broken by hand.
 
 use crate::{
     checker::check,
@@ -33,7 +33,7 @@ fn broken(lines: &[Line]) -> Vec<Rule> {
     }
 }
 
-/// The sound history with some lines replaced.
+/// The valid history with some lines replaced.
 fn with(replaced: impl IntoIterator<Item = (usize, Line)>) -> Vec<Line> {
     let mut lines = sound();
     for (at, line) in replaced {
@@ -57,22 +57,22 @@ fn a_history_broken_in_one_way_is_rejected_by_that_rule_and_no_other() {
     let mut gap = sound();
     let Line::Logged(last) = &mut gap[32] else { panic!("the log's last entry") };
     last.revision = 4;
-    // Nobody knows of the entry that went astray.
+    // Nobody knows the lost entry.
     gap.drain(20..30);
     gap.drain(12..14);
     cases.push((Rule::Gapless, gap));
 
-    // Both clients were told that y was created with 7; the log has 8.
+    // Both clients were told that y was created with 7. The log has 8.
     let eight = [effect("x", Updated, 1, 2), effect("y", Created, 0, 8)];
     let mut replay = with([(31, logged(2, "b", &eight)), (15, read(7, 2, &[("x", version(2, 2)), ("y", version(2, 8))]))]);
     replay[18] = delivered(0, 2, &eight);
     replay.drain(21..24);
     cases.push((Rule::Replay, replay));
 
-    // The head was said to be 4 and there is no such commit.
+    // The head was reported as 4, and there is no such commit.
     cases.push((Rule::Lost, with([(27, Line::Answered { operation: 9, answer: Answer::Head { revision: 4 } })])));
 
-    // "f" was sent when "c" had been answered with 3, and comes before it.
+    // "f" was sent after "c" was answered with 3, but comes before it.
     let order = [
         commit(0, "a", &[create("x", 1)]),
         committed(0, 2, false, &[("x", 2, Created)]),
@@ -83,12 +83,12 @@ fn a_history_broken_in_one_way_is_rejected_by_that_rule_and_no_other() {
     ];
     cases.push((Rule::Order, order.to_vec()));
 
-    // A list at revision 2 shows what became of y at 3.
+    // A list at revision 2 shows y as of 3.
     cases.push((Rule::Read, with([(15, read(7, 2, &[("x", version(2, 2)), ("y", version(3, 3))]))])));
-    // A get after 2 was answered shows x as of 1.
+    // After revision 2 was answered, a get shows x as of 1.
     cases.push((Rule::Stale, with([(28, get(10, "x", 0)), (29, got(10, Some(version(1, 1))))])));
 
-    // "g" changes y after "c" did, and then "c" does it again.
+    // "g" changes y after "c" did, and then "c" changes it again.
     let mut once = sound();
     once.push(logged(4, "g", &[effect("y", Updated, 3, 4)]));
     once.push(logged(5, "c", &[effect("y", Updated, 4, 3)]));
@@ -96,17 +96,17 @@ fn a_history_broken_in_one_way_is_rejected_by_that_rule_and_no_other() {
     once.insert(17, Line::Unanswered { operation: 11 });
     cases.push((Rule::Once, once));
 
-    // Somebody was shown y as of 3 before "c", which made it so and was never answered, was sent.
+    // A client read y as of 3 before "c" was sent, which made that version and was never answered.
     let mut invocation = sound();
     let (call, cut) = (invocation.remove(8), invocation.remove(8));
     invocation.insert(12, call);
     invocation.insert(13, cut);
     cases.push((Rule::Invocation, invocation));
 
-    // "c" was refused, and yet y is what it would have made it.
+    // "c" was refused, but y is what it would have made it.
     cases.push((Rule::Refused, with([(8, commit(4, "c", &[update("y", 3, 2)])), (9, refused(4, "REVISION_MISMATCH"))])));
 
-    // x was there, and could be updated.
+    // x existed and could be updated.
     cases.push((Rule::Refusal, with([(11, refused(5, "RECORD_NOT_FOUND"))])));
 
     let mut swapped = sound();
@@ -127,14 +127,15 @@ fn a_history_broken_in_one_way_is_rejected_by_that_rule_and_no_other() {
     for (rule, lines) in cases {
         let rules = broken(&lines);
         match rule {
-            // What took effect cannot have had a reason to be refused, either.
+            // A commit that took effect cannot have had a reason to be refused.
             Rule::Refused => assert_eq!(rules, [Rule::Refused, Rule::Refusal]),
             rule => assert_eq!(rules, [rule]),
         }
     }
 }
 
-/// Client 1 changes x and waits for its answer; client 2 asks for something that tells it of the change; then x is read as it was.
+/// Client 1 changes x and waits for its answer. Client 2 makes a call whose answer shows the change. Then a read returns the
+/// old x.
 fn told_and_forgotten(asked: Call, answer: Answer) -> Vec<Line> {
     vec![
         commit(0, "a", &[create("x", 1)]),
@@ -161,7 +162,7 @@ fn what_an_answer_tells_without_saying_a_revision_is_known_from_then_on() {
     ] {
         let lines = told_and_forgotten(asked.clone(), answer);
         assert_eq!(broken(&lines), [Rule::Stale], "{asked:?}");
-        // A commit read by its revision is nothing that a search without revisions could look at.
+        // A search without revisions cannot check the read of a commit by its revision.
         let found = if matches!(asked, Call::GetCommit { .. }) { Found::Order } else { Found::NoOrder };
         assert_eq!(search(&lines, STEPS), found, "{asked:?}");
     }

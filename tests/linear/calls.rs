@@ -1,6 +1,7 @@
-//! What a client asks next: calls of all kinds at random, about few records, and with the revisions that it was told of.
+//! Chooses the next call of a client: calls of all kinds at random, about few records, with the revisions that the client
+//! knows.
 //!
-//! Knows calls, and what one client was answered. Must not know how a call is sent, or what the right answer is.
+//! Knows calls, and the answers to one client. Must not know how a call is sent, or what the right answer is.
 
 use std::ops::Range;
 
@@ -14,15 +15,14 @@ use crate::{
 /// Revisions of records that a client remembers.
 const SEEN_MAX: usize = 64;
 
-/// What calls are about: few records, so that clients are in each other's way, and few counts, so that some updates leave their record
-/// as it was.
+/// The records and counts of calls: few records, so that clients conflict, and few counts, so that some updates change nothing.
 #[derive(Clone, Debug)]
 pub(crate) struct Records {
     pub(crate) events: Range<u64>,
     pub(crate) actors: Range<u64>,
-    /// Whatever else is on the server has counts below these, and is not listed.
+    /// Everything else on the server has counts below these and is not listed.
     pub(crate) counts: Range<i64>,
-    /// Calls read as of revisions after this.
+    /// Calls read as of revisions after this one.
     pub(crate) after: i64,
 }
 
@@ -32,7 +32,7 @@ pub(crate) struct Calls {
     client: usize,
     records: Records,
     rng: Rng,
-    /// The newest revision that this client was told of, and the revision that it last saw of a record.
+    /// The newest revision that this client knows, and the revision of a record that it saw last.
     head: i64,
     seen: Vec<(String, i64)>,
     requests: u64,
@@ -63,7 +63,7 @@ impl Calls {
         }
     }
 
-    /// Remembers of an answer what is needed for calls to come.
+    /// Remembers what later calls need from an answer.
     pub(crate) fn take_note(&mut self, answer: &Answer) {
         let revision = match answer {
             Answer::Committed { revision, results, .. } => {
@@ -81,7 +81,7 @@ impl Calls {
         self.seen.drain(..self.seen.len().saturating_sub(SEEN_MAX));
     }
 
-    /// A commit under a request id that nobody else uses.
+    /// A commit under a new request id.
     fn commit(&mut self) -> Call {
         let names = self.names(3);
         let writes = names.into_iter().map(|name| self.write(name)).collect();
@@ -124,7 +124,7 @@ impl Calls {
         }
     }
 
-    /// Some names, each once.
+    /// Some names, without duplicates.
     fn names(&mut self, most: usize) -> Vec<String> {
         let mut names: Vec<_> = (0..self.rng.usize(1..=most)).map(|_| self.name()).collect();
         names.sort_unstable();

@@ -1,11 +1,11 @@
-//! Whether a history is one that the promises allow.
+//! Checks whether the promises allow a history.
 //!
-//! Every answer carries the revision that it claims, so nothing has to be searched for: the log is replayed once, then each
-//! line is held against the replay and against what was known before it. The cost is linear in the length of the history, but
-//! for the few revisions between the call and the answer of what was refused. The log itself is not trusted: what was answered
-//! must all be in it.
+//! Every answer names its revision, so the checker does not have to search. It replays the log once. Then it compares each line
+//! with the replay and with what was known before it. The cost is linear in the length of the history, except for refused
+//! commits, where the checker looks at each revision between the call and the answer. It does not trust the log: everything
+//! that was answered must be in it.
 //!
-//! Knows who is to judge which line, and what was known when. Must not know how a history came about.
+//! Knows which rule checks which line, and what was known when. Must not know how a history was made.
 
 use std::collections::HashMap;
 
@@ -19,11 +19,11 @@ use crate::{
     watches::Watches,
 };
 
-/// A call that has no answer yet.
+/// A call without an answer so far.
 #[derive(Debug)]
 struct Open {
     call: Call,
-    /// The newest revision that anybody was told of before it.
+    /// The newest revision that any client knew before it.
     told: i64,
 }
 
@@ -32,14 +32,14 @@ struct Checker {
     commits: Commits,
     open: HashMap<u64, Open>,
     watches: Watches,
-    /// The newest revision that anybody was told of.
+    /// The newest revision that any client knows.
     told: i64,
     steps: Steps,
     counted: Counted,
     broken: Vec<Violation>,
 }
 
-/// Checks a history, which is read twice, in at most so many steps.
+/// Checks a history in at most this many steps. Reads it twice.
 pub(crate) fn check<I>(lines: impl Fn() -> I, steps: u64) -> Verdict
 where
     I: Iterator<Item = Result<Line, String>>,
@@ -59,7 +59,7 @@ where
 }
 
 impl Checker {
-    /// Reads what was sent and what the log is.
+    /// Reads what was sent, and the log.
     fn replay(lines: impl Iterator<Item = Result<Line, String>>, mut steps: Steps) -> Result<Self, String> {
         let (mut sent, mut firsts, mut log) = (HashMap::new(), HashMap::new(), Vec::new());
         for (line, number) in lines.zip(0_u64..) {
@@ -87,7 +87,7 @@ impl Checker {
         })
     }
 
-    /// Holds every line against the replay. An error: why it could not go on.
+    /// Compares every line with the replay. An error says why it could not continue.
     fn answers(&mut self, lines: impl Iterator<Item = Result<Line, String>>) -> Result<(), String> {
         for (line, number) in lines.zip(0_u64..) {
             self.steps.take()?;
@@ -142,7 +142,7 @@ impl Checker {
                 let when = (line, open.told);
                 let refused =
                     self.commits.refused(&self.replayed, (request, &reason), when, &mut self.steps, &mut self.broken)?;
-                // It does not say a revision, and yet tells that there is a reason for it.
+                // It does not name a revision, but it shows that its reason holds.
                 self.told = self.told.max(refused.unwrap_or_default());
             }
             (_, Answer::Refused { reason }) => {

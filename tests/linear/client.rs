@@ -1,6 +1,6 @@
-//! A client: one call after the other, each recorded before it is sent and when it was answered.
+//! A client: one call after another, each recorded before it is sent and after it is answered.
 //!
-//! Knows calls and how they look on the wire. Must not know which call is next, or what the right answer is.
+//! Knows calls and their messages. Must not know which call is next, or what the right answer is.
 
 use std::{
     sync::{
@@ -26,12 +26,12 @@ use crate::{
 };
 
 const RECORDS: Records = Records { events: 0..24, actors: 0..8, counts: 0..8, after: 0 };
-/// A call that takes longer is given up.
+/// The timeout of a call.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
-/// Records of one page: few, so that a listing has several, between which the head moves and the server may be killed.
+/// Records of a page. Few, so that a list has several pages, between which the head moves and the server may be killed.
 const PAGE_RECORDS: i32 = 10;
 
-/// Reasons why a commit was not done, now or ever.
+/// Reasons that say that a commit was not applied and will not be.
 const REFUSALS: [&str; 5] = ["REVISION_MISMATCH", "NAME_TAKEN", "RECORD_NOT_FOUND", "RECORD_DELETED", "REQUEST_ID_REUSED"];
 
 pub(crate) struct Caller {
@@ -49,7 +49,7 @@ impl Caller {
         Self { target, recorder, rng, client, calls }
     }
 
-    /// Calls until told to end.
+    /// Calls until it is told to stop.
     pub(crate) async fn run(mut self, ended: Arc<AtomicBool>) {
         while !ended.load(Ordering::SeqCst) {
             match self.calls.next() {
@@ -59,11 +59,11 @@ impl Caller {
         }
     }
 
-    /// A commit, sometimes sent more than once, at once or again, on this connection or on another.
+    /// A commit, sometimes sent more than once: at once or later, on this connection or on another.
     async fn commit(&mut self, call: Call) {
         let mut patience = PATIENCE;
         match self.rng.u8(..10) {
-            // Cut by its sender.
+            // The sender cut it.
             0 => patience = Duration::from_micros(self.rng.u64(..5000)),
             1 => {
                 // Two at once, on two connections.
@@ -77,7 +77,7 @@ impl Caller {
         }
         let mut answer = send(self.client.clone(), &self.recorder, call.clone(), patience).await;
         self.take_note(answer.as_ref()).await;
-        // Not when it was refused: then it may be done now. And not always, so that some stay unknown.
+        // Not if it was refused, because it might be applied now. And not always, so that some outcomes stay unknown.
         while !matches!(answer, Some(Answer::Refused { .. })) && self.rng.u8(..10) < if answer.is_some() { 1 } else { 6 } {
             answer = send(self.client.clone(), &self.recorder, call.clone(), PATIENCE).await;
             self.take_note(answer.as_ref()).await;
@@ -89,7 +89,7 @@ impl Caller {
         self.take_note(answer.as_ref()).await;
     }
 
-    /// A client that was not answered goes on on a new connection.
+    /// A client without an answer continues on a new connection.
     async fn take_note(&mut self, answer: Option<&Answer>) {
         match answer {
             Some(answer) => self.calls.take_note(answer),
@@ -98,7 +98,7 @@ impl Caller {
     }
 }
 
-/// Sends a call and records it. None: it was not answered.
+/// Sends a call and records it. `None` if it was not answered.
 pub(crate) async fn send(mut client: Client, recorder: &Recorder, call: Call, patience: Duration) -> Option<Answer> {
     let operation = recorder.called(call.clone());
     let answer = tokio::time::timeout(patience, ask(&mut client, &call)).await;
@@ -111,13 +111,13 @@ pub(crate) async fn send(mut client: Client, recorder: &Recorder, call: Call, pa
     answer
 }
 
-/// What an error says for sure. None: whether the call was done is not known.
+/// What an error says for certain. `None` if it does not say whether the call was applied.
 fn refusal(status: &Status) -> Option<Answer> {
     let reason = wire::reason(status);
     match reason.as_str() {
         "REVISION_IN_FUTURE" => Some(Answer::Refused { reason }),
         known if REFUSALS.contains(&known) => Some(Answer::Refused { reason }),
-        // A server that is killed, starts, or never got the call.
+        // The server is killed, is starting, or never got the call.
         "" | "SHUTTING_DOWN" | "STORE_REBUILDING" | "TOO_MANY_REQUESTS" => None,
         _ => panic!("no client gave cause for {status:?}"),
     }
@@ -173,7 +173,7 @@ async fn ask(client: &mut Client, call: &Call) -> Result<Answer, Status> {
     })
 }
 
-/// All pages of a listing.
+/// All pages of a list.
 async fn list(client: &mut Client, collection: &str, above: Option<i64>, at: i64) -> Result<Answer, Status> {
     let filter = above.map(above_filter).unwrap_or_default();
     let mut request = ListRecordsRequest { filter, as_of_revision: at, page_size: PAGE_RECORDS, ..Default::default() };
@@ -200,7 +200,7 @@ pub(crate) fn above_filter(above: i64) -> String {
     format!("metrics.count > {above}")
 }
 
-/// A commit as the log has it.
+/// A commit as the log contains it.
 pub(crate) fn logged(commit: &annals::proto::Commit) -> Logged {
     let changes = commit.changes.iter().map(|change| wire::change(change, commit.revision)).collect();
     Logged { revision: commit.revision, request: commit.request_id.clone(), changes }

@@ -1,7 +1,7 @@
-//! The rules of commits: what was answered is in the log, once, where it was said to be and behind what was known; what was
-//! refused is not, and had to be.
+//! The rules of commits. An answered commit is in the log, once, at the answered revision and after everything known before. A
+//! refused commit is not in the log, and its reason held.
 //!
-//! Knows requests and the replayed log. Must not know reads, but that a commit that changes nothing is one, or watches.
+//! Knows requests and the replayed log. Must not know watches, or reads other than commits that change nothing.
 
 use std::collections::HashMap;
 
@@ -18,9 +18,9 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Commits {
     requests: HashMap<String, Request>,
-    /// The lines of first calls of requests that took effect, each with the least revision of its and all later ones.
+    /// The lines of the first calls of applied requests, each with the smallest revision of it and all later ones.
     effective: Vec<(u64, i64)>,
-    /// The newest revision that a commit was answered with.
+    /// The newest revision in the answer to a commit.
     committed: i64,
 }
 
@@ -30,18 +30,18 @@ struct Request {
     sent: Sent,
     /// The line of its first call.
     first: u64,
-    /// The newest revision that a commit was answered with, and that anybody was told of, before that line.
+    /// The newest revision that answered a commit, and the newest that any client knew, before that line.
     committed: i64,
     told: i64,
     calls: u64,
     refusals: u64,
     answers: u64,
-    /// Answers that do not say that they repeat another.
+    /// Answers that are not marked as replayed.
     fresh: u64,
 }
 
 impl Commits {
-    /// What was sent, and the line of each request's first call.
+    /// What was sent, and the line of the first call of each request.
     pub(crate) fn new(sent: HashMap<String, Sent>, firsts: &HashMap<String, u64>, replayed: &Replayed) -> Self {
         let took_effect = |(request, line): (&String, &u64)| replayed.done(request).map(|(revision, _)| (*line, revision));
         let mut effective: Vec<_> = firsts.iter().filter_map(took_effect).collect();
@@ -59,7 +59,7 @@ impl Commits {
         Self { requests: sent.into_iter().map(request).collect(), effective, committed: 0 }
     }
 
-    /// A request is about to be sent, when this revision is known to somebody.
+    /// A request is about to be sent. Some client knows this revision.
     pub(crate) fn called(&mut self, id: &str, line: u64, told: i64) {
         let Some(request) = self.requests.get_mut(id) else { return };
         request.calls += 1;
@@ -91,7 +91,7 @@ impl Commits {
         }
         let expected = match replayed.done(id) {
             Some((done, effects)) if done == revision => Ok(effects.to_vec()),
-            // A commit that changes nothing makes no revision: it is a read of the head.
+            // A commit that changes nothing makes no revision. It is a read of the head.
             None if results.iter().all(|done| done.kind == Kind::Unchanged) => {
                 Reads { replayed, told: request.told, broken }.newest(id, revision);
                 request.sent.effects(replayed, revision)
@@ -115,8 +115,8 @@ impl Commits {
         }
     }
 
-    /// A request was refused at a line, and this revision was known to somebody before it was sent. Gives the least revision at
-    /// which the reason held: whoever was refused knows that it had come to that.
+    /// A request was refused at a line. This revision was known before it was sent. Returns the smallest revision at which the
+    /// reason held, which the caller now knows.
     pub(crate) fn refused(
         &mut self,
         replayed: &Replayed,
@@ -128,7 +128,7 @@ impl Commits {
         let ceiling = self.ceiling(replayed, line);
         let Some(request) = self.requests.get_mut(id) else { return Ok(None) };
         request.refusals += 1;
-        // Once it has taken effect it is known, and answered as it was.
+        // Once it has taken effect, it is known, and every answer is the first one.
         let until = replayed.done(id).map_or(i64::MAX, |(revision, _)| revision - 1).min(ceiling);
         for revision in told..=until {
             steps.take()?;
@@ -142,7 +142,7 @@ impl Commits {
         Ok(None)
     }
 
-    /// The history is over: what can only be said of the whole.
+    /// At the end of the history: checks that need all of it.
     pub(crate) fn ended(&self, replayed: &Replayed, broken: &mut Vec<Violation>) {
         for (id, request) in &self.requests {
             let Some((revision, _)) = replayed.done(id) else { continue };
@@ -158,7 +158,7 @@ impl Commits {
         }
     }
 
-    /// The greatest revision that can have been the newest at a line: less than that of all that was sent later.
+    /// The greatest revision that can have been the head at a line. It is less than that of every request sent later.
     fn ceiling(&self, replayed: &Replayed, line: u64) -> i64 {
         let later = self.effective.partition_point(|(first, _)| *first <= line);
         self.effective.get(later).map_or(replayed.head(), |(_, least)| least - 1)
@@ -166,7 +166,7 @@ impl Commits {
 }
 
 impl Sent {
-    /// What it would have done where a revision was the newest.
+    /// What it would have done at a head.
     fn effects(&self, replayed: &Replayed, revision: i64) -> Result<Vec<Effect>, &'static str> {
         effects(|name| replayed.at(name, revision), &self.writes, &self.conditions)
     }

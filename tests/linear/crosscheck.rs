@@ -1,4 +1,4 @@
-//! The checker held against another one: a search for some order of the calls, which does not look at revisions.
+//! Compares the checker with another one: a search for an order of the calls, which does not look at revisions.
 
 use std::{collections::BTreeMap, fmt::Write as _, path::PathBuf, time::Instant};
 
@@ -17,9 +17,9 @@ use crate::{
 
 /// More than the check of a short history needs.
 const CHECK_STEPS: u64 = 100_000;
-/// Steps of a search. Most end far before, and the others might take for ever.
+/// Steps of a search. Most searches end far earlier. The others might not end at all.
 const SEARCH_STEPS: u64 = 2_000;
-/// Places that chance is given to find something to lie about.
+/// How many random positions are tried for a lie.
 const PLACES: usize = 20;
 
 /// How often histories were rejected.
@@ -28,7 +28,7 @@ struct Tally {
     histories: u64,
     by_search: u64,
     by_checker: u64,
-    /// The search found neither an order nor that there is none.
+    /// The search found neither an order nor a proof that there is none.
     unknown: u64,
 }
 
@@ -36,7 +36,7 @@ fn verdict(lines: &[Line]) -> Verdict {
     check(|| lines.iter().cloned().map(Ok), CHECK_STEPS)
 }
 
-/// Keeps a history where it can be found when the test fails.
+/// Saves a history of a failed test.
 fn keep(lines: &[Line], name: &str) -> PathBuf {
     let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.ndjson"));
     let text = lines.iter().fold(String::new(), |mut text, line| {
@@ -47,7 +47,7 @@ fn keep(lines: &[Line], name: &str) -> PathBuf {
     path
 }
 
-/// Holds both against a history with a lie: what the search rejects, the checker must reject.
+/// Checks a falsified history with both. What the search rejects, the checker must reject.
 fn compare(lines: &[Line], tally: &mut Tally, name: &str) {
     let (verdict, found) = (verdict(lines), search(lines, SEARCH_STEPS));
     let is_broken = matches!(verdict, Verdict::Broken(_));

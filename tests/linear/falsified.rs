@@ -1,6 +1,6 @@
-//! Histories made false: one answer of a sound history is changed at random, so that some of them cannot have happened.
+//! Falsified histories: one answer of a valid history is changed at random, so that some of them are impossible.
 //!
-//! Knows how a server could be wrong. Must not know who finds out.
+//! Knows how a server could be wrong. Must not know how this is detected.
 
 use std::collections::HashMap;
 
@@ -16,17 +16,17 @@ use crate::{
 /// How a server could be wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Lie {
-    /// A record that was read has another content.
+    /// A record that was read has other content.
     Content,
-    /// A read of the newest shows what was before.
+    /// A read of the head shows an older version.
     Older,
-    /// Of several records read at once, one is shown as it was before.
+    /// One of several records read at once has an older version.
     Torn,
-    /// A commit that was done is said to be refused.
+    /// An applied commit is reported as refused.
     Refusal,
-    /// A commit is said to be done, and is not.
+    /// A commit is reported as applied and is not.
     Lost,
-    /// A commit is done that nobody sent.
+    /// A commit is applied that nobody sent.
     Unsent,
 }
 
@@ -36,7 +36,7 @@ impl Lie {
 
 const REFUSALS: [&str; 4] = ["REVISION_MISMATCH", "NAME_TAKEN", "RECORD_NOT_FOUND", "RECORD_DELETED"];
 
-/// A history with one lie; none where the place that chance found has nothing to lie about.
+/// A history with one lie. `None` if there is nothing to lie about at the random position.
 pub(crate) fn falsify(lines: &[Line], lie: Lie, rng: &mut Rng) -> Option<Vec<Line>> {
     let history = History::new(lines);
     let mut lines = lines.to_vec();
@@ -102,7 +102,7 @@ impl<'a> History<'a> {
         Self { lines, replayed: Replayed::new(log, &sent, &mut Vec::new()), pairs, end }
     }
 
-    /// What a read of the newest could have shown before.
+    /// What a read of the head could have shown before.
     fn older(&self, call: &Call, answer: &Answer, rng: &mut Rng) -> Option<Answer> {
         match (call, answer) {
             (Call::Get { name, at: 0 }, Answer::Got { version: Some(version) }) => {
@@ -130,7 +130,7 @@ impl<'a> History<'a> {
         Some(())
     }
 
-    /// A commit that is called and answered before a line, as if it had been done behind all that was known there.
+    /// A commit that is called and answered before a line, as if it had been applied after everything known there.
     fn lost(&self, line: usize, rng: &mut Rng) -> Option<[Line; 2]> {
         let told = self.lines[..line].iter().filter_map(|line| match line {
             Line::Answered { answer: Answer::Committed { revision, .. } | Answer::Read { revision, .. }, .. } => {
@@ -156,7 +156,7 @@ impl<'a> History<'a> {
     }
 }
 
-/// One of the versions that an answer shows.
+/// One of the versions in an answer.
 fn some_version<'a>(answer: &'a mut Answer, rng: &mut Rng) -> Option<&'a mut Version> {
     match answer {
         Answer::Got { version } => version.as_mut(),

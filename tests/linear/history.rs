@@ -1,9 +1,10 @@
-//! A history: what clients asked and what they were answered, a line each, in the order in which it happened.
+//! A history: what clients asked and what was answered, one event a line, in order.
 //!
-//! A call's line is written before it is sent and an answer's after it was received, by one writer, so that of two lines the
-//! first happened first. The log, read back at the end, closes the file: a history can be checked again from its file alone.
+//! One writer writes the line of a call before it is sent and the line of an answer after it is received. So of two lines the
+//! first one happened first. The log, read at the end, closes the file. A history can therefore be checked again from its file
+//! alone.
 //!
-//! Knows the words. Must not know who speaks them, or what is right.
+//! Knows the lines. Must not know who makes them, or what is right.
 
 use serde::{Deserialize, Serialize};
 
@@ -16,19 +17,19 @@ pub(crate) enum Line {
     Called { operation: u64, call: Call },
     /// The call was answered.
     Answered { operation: u64, answer: Answer },
-    /// The call ended without an answer: it may have been done or not.
+    /// The call ended without an answer. It may have been applied or not.
     Unanswered { operation: u64 },
-    /// A watch begins, or goes on after a cut.
+    /// A watch begins, or resumes after a cut.
     Opened { watch: u64, after: i64, selection: Selection },
     /// A commit came on a watch.
     Delivered { watch: u64, revision: i64, changes: Vec<Moved> },
-    /// A watch said how far it has come.
+    /// A watch reported its position.
     Progressed { watch: u64, revision: i64 },
-    /// A commit of the log, as it was read back when all was over.
+    /// A commit of the log, as read at the end.
     Logged(Logged),
 }
 
-/// What is asked. `at`: as of this revision; 0: the newest.
+/// What is asked. `at`: as of this revision. 0: the head.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Call {
     Commit {
@@ -53,7 +54,7 @@ pub(crate) enum Call {
     GetCommit {
         revision: i64,
     },
-    /// The newest revision.
+    /// The head.
     Head,
 }
 
@@ -65,11 +66,11 @@ pub(crate) enum Answer {
         replayed: bool,
         results: Vec<Done>,
     },
-    /// Nothing was done, for this reason.
+    /// Nothing was applied, for this reason.
     Refused {
         reason: String,
     },
-    /// To Get. No version: the record was never there.
+    /// To Get. `None`: the record never existed.
     Got {
         version: Option<Version>,
     },
@@ -84,7 +85,7 @@ pub(crate) enum Answer {
     },
 }
 
-/// What one mutation did, as its commit was answered.
+/// What one mutation did, by the answer to its commit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Done {
     pub(crate) name: String,
@@ -105,7 +106,7 @@ pub(crate) struct Logged {
 pub(crate) enum Selection {
     All,
     Collection(String),
-    /// Of this collection, what has a count above a number, before the commit or after it.
+    /// The records of this collection with a count above a number, before the commit or after it.
     Above(String, i64),
 }
 
@@ -113,11 +114,11 @@ pub(crate) enum Selection {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Moved {
     pub(crate) effect: Effect,
-    /// Only where the watch has a filter.
+    /// Only if the watch has a filter.
     pub(crate) transition: Option<Transition>,
 }
 
-/// How a change moved a record with regard to a filter.
+/// How a change moved a record with respect to a filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Transition {
     Entered,
@@ -125,7 +126,7 @@ pub(crate) enum Transition {
     Left,
 }
 
-/// Whether a name is of a collection.
+/// Whether a name belongs to a collection.
 pub(crate) fn is_in(name: &str, collection: &str) -> bool {
     name.split_once('/').is_some_and(|(of, _)| of == collection)
 }

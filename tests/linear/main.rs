@@ -1,10 +1,11 @@
-//! Whether what concurrent clients were answered can have happened in one order: a real server, killed and paused while it is
-//! called, and a checker of the histories that its clients record.
+//! Checks that the answers to concurrent clients are possible in one order: a real server, killed and paused while clients call
+//! it, and a checker of the histories that the clients record.
 //!
-//! `history` has the words; `checker`, with `commits`, `reads` and `watches` on the log that `replay` replayed, holds them against
-//! the `rule`s and comes to a `verdict`; `broken` checks the checker with histories `written` by hand. `run` records a history:
-//! `client`, with `calls` that chance chooses, and `watcher` call, `target` is the server and what is done to it. `crosscheck` records
-//! `short` histories, told as if nothing had been `before`, has them `falsified`, and holds the checker against a `search`.
+//! `history` defines the lines. `checker`, with `commits`, `reads` and `watches`, compares them with the log that `replay` has
+//! replayed, under the `rule`s, and returns a `verdict`. `broken` tests the checker with histories `written` by hand. `run`
+//! records a history: `client`, with the random `calls`, and `watcher` make calls, and `target` is the server and disturbs it.
+//! `crosscheck` records `short` histories, rewrites them with `before` as if the server had been new, falsifies them with
+//! `falsified`, and compares the checker with a `search`.
 #![allow(missing_docs)]
 
 #[path = "../support/model.rs"]

@@ -1,4 +1,4 @@
-//! The rules of reads: as of a revision they show its state, and the newest one is never older than what was known.
+//! The rules of reads: a read as of a revision shows its state, and a read of the head is never older than what was known.
 //!
 //! Knows the replayed log. Must not know requests or watches.
 
@@ -9,7 +9,7 @@ use crate::{
     rule::{Rule, Violation},
 };
 
-/// Reads held against the log, when this revision was known to somebody before they were sent.
+/// Compares reads with the log. Some client knew this revision before they were sent.
 pub(crate) struct Reads<'a> {
     pub(crate) replayed: &'a Replayed,
     pub(crate) told: i64,
@@ -17,7 +17,7 @@ pub(crate) struct Reads<'a> {
 }
 
 impl Reads<'_> {
-    /// A record was read; `at` 0: as of the newest revision, which is not said.
+    /// A record was read. `at` 0: as of the head, whose revision is not in the answer.
     pub(crate) fn record(&mut self, name: &str, at: i64, version: Option<&Version>) {
         let (replayed, told) = (self.replayed, self.told);
         if at > 0 {
@@ -69,7 +69,7 @@ impl Reads<'_> {
         }
     }
 
-    /// The newest state was read as of a revision.
+    /// The head was read as of a revision.
     pub(crate) fn newest(&mut self, what: &str, revision: i64) {
         if revision > self.replayed.head() {
             self.violated(Rule::Lost, format!("{what} was as of {revision}, which is not in the log"));

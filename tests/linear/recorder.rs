@@ -1,6 +1,6 @@
-//! The file that a history is written to, a JSON object a line, and read back from.
+//! The file of a history, one JSON object a line. Writes and reads it.
 //!
-//! Knows lines and files. Must not know what the lines say.
+//! Knows lines and files. Must not know what the lines mean.
 
 use std::{
     fs::File,
@@ -14,7 +14,7 @@ use std::{
 
 use crate::history::{Answer, Call, Line};
 
-/// Writes the lines of all clients in the order in which they come.
+/// Writes the lines of all clients in the order in which they arrive.
 pub(crate) struct Recorder {
     path: PathBuf,
     file: Mutex<BufWriter<File>>,
@@ -28,7 +28,7 @@ impl Recorder {
         Self { path: path.to_owned(), file: Mutex::new(BufWriter::new(file)), operations: AtomicU64::new(0) }
     }
 
-    /// A call is about to be sent. Gives its number.
+    /// A call is about to be sent. Returns its number.
     pub(crate) fn called(&self, call: Call) -> u64 {
         let operation = self.operations.fetch_add(1, Ordering::Relaxed);
         self.record(&Line::Called { operation, call });
@@ -43,7 +43,7 @@ impl Recorder {
         });
     }
 
-    /// Writes a line behind all that were written before.
+    /// Appends a line.
     pub(crate) fn record(&self, line: &Line) {
         let mut text = serde_json::to_vec(line).expect("a line has no odd keys");
         text.push(b'\n');
@@ -56,7 +56,7 @@ impl Recorder {
         self.operations.load(Ordering::Relaxed)
     }
 
-    /// Everything is on the file. Gives its path.
+    /// Flushes everything to the file. Returns its path.
     pub(crate) fn close(self) -> PathBuf {
         let mut file = self.file.into_inner().unwrap_or_else(PoisonError::into_inner);
         file.flush().expect("room for the last lines");

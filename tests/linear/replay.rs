@@ -1,4 +1,4 @@
-//! The log replayed: every version of every record, so that the state at any revision can be asked for.
+//! The replayed log: every version of every record, so that the checker can ask for the state at any revision.
 //!
 //! Knows the model, the log and what a read asks for. Must not know who was answered what.
 
@@ -10,11 +10,11 @@ use crate::{
     rule::{Rule, Violation},
 };
 
-/// The log, and what replaying it made.
+/// The log and the result of its replay.
 #[derive(Debug, Default)]
 pub(crate) struct Replayed {
     log: Vec<Logged>,
-    /// Of each record, in the order of revisions.
+    /// For each record, in the order of revisions.
     versions: BTreeMap<String, Vec<Version>>,
     /// By request: where it took effect, and what each of its writes did.
     done: HashMap<String, (i64, Vec<Effect>)>,
@@ -28,7 +28,7 @@ pub(crate) struct Sent {
 }
 
 impl Replayed {
-    /// Replays a log. It is not trusted: what is wrong with it is told.
+    /// Replays a log. The log is not trusted: the replay reports what is wrong with it.
     pub(crate) fn new(log: Vec<Logged>, sent: &HashMap<String, Sent>, broken: &mut Vec<Violation>) -> Self {
         let mut replayed = Self::default();
         for (logged, expected) in log.into_iter().zip(1..) {
@@ -36,7 +36,7 @@ impl Replayed {
             let revision = logged.revision;
             if revision != expected {
                 violated(Rule::Gapless, format!("the log's entry {expected} has revision {revision}"));
-                // Nothing that follows would fit.
+                // Nothing after this would fit.
                 return replayed;
             }
             match sent.get(&logged.request) {
@@ -83,7 +83,7 @@ impl Replayed {
         versions[..versions.partition_point(|version| version.revision <= revision)].last()
     }
 
-    /// The revision at which a record changes next after a revision.
+    /// The next revision at which the record changes.
     pub(crate) fn next_change(&self, name: &str, after: i64) -> Option<i64> {
         let versions = self.versions.get(name)?;
         versions.get(versions.partition_point(|version| version.revision <= after)).map(|version| version.revision)
@@ -97,7 +97,7 @@ impl Replayed {
         })
     }
 
-    /// The records that a call which reads several shows of a revision.
+    /// The records that a call for several returns as of a revision.
     pub(crate) fn shown<'a>(&'a self, call: &'a Call, revision: i64) -> Vec<(&'a str, &'a Version)> {
         match call {
             Call::BatchGet { names, .. } => {
@@ -117,7 +117,7 @@ impl Replayed {
     }
 }
 
-/// The effects that a log holds: a write that left its record as it was makes no change.
+/// The effects that a log contains. A write that changed nothing is not a change.
 fn changes(effects: &[Effect]) -> impl Iterator<Item = &Effect> {
     effects.iter().filter(|effect| effect.kind != Kind::Unchanged)
 }

@@ -1,4 +1,4 @@
-//! What a history is held against, rule by rule.
+//! The rules that a history must satisfy.
 //!
 //! Knows what is promised. Must not know how it is checked.
 
@@ -9,15 +9,15 @@ use std::fmt;
 pub(crate) enum Rule {
     /// Revisions of the log are 1, 2, 3, … without a gap.
     Gapless,
-    /// Replaying the requests in the order of the log makes the changes that the log has, and the results that were answered.
+    /// Replaying the requests in the order of the log gives the changes in the log and the answered results.
     Replay,
-    /// What was answered or shown is in the log, at the revision that was said.
+    /// What was answered or shown is in the log, at the stated revision.
     Lost,
-    /// A commit that was answered before another was sent has the lesser revision.
+    /// A commit that was answered before another was sent has the smaller revision.
     Order,
     /// A read as of a revision is the state at that revision.
     Read,
-    /// A read of the newest sees every commit that anybody knew of before it was sent.
+    /// A read of the head sees every commit that any client knew before the read was sent.
     Stale,
     /// A request takes effect once, however often it is sent.
     Once,
@@ -25,15 +25,15 @@ pub(crate) enum Rule {
     Invocation,
     /// What was refused is not in the log.
     Refused,
-    /// What was refused had to be, at some moment between call and answer.
+    /// A refused commit had to be refused, at some moment between call and answer.
     Refusal,
     /// A watch shows commits in the order of their revisions.
     WatchOrder,
     /// A watch shows no commit twice, resumed or not.
     WatchOnce,
-    /// A watch that has come to a revision has shown all that matches up to there.
+    /// A watch that has reached a revision has shown every match up to it.
     WatchComplete,
-    /// A watch shows of a commit exactly the changes that match.
+    /// A watch shows exactly the matching changes of a commit.
     WatchAtomic,
 }
 
@@ -56,7 +56,7 @@ impl Rule {
     ];
 }
 
-/// A rule that was broken, and how.
+/// A broken rule, and how it is broken.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Violation {
     pub(crate) rule: Rule,

@@ -1,4 +1,4 @@
-//! A run: clients and watchers call a server that is killed and paused; then the log is read back and the history checked.
+//! A run: clients and watchers call a server that is killed and paused. Then the log is read and the history is checked.
 
 use std::{
     collections::BTreeMap,
@@ -26,14 +26,14 @@ use crate::{
     watcher::watch,
 };
 
-/// Clients that call at once.
+/// Clients that call at the same time.
 const CALLERS: usize = 12;
-/// The server is killed at least so often, however fast the calls are made.
+/// The server is killed at least this often, however fast the calls are.
 const KILLS_MIN: u64 = 3;
 /// Steps that a check may take for each operation.
 const STEPS_PER_OPERATION: u64 = 1_000;
 
-/// Calls a server and disturbs it until there were so many calls. Gives the file with the history.
+/// Calls a server and disturbs it until this many calls were made. Returns the file with the history.
 async fn record(folder: &Path, operations: u64, mut rng: Rng) -> (PathBuf, Disturbed) {
     let recorder = Arc::new(Recorder::new(&folder.join("history.ndjson")));
     let data = folder.join("data");
@@ -68,7 +68,7 @@ async fn record(folder: &Path, operations: u64, mut rng: Rng) -> (PathBuf, Distu
     while let Some(watcher) = watchers.join_next().await {
         watcher.expect("no failure of a watcher");
     }
-    // Nothing may be known only to memory.
+    // Nothing may exist only in memory.
     disturber.kill().await;
     for commit in read_log(target.connect().await, 0).await {
         recorder.record(&Line::Logged(commit));
@@ -79,7 +79,7 @@ async fn record(folder: &Path, operations: u64, mut rng: Rng) -> (PathBuf, Distu
     (Arc::into_inner(recorder).expect("all clients have ended").close(), disturbed)
 }
 
-/// The log after a revision, by a watch, and once more commit by commit.
+/// The log after a revision, by a watch, and again commit by commit.
 pub(crate) async fn read_log(mut client: Client, after: i64) -> Vec<Logged> {
     let request = WatchRequest { after_revision: Some(after), stop_at_head: true, ..Default::default() };
     let mut stream = client.watch(request).await.expect("a watch").into_inner();
@@ -97,7 +97,7 @@ pub(crate) async fn read_log(mut client: Client, after: i64) -> Vec<Logged> {
     log
 }
 
-/// Checks a history and prints the figures. Fails on a violation, and where the check could not be made to its end.
+/// Checks a history and prints the figures. Fails on a violation, and if the check could not be completed.
 fn judge(path: &Path, operations: u64) {
     let began = Instant::now();
     let verdict = check(|| lines(path), STEPS_PER_OPERATION * operations.max(1_000));
@@ -126,7 +126,7 @@ fn judge(path: &Path, operations: u64) {
 async fn no_promise_is_broken_to_concurrent_clients_of_a_server_that_is_killed_and_paused() {
     let seed = seed("ANNALS_LINEAR_SEED");
     let operations = count("ANNALS_LINEAR_OPERATIONS", 10_000);
-    // Kept where it can be found when the test fails.
+    // Saved for a failed test.
     let folder = tempfile::Builder::new().prefix("linear-").tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder").keep();
     let began = Instant::now();
     let (history, disturbed) = record(&folder, operations, Rng::with_seed(seed)).await;

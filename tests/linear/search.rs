@@ -1,10 +1,10 @@
-//! A second opinion on short histories: some order of the calls that explains every answer is searched for, without a look at the
-//! revisions that answers claim or at the log.
+//! A second opinion on short histories: searches for some order of the calls that explains every answer, without the revisions
+//! in the answers and without the log.
 //!
-//! The search is stateright's; where it has been in vain is remembered for it, as most orders differ only in reads, which leave all
-//! as it was. It is exponential all the same where there is no order to find, hence the steps that it may take.
+//! The search is stateright's. We remember where it failed, because most orders differ only in reads, which change nothing. If
+//! there is no order, the search is still exponential, so its steps are limited.
 //!
-//! Knows calls, answers and the model. Must not know the rules, the log, or that answers carry revisions.
+//! Knows calls, answers and the model. Must not know the rules, the log, or that answers contain revisions.
 
 use std::{
     cell::{Cell, RefCell},
@@ -19,23 +19,23 @@ use crate::{
     model::{Content, Kind, Version, effects},
 };
 
-/// What a search comes to.
+/// The result of a search.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Found {
-    /// The calls can have happened one after the other, each between its line and its answer's.
+    /// The calls can have happened one after another, each between its line and the line of its answer.
     Order,
-    /// They cannot.
+    /// They cannot have.
     NoOrder,
-    /// The steps were used up. No pass.
+    /// The steps were used up. This is not a pass.
     Unknown,
 }
 
-/// Searches for an order of the calls of a history, which are at most 64, in at most so many steps.
+/// Searches for an order of the calls of a history, at most 64 calls in at most this many steps.
 pub(crate) fn search(lines: &[Line], steps: u64) -> Found {
     let left = Rc::new(Cell::new(Some(steps)));
     let searched = Searched { record: Rc::default(), taken: 0, tried: Rc::default(), left: Rc::clone(&left) };
     let mut tester = LinearizabilityTester::new(searched);
-    // The tester wants threads that do one call after the other: a call takes the first that is free.
+    // The tester wants threads that make one call after another. A call takes the first free thread.
     let (mut threads, mut busy) = (HashMap::new(), Vec::new());
     for line in lines {
         match line {
@@ -63,7 +63,7 @@ pub(crate) fn search(lines: &[Line], steps: u64) -> Found {
     }
 }
 
-/// Whether the answer to a call would be nothing but revisions.
+/// Whether the answer to a call would contain only revisions.
 fn is_about_revisions(call: &Call) -> bool {
     matches!(call, Call::Head | Call::GetCommit { .. })
 }
@@ -73,7 +73,7 @@ fn is_about_revisions(call: &Call) -> bool {
 enum Seen {
     Done(Vec<(String, Kind)>),
     Refused(String),
-    /// Whether the record is live, and its content; none: it never was.
+    /// Whether the record is live, and its content. `None`: it never existed.
     Was(Option<(bool, Content)>),
     Were(Vec<(String, Content)>),
     Nothing,
@@ -99,13 +99,13 @@ impl Seen {
     }
 }
 
-/// The record as far as the calls were put in order. It numbers its own commits: conditions and reads name revisions.
+/// The record as far as the calls are ordered. It numbers its own commits, because conditions and reads name revisions.
 #[derive(Clone, Debug, Default)]
 struct Record {
     head: i64,
-    /// The calls that made it, in their order.
+    /// The calls that made it, in order.
     commits: Vec<usize>,
-    /// Of each record, in the order of revisions.
+    /// For each record, in the order of revisions.
     versions: BTreeMap<String, Vec<Version>>,
 }
 
@@ -120,7 +120,7 @@ impl Record {
         Some((name.to_owned(), version.content.clone()))
     }
 
-    /// What a call that changes nothing sees.
+    /// What a call that changes nothing returns.
     fn read(&self, call: &Call) -> Seen {
         let (Call::Get { at, .. } | Call::BatchGet { at, .. } | Call::List { at, .. }) = call else { return Seen::Nothing };
         let revision = if *at == 0 { self.head } else { *at };
@@ -140,24 +140,24 @@ impl Record {
     }
 }
 
-/// A call with its place among those of the history.
+/// A call with its position in the history.
 #[derive(Debug)]
 struct Numbered {
     number: usize,
     call: Call,
 }
 
-/// The calls that were taken, as bits, and the commits among them, in order: all that decides whether the others can follow.
+/// The calls that were taken, as bits, and the commits among them in order. This decides whether the others can follow.
 type Place = (u64, Vec<usize>);
 
-/// The record in the hands of the tester, which copies it at every step.
+/// The record that the tester copies at every step.
 #[derive(Clone, Debug)]
 struct Searched {
     record: Rc<Record>,
     taken: u64,
-    /// Where the search has been. It ends where it succeeds, so all of these were in vain.
+    /// Where the search has been. It ends at the first success, so all of these failed.
     tried: Rc<RefCell<HashSet<Place>>>,
-    /// Steps that the search may still take; none once it wanted more.
+    /// Steps that the search may still take. 0 after it wanted more.
     left: Rc<Cell<Option<u64>>>,
 }
 

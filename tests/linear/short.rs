@@ -1,9 +1,9 @@
-//! Short histories: a few clients call a server a few times each, all at once, about a handful of records.
+//! Short histories: a few clients make a few calls each, at the same time, about a few records.
 //!
-//! One server is enough for all of them, as each has records of its own and is told with its own revisions from 1: to start a server
-//! takes longer than a history.
+//! All histories use one server, because starting a server takes longer than a history. Each has its own records and is
+//! rewritten with revisions from 1.
 //!
-//! Knows how clients are let loose. Must not know what is made of a history.
+//! Knows how clients are started. Must not know what a history is used for.
 
 use std::{ops::Range, path::Path, sync::Arc};
 
@@ -21,20 +21,20 @@ use crate::{
     serving::Client,
 };
 
-/// Most calls of one history.
+/// The most calls of a history.
 pub(crate) const CALLS_MAX: usize = 60;
-/// Most clients of one history.
+/// The most clients of a history.
 pub(crate) const CLIENTS_MAX: usize = 4;
 /// Counts of the records.
 pub(crate) const COUNTS: Range<i64> = 0..8;
 
-/// The history of this number, by as many clients of a server as there may be. Nobody disturbs it: every call is sent once and
+/// The history with this number, with up to that many clients of a server. Nobody disturbs it: every call is sent once and
 /// answered.
 pub(crate) async fn history(number: u64, clients: &[Client], folder: &Path, mut rng: Rng) -> Vec<Line> {
     let recorder = Arc::new(Recorder::new(&folder.join("history.ndjson")));
     let info = clients[0].clone().get_server_info(GetServerInfoRequest {}).await.expect("it answers").into_inner();
     let before = Before { revision: info.head_revision, counts: i64::try_from(number).expect("few") * COUNTS.end };
-    // Few, so that nearly every commit is in another one's way.
+    // Few, so that nearly every commit conflicts with another.
     let records = Records {
         events: 3 * number..3 * number + 3,
         actors: number..number + 1,

@@ -1,6 +1,6 @@
-//! The server under test, which is killed, started again on the same folder, and paused while clients call it.
+//! The server under test. It is killed, restarted on the same folder, and paused while clients call it.
 //!
-//! Knows when the server is there. Must not know what it is asked.
+//! Knows when the server is up. Must not know what it is asked.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -9,12 +9,12 @@ use tokio::sync::watch;
 
 use crate::serving::{Client, Serving, connect};
 
-/// Where the server is; none while it is down.
+/// The address of the server. `None` while it is down.
 #[derive(Clone)]
 pub(crate) struct Target(watch::Receiver<Option<String>>);
 
 impl Target {
-    /// A client on a connection of its own, as soon as the server is up.
+    /// A client with its own connection, as soon as the server is up.
     pub(crate) async fn connect(&self) -> Client {
         let mut addresses = self.0.clone();
         loop {
@@ -35,7 +35,7 @@ pub(crate) struct Disturbed {
     pub(crate) pauses: u64,
 }
 
-/// Kills the server and starts it again, and stops and continues it, at random moments.
+/// Kills and restarts the server, and pauses and resumes it, at random moments.
 pub(crate) struct Disturber {
     folder: PathBuf,
     server: Option<Serving>,
@@ -57,13 +57,13 @@ impl Disturber {
         Target(self.address.subscribe())
     }
 
-    /// Does one thing or the other after a while.
+    /// Kills or pauses it after a while.
     pub(crate) async fn disturb(&mut self) {
         tokio::time::sleep(Duration::from_millis(self.rng.u64(50..1500))).await;
         if self.rng.bool() { self.kill().await } else { self.pause().await }
     }
 
-    /// Ends the server as SIGKILL does, and starts it again after a while.
+    /// Kills the server with SIGKILL and restarts it after a while.
     pub(crate) async fn kill(&mut self) {
         self.server.take().expect("it runs").kill();
         self.address.send_replace(None);
@@ -87,7 +87,7 @@ impl Disturber {
         self.disturbed
     }
 
-    /// Stops the server as an init system would.
+    /// Stops the server as an init system does.
     pub(crate) fn stop(mut self) -> Disturbed {
         self.server.take().expect("it runs").stop();
         self.disturbed

@@ -1,16 +1,16 @@
-//! What a check comes to, and what it may cost.
+//! The result of a check, and its budget.
 //!
 //! Knows how a check can end. Must not know what is checked.
 
 use crate::rule::Violation;
 
-/// What a check comes to.
+/// The result of a check.
 #[derive(Debug)]
 pub(crate) enum Verdict {
     /// No rule is broken.
     Sound(Counted),
     Broken(Vec<Violation>),
-    /// The history could not be checked to its end, for this reason, and no violation was found until there. No pass.
+    /// The history could not be checked completely, for this reason. No violation was found up to there. This is not a pass.
     Unknown(String),
 }
 
@@ -38,7 +38,7 @@ impl Steps {
         Self { left: allowed, allowed }
     }
 
-    /// Takes one. An error: there is none.
+    /// Takes one step. An error if there is none left.
     pub(crate) fn take(&mut self) -> Result<(), String> {
         self.left = self.left.checked_sub(1).ok_or_else(|| format!("the {} steps allowed are used up", self.allowed))?;
         Ok(())

@@ -1,6 +1,6 @@
-//! A watcher: follows the record, is cut at random and whenever the server goes, and goes on from where it was.
+//! A watcher: follows the record, is cut at random and whenever the server goes down, and resumes where it was.
 //!
-//! Knows how a watch looks on the wire. Must not know what it should have shown.
+//! Knows the messages of a watch. Must not know what it should have shown.
 
 use std::{
     sync::{
@@ -21,10 +21,10 @@ use crate::{
     wire,
 };
 
-/// How long a stream may say nothing. It is told to beat every second.
+/// How long a stream may be silent. It is asked for a heartbeat every second.
 const SILENCE_MAX: Duration = Duration::from_secs(20);
 
-/// Follows until it has caught up with the head at a time after `ended` was set.
+/// Follows until it has reached the head as of a moment after `ended` was set.
 pub(crate) async fn watch(
     number: u64,
     selection: Selection,
@@ -57,7 +57,7 @@ pub(crate) async fn watch(
                     assert!(stop_at_head, "a watch ends by itself only where it is asked to");
                     return;
                 }
-                // The server is gone.
+                // The server is down.
                 Err(_) => break,
             }
         }

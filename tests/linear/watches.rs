@@ -1,4 +1,4 @@
-//! The rules of watches: each watch, however often it was cut, shows what matches, in order, once, complete, whole.
+//! The rules of watches: however often a watch is cut, it shows what matches, in order, once, complete and whole.
 //!
 //! Knows the replayed log. Must not know commits in progress or reads.
 
@@ -18,10 +18,10 @@ pub(crate) struct Watches(BTreeMap<u64, Watch>);
 #[derive(Debug)]
 struct Watch {
     selection: Selection,
-    /// The last revision of the stream that is open.
+    /// The last revision of the open stream.
     last: i64,
     delivered: BTreeSet<i64>,
-    /// All that matches up to here was looked for.
+    /// Everything that matches up to here was checked.
     looked: i64,
 }
 
@@ -60,7 +60,7 @@ impl Watches {
         }
     }
 
-    /// A stream said how far it has come.
+    /// A stream reported its position.
     pub(crate) fn progressed(&mut self, replayed: &Replayed, watch: u64, revision: i64, broken: &mut Vec<Violation>) {
         let Some(open) = self.0.get_mut(&watch) else { return };
         let mut violated = |rule, what: String| broken.push(Violation { rule, what: format!("watch {watch}: {what}") });
@@ -83,7 +83,7 @@ impl Watches {
 }
 
 impl Watch {
-    /// Looks whether all came that matches, up to where the watch is.
+    /// Checks that everything that matches has come, up to the position of the watch.
     fn look(&mut self, watch: u64, replayed: &Replayed, broken: &mut Vec<Violation>) {
         for revision in self.looked + 1..=self.last {
             let Some(logged) = replayed.commit(revision) else { break };
@@ -96,7 +96,7 @@ impl Watch {
     }
 }
 
-/// What a selection shows of a commit; nothing: the commit is not shown.
+/// What a selection shows of a commit. `None`: the commit is not shown.
 fn shown(replayed: &Replayed, logged: &Logged, selection: &Selection) -> Vec<Moved> {
     let moved = |effect: &Effect| match selection {
         Selection::All => Some(Moved { effect: effect.clone(), transition: None }),

@@ -1,6 +1,6 @@
-//! A short history written by hand, and the words to write it.
+//! A short history written by hand, and helpers to write it.
 //!
-//! Knows how lines look. Must not know the rules that they keep or break.
+//! Knows the form of lines. Must not know the rules that they satisfy or break.
 
 use crate::{
     history::{Answer, Call, Done, Line, Logged, Moved, Selection, Transition},
@@ -72,7 +72,7 @@ pub(crate) fn logged(revision: i64, request: &str, changes: &[Effect]) -> Line {
     Line::Logged(Logged { revision, request: request.into(), changes: changes.to_vec() })
 }
 
-/// Two clients and two watches. Request "c" is cut, and done all the same; "d" is refused; "b" is sent twice.
+/// Two clients and two watches. Request "c" is cut and still applied. "d" is refused. "b" is sent twice.
 pub(crate) fn sound() -> Vec<Line> {
     use Kind::{Created, Unchanged, Updated};
     let (first, second) = ([effect("x", Created, 0, 1)], [effect("x", Updated, 1, 2), effect("y", Created, 0, 7)]);

@@ -1,4 +1,4 @@
-//! What is loaded: articles of ten records whose names the server chooses, so that one that is applied twice is twice there.
+//! The load: articles of ten records whose names the server chooses, so that an article that is applied twice exists twice.
 
 use annals::proto::{
     Aspect, Attribution, AttributionRole, Citation, Claim, ClaimKind, CommitRequest, Estimand, Estimate, EstimateMode,
@@ -10,7 +10,7 @@ const CLAIMS: u64 = 4;
 /// Records of an article: its claims and estimates, its source and its event.
 pub(crate) const RECORDS: u64 = 2 * CLAIMS + 2;
 
-/// Article number `number`: always the same.
+/// Article number `number`, always the same.
 pub(crate) fn article(number: u64) -> CommitRequest {
     let date = format!("{}-{:02}-{:02}", 1990 + number % 36, 1 + number % 12, 1 + number % 28);
     let time = TimeSpec { edtf: date, ..Default::default() };
@@ -40,7 +40,7 @@ pub(crate) fn article(number: u64) -> CommitRequest {
     CommitRequest::of(request_id(number), mutations)
 }
 
-/// What article number `number` is known by.
+/// The request id of article number `number`.
 pub(crate) fn request_id(number: u64) -> String {
     format!("article-{number}")
 }

@@ -17,13 +17,13 @@ use crate::{
     trial::{count, loudly, machine, seed},
 };
 
-/// What became of the articles, over all streams.
+/// What happened to the articles, over all streams.
 struct Answers {
-    /// The revision of each that was answered.
+    /// The revision of each answered article.
     revisions: Vec<i64>,
-    /// Messages that were answered, repeats included.
+    /// Messages that were answered, including repeats.
     messages: u64,
-    /// Of those: answered as before.
+    /// Those of them that were replayed.
     replayed: u64,
     /// Articles that were sent.
     sent: Arc<AtomicU64>,
@@ -43,7 +43,7 @@ async fn articles_that_are_cut_and_sent_again_from_the_start_are_there_once() {
         sent: Arc::default(),
     };
     for cut in 1..=cuts {
-        // Each comes further than the one before, on average.
+        // On average, each stream gets further than the previous one.
         let answered = articles * cut / (cuts + 1) + rng.u64(..=articles / (cuts + 1));
         ingest(&server, articles, answered.min(articles - 1), &mut answers).await;
     }
@@ -66,7 +66,7 @@ async fn articles_that_are_cut_and_sent_again_from_the_start_are_there_once() {
     ));
 }
 
-/// Sends all from the start, on a connection of its own, and goes away after so many answers. Where that is all of them, the stream
+/// Sends all from the start on a new connection, and disconnects after this many answers. If that is all of them, the stream
 /// must end by itself.
 async fn ingest(server: &Serving, articles: u64, answered: u64, answers: &mut Answers) {
     let mut client = connect(server.address()).await.expect("it listens");

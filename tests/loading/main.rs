@@ -1,5 +1,5 @@
-//! Much, through a stream that is cut: articles are ingested from a real server's clients that lose their stream again and again and send
-//! everything once more from the start, with nothing but the generated client.
+//! Loading through a stream that is cut: clients of a real server ingest articles, lose their stream repeatedly, and send
+//! everything again from the start, with only the generated client.
 #![allow(missing_docs)]
 
 #[path = "../support/serving.rs"]

@@ -1,4 +1,4 @@
-//! Clients that mean harm, or are broken: a polite client beside them notices nothing.
+//! Malicious and broken clients. A well-behaved client beside them notices nothing.
 
 use std::time::Duration;
 
@@ -15,12 +15,12 @@ use super::{
 const GET: &str = "/annals.v1.RecordService/GetEvent";
 const INFO: &str = "/annals.v1.RecordService/GetServerInfo";
 
-/// What a client sends first, settings of its own included.
+/// What a client sends first, including its own settings.
 fn hello(settings: &[u8]) -> Vec<u8> {
     [PREFACE, settings].concat()
 }
 
-/// How long the server keeps a connection that is left alone.
+/// How long the server keeps an idle connection.
 async fn lives(mut peer: Peer) -> Duration {
     let began = Instant::now();
     peer.read_to_end().await;
@@ -30,7 +30,7 @@ async fn lives(mut peer: Peer) -> Duration {
 pub(crate) async fn assert_polite_clients_are_served(server: &Server) {
     let mut client = server.client().await;
     for _ in 0..20 {
-        // A call that is begun in the moment that its connection is told to go is not answered; a client makes it again.
+        // A call that begins just when its connection is told to go away is not answered. A client repeats it.
         let mut answer = Ok(());
         for _ in 0..3 {
             let called = timeout(Duration::from_secs(2), client.get_server_info(GetServerInfoRequest {})).await;
@@ -61,7 +61,7 @@ async fn a_body_that_never_ends_is_ended_by_the_deadline() {
     let server = Server::start_with(options).await;
     let mut peer = Peer::connect(&server).await;
     peer.send(&frames::open(1, GET, &[])).await.expect("written");
-    // The first three bytes of a message's prefix.
+    // The first three bytes of the prefix of a message.
     peer.send(&frames::data(1, &[0, 0, 0])).await.expect("written");
     let began = Instant::now();
     assert!(peer.end_of(1).await.is_some());
@@ -97,7 +97,7 @@ async fn a_connection_that_is_idle_or_old_is_told_to_go_and_its_calls_are_answer
         let mut peer = Peer::connect(&server).await;
         peer.call(1, INFO, &[]).await;
         assert!(peer.end_of(1).await.is_some());
-        // No polite client here: on a slow machine it would be told to go as well.
+        // No well-behaved client here: on a slow machine it would be told to go away too.
         let lived = lives(peer).await;
         assert!((Duration::from_millis(100)..Duration::from_secs(20)).contains(&lived), "{lived:?}");
         server.stop().await;
@@ -143,7 +143,7 @@ async fn floods_of_control_frames_and_endless_headers_leave_the_server_standing(
                 }
             }
         };
-        // A peer that is no longer read waits here: as good as closed.
+        // A peer that is no longer read waits here, which is as good as closed.
         drop(timeout(Duration::from_secs(2), send).await);
         assert_polite_clients_are_served(&server).await;
     }

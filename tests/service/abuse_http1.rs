@@ -1,4 +1,4 @@
-//! Clients over HTTP/1.1 that mean harm, or are broken: a polite client beside them notices nothing.
+//! Malicious and broken clients over HTTP/1.1. A well-behaved client beside them notices nothing.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use super::{
 
 const SHORT: Duration = Duration::from_millis(200);
 
-/// The head of a call with a body of so many bytes.
+/// The head of a call with a body of this many bytes.
 fn head(method: &str, length: usize) -> String {
     format!(
         "POST {} HTTP/1.1\r\nhost: x\r\ncontent-type: application/grpc-web+proto\r\ncontent-length: {length}\r\n\r\n",
@@ -37,11 +37,11 @@ async fn connect(server: &Server, first: &[u8]) -> TcpStream {
     peer
 }
 
-/// What the server says until it closes the connection, and how long that takes.
+/// What the server sends until it closes the connection, and how long that takes.
 async fn end(mut peer: TcpStream) -> (String, Duration) {
     let began = Instant::now();
     let mut said = Vec::new();
-    // A reset is an end, too.
+    // A reset is an end too.
     drop(timeout(Duration::from_secs(10), peer.read_to_end(&mut said)).await.expect("closed"));
     (String::from_utf8_lossy(&said).into_owned(), began.elapsed())
 }
@@ -124,13 +124,13 @@ async fn who_does_not_take_an_answer_is_closed() {
     for number in 0..60 {
         server.commit(&super::support::event(&format!("e{number}"), &format!(r#", "description": "{long}""#))).await;
     }
-    // Answers of 3 MiB each, asked for a hundred times, and not one is read.
+    // Answers of 3 MiB each, requested a hundred times, and none of them is read.
     let message = prost::Message::encode_to_vec(&annals::proto::ListRecordsRequest { page_size: 100, ..Default::default() });
     let mut call = head("ListEvents", message.len() + 5).into_bytes();
     call.extend(framed(0, &message));
     let mut peer = connect(&server, &call.repeat(100)).await;
     let began = Instant::now();
-    // Only what is sent to a closed connection fails.
+    // Only writing to a closed connection fails.
     while peer.write_all(b"x").await.is_ok() {
         assert!(began.elapsed() < Duration::from_secs(10), "it is kept for ever");
         sleep(Duration::from_millis(20)).await;

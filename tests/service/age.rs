@@ -1,4 +1,4 @@
-//! A connection that is old is told to go, and its streams end so that they can be gone on with.
+//! An old connection is told to go away, and its streams end in a way that lets a client resume them.
 
 use std::time::Duration;
 
@@ -18,12 +18,12 @@ use super::{
     support,
 };
 
-/// Short, and all that is opened below is opened sooner.
+/// Short. Everything below is opened earlier.
 const AGE: Duration = Duration::from_secs(2);
-/// Much less than a connection has to go after it was told.
+/// Much less than the time that a connection has after it was told to go away.
 const SOON: Duration = Duration::from_secs(20);
 
-/// Records that take so long to send that a client may stop in between.
+/// Records that take long enough to send that a client can stop in between.
 const RECORDS: usize = 400;
 
 async fn start() -> Server {
@@ -41,7 +41,7 @@ async fn start_with_records() -> Server {
     server
 }
 
-/// What is left of a stream, and what it ended with.
+/// The rest of a stream, and how it ended.
 async fn rest<T>(stream: &mut Streaming<T>) -> (Vec<T>, Option<Status>) {
     let mut messages = Vec::new();
     loop {

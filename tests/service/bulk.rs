@@ -1,4 +1,4 @@
-//! Much into a record and out of it: `annals ingest` and `annals export`.
+//! Bulk import and export: `annals ingest` and `annals export`.
 
 use std::{
     fs,
@@ -18,7 +18,7 @@ use super::{
 
 const SEED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/seed/commit.json");
 
-/// A commit of an event whose name the server chooses: made twice, there would be two.
+/// A commit of an event whose name the server chooses. If it were applied twice, there would be two events.
 fn event(number: usize) -> String {
     format!(r#"{{"mutations":[{{"create":{{"event":{{"title":"event {number}"}}}}}}]}}"#)
 }
@@ -33,14 +33,14 @@ fn pack(folder: &TempDir, name: &str, bytes: Vec<u8>) -> String {
     path.to_string_lossy().into_owned()
 }
 
-/// The newest revision of a record, and how many events it has.
+/// The newest revision, and the number of events.
 fn head(access: &[&str]) -> (u64, u64) {
     let info: Value = serde_json::from_str(&ok(&[&["info", "--json"], access].concat())).expect("JSON");
     let number = |value: &Value| value.as_str().and_then(|text| text.parse().ok()).unwrap_or_default();
     (number(&info["head_revision"]), number(&info["record_counts"]["events"]))
 }
 
-/// What it said, of a run that must succeed.
+/// The standard error of a run that must succeed.
 fn ingested(arguments: &[&str]) -> String {
     let output = run(&[&["ingest"], arguments].concat());
     assert!(output.status.success(), "{}", stderr(&output));
@@ -107,7 +107,7 @@ fn packed_files_and_standard_input_are_read_and_a_line_without_an_id_is_applied_
         .stderr(Stdio::piped())
         .spawn()
         .expect("it starts");
-    // Other lines around, other order, and one that stands twice.
+    // With other lines around it, in another order, and one line twice.
     let mixed = format!("{}\n{}\n{}\n{}\n", event(1000), event(7), event(1001), event(1000));
     child.stdin.take().expect("piped").write_all(mixed.as_bytes()).expect("written");
     let output = child.wait_with_output().expect("it ends");

@@ -18,7 +18,7 @@ use super::{
     support,
 };
 
-/// Sends bytes to a method, as no generated client would.
+/// Sends bytes to a method that no generated client would send.
 async fn send(channel: Channel, path: &'static str, body: Vec<u8>) -> Result<Vec<u8>, Status> {
     let mut grpc = Grpc::new(channel);
     grpc.ready().await.expect("connected");
@@ -26,7 +26,7 @@ async fn send(channel: Channel, path: &'static str, body: Vec<u8>) -> Result<Vec
     grpc.unary(request, path.parse().expect("a path"), raw::Codec).await.map(|answer| answer.into_inner().to_vec())
 }
 
-/// Messages that are any bytes.
+/// Messages of arbitrary bytes.
 mod raw {
     use prost::bytes::{Buf, BufMut, Bytes};
     use tonic::{
@@ -126,7 +126,7 @@ async fn bytes_that_are_no_message_are_an_invalid_argument() {
     let server = Server::start().await;
     let truncated = vec![0x0a, 0x7f, b'x'];
     let not_text = vec![0x0a, 0x02, 0xff, 0xfe];
-    // Nested deeper than a decoder follows: unknown groups within groups.
+    // Unknown groups within groups, nested deeper than the decoder follows.
     let deep = vec![0x9b; 10_000];
     for body in [truncated, not_text, deep] {
         let status = send(server.channel().await, "/annals.v1.RecordService/GetEvent", body).await.expect_err("broken");
@@ -141,7 +141,7 @@ async fn a_deadline_that_has_passed_is_deadline_exceeded_and_not_cancelled() {
     let status = server.client().await.get_server_info(GetServerInfoRequest {}).await.expect_err("too late");
     assert_eq!((status.code(), reason(&status).as_str()), (Code::DeadlineExceeded, "DEADLINE"));
     server.stop().await;
-    // tonic's client would end the call by itself if it knew of the deadline.
+    // tonic's client would end the call itself if it knew the deadline.
     let server = Server::start().await;
     let stream = TcpStream::connect(server.address).await.expect("it listens");
     let (mut client, connection) = h2::client::handshake(stream).await.expect("HTTP/2");

@@ -1,4 +1,4 @@
-//! Export: everything at one revision, resumed anywhere, equal to the lists of that revision.
+//! Export: every record at one revision, resumed at any point, equal to the lists of that revision.
 
 use annals::{
     model::{RecordKind, kind_of},

@@ -40,12 +40,12 @@ impl Record {
         ok(&["commit", "--server", self.serving.address(), &file]);
     }
 
-    /// What `annals watch` prints until the head.
+    /// The output of `annals watch` up to the head.
     fn watched(&self, arguments: &[&str]) -> String {
         ok(&[&["watch", "--stop-at-head", "--server", self.serving.address()][..], arguments].concat())
     }
 
-    /// `annals watch`, going on.
+    /// A running `annals watch`.
     fn watch(&self, arguments: &[&str]) -> Child {
         let all = [&["watch", "--server", self.serving.address()][..], arguments].concat();
         annals(&all).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts")
@@ -61,7 +61,7 @@ fn position(file: &str) -> Value {
     position["revision"].clone()
 }
 
-/// Waits for the end of a process. Whether it was a good one.
+/// Waits for the end of a process. Returns whether it succeeded.
 fn ends_well(mut child: Child) -> bool {
     let began = Instant::now();
     while began.elapsed() < Duration::from_secs(20) {

@@ -1,5 +1,5 @@
-//! `annals export --format`: which files there are, when, and what is said where there can be none. What is in them, the tests in
-//! Python read with the tools of others.
+//! `annals export --format`: which files it makes, when, and what it reports if it cannot make them. The Python tests read the
+//! contents with other tools.
 
 use std::{collections::BTreeSet, fs, io::Read, path::Path};
 
@@ -14,7 +14,7 @@ use super::{
 const SEED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/seed/commit.json");
 const COLLECTIONS: [&str; 6] = ["sources", "actors", "events", "claims", "estimates", "relations"];
 
-/// A server that holds the seed as revision 1, and an event more as revision 2.
+/// A server with the seed as revision 1 and another event as revision 2.
 fn seeded(folder: &TempDir) -> Serving {
     let serving = Serving::start(&["--in-memory"]);
     ok(&["commit", SEED, "--server", serving.address()]);
@@ -27,12 +27,12 @@ fn files(folder: &Path) -> BTreeSet<String> {
     fs::read_dir(folder).expect("a folder").flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
 }
 
-/// The names that a table begins its rows with.
+/// The names in the first column of a table.
 fn names(csv: &[u8]) -> Vec<String> {
     csv::Reader::from_reader(csv).records().map(|row| row.expect("as long as the header")[0].to_owned()).collect()
 }
 
-/// The names of what is listed.
+/// The names in a list.
 fn listed(serving: &Serving, collection: &str, more: &[&str]) -> Vec<String> {
     let list = ok(&[&["list", collection, "--limit", "0", "--json", "--server", serving.address()], more].concat());
     let name = |line: &str| serde_json::from_str::<Value>(line).expect("JSON")["name"].as_str().expect("a name").to_owned();
@@ -51,7 +51,7 @@ fn a_folder_has_a_table_for_each_collection_and_all_are_of_one_revision() {
         let table = fs::read(tables.join(collection).with_extension("csv")).expect("a file");
         assert_eq!(names(&table), listed(&serving, collection, &["--as-of", "1"]), "{collection}");
     }
-    // Again, over what is there.
+    // Again, over the existing files.
     ok(&["export", "events", "claims", "--format", "csv", "-o", to, "--server", serving.address()]);
     assert_eq!(names(&fs::read(tables.join("events.csv")).expect("a file")).len(), 21);
     assert_eq!(files(&tables).len(), 6, "nothing is left behind");
@@ -80,7 +80,7 @@ fn an_export_into_a_folder_goes_on_at_its_revision_and_another_is_refused() {
     let serving = seeded(&folder);
     let to = folder.path().join("tables");
     let export = ["export", "--format", "csv", "-o", to.to_str().expect("text"), "--server", serving.address()];
-    // A run that ends behind the second file: nothing can be written where the third is to be.
+    // A run that fails after the second file: the path of the third cannot be written.
     fs::create_dir_all(to.join("events.csv.part")).expect("a folder");
     assert!(fails(&export).1.contains("events.csv.part"));
     assert!(to.join("actors.csv").exists() && to.join("export.part.state").exists());
@@ -98,7 +98,7 @@ fn an_export_into_a_folder_goes_on_at_its_revision_and_another_is_refused() {
         serving.address(),
     ]);
     assert!(said.contains("was not finished") && said.contains("export.part.state"), "{said}");
-    // What is written since is of a later revision.
+    // Later writes have a later revision.
     let more = write(&folder, "later.json", r#"{"request_id":"later","mutations":[{"create":{"event":{"title":"later"}}}]}"#);
     ok(&["commit", &more, "--server", serving.address()]);
     fs::write(to.join("actors.csv"), "kept").expect("written");

@@ -1,4 +1,4 @@
-//! HTTP/2 by hand, for what no client library would send.
+//! HTTP/2 by hand, for frames that no client library would send.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use tokio::{
 
 use super::server::Server;
 
-/// What a client says first.
+/// What a client sends first.
 pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 const DATA: u8 = 0;
@@ -24,7 +24,7 @@ const ACK: u8 = 1;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 
-/// An empty message: no compression, no length.
+/// An empty message: not compressed, length 0.
 const EMPTY_MESSAGE: [u8; 5] = [0; 5];
 
 /// A frame.
@@ -44,17 +44,17 @@ pub(crate) fn settings(id: u16, value: u32) -> Vec<u8> {
     frame(SETTINGS, 0, 0, &payload)
 }
 
-/// SETTINGS that no body may be sent to us.
+/// SETTINGS that forbid sending us any body.
 pub(crate) fn closed_window() -> Vec<u8> {
     settings(4, 0)
 }
 
-/// SETTINGS that change nothing of interest.
+/// SETTINGS that change nothing relevant.
 pub(crate) fn any_settings() -> Vec<u8> {
     settings(3, 100)
 }
 
-/// DATA of a call that goes on.
+/// DATA of a call that continues.
 pub(crate) fn data(stream: u32, bytes: &[u8]) -> Vec<u8> {
     frame(DATA, 0, stream, bytes)
 }
@@ -74,7 +74,7 @@ pub(crate) fn ping() -> Vec<u8> {
     frame(PING, 0, 0, &[0; 8])
 }
 
-/// CONTINUATION without an end.
+/// CONTINUATION without END_HEADERS.
 pub(crate) fn continuation(stream: u32) -> Vec<u8> {
     frame(CONTINUATION, 0, stream, &[0; 1000])
 }
@@ -84,14 +84,14 @@ pub(crate) fn open(stream: u32, path: &str, more: &[(&str, &str)]) -> Vec<u8> {
     frame(HEADERS, END_HEADERS, stream, &header_block(path, more))
 }
 
-/// HEADERS that open a call and are not complete.
+/// HEADERS that open a call and are incomplete.
 pub(crate) fn open_without_end(stream: u32, path: &str) -> Vec<u8> {
     frame(HEADERS, 0, stream, &header_block(path, &[]))
 }
 
 fn header_block(path: &str, more: &[(&str, &str)]) -> Vec<u8> {
     // HPACK's static table: 3 is `:method: POST`, 6 is `:scheme: http`, 4 names `:path`, 1 names `:authority`. The others are
-    // written out, and nothing is compressed or remembered.
+    // written as literals, without compression or indexing.
     let mut block = vec![0x83, 0x86];
     let mut literal = |index: u8, name: &str, value: &str| {
         block.push(index);
@@ -112,7 +112,7 @@ fn header_block(path: &str, more: &[(&str, &str)]) -> Vec<u8> {
     block
 }
 
-/// A frame as it was received.
+/// A received frame.
 #[derive(Clone, Debug)]
 pub(crate) struct Received {
     kind: u8,
@@ -121,28 +121,28 @@ pub(crate) struct Received {
     payload: Vec<u8>,
 }
 
-/// A client that speaks frames.
+/// A client that sends and receives frames.
 pub(crate) struct Peer {
     stream: TcpStream,
     read: Vec<u8>,
 }
 
 impl Peer {
-    /// A connection with its preface.
+    /// A connection that has sent its preface.
     pub(crate) async fn connect(server: &Server) -> Self {
         let mut first = PREFACE.to_vec();
         first.extend(any_settings());
         Self::connect_with(server, &first).await
     }
 
-    /// A connection that begins with these bytes.
+    /// A connection that has sent these bytes.
     pub(crate) async fn connect_with(server: &Server, first: &[u8]) -> Self {
         let mut stream = TcpStream::connect(server.address).await.expect("it listens");
         stream.write_all(first).await.expect("written");
         Self { stream, read: Vec::new() }
     }
 
-    /// Sends bytes. An error: the server has closed the connection.
+    /// Sends bytes. An error means that the server has closed the connection.
     pub(crate) async fn send(&mut self, bytes: &[u8]) -> std::io::Result<()> {
         self.stream.write_all(bytes).await
     }
@@ -174,17 +174,17 @@ impl Peer {
         }
     }
 
-    /// Reads until the connection is closed. Pings are answered, as any client does.
+    /// Reads until the connection is closed. Answers pings, as any client does.
     pub(crate) async fn read_to_end(&mut self) {
         while let Some(frame) = self.next().await {
             if frame.kind == PING && frame.flags & ACK == 0 {
-                // It may be closed by now, which the next read will find.
+                // It may be closed by now. The next read detects that.
                 drop(self.send(&self::frame(PING, ACK, 0, &frame.payload)).await);
             }
         }
     }
 
-    /// The headers that end a call, as they were sent: its status is somewhere in them. `None`: there are none.
+    /// The headers that end a call, as they were sent. They contain its status. `None`: there are none.
     pub(crate) async fn end_of(&mut self, stream: u32) -> Option<Vec<u8>> {
         while let Some(frame) = self.next().await {
             if frame.stream == stream && frame.kind == HEADERS && frame.flags & END_STREAM != 0 {

@@ -1,4 +1,4 @@
-//! Ingest: one answer a message, in order; errors that do not end the stream, or do; sent again from the start.
+//! Ingest: one answer for each message, in order; errors that end the stream or do not; repeats from the start.
 
 use annals::proto::{CommitRequest, IngestRequest, IngestResponse, ingest_response::Outcome};
 use tokio_stream::StreamExt;

@@ -1,4 +1,4 @@
-//! Each limit of the server, breached.
+//! Exceeds each limit of the server.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ async fn a_request_over_the_limit_is_refused_with_limit_exceeded_whether_or_not_
         assert_eq!((status.code(), reason(&status).as_str()), (Code::InvalidArgument, "LIMIT_EXCEEDED"), "{status:?}");
         assert_eq!(metadata(&status, "limit"), "request.bytes");
     }
-    // Just below: refused for what it says, not for its size.
+    // Just below the limit: refused for its content, not for its size.
     let status = client.batch_get_records(names((4 << 20) - 64)).await.expect_err("no name");
     assert_eq!(reason(&status), "FIELD_INVALID");
     server.stop().await;
@@ -40,11 +40,11 @@ async fn compression_is_understood_both_ways_and_its_limit_is_that_of_what_comes
         let answer = client.get_server_info(GetServerInfoRequest {}).await.expect("understood");
         assert!(answer.metadata().contains_key("grpc-encoding"), "{encoding:?}");
         assert!(!answer.into_inner().limits.is_empty());
-        // To be able to read it is no wish for it.
+        // A client that can read it has not asked for it.
         let mut reader = server.client().await.accept_compressed(encoding);
         let answer = reader.get_server_info(GetServerInfoRequest {}).await.expect("understood");
         assert!(!answer.metadata().contains_key("grpc-encoding"), "{encoding:?}");
-        // 64 MiB that are a few KiB on the wire.
+        // 64 MiB that take a few KiB on the wire.
         let status = client.batch_get_records(names(64 << 20)).await.expect_err("a bomb");
         assert_eq!((status.code(), reason(&status).as_str()), (Code::InvalidArgument, "LIMIT_EXCEEDED"), "{status:?}");
     }

@@ -1,4 +1,4 @@
-//! A real server on a real port, through the generated client and, where a client would not misbehave, through frames.
+//! A real server on a real port, called with the generated client, and with raw frames for what a client would never send.
 
 #[path = "../support/serving.rs"]
 mod serving;

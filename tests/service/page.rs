@@ -1,4 +1,4 @@
-//! gRPC-Web by hand: what a page's browser sends, over HTTP/1.1 and, as a proxy would, over HTTP/2.
+//! gRPC-Web by hand: what a browser sends for a page, over HTTP/1.1, and over HTTP/2 as a proxy would.
 
 use std::{future::poll_fn, pin::Pin};
 
@@ -26,7 +26,7 @@ pub(crate) enum Page {
 }
 
 impl Page {
-    /// As a browser connects.
+    /// Connects as a browser does.
     pub(crate) async fn open(server: &Server) -> Self {
         let stream = TcpStream::connect(server.address).await.expect("it listens");
         let (sender, connection) = conn::http1::handshake(TokioIo::new(stream)).await.expect("HTTP/1.1");
@@ -34,7 +34,7 @@ impl Page {
         Self::Http1(sender)
     }
 
-    /// As a proxy may connect that browsers connect to.
+    /// Connects as a proxy in front of the server may.
     pub(crate) async fn open_http2(server: &Server) -> Self {
         let stream = TcpStream::connect(server.address).await.expect("it listens");
         let handshake = conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream));
@@ -43,7 +43,7 @@ impl Page {
         Self::Http2(sender)
     }
 
-    /// Sends any request.
+    /// Sends an arbitrary request.
     pub(crate) async fn send(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Answer {
         let mut request = http::Request::builder().method(method);
         request = match self {
@@ -68,7 +68,7 @@ impl Page {
         self.call_as(BINARY, method, message, headers).await
     }
 
-    /// Calls a method with a content type of gRPC-Web, which is also the one asked for.
+    /// Calls a method with a content type of gRPC-Web, and accepts the same type.
     pub(crate) async fn call_as(
         &mut self,
         content_type: &str,
@@ -93,7 +93,7 @@ pub(crate) fn path(method: &str) -> String {
     format!("/annals.v1.RecordService/{method}")
 }
 
-/// A message as gRPC puts it on the wire.
+/// A message in gRPC framing.
 pub(crate) fn framed(flags: u8, message: &[u8]) -> Vec<u8> {
     let mut frame = vec![flags];
     frame.extend(u32::try_from(message.len()).expect("short").to_be_bytes());
@@ -101,7 +101,7 @@ pub(crate) fn framed(flags: u8, message: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// A body that is there as a whole.
+/// A body that is available as a whole.
 fn http_body_of(bytes: Vec<u8>) -> impl http_body::Body<Data = Bytes, Error = std::convert::Infallible> {
     struct Whole(Option<Bytes>);
     impl http_body::Body for Whole {
@@ -127,12 +127,12 @@ fn http_body_of(bytes: Vec<u8>) -> impl http_body::Body<Data = Bytes, Error = st
 pub(crate) struct Answer {
     pub(crate) head: http::response::Parts,
     body: Incoming,
-    /// Base64 that is not yet bytes.
+    /// Base64 that is not decoded yet.
     text: Vec<u8>,
     read: Vec<u8>,
 }
 
-/// What a frame of the answer is.
+/// The content of a frame of the answer.
 #[derive(Debug)]
 pub(crate) enum Part {
     /// Flags and bytes.
@@ -142,12 +142,12 @@ pub(crate) enum Part {
 }
 
 impl Answer {
-    /// A header; empty where there is none.
+    /// A header. Empty if it is missing.
     pub(crate) fn header(&self, name: &str) -> &str {
         self.head.headers.get(name).map_or("", |value| value.to_str().expect("text"))
     }
 
-    /// The next frame. `None`: there is no more.
+    /// The next frame. `None`: there are no more.
     pub(crate) async fn next(&mut self) -> Option<Part> {
         loop {
             if let Some((head, rest)) = self.read.split_at_checked(5) {
@@ -161,7 +161,7 @@ impl Answer {
             let frame = poll_fn(|context| Pin::new(&mut self.body).poll_frame(context)).await?;
             let data = frame.expect("a body that is not cut").into_data().expect("nothing but data");
             if self.header("content-type").starts_with(TEXT) {
-                // Each piece of the answer is padded for itself, and they arrive cut anywhere.
+                // Each chunk of the answer has its own padding, and the chunks arrive cut anywhere.
                 self.text.extend(data);
                 let whole = self.text.len() / 4 * 4;
                 for four in self.text.drain(..whole).as_slice().chunks(4) {
@@ -181,7 +181,7 @@ impl Answer {
         }
     }
 
-    /// The status: in the headers where there is nothing else, or else at the end of the body.
+    /// The status: from the headers if there is no body, otherwise from the end of the body.
     pub(crate) async fn status(mut self) -> Status {
         if let Some(status) = Status::from_header_map(&self.head.headers) {
             return status;
@@ -195,7 +195,7 @@ impl Answer {
         panic!("no status");
     }
 
-    /// The body of an answer that is for people.
+    /// The body of an answer for people.
     pub(crate) async fn text(mut self) -> String {
         let mut text = Vec::new();
         while let Some(frame) = poll_fn(|context| Pin::new(&mut self.body).poll_frame(context)).await {

@@ -15,7 +15,7 @@ const SERVICES: [&str; 5] = [
     "grpc.reflection.v1alpha.ServerReflection",
 ];
 
-/// Asks one version of the service; the two differ in their package only.
+/// Calls one version of the service. The two versions differ only in their package.
 macro_rules! ask {
     ($version:ident, $server:expr, $request:expr) => {{
         use $version::{
@@ -50,7 +50,7 @@ fn texts(bytes: Vec<Vec<u8>>) -> Vec<String> {
     texts
 }
 
-/// Whether a file with this message or service came with its comments.
+/// Whether a file with this message or service contains comments.
 fn commented(files: Vec<Vec<u8>>, comment: &str) -> bool {
     files.into_iter().any(|bytes| {
         let file = FileDescriptorProto::decode(bytes.as_slice()).expect("a file");
@@ -82,7 +82,7 @@ async fn options_of_fields_are_described_too() {
     let describe = ask!(v1, server, MessageRequest::FileContainingSymbol);
     let files: Vec<Vec<u8>> = describe("annals.v1.Event").await;
     let mut pool = prost_reflect::DescriptorPool::decode(proto::DESCRIPTORS).expect("ours");
-    // The same file again, as it came over the wire: it differs from ours if the options were lost.
+    // The same file as received over the wire. It differs from ours if the options were lost.
     for file in files {
         pool.decode_file_descriptor_proto(file.as_slice()).expect("the same file");
     }

@@ -16,9 +16,9 @@ use tonic_types::StatusExt;
 
 /// A running server.
 pub(crate) struct Server {
-    /// Where it listens.
+    /// The address on which it listens.
     pub(crate) address: SocketAddr,
-    /// What it serves.
+    /// The store that it serves.
     pub(crate) store: Store,
     stop: Option<oneshot::Sender<()>>,
     task: JoinHandle<Result<(), ServeError>>,
@@ -28,7 +28,7 @@ pub(crate) struct Server {
 pub(crate) type Client = RecordServiceClient<Channel>;
 
 impl Server {
-    /// Starts one with defaults.
+    /// Starts one with default options.
     pub(crate) async fn start() -> Self {
         Self::start_with(ServerOptions::default()).await
     }
@@ -71,14 +71,14 @@ impl Server {
         self.store.submit(&Caller::anonymous(), request).await.expect("committed")
     }
 
-    /// Tells it to stop, and does not wait.
+    /// Asks it to stop, without waiting.
     pub(crate) fn tell_to_stop(&mut self) {
         if let Some(stop) = self.stop.take() {
             stop.send(()).expect("it runs");
         }
     }
 
-    /// Tells it to stop and waits until it has.
+    /// Asks it to stop and waits for the end.
     pub(crate) async fn stop(mut self) {
         self.tell_to_stop();
         self.stopped().await;
@@ -96,7 +96,7 @@ pub(crate) fn reason(status: &Status) -> String {
     status.get_error_details().error_info().map(|info| info.reason.clone()).unwrap_or_default()
 }
 
-/// A value of the error's metadata.
+/// A value from the metadata of an error.
 pub(crate) fn metadata(status: &Status, key: &str) -> String {
     let details = status.get_error_details();
     details.error_info().and_then(|info| info.metadata.get(key).cloned()).unwrap_or_default()

@@ -1,4 +1,4 @@
-//! A server stops in order: what was accepted is answered, and what does not end is ended.
+//! Graceful shutdown: accepted calls are answered, and streams that would not end are ended.
 
 use std::time::Duration;
 

@@ -13,7 +13,7 @@ use super::{
     support,
 };
 
-/// How long a message may take that is due at once.
+/// How long a message may take that is due immediately.
 const AT_ONCE: Duration = Duration::from_secs(20);
 
 async fn watch(client: &mut Client, request: WatchRequest) -> Streaming<WatchResponse> {

@@ -1,4 +1,4 @@
-//! Pages in browsers: gRPC-Web, whose pages may call, and what everybody else gets who comes by HTTP.
+//! Pages in browsers: gRPC-Web, which pages may call, and what other HTTP clients get.
 
 use std::time::Duration;
 
@@ -211,7 +211,7 @@ async fn what_is_no_call_gets_a_sentence_and_the_connection_goes_on() {
             assert!(answer.header("content-type").starts_with("text/plain"));
             assert!(answer.text().await.contains("Annals"));
         }
-        // What a page can send without its browser asking first.
+        // What a page can send without a preflight request.
         for content_type in ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "application/grpc-webs"]
         {
             let answer = page.send("POST", &path("Commit"), &[("content-type", content_type)], message.clone()).await;

@@ -1,4 +1,4 @@
-//! Chains of links that must not come back to themselves.
+//! Chains of links that must not form cycles.
 
 use crate::support::{actor, commit, event, fields, store};
 

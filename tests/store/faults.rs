@@ -1,4 +1,4 @@
-//! An engine that fails or pauses where a test says: what callers are told then, and what is left behind.
+//! An engine that fails or pauses where a test says: what callers get then, and what is left behind.
 
 use std::sync::{
     Arc, Mutex, PoisonError,
@@ -37,7 +37,7 @@ impl Call<'_> {
 
 type Hook = dyn Fn(Call<'_>) -> Result<()> + Send + Sync;
 
-/// The memory engine, with a function that is called before each call and may fail it or hold it up.
+/// The memory engine, with a function that is called before each call. The function may make the call fail or wait.
 struct Hooked {
     memory: MemoryEngine,
     hook: Mutex<Arc<Hook>>,
@@ -120,13 +120,13 @@ impl Engine for Hooked {
     }
 }
 
-/// A place at which one thread waits until the test lets it go on.
+/// A point at which one thread waits until the test lets it continue.
 struct Gate {
     reached: mpsc::Receiver<()>,
     go: mpsc::Sender<()>,
 }
 
-/// The other side of a [`Gate`]: holds up the first who comes.
+/// The other side of a [`Gate`]: makes the first thread that arrives wait.
 struct Barred {
     reach: Mutex<Option<(mpsc::Sender<()>, mpsc::Receiver<()>)>>,
 }
@@ -144,7 +144,7 @@ impl Barred {
         let first = self.reach.lock().unwrap().take();
         if let Some((reach, wait)) = first {
             reach.send(()).unwrap();
-            // The test has ended where its end is gone.
+            // The other side is gone, so the test has ended.
             wait.recv().unwrap_or_default();
         }
     }
@@ -162,7 +162,7 @@ fn update(id: &str, text: &str) -> String {
     format!(r#"{{"update": {{"record": {{"actor": {{"name": "actors/{id}", "display_name": "{text}"}}}}}}}}"#)
 }
 
-/// What a call gives, or a failed test where it never does.
+/// The result of a call. The test fails if the call never returns.
 fn in_time<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> T {
     let (done, finished) = mpsc::channel();
     std::thread::spawn(move || done.send(call()));
@@ -226,7 +226,7 @@ fn a_commit_during_which_the_state_fails_leaves_nothing_behind() {
         if call == Call::Append {
             barred.pass();
         }
-        // Once when the commit is checked, once when it becomes keys, after the keys of two other records.
+        // Once when the commit is checked, and once when its keys are derived, after the keys of two other records.
         if call.gets_current("c") && reads.fetch_add(1, Ordering::SeqCst) == 1 {
             return Err(engine::EngineError::State("by intent".into()));
         }
@@ -259,7 +259,7 @@ fn reading_by_time_goes_on_after_a_commit_that_failed_when_it_had_its_number() {
         let as_of_time = Some(std::time::SystemTime::now().into());
         store.get_encoded(RecordKind::Actor, &GetRecordRequest { name: "actors/a".into(), as_of_time, ..Default::default() })
     };
-    // Promises a second ahead, so that the next such read needs nothing of the writer.
+    // It promises one second ahead, so the next such read does not need the writer.
     read_now(&store).unwrap();
     let reads = AtomicU64::new(0);
     engine.hook(move |call| {

@@ -1,4 +1,4 @@
-//! External ids are on one live record of a type.
+//! An external id belongs to one live record of a type.
 
 use annals::store::Store;
 

@@ -1,4 +1,4 @@
-//! Merges: redirects, what moves and what does not, what forbids them, and taking them back.
+//! Merges: redirects, what moves and what stays, what forbids a merge, and unmerges.
 
 use annals::{model::RecordKind, proto};
 

@@ -1,4 +1,4 @@
-//! References: labels, forward references, redirects, what may be deleted, what quotes must equal.
+//! References: labels, forward references, redirects, which records may be deleted, and quotes that must equal the text.
 
 use annals::{proto, store::StoreErrorDetails};
 
@@ -97,7 +97,7 @@ fn a_live_reference_is_found_behind_many_that_were_given_up() {
         ),
     )
     .unwrap();
-    // Five reference keys each, in all more than are looked at for an error's count; the relation's key comes last.
+    // Five reference keys each. Together they are more than an error counts. The key of the relation comes last.
     let hops = r#"{"actors": ["actors/a"]}, {"actors": ["actors/a"]}"#;
     let full = format!(
         r#", "participants": [{{"actor": "actors/a", "associated_with": "actors/a"}}], "attribution": [{hops}], "ratings": [{{"code": "x:1", "assessor": "actors/a"}}]"#

@@ -1,4 +1,4 @@
-//! Request ids, shape, preconditions, commits that change nothing or only check.
+//! Request ids, the shape of requests, preconditions, commits that change nothing, and dry runs.
 
 use annals::{proto, store::StoreErrorDetails};
 

@@ -1,4 +1,4 @@
-//! Commit times and reading as of a time, also when the clock steps back.
+//! Commit times, and reads as of a time, also when the clock moves backwards.
 
 use std::sync::{
     Arc,
@@ -103,7 +103,7 @@ fn before_the_first_commit_there_is_the_empty_record() {
 
 #[test]
 fn an_id_that_the_server_makes_is_never_one_in_use() {
-    // With a clock that stands, ids are counted up, so the next one is known.
+    // With a clock that does not move, ids are counted up, so the next one is known.
     let clock = Arc::new(Stepped(AtomicI64::new(START)));
     let store = store_at(&Arc::new(MemoryEngine::new()), &clock);
     let made = commit(&store, r#"{"create": {"event": {"title": "first"}}}"#).unwrap().results.remove(0).name;

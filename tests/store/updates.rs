@@ -1,4 +1,4 @@
-//! Create, update, upsert, delete, undelete; what history says of them.
+//! Create, update, upsert, delete and undelete, and what history says about them.
 
 use annals::proto;
 

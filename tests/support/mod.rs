@@ -1,4 +1,4 @@
-//! What the tests of the store share: the seed, stores on several engines, requests in few words.
+//! Shared by the tests of the store: the seed, stores on several engines, and short ways to make requests.
 #![allow(dead_code)]
 
 use std::sync::Arc;
@@ -30,7 +30,7 @@ pub(crate) fn store() -> Store {
     store_on(Arc::new(MemoryEngine::new()))
 }
 
-/// A store on an engine, ready.
+/// A ready store on an engine.
 pub(crate) fn store_on(engine: Arc<dyn Engine>) -> Store {
     let store = Store::start(engine, StoreOptions::default()).expect("a store");
     store.wait_until_serving().expect("a store that serves");
@@ -42,7 +42,7 @@ pub(crate) fn request(request_id: &str, mutations: &str) -> CommitRequest {
     from_json("annals.v1.CommitRequest", &format!(r#"{{"request_id": "{request_id}", "mutations": [{mutations}]}}"#))
 }
 
-/// The reason of the error that a call must give.
+/// The reason of the error of a call that must fail.
 pub(crate) fn reason<T: std::fmt::Debug>(outcome: Result<T, StoreError>) -> String {
     outcome.expect_err("an error").reason.as_str_name().trim_start_matches("ERROR_REASON_").to_owned()
 }
@@ -53,19 +53,19 @@ pub(crate) fn get<T: Message + Default>(store: &Store, name: &str) -> Result<T, 
     store.get_encoded(kind, &request).map(|bytes| T::decode(bytes).expect("an encoded record"))
 }
 
-/// Commits mutations in proto3 JSON under a request id of their own.
+/// Commits mutations in proto3 JSON under a new request id.
 pub(crate) fn commit(store: &Store, mutations: &str) -> Result<proto::CommitResponse, StoreError> {
     store.commit(fresh_request(mutations))
 }
 
-/// A request from mutations in proto3 JSON, under an id of its own.
+/// A request from mutations in proto3 JSON, under a new request id.
 pub(crate) fn fresh_request(mutations: &str) -> CommitRequest {
     use std::sync::atomic::{AtomicU64, Ordering};
     static NEXT: AtomicU64 = AtomicU64::new(1);
     request(&format!("fresh-{}", NEXT.fetch_add(1, Ordering::Relaxed)), mutations)
 }
 
-/// What became of each mutation: "CREATED events/e1".
+/// What each mutation did: "CREATED events/e1".
 pub(crate) fn kinds(response: &proto::CommitResponse) -> Vec<String> {
     let word = |result: &proto::MutationResult| result.kind().as_str_name().trim_start_matches("CHANGE_KIND_").to_owned();
     response.results.iter().map(|result| format!("{} {}", word(result), result.name)).collect()

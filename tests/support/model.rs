@@ -1,11 +1,11 @@
-//! What commits do, said a second time: records as a map, and the rules of creates, updates, upserts, deletes and undeletes.
+//! A second implementation of commits: records as a map, and the rules of creates, updates, upserts, deletes and undeletes.
 //!
-//! Knows what the contract promises of these. Must not know the store, or the messages that carry them.
+//! Knows what the contract promises about these. Must not know the store, or the messages that carry them.
 #![allow(dead_code)]
 
 use serde::{Deserialize, Serialize};
 
-/// What a record of a test says.
+/// The content of a record of a test.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Content {
     pub(crate) title: String,
@@ -14,7 +14,7 @@ pub(crate) struct Content {
     pub(crate) labels: Vec<String>,
 }
 
-/// A record as a commit left it.
+/// A record after a commit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Version {
     pub(crate) revision: i64,
@@ -22,7 +22,7 @@ pub(crate) struct Version {
     pub(crate) content: Content,
 }
 
-/// A mutation. Writes set every field of the content. An `if_revision` of 0: any.
+/// A mutation. Writes set every field of the content. An `if_revision` of 0 means any.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Write {
     Create { name: String, content: Content },
@@ -35,9 +35,9 @@ pub(crate) enum Write {
 /// A precondition of a commit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Condition {
-    /// The record is at this revision; 0: it does not exist.
+    /// The record is at this revision. 0: it does not exist.
     At { name: String, revision: i64 },
-    /// The record exists or does not.
+    /// The record exists or does not exist.
     Exists { name: String, exists: bool },
 }
 
@@ -56,14 +56,14 @@ pub(crate) enum Kind {
 pub(crate) struct Effect {
     pub(crate) name: String,
     pub(crate) kind: Kind,
-    /// The record's revision before; 0 if it was not there.
+    /// The revision of the record before. 0 if it did not exist.
     pub(crate) previous: i64,
-    /// The record after it; of a deleted one its last.
+    /// The record after it. For a deleted record: its last state.
     pub(crate) content: Content,
 }
 
 impl Write {
-    /// The record that it is about.
+    /// The record that it names.
     pub(crate) fn name(&self) -> &str {
         match self {
             Self::Create { name, .. }
@@ -102,7 +102,7 @@ impl Write {
 }
 
 impl Effect {
-    /// The record once this was committed at a revision.
+    /// The record after this was committed at a revision.
     pub(crate) fn version(&self, revision: i64) -> Version {
         let revision = if self.kind == Kind::Unchanged { self.previous } else { revision };
         Version { revision, live: self.kind != Kind::Deleted, content: self.content.clone() }
@@ -118,19 +118,19 @@ impl Condition {
     }
 }
 
-/// What a commit does to the records that `before` tells, one effect a write, or the reason why it is refused. Each write is
-/// about another record.
+/// What a commit does to the records in `before`: one effect for each write, or the reason why it is refused. Each write names
+/// another record.
 pub(crate) fn effects<'a>(
     before: impl Fn(&str) -> Option<&'a Version>,
     writes: &[Write],
     conditions: &[Condition],
 ) -> Result<Vec<Effect>, &'static str> {
-    // A record that is absent or deleted is at revision 0.
+    // An absent or deleted record is at revision 0.
     let standing = |name: &str| before(name).filter(|version| version.live).map_or(0, |version| version.revision);
     let expected = |write: &Write| write.if_revision() == 0 || standing(write.name()) == write.if_revision();
     if !conditions.iter().all(|condition| condition.holds(&standing)) || !writes.iter().all(expected) {
         return Err("REVISION_MISMATCH");
     }
-    // All are looked at before any is refused, and the first that fails gives the reason.
+    // All are checked before any is refused, and the first that fails gives the reason.
     writes.iter().map(|write| write.effect(before(write.name()))).collect()
 }

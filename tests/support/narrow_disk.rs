@@ -1,4 +1,4 @@
-//! A disk that says to have as much room as a test wants.
+//! A disk that reports as much free space as a test wants.
 
 use std::{
     io,
@@ -11,7 +11,7 @@ use std::{
 
 use annals::engine::embedded::disk::{Disk, DiskFile, DiskSpace, LocalDisk};
 
-/// A disk with as much room as a test says.
+/// A disk with as much free space as a test says.
 #[derive(Clone, Debug)]
 pub(crate) struct NarrowDisk {
     pub(crate) total: u64,

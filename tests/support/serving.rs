@@ -1,6 +1,6 @@
-//! `annals serve` in a process of its own: started, paused, killed, stopped, and looked at from outside.
+//! `annals serve` in its own process: started, paused, killed, stopped, and observed from outside.
 //!
-//! Knows processes. Must not know what is asked of the server.
+//! Knows processes. Must not know what the server is asked.
 #![allow(dead_code)]
 
 use std::{
@@ -22,15 +22,15 @@ use tonic::{
 /// A client of the service.
 pub(crate) type Client = RecordServiceClient<Channel>;
 
-/// Largest message that a client takes.
+/// The largest message that a client accepts.
 const MESSAGE_BYTES_MAX: usize = 16 << 20;
 /// How often a server that does not answer yet is asked again.
 const RETRY: Duration = Duration::from_millis(5);
-/// A server that has not begun to answer by then never will.
+/// A server that does not answer within this time never will.
 const START_TIME_MAX: Duration = Duration::from_mins(2);
 
-/// The binary, told nothing by the environment of whoever runs the tests. `ANNALS_TEST_BINARY` names another than the one that was built
-/// with them, such as a release build for a long run.
+/// The binary, without the environment variables of the person who runs the tests. `ANNALS_TEST_BINARY` names another binary
+/// than the one built with the tests, such as a release build for a long run.
 pub(crate) fn annals(arguments: &[&str]) -> Command {
     let program = std::env::var_os("ANNALS_TEST_BINARY");
     let mut command = Command::new(program.as_deref().unwrap_or(env!("CARGO_BIN_EXE_annals").as_ref()));
@@ -45,7 +45,7 @@ pub(crate) fn annals(arguments: &[&str]) -> Command {
 pub(crate) struct Serving {
     child: Child,
     address: String,
-    /// Reads its log, so that it never waits for a reader.
+    /// Reads its log, so that it never blocks on writing it.
     log: Option<JoinHandle<String>>,
 }
 
@@ -93,29 +93,29 @@ impl Serving {
         &self.address
     }
 
-    /// A client on a connection of its own.
+    /// A client with its own connection.
     pub(crate) async fn client(&self) -> Client {
         connect(&self.address).await.expect("it listens")
     }
 
-    /// Memory that it has resident now, in bytes.
+    /// Its resident memory now, in bytes.
     pub(crate) fn resident_bytes(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("the kernel tells");
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a line for resident memory");
         line.trim().trim_end_matches("kB").trim().parse::<u64>().expect("a number") * 1024
     }
 
-    /// Stops every thread of it where it is.
+    /// Pauses all its threads.
     pub(crate) fn pause(&self) {
         self.signal(Signal::STOP);
     }
 
-    /// Lets it go on.
+    /// Resumes it.
     pub(crate) fn resume(&self) {
         self.signal(Signal::CONT);
     }
 
-    /// Ends it at once. It must have run until now.
+    /// Kills it. It must have run until now.
     pub(crate) fn kill(mut self) {
         let ended = self.child.try_wait().expect("a child of ours");
         assert!(ended.is_none(), "it ended by itself, {ended:?}: {}", self.log());
@@ -123,7 +123,7 @@ impl Serving {
         self.child.wait().expect("it ends");
     }
 
-    /// Ends it as an init system would. Gives its log.
+    /// Stops it as an init system does. Returns its log.
     pub(crate) fn stop(mut self) -> String {
         self.signal(Signal::TERM);
         let began = Instant::now();
@@ -145,13 +145,13 @@ impl Serving {
 
 impl Drop for Serving {
     fn drop(&mut self) {
-        // After a failed test; a stopped one is gone. SIGKILL also ends a paused one.
+        // After a failed test. A stopped one is gone. SIGKILL also ends a paused one.
         drop(self.child.kill());
         drop(self.child.wait());
     }
 }
 
-/// A client of the server at an address, on a connection of its own.
+/// A client of the server at an address, with its own connection.
 pub(crate) async fn connect(address: &str) -> Result<Client, tonic::transport::Error> {
     let endpoint = Endpoint::from_shared(address.to_owned())?;
     let channel = endpoint.tcp_nodelay(true).connect().await?;

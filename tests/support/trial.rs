@@ -1,7 +1,6 @@
-//! What trials by chance share: their size and seed from the environment, and their figures where a test runner does not
-//! swallow them.
+//! Shared by random tests: their size and seed from the environment, and figures that the test runner does not swallow.
 //!
-//! Knows the environment. Must not know what is tried.
+//! Knows the environment. Must not know what is tested.
 #![allow(dead_code)]
 
 use std::io::Write as _;
@@ -11,19 +10,19 @@ pub(crate) fn count(variable: &str, default: u64) -> u64 {
     std::env::var(variable).map_or(default, |value| value.parse().expect("a number"))
 }
 
-/// The seed of a test: a new one each time, unless the environment repeats one. Printed with the test's name.
+/// The seed of a test: a new one each time, unless the environment sets one. Printed with the name of the test.
 pub(crate) fn seed(variable: &str) -> u64 {
     let seed = count(variable, fastrand::u64(..));
     loudly(&format!("{}: seed {seed}", std::thread::current().name().unwrap_or_default()));
     seed
 }
 
-/// Writes a line where a test runner does not swallow it.
+/// Writes a line that the test runner does not swallow.
 pub(crate) fn loudly(line: &str) {
     drop(writeln!(std::io::stderr().lock(), "{line}"));
 }
 
-/// Where figures come from.
+/// Kernel and commit, for figures.
 pub(crate) fn machine() -> String {
     let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let commit = std::process::Command::new("git").args(["rev-parse", "--short", "HEAD"]).output();

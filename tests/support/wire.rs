@@ -1,4 +1,4 @@
-//! The model's words as messages of the contract, and back.
+//! Converts between the model's types and the messages of the contract.
 //!
 //! Knows the messages. Must not know what a write does.
 #![allow(dead_code)]
@@ -16,7 +16,7 @@ use super::model::{Condition, Content, Effect, Kind, Version, Write};
 /// The metric that holds the count.
 const COUNT: &str = "count";
 
-/// A record with a content: an actor or an event, as its name says.
+/// A record with a content: an actor or an event, by its name.
 pub(crate) fn record(name: &str, content: &Content) -> proto::Record {
     #[allow(clippy::cast_precision_loss)] // Counts are small.
     let metrics = BTreeMap::from([(COUNT.to_owned(), content.count as f64)]);
@@ -34,7 +34,7 @@ fn fields(name: &str) -> Vec<String> {
     [title, "labels", "metrics"].map(str::to_owned).to_vec()
 }
 
-/// The name of a record that was answered, and what it holds.
+/// The name and content of a returned record.
 pub(crate) fn read(record: &proto::Record) -> (String, Version) {
     let (name, revision, deleted, title, metrics, labels) = match record.record.as_ref().expect("a record") {
         Record::Actor(actor) => {
@@ -79,7 +79,7 @@ pub(crate) fn precondition(condition: &Condition) -> Precondition {
     Precondition { name: name.clone(), condition: Some(condition) }
 }
 
-/// What kind of change a message says.
+/// The kind of change in a message.
 pub(crate) fn kind(kind: ChangeKind) -> Kind {
     match kind {
         ChangeKind::Unchanged => Kind::Unchanged,
@@ -91,7 +91,7 @@ pub(crate) fn kind(kind: ChangeKind) -> Kind {
     }
 }
 
-/// A change of a commit at a revision. Its own revision, its record's, and whether the record is deleted must fit the commit.
+/// A change of a commit at a revision. Checks that its own revision, its record's revision and its deletion fit the commit.
 pub(crate) fn change(change: &proto::Change, revision: i64) -> Effect {
     let (name, version) = read(change.record.as_ref().expect("a change holds the record"));
     let kind = kind(change.kind());
@@ -100,7 +100,7 @@ pub(crate) fn change(change: &proto::Change, revision: i64) -> Effect {
     Effect { name, kind, previous: change.previous_revision, content: version.content }
 }
 
-/// The reason of an error; empty where the service gave none, as when the connection broke.
+/// The reason of an error. Empty if the service gave none, for example when the connection broke.
 pub(crate) fn reason(status: &Status) -> String {
     status.get_error_details().error_info().map(|info| info.reason.clone()).unwrap_or_default()
 }

@@ -1,6 +1,6 @@
-//! A watcher that is cut at random, by its stream or by its connection, and goes on behind the last message that it took.
+//! A watcher whose stream or connection is cut at random, and which resumes after the last message that it took.
 //!
-//! Knows how a watch looks on the wire. Must not know what it should have shown.
+//! Knows the messages of a watch. Must not know what it should have shown.
 
 use std::{
     sync::{
@@ -19,7 +19,7 @@ use crate::{
     wire,
 };
 
-/// How long a stream may say nothing. It is told to beat every second.
+/// How long a stream may be silent. It is asked for a heartbeat every second.
 pub(crate) const SILENCE_MAX: Duration = Duration::from_secs(20);
 
 /// What a follower saw.
@@ -29,7 +29,7 @@ pub(crate) struct Followed {
     pub(crate) cuts: u64,
 }
 
-/// Follows from the beginning, until it has come to a head that is read after `ended` was set.
+/// Follows from the beginning until it has reached a head that is read after `ended` was set.
 pub(crate) async fn follow(
     address: String,
     selection: Selection,

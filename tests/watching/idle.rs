@@ -1,4 +1,4 @@
-//! A watcher whose filter nothing matches: it must be told how far it has come all the same.
+//! A watcher whose filter matches nothing. Its heartbeats must still report its position.
 
 use std::{
     sync::{
@@ -12,17 +12,17 @@ use annals::proto::{Checkpoint, WatchRequest, watch_response::Content};
 
 use crate::{follower::request, log::Selection, serving::connect};
 
-/// The heartbeat asked for is a second; the rest is for a server that shares the machine with two hundred watchers.
+/// The requested heartbeat is one second. The rest is for a server that shares the machine with 200 watchers.
 const BEAT_MAX: Duration = Duration::from_secs(4);
 
-/// Each message was sent within a heartbeat of the one before, and its revision is not below what any writer knew a heartbeat
-/// before it was sent. Gives how many beats there were. By the server's clock, which is this machine's: how late this task comes to
-/// read a message says nothing of the server.
+/// Checks that each message was sent within a heartbeat of the previous one, and that its revision is not below what any writer
+/// knew one heartbeat earlier. Returns the number of heartbeats. Uses the server's clock, which is this machine's: when this
+/// task reads a message says nothing about the server.
 pub(crate) async fn idle(address: String, head: Arc<AtomicI64>, ended: Arc<AtomicBool>) -> u64 {
     let mut client = connect(&address).await.expect("it listens");
     let request = WatchRequest { after_revision: Some(0), ..request(Selection::Above(1 << 40)) };
     let mut stream = client.watch(request).await.expect("a watch").into_inner();
-    // What was known when, at every message.
+    // What was known when each message was sent.
     let mut known: Vec<(SystemTime, i64)> = Vec::new();
     let (mut beats, mut last) = (0, SystemTime::now());
     while !ended.load(Ordering::SeqCst) {

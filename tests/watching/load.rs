@@ -20,19 +20,19 @@ use crate::{
 
 /// Long enough for several heartbeats.
 const LOAD_TIME_MIN: Duration = Duration::from_secs(9);
-/// Watchers who have nothing to see.
+/// Watchers whose filter matches nothing.
 const IDLERS: usize = 4;
 /// What followers watch, in turns.
 const SELECTIONS: [Selection; 6] =
     [Selection::All, Selection::Events, Selection::Actors, Selection::Above(2), Selection::Above(5), Selection::Above(COUNTS)];
 
-/// What is mirrored: with a filter, and without.
+/// What is mirrored: with a filter, and without one.
 const MIRRORED: [Selection; 4] = [Selection::Above(2), Selection::Above(5), Selection::All, Selection::Actors];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_watcher_sees_the_log_in_order_once_however_often_it_is_cut() {
     let mut rng = Rng::with_seed(seed("ANNALS_WATCHING_SEED"));
-    // The test delivers at least so many commits, to so many watchers.
+    // The test delivers at least this many commits to this many watchers.
     let (deliveries, watchers) = (count("ANNALS_WATCHING_DELIVERIES", 10_000), count("ANNALS_WATCHING_WATCHERS", 200));
     let folder = tempfile::tempdir().expect("a folder");
     let server = Serving::start_on(folder.path()).await;
@@ -54,7 +54,7 @@ async fn every_watcher_sees_the_log_in_order_once_however_often_it_is_cut() {
         idlers.spawn(idle(server.address().to_owned(), Arc::clone(&writers.head), Arc::clone(&ended)));
     }
 
-    // A watch of everything shows every commit, and one in six followers is such.
+    // A watch without a filter shows every commit, and one follower in six is one.
     let commits = i64::try_from(deliveries / (watchers / 6).max(1)).expect("a small number");
     while writers.head.load(Ordering::SeqCst) < commits || began.elapsed() < LOAD_TIME_MIN {
         tokio::time::sleep(Duration::from_millis(20)).await;

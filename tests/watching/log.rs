@@ -1,12 +1,12 @@
-//! The log that follows from what writers were answered, and what a watch must show of it.
+//! The log that follows from the answers to writers, and what a watch must show of it.
 //!
-//! Knows the model. Must not know the server: a filter is told here a second time.
+//! Knows the model. Must not know the server: filters are implemented here a second time.
 
 use std::collections::BTreeMap;
 
 use crate::model::{Condition, Effect, Kind, Version, Write, effects};
 
-/// A commit that was answered: its writes and what each was said to have done.
+/// A commit that was answered: its writes, and what each of them did by the answer.
 pub(crate) struct Answered {
     pub(crate) writes: Vec<Write>,
     pub(crate) kinds: Vec<Kind>,
@@ -22,7 +22,7 @@ pub(crate) enum Selection {
     Above(i64),
 }
 
-/// How a change moved a record with regard to a filter.
+/// How a change moved a record with respect to a filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Transition {
     Entered,
@@ -37,7 +37,7 @@ pub(crate) type Shown = (i64, Vec<(Effect, Option<Transition>)>);
 pub(crate) struct Log(BTreeMap<i64, Vec<(Effect, Option<Version>)>>);
 
 impl Log {
-    /// Replays answers by revision. All revisions must be there: every writer waited for each answer.
+    /// Replays answers by revision. There is no gap, because every writer waited for each answer.
     pub(crate) fn replay(answered: BTreeMap<i64, Answered>) -> Self {
         let none: [Condition; 0] = [];
         let mut records = BTreeMap::<String, Version>::new();
@@ -74,7 +74,7 @@ impl Log {
 }
 
 impl Selection {
-    // Outside: whether it is shown; inside: whether there is a filter to say a transition of.
+    // Outer: whether it is shown. Inner: whether there is a filter and so a transition.
     #[allow(clippy::option_option)]
     fn shows(self, effect: &Effect, before: Option<&Version>) -> Option<Option<Transition>> {
         let is_event = effect.name.starts_with("events/");

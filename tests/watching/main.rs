@@ -1,7 +1,7 @@
-//! Watchers while writers write as fast as they can: a real server, and every stream held against the log.
+//! Watchers while writers write at full speed: a real server, and every stream compared with the log.
 //!
-//! `writers` write and keep what they were answered, `log` is what follows from that, `follower` watches and is cut, `mirror` keeps
-//! a set up to date from a watch, `idle` has nothing to see, `stalled` does not read.
+//! `writers` write and keep their answers. `log` is what follows from the answers. `follower` watches and is cut. `mirror`
+//! maintains a set from a watch. `idle` matches nothing. `stalled` does not read.
 #![allow(missing_docs)]
 
 #[path = "../support/model.rs"]

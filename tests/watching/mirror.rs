@@ -1,4 +1,4 @@
-//! A watcher that keeps a set up to date: from its initial state, by the changes that follow, again and again from the start.
+//! A watcher that maintains a set: from the initial state and the changes after it, again and again from the start.
 //!
 //! Knows Watch and List. Must not know the log.
 
@@ -22,12 +22,12 @@ use crate::{
     wire,
 };
 
-/// Messages after which a mirror is thrown away and begun anew.
+/// Messages after which a mirror is discarded and started again.
 const MESSAGES: std::ops::Range<usize> = 5..60;
-/// Of so many sets one is kept, and compared once more when the mirror is thrown away.
+/// One set of this many is kept, and compared again when the mirror is discarded.
 const KEPT_ONE_IN: u8 = 8;
 
-/// What mirrors were compared with.
+/// The comparisons that were made.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Mirrored {
     /// Initial states.
@@ -36,7 +36,7 @@ pub(crate) struct Mirrored {
     pub(crate) at_once: u64,
     /// Lists as of a revision between two messages.
     pub(crate) between: u64,
-    /// Lists as of a revision long gone.
+    /// Lists as of a much older revision.
     pub(crate) later: u64,
 }
 
@@ -51,14 +51,14 @@ impl AddAssign for Mirrored {
 
 type Set = BTreeMap<String, Version>;
 
-/// Mirrors a selection, and compares the mirror with lists as of all the revisions that it goes through, until told to end.
+/// Mirrors a selection, and compares the mirror with lists as of all the revisions that it passes, until it is told to stop.
 pub(crate) async fn mirror(address: String, selection: Selection, ended: Arc<AtomicBool>, mut rng: Rng) -> Mirrored {
     let mut client = connect(&address).await.expect("it listens");
     let mut mirrored = Mirrored::default();
     while !ended.load(Ordering::SeqCst) {
         let request = WatchRequest { initial_state: true, ..request(selection) };
         let mut stream = client.watch(request).await.expect("a watch").into_inner();
-        // The set is that of the revision; 0: the initial state is not complete, or there is nothing yet.
+        // The revision of the set. 0: the initial state is not complete, or nothing was received.
         let (mut set, mut revision, mut kept) = (Set::new(), 0, Vec::new());
         mirrored.starts += 1;
         for _ in 0..rng.usize(MESSAGES) {
@@ -67,7 +67,7 @@ pub(crate) async fn mirror(address: String, selection: Selection, ended: Arc<Ato
             }
             let message = tokio::time::timeout(SILENCE_MAX, stream.message()).await.expect("a sign of life every second");
             let message = message.expect("no error").expect("no end");
-            // Nothing came between, so nothing that is shown changed.
+            // No commit came between, so nothing that is shown has changed.
             if revision > 0 && message.revision > revision + 1 {
                 let between = rng.i64(revision + 1..message.revision);
                 assert_eq!(set, list(&mut client, selection, between).await, "{selection:?} as of {between}, between messages");

@@ -1,4 +1,4 @@
-//! Readers that stop reading: the server keeps nothing for them, and they miss nothing.
+//! Readers that stop reading: the server queues nothing for them, and they miss nothing.
 
 use std::time::{Duration, Instant};
 
@@ -10,21 +10,21 @@ use crate::{
 };
 
 const READERS: usize = 40;
-/// Of each commit: as much as fills every buffer between server and reader after a few.
+/// The size of each commit. A few fill every buffer between server and reader.
 const COMMIT_BYTES: usize = 60_000;
-/// Between two commits, so that minutes of them fit on a small disk.
+/// The pause between two commits, so that minutes of them fit on a small disk.
 const PAUSE: Duration = Duration::from_millis(5);
-/// What each reader may cost: the answers that are kept for a call, the piece of the log that its watch holds, and as much again for
-/// noise. Far less than what is written meanwhile.
+/// The memory that each reader may cost: the buffered answers of a call, the chunk of the log that its watch holds, and as much
+/// again for noise. It is far less than what is written meanwhile.
 const READER_BYTES_MAX: u64 = 2 << 20;
-/// What a server that has what it needs may gain by chance from one time to the next under the same load.
+/// How much the memory of a warm server may vary between two equal loads.
 const GROWTH_BYTES_MAX: u64 = 16 << 20;
 
-/// Commits of some size, one after the other, for a time. Gives their number and the most memory that the server had.
+/// Commits of some size, one after another, for a time. Returns their number and the peak memory of the server.
 async fn write(server: &Server<'_>, time: Duration) -> (u32, u64) {
     let (began, mut commits, mut peak) = (Instant::now(), 0, 0);
     let mut client = server.client.clone();
-    // The name is the same each time, so that what is written is the only thing that grows.
+    // The name is the same each time, so that only the log grows.
     while began.elapsed() < time {
         let description = format!("{}{}", fastrand::u64(..), "x".repeat(COMMIT_BYTES));
         let event = Event { name: "events/large".into(), title: "large".into(), description, ..Default::default() };
@@ -37,7 +37,7 @@ async fn write(server: &Server<'_>, time: Duration) -> (u32, u64) {
     (commits, peak)
 }
 
-/// Writes without readers until the server has what it needs by itself, its caches filled. Gives the commits and the most memory.
+/// Writes without readers until the caches of the server are full. Returns the commits and the peak memory.
 async fn settle(server: &Server<'_>) -> (u32, u64) {
     let (mut commits, mut peak) = (0, 0);
     loop {

@@ -1,4 +1,4 @@
-//! Writers at full speed: each sends its next commit when the last was answered.
+//! Writers at full speed: each sends its next commit after the previous one was answered.
 //!
 //! Knows commits. Must not know who watches.
 
@@ -29,7 +29,7 @@ pub(crate) const COUNTS: i64 = 8;
 pub(crate) struct Writers {
     tasks: JoinSet<BTreeMap<i64, Answered>>,
     stop: Arc<AtomicBool>,
-    /// The newest revision that any of them was answered.
+    /// The newest revision that answered any of them.
     pub(crate) head: Arc<AtomicI64>,
 }
 
@@ -55,7 +55,7 @@ impl Writers {
                         }
                     };
                     let kinds: Vec<_> = response.results.iter().map(|result| wire::kind(result.kind())).collect();
-                    // What changes nothing makes no revision.
+                    // A commit that changes nothing makes no revision.
                     if kinds.iter().any(|kind| *kind != Kind::Unchanged) {
                         answered.insert(response.revision, Answered { writes, kinds });
                         head.fetch_max(response.revision, Ordering::SeqCst);
@@ -67,14 +67,14 @@ impl Writers {
         writers
     }
 
-    /// Fails if one of them has.
+    /// Fails if one of them has failed.
     pub(crate) fn check(&mut self) {
         if let Some(ended) = self.tasks.try_join_next() {
             panic!("a writer ended: {:?}", ended.map(drop));
         }
     }
 
-    /// Ends them. Gives every commit that was answered, by revision.
+    /// Stops them. Returns every answered commit, by revision.
     pub(crate) async fn stop(mut self) -> BTreeMap<i64, Answered> {
         self.stop.store(true, Ordering::SeqCst);
         let mut all = BTreeMap::new();
@@ -87,7 +87,7 @@ impl Writers {
     }
 }
 
-/// One to three writes, each of another record.
+/// One to three writes, each to another record.
 fn writes(rng: &mut Rng) -> Vec<Write> {
     let mut names: Vec<_> = (0..rng.usize(1..=3)).map(|_| name(rng)).collect();
     names.sort_unstable();
