@@ -82,7 +82,7 @@ test("a page of an origin that is not allowed is refused, and writes nothing", {
   assert.deepEqual(await tab.evaluate(() => page.refused("forged")), { code: "Unknown", reason: null, fields: [] });
   assert.match(said.join("\n"), /blocked by CORS policy/);
 
-  // As the first commit there is: the same id was not taken.
+  // It is the first commit: the same id was not in use.
   const written = await (await open(allowed, server)).evaluate(() => page.createEvent("forged", "by one that may"));
   assert.deepEqual(written, { revision: 1, title: "by one that may" });
 });

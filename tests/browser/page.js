@@ -1,4 +1,4 @@
-// What a page may do, as functions that a test calls in its browser. The server's address is in the page's own.
+// What a page may do, as functions that a test calls in its browser. The address of the page contains that of the server.
 
 import { ConnectError, Code, createClient } from "@connectrpc/connect";
 import { createGrpcWebTransport } from "@connectrpc/connect-web";

@@ -1,6 +1,6 @@
 """A small client of Annals for tests: mutations from dictionaries, calls, and errors with their details decoded.
 
-It knows the contract (the generated messages and the comments of errors.proto), and nothing of how the server is built.
+It knows the contract (the generated messages and the comments of errors.proto), but not how the server is built.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Reason:
 
     codes: frozenset[str]
     keys: frozenset[str]
-    # Sent with RetryInfo: it passes by itself.
+    # Transient: sent with RetryInfo.
     retry: bool
 
 
@@ -100,7 +100,7 @@ class Failure:
 
     @classmethod
     def of(cls, error: grpc.RpcError) -> Failure:
-        """Decodes an error and holds it to what SEMANTICS and errors.proto say of every error."""
+        """Decodes an error and checks what docs/api.md and errors.proto say about every error."""
         failure = cls(code=error.code(), message=error.details() or "")
         status = rpc_status.from_call(error)
         infos = 0
@@ -130,13 +130,13 @@ class Failure:
         return failure
 
     def check(self) -> None:
-        """What every error must look like, whatever went wrong."""
+        """Checks what holds for every error."""
         assert self.reason in REASONS, f"{self.reason} is not in errors.proto"
         documented = REASONS[self.reason]
         assert self.code.name in documented.codes, f"{self.reason} came as {self.code.name}: {self.message}"
         missing = documented.keys - self.metadata.keys()
         assert not missing, f"{self.reason} lacks the metadata {sorted(missing)}: {self.metadata}"
-        # For people: some words that name the thing, without a full stop, so that they can stand inside another sentence.
+        # For people: some words that name the thing, without a full stop, so that another sentence can contain them.
         assert len(self.message.split()) > 2 and self.message[-1] not in ".!? ", f"not a message for people: {self.message!r}"
         if self.reason == "FIELD_INVALID":
             assert self.violations, f"no field violations: {self.message}"
@@ -150,7 +150,7 @@ class Failure:
 
 @contextmanager
 def fails(reason: str, code: str | None = None) -> Iterator[Failure]:
-    """Expects the body to fail with a reason, and fills the failure in for what follows."""
+    """Expects the body to fail with a reason, and returns the failure to the caller."""
     failure = Failure(grpc.StatusCode.OK, "")
     try:
         yield failure
@@ -166,7 +166,7 @@ def fails(reason: str, code: str | None = None) -> Iterator[Failure]:
 
 
 def mutation(op: str, label: str = "", **body: Any) -> rs.Mutation:
-    """A Mutation from what its JSON would hold: mutation("delete", name="events/e1")."""
+    """A Mutation from its JSON: mutation("delete", name="events/e1")."""
     value = {"label": label, op: body} if label else {op: body}
     return json_format.ParseDict(value, rs.Mutation())
 
@@ -247,12 +247,12 @@ def relation(kind: str, subject: str, object_: str, **more: Any) -> dict[str, An
 
 
 class Client:
-    """Calls of RecordService in short; `stub` has all of them in full."""
+    """Short forms of the calls of RecordService. `stub` has all of them in full."""
 
     def __init__(self, address: str) -> None:
         self.address = address
         options = [("grpc.max_receive_message_length", 64 << 20), ("grpc.max_send_message_length", 64 << 20)]
-        # A connection of its own.
+        # A separate connection.
         options.append(("grpc.use_local_subchannel_pool", 1))
         self.channel = grpc.insecure_channel(address, options=options)
         self.stub = record_service_pb2_grpc.RecordServiceStub(self.channel)
@@ -262,7 +262,7 @@ class Client:
         self.channel.close()
 
     def commit(self, *mutations: rs.Mutation, request_id: str | None = None, **more: Any) -> rs.CommitResponse:
-        """Commits mutations, under a request id of its own unless one is given."""
+        """Commits mutations, under a new request id unless one is given."""
         request = rs.CommitRequest(request_id=str(uuid.uuid4()) if request_id is None else request_id, mutations=mutations)
         json_format.ParseDict(more, request)
         return self.stub.Commit(request, timeout=60)
@@ -272,11 +272,11 @@ class Client:
         return self.commit(create(**record)).results[0].name
 
     def get(self, name: str, **more: Any) -> Any:
-        """The record of that name, of whatever type."""
+        """The record with that name, of any type."""
         return self.call("Get" + TYPES[name.split("/")[0]][1], name=name, **more)
 
     def call(self, method: str, **request: Any) -> Any:
-        """Any unary call, its request as JSON would have it."""
+        """Any unary call, with its request as JSON."""
         kind = rs.DESCRIPTOR.services_by_name["RecordService"].methods_by_name[method].input_type
         message = getattr(rs, kind.name)()
         return getattr(self.stub, method)(json_format.ParseDict(request, message), timeout=60)
@@ -338,7 +338,7 @@ def inner(record: records_pb2.Record) -> Message:
 
 
 def plain(message: Message) -> Mapping[str, Any]:
-    """A message as JSON would have it, with proto field names."""
+    """A message as JSON, with proto field names."""
     return json_format.MessageToDict(message, preserving_proto_field_name=True)
 
 

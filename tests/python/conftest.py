@@ -35,7 +35,7 @@ class Server:
         self.launch()
 
     def launch(self) -> None:
-        """Starts the process on the address that it has."""
+        """Starts the process on its address."""
         with self.log.open("ab") as log:
             command = [str(BINARY), "serve", "--listen", self.address, *self.arguments]
             self.process = subprocess.Popen(
@@ -57,18 +57,18 @@ class Server:
         self.client = Client(self.address)
 
     def stop(self) -> None:
-        """Asks the process to end, and expects it to, in order."""
+        """Asks the process to end, and expects a graceful shutdown."""
         self.client.close()
         self.process.send_signal(signal.SIGTERM)
         assert self.process.wait(timeout=30) == 0, self.log.read_text()
 
     def restart(self) -> None:
-        """Stops and starts it again on the same data, on another port."""
+        """Restarts it on the same data, on another port."""
         self.stop()
         self.start()
 
     def interrupt(self, seconds: float) -> None:
-        """Kills it, and starts it again a while later on the same data and address."""
+        """Kills it, and restarts it a while later on the same data and address."""
         self.client.close()
         self.process.kill()
         self.process.wait(timeout=30)
@@ -113,7 +113,7 @@ def start_server(binary: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 @pytest.fixture(scope="module")
 def server(start_server: Callable[..., Server]) -> Server:
-    """A server in memory that the tests of one file share; they keep apart by names of their own."""
+    """A server in memory that the tests of one file share. Each test uses its own names."""
     return start_server()
 
 
@@ -133,7 +133,7 @@ def fresh(start_server: Callable[..., Server]) -> Iterator[Client]:
 
 @pytest.fixture
 def durable(start_server: Callable[..., Server], tmp_path: Path) -> Iterator[Server]:
-    """A server on a data folder of its own, for tests that restart it."""
+    """A server on its own data folder, for tests that restart it."""
     server = start_server(tmp_path / "data")
     yield server
     server.stop()

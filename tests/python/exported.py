@@ -1,4 +1,4 @@
-"""A server and what it exports, held against the same records in proto3 JSON."""
+"""A server and its exports, compared with the same records in proto3 JSON."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ UCDP = ROOT / "tests/data/ucdp/ged_23_1_sample.csv"
 
 
 class Store:
-    """A server, and every record of it by name."""
+    """A server and all its records by name."""
 
     def __init__(self, server: Server) -> None:
         self.server = server
@@ -44,5 +44,5 @@ def data_set_in(server: Server) -> Store:
     return Store(server)
 
 
-# Both, by what a test calls them.
+# Both, by their names in tests.
 STORES: dict[str, Callable[[Server], Store]] = {"article": article_in, "data set": data_set_in}

@@ -1,4 +1,4 @@
-"""Makes a large file of UCDP GED out of the sample: rows repeated under other ids, days and numbers.
+"""Makes a large UCDP GED file from the sample: rows repeated with other ids, days and numbers.
 
     python tests/python/many_rows.py 300000 > many.csv
 
@@ -18,7 +18,7 @@ SAMPLE = Path(__file__).resolve().parents[1] / "data/ucdp/ged_23_1_sample.csv"
 
 
 def rows(count: int) -> Iterator[dict[str, str]]:
-    """So many rows, each with an id of its own."""
+    """This many rows, each with its own id."""
     with SAMPLE.open(encoding="utf-8", newline="") as file:
         sample = list(csv.DictReader(file))
     for number in range(count):
@@ -37,7 +37,7 @@ def rows(count: int) -> Iterator[dict[str, str]]:
 
 
 def write(count: int, to: TextIO) -> None:
-    """A file of so many rows."""
+    """A file of this many rows."""
     made = rows(count)
     first = next(made)
     writer = csv.DictWriter(to, list(first), lineterminator="\n")

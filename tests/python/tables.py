@@ -1,6 +1,6 @@
 """Tables as they were published: read, written and compared cell by cell.
 
-It knows CSV and tabs, and nothing of what a column means or of how Annals reads one.
+It knows CSV and tabs, but not what a column means or how Annals reads it.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ class Table:
 
     @property
     def is_csv(self) -> bool:
-        """With commas and a header; else tabs and none."""
+        """With commas and a header. Otherwise with tabs and without a header."""
         return self.files[0].suffix == ".csv"
 
     def read(self, text: str) -> list[list[str]]:
-        """The rows of a file, a header among them."""
+        """The rows of a file, including a header."""
         if self.is_csv:
             return list(csv.reader(io.StringIO(text, newline="")))
         return [line.split("\t") for line in text.split("\n") if line]
@@ -61,7 +61,7 @@ ALL = [UCDP, EVENTS, MENTIONS, ACLED]
 
 
 def number(cell: str) -> float | None:
-    """A cell as a number, if it is one: with a leading zero it is a code."""
+    """A cell as a number, if it is one. With a leading zero it is a code."""
     digits = cell.lstrip("-").split(".")[0]
     if len(digits) > 1 and digits.startswith("0"):
         return None
@@ -72,12 +72,12 @@ def number(cell: str) -> float | None:
 
 
 def same(one: str, other: str) -> bool:
-    """Whether two cells say the same: numbers as numbers, all else as texts."""
+    """Whether two cells are equal: numbers as numbers, everything else as text."""
     return one == other or (number(one) is not None and number(one) == number(other))
 
 
 def differences(table: Table, published: list[list[str]], exported: list[list[str]]) -> list[str]:
-    """Every cell that came back otherwise, and every row that did not come back once."""
+    """Every cell that came back changed, and every row that did not come back exactly once."""
 
     def keyed(rows: list[list[str]]) -> dict[tuple[str, ...], list[str]]:
         by_key: dict[tuple[str, ...], list[str]] = {}

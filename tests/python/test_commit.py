@@ -1,4 +1,4 @@
-"""Commit: what its ten rules promise, one test or more for each, in the order of the documentation."""
+"""Commit: the promises of its ten rules, with at least one test for each, in the order of docs/api.md."""
 
 from __future__ import annotations
 
@@ -62,10 +62,10 @@ def test_results_come_one_for_each_mutation_in_order(client: Client) -> None:
 def test_a_later_mutation_sees_the_effect_of_earlier_ones(client: Client) -> None:
     external_id = f"test:{unique()}"
     holder = new_event(client, external_ids=[external_id])
-    # The id is free by the time that the second mutation looks for it.
+    # The id is free when the second mutation looks for it.
     done = client.commit(delete(holder), upsert(event={"title": "B", "external_ids": [external_id]}))
     assert kinds(done) == ["DELETED", "CREATED"]
-    # And the second upsert finds what the first has made.
+    # And the second upsert finds what the first has created.
     other = f"test:{unique()}"
     made = {"title": "A", "external_ids": [other]}
     done = client.commit(upsert(event=made), upsert(event=made, create_only=True))
@@ -150,7 +150,7 @@ STAGES = {
 )
 def test_the_first_failing_stage_answers(client: Client, earlier: str, later: str) -> None:
     client.commit(upsert(event={"title": "A", "external_ids": ["test:taken-by-stages"]}))
-    # The later stage's mutation comes first: order of stages, not of mutations, decides.
+    # The mutation of the later stage comes first. The order of stages decides, not that of mutations.
     mutations = [STAGES[stage][1] for stage in (later, earlier) if STAGES[stage][1] is not None]
     preconditions = [{"name": "events/never-there", "exists": True}] if "precondition" in (earlier, later) else []
     with fails(STAGES[earlier][0]) as failure:
@@ -221,7 +221,7 @@ def test_a_repeated_request_gets_the_first_result(client: Client) -> None:
     first = client.commit(create(event={"name": name, "title": "A"}), request_id=request_id)
     client.commit(update(event={"name": name, "title": "B"}))
     head = client.head()
-    # Looked up before any rule: the name is taken by now, and nobody minds.
+    # Looked up before any rule: the name is taken now, and that does not matter.
     again = client.commit(create(event={"name": name, "title": "A"}), request_id=request_id)
     assert (first.replayed, again.replayed) == (False, True)
     again.replayed = False
@@ -291,10 +291,10 @@ def test_validate_only_writes_nothing_and_remembers_nothing(client: Client) -> N
     assert [result.name for result in dry.results] == [named, ""]
     assert client.head() == head
     assert not client.commit(*mutations, request_id=request_id).replayed
-    # A known id is not looked up: the name is taken now, and that is what would happen.
+    # A known id is not looked up. The name is taken now, so the dry run fails.
     with fails("NAME_TAKEN"):
         client.commit(*mutations, request_id=request_id, validate_only=True)
-    # And none is needed.
+    # And no id is needed.
     assert client.commit(create(event={"title": "A"}), request_id="", validate_only=True).revision == 0
 
 
@@ -408,7 +408,7 @@ def test_a_listed_field_that_is_not_sent_is_cleared(client: Client) -> None:
 def test_without_a_list_what_is_set_is_updated(client: Client) -> None:
     name = new_event(client, description="A", types=["a:1"])
     done = client.commit(update(event={"name": name, "description": "", "types": []}))
-    # An empty string or list cannot be told from an absent one: it is set only by listing it.
+    # An empty string or list looks like an absent one. To set it, list the field.
     assert kinds(done) == ["UNCHANGED"]
     assert client.get(name).types == ["a:1"]
 
@@ -619,7 +619,7 @@ def test_an_upsert_only_adds_external_ids_and_labels(client: Client) -> None:
     assert sorted(record.external_ids) == sorted([first, second])
     assert sorted(record.labels) == ["a:1", "a:2", "a:3"]
     assert record.types == ["t:2"]
-    # Listed, labels are replaced; external ids never are.
+    # Labels are replaced if they are listed. External ids are never replaced.
     client.commit(upsert(["labels", "external_ids"], event={"external_ids": [second], "labels": ["a:4"]}))
     record = client.get(name)
     assert sorted(record.external_ids) == sorted([first, second])
@@ -870,7 +870,7 @@ def test_a_live_not_same_as_vetoes_a_merge(client: Client) -> None:
         with fails("MERGE_VETOED", "FAILED_PRECONDITION") as failure:
             client.commit(merge(a, b))
         assert failure.metadata["relation"] == veto
-        # Taken back, it has no effect.
+        # A revoked relation has no effect.
         client.commit(update(relation={"name": veto, "revoked": True}))
         client.commit(merge(a, b))
         assert client.get(a).name == b
@@ -929,7 +929,7 @@ def test_the_digest_of_a_text(client: Client) -> None:
     with fails("FIELD_INVALID") as failure:
         client.create(source={"text": text, "sha256": "0" * 64})
     assert failure.paths == ["mutations[0].create.source.sha256"]
-    # Without a text it is the writer's word for which text it was.
+    # Without a text, the writer says which text it was.
     assert client.get(client.create(source={"sha256": "0" * 64})).sha256 == "0" * 64
 
 
@@ -951,7 +951,7 @@ def test_the_digest_of_a_text(client: Client) -> None:
     ],
 )
 def test_the_bounds_of_a_date(client: Client, edtf: str, earliest: str | None, latest: str | None) -> None:
-    # What is sent beside `edtf` is ignored.
+    # Bounds sent together with `edtf` are ignored.
     time = {"edtf": edtf, "earliest": "1999-01-01T00:00:00Z", "latest": "1999-01-02T00:00:00Z"}
     stored = plain(client.get(new_event(client, time=time)).time)
     assert (stored["edtf"], stored.get("earliest"), stored.get("latest")) == (edtf, earliest, latest)

@@ -1,4 +1,4 @@
-"""The documents say what the contract says: what is a copy of something else is made from it, or compared with it."""
+"""The documents agree with the contract, and their calls work. Copies are generated from the original or compared with it."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def test_calls_answer_as_the_page_shows(start_server: Callable[..., Server], nam
         )
         assert (done.returncode != 0) == shown.startswith("ERROR:"), f"{command}\n{done.stdout}"
         answer = with_readable_details(done.stdout) if done.returncode else done.stdout
-        # The parts between lines of "..." stand in the answer, one after the other.
+        # The answer contains the parts between lines of "...", one after another.
         rest = answer
         for piece in filter(None, re.split(r"^ *\.\.\.\n", shown, flags=re.MULTILINE)):
             found = re.search(pattern(piece), rest)

@@ -1,4 +1,4 @@
-"""The programs of examples/python, run as their page tells a user to, against a real server."""
+"""The programs of examples/python, run as docs/clients.md tells a user to, against a real server."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_the_service_config_carries_calls_over_a_server_that_is_killed_and_away(
                 time.sleep(0.1)
             count += 1
         interrupted.result()
-    # Without the config calls do fail: a server that was never away would be noticed.
+    # Without the config, calls fail. This shows that the server was really unavailable.
     assert (failed == 0) == retries, f"{failed} of {count} calls failed"
     if retries:
         assert len(durable.client.names("events")) == count

@@ -1,4 +1,4 @@
-"""The bundle that `annals export --format stix` writes, held against the validator and the library of OASIS, and read back."""
+"""The bundle of `annals export --format stix`, checked with the validator and the library of OASIS, and read back."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def extension(bundle: dict[str, Any]) -> str:
 
 
 def test_the_validator_of_oasis_accepts_the_bundle(bundle: dict[str, Any]) -> None:
-    # Ids made from names, and relationships beyond those that are suggested, are warnings, and meant. All else has to hold.
+    # Warnings about ids made from names, and about relationships that are not suggested, are expected. All others are not.
     meant = ["uuid-check", "relationship-types"]
     options = stix2validator.ValidationOptions(version="2.1", disabled=meant, enforce_refs=True)
     results = stix2validator.validate_parsed_json(bundle, options)

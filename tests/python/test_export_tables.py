@@ -1,4 +1,4 @@
-"""Tables that `annals export` writes, as CSV and as Parquet, read with the tools of others."""
+"""Tables that `annals export` writes, as CSV and as Parquet, read with other tools."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def article(start_server: Callable[..., Server]) -> Store:
 
 
 def leaves(value: dict[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
-    """The fields of a record, those of nested messages by their paths; lists and maps whole."""
+    """The fields of a record. Fields of nested messages by path, lists and maps whole."""
     for name, inner in value.items():
         if isinstance(inner, dict) and name not in MAPS:
             yield from leaves(inner, f"{above}{name}.")
@@ -88,7 +88,7 @@ def tables(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def plain(value: Any) -> Any:
-    """A value of Parquet as proto3 JSON has it: without what is not set, with times and long numbers as texts."""
+    """A value of Parquet as in proto3 JSON: without unset fields, with times and long numbers as strings."""
     if isinstance(value, datetime.datetime):
         return value.astimezone(datetime.UTC).replace(tzinfo=None)
     if isinstance(value, dict):
@@ -103,7 +103,7 @@ def map_of(entries: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def like(record: Any) -> Any:
-    """A record in proto3 JSON, with its times and long numbers in the types of Python."""
+    """A record in proto3 JSON, with times and long numbers as Python types."""
     if isinstance(record, dict):
         return {name: number_or_time(name, like(inner)) for name, inner in record.items()}
     return [like(inner) for inner in record] if isinstance(record, list) else record
@@ -124,7 +124,7 @@ def test_every_row_is_its_record(store: Store, tables: Path) -> None:
         records = store.of(collection)
         assert [row["name"] for row in rows] == list(records)
         for row in rows:
-            # A span that begins at 0 does not say so in JSON.
+            # A span that begins at 0 has no start in JSON.
             citations = row.get("citations") or []
             for span in filter(None, (citation["span"] for citation in citations)):
                 if span["start"] == 0:

@@ -51,7 +51,7 @@ ACTORS = {
 
 @pytest.fixture(scope="module")
 def record(start_server: object) -> Client:
-    """A server that holds these records and no other; "actors/old" is merged into "actors/nk" at the end."""
+    """A server with these records and no others; "actors/old" is merged into "actors/nk" at the end."""
     server: Server = start_server()  # type: ignore[operator]
     hops = [{"actors": ["actors/nis"], "role": "ATTRIBUTION_ROLE_ORIGIN"}, {"actors": ["actors/nk"]}]
     client = server.client
@@ -75,7 +75,7 @@ def record(start_server: object) -> Client:
 
 # collection, filter, ids that match
 CASES = [
-    # No filter is every record.
+    # No filter means every record.
     ("events", "", "e1 e2 e3 e4"),
     ("events", "   ", "e1 e2 e3 e4"),
     # Strings: exact, by bytes.
@@ -177,7 +177,7 @@ CASES = [
     ("actors", 'countries : "KOR" OR countries : "PRK"', "nis nk"),
     ("actors", 'external_ids : "wikidata:Q423"', "nk"),
     ("events", 'labels : "tlp:green"', "e1"),
-    # One element satisfies all of it, or several do between them.
+    # One element satisfies the whole expression, or several do together.
     ("events", 'participants:(actor = "actors/nk" AND role = RECIPIENT)', "e2"),
     ("events", 'participants.actor = "actors/nk" AND participants.role = RECIPIENT', "e1 e2"),
     ("events", 'participants:(role = INITIATOR OR side = "b")', "e1"),
@@ -217,7 +217,7 @@ def test_a_filter_finds(record: Client, collection: str, filter_: str, expected:
 
 
 REFUSED = [
-    # Bare words, and anything else that is no comparison.
+    # Bare words, and anything else that is not a comparison.
     ("events", "Talks"),
     ("events", '"Talks"'),
     ("events", "title"),
@@ -244,7 +244,7 @@ REFUSED = [
     # AND and OR mixed on one level.
     ("events", 'title = "a" AND title = "b" OR title = "c"'),
     ("events", 'title = "a" OR title = "b" AND title = "c"'),
-    # Fields that are not there, and values that do not fit.
+    # Fields that do not exist, and values of the wrong type.
     ("events", 'no_such_field = "x"'),
     ("events", 'title.x = "x"'),
     ("events", 'display_name = "x"'),
@@ -268,7 +268,7 @@ REFUSED = [
 def test_a_filter_is_refused(record: Client, collection: str, filter_: str) -> None:
     with fails("FILTER_INVALID", "INVALID_ARGUMENT") as failure:
         record.page(collection, filter=filter_)
-    # The number of characters before it; all of them at the end.
+    # The number of characters before the error.
     assert 0 <= int(failure.metadata["position"]) <= len(filter_)
     assert failure.metadata["expected"]
 

@@ -1,7 +1,7 @@
 """The service through the real grpcurl: what a user types and what comes back, kept in docs/grpcurl-transcript.md.
 
-ANNALS_UPDATE=1 writes the transcript anew; otherwise the run must equal it. Times, generated ids, tokens and the address differ
-from run to run and are replaced by placeholders in both.
+ANNALS_UPDATE=1 writes the transcript. Otherwise the run must equal it. Placeholders replace times, generated ids, tokens and
+the address in both, because they differ from run to run.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ SHOWN_ADDRESS = "localhost:50051"
 SERVICE = "annals.v1.RecordService"
 SEED = ROOT / "tests/data/seed/commit.json"
 
-# Reasons that need time, force, other settings or a later feature, and are shown where those are tested.
+# Reasons that need time, force, other settings or a later feature. Other tests show them.
 NOT_HERE = {
     "RECORD_ERASED": "needs an erased record",
     "WATCH_STALLED": "needs ten minutes",
@@ -53,10 +53,10 @@ class Step:
     method: str = ""
     data: dict | None = None
     arguments: tuple[str, ...] = ()
-    # The reason that the call fails with; empty for one that succeeds.
+    # The reason with which the call fails. Empty if it succeeds.
     fails: str = ""
     shown: bool = True
-    # Lines of output worth showing; the rest is cut.
+    # Lines of output to show. The rest is cut.
     lines: int = 60
     says: tuple[str, ...] = field(default=())
 
@@ -154,7 +154,7 @@ STEPS = [
     ),
 ]
 
-# Puts there what the errors below run into.
+# Creates the records for the errors below.
 PREPARATION = commit(
     "prepare",
     {"create": {"event": {"name": "events/one", "title": "One", "external_ids": ["example:1"]}}},
@@ -282,7 +282,7 @@ ERRORS = [
 ]
 
 
-# A whole article is checked: longer than a server allows that gives a call one millisecond.
+# Checking a whole article takes longer than one millisecond, which is all that this server gives a call.
 LATE = Step(
     "A call that takes longer than the server, or the caller's deadline, allows",
     "Commit",
@@ -295,7 +295,7 @@ STOPPED = Step("A watch when the server stops", "Watch", {"after_revision": 0}, 
 
 
 class Session:
-    """Runs steps against one server and writes down what a user would see."""
+    """Runs steps against one server and records what a user would see."""
 
     def __init__(self, server: Server) -> None:
         self.server = server
@@ -321,7 +321,7 @@ class Session:
         return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
     def keep(self, step: Step, data: dict | None, code: int, output: str) -> None:
-        """Checks what a step has answered and writes it down."""
+        """Checks the answer to a step and records it."""
         assert (code != 0) == bool(step.fails), output
         for words in step.says:
             assert words in output, f"{words!r} is not in\n{output}"
@@ -334,7 +334,7 @@ class Session:
 
     @staticmethod
     def check_error(step: Step, output: str) -> str:
-        """Checks that the details came decoded, and writes each on lines of its own."""
+        """Checks that grpcurl has decoded the details, and prints each over several lines."""
         decoded = details_of(output)
         infos = [detail for detail in decoded if detail["@type"].endswith("/google.rpc.ErrorInfo")]
         assert [info["reason"] for info in infos] == [step.fails], output
@@ -352,7 +352,7 @@ class Session:
             command += f" -d {shlex.quote(body)}"
         command += f" {SHOWN_ADDRESS} " + (f"{SERVICE}/{step.method}" if step.method else " ".join(step.arguments))
         lines = output.rstrip().splitlines()
-        # A cut is worth it where it hides more than a few.
+        # Cut only if this hides more than a few lines.
         if len(lines) > step.lines + 10:
             lines = [*lines[: step.lines], f"... {len(lines) - step.lines} more lines"]
         title = f"{step.title} ({step.fails})" if step.fails else step.title
@@ -372,7 +372,7 @@ def with_readable_details(output: str) -> str:
 
 
 def normalised(text: str) -> str:
-    """A transcript without what differs from run to run."""
+    """A transcript without the parts that differ from run to run."""
     text = re.sub(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3,9}Z", "<time>", text)
     text = re.sub(r"\b[0-9a-hjkmnp-tv-z]{26}\b", "<ulid>", text)
     text = re.sub(r'("(?:storeId|version)": )"[^"]+"', r'\1"<...>"', text)
@@ -401,17 +401,17 @@ def test_every_reason_is_shown_or_has_a_reason_not_to_be() -> None:
 
 
 def errors_of_busy_servers(session: Session, start_server: Callable[..., Server]) -> None:
-    """Runs into what takes a server with little time or room, or one that stops."""
+    """Causes the errors of servers with little time or space, and of a server that shuts down."""
     session.server = start_server(environment={"ANNALS_RPC__CALL_TIME_MAX": "1ms"})
     session.run(LATE)
 
     session.server = start_server()
     limits = session.server.client.call("GetServerInfo").limits
-    # Where nobody says who they are, a connection is a caller.
+    # Without authentication, a connection is a caller.
     connections = [Client(session.server.address) for _ in range(limits["watches"] // limits["watches.caller"])]
     watches = []
     for other in connections:
-        # Opened one connection after the other, since only so many reads may wait for their turn.
+        # Opened one connection after another, because the number of waiting reads is limited.
         opened = [other.stub.Watch(rs.WatchRequest()) for _ in range(limits["watches.caller"])]
         assert all(next(watch).checkpoint.opened for watch in opened)
         watches += opened
@@ -419,7 +419,7 @@ def errors_of_busy_servers(session: Session, start_server: Callable[..., Server]
     for other in connections:
         other.close()
 
-    # One is the watch, and one is grpcurl's own call for the description of the service.
+    # One call is the watch, the other is grpcurl's reflection call.
     session.server = start_server(environment={"ANNALS_RPC__CALLS_MAX": "2"})
     watch = session.server.client.stub.Watch(rs.WatchRequest())
     assert next(watch).checkpoint.opened
@@ -439,7 +439,7 @@ def errors_of_busy_servers(session: Session, start_server: Callable[..., Server]
 
 
 def test_every_method_of_the_contract_has_an_example_that_works(session: Session) -> None:
-    # In the order of the contract, on a server of its own: commits of one would change what the transcript shows.
+    # In the order of the contract, on a separate server, because the commits would change the transcript.
     text = (ROOT / "proto/annals/v1/record_service.proto").read_text(encoding="utf-8")
     examples = dict(re.findall(r"^  //   (grpcurl [^\n]*)\n  rpc (\w+)\(", text, re.MULTILINE))
     methods = [method.name for method in rs.DESCRIPTOR.services_by_name["RecordService"].methods]

@@ -1,4 +1,4 @@
-"""Files of others come in and go out as they came: through the command line, a server, and back."""
+"""Import and export of external formats through the command line and a server: files come back unchanged."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from tables import ACLED, ALL, EVENTS, MENTIONS, UCDP, Table, differences
 
 @pytest.fixture
 def own(start_server: Callable[..., Server]) -> Server:
-    """A server that holds nothing yet."""
+    """A server without records."""
     return start_server()
 
 
 def bring(server: Server, table: Table, *files: Path | str, check: bool = True) -> subprocess.CompletedProcess[str]:
-    """Imports files, those of the table unless others are named."""
+    """Imports files. Without files, those of the table."""
     return server.run("import", table.name, *map(str, files or table.files), check=check)
 
 
 def take(server: Server, table: Table, *arguments: str) -> list[list[str]]:
-    """The table's rows, without a header."""
+    """The rows of the table, without a header."""
     rows = table.read(server.run("export", "--format", table.name, *arguments).stdout)
     if table.is_csv:
         assert rows[0] == table.header()
@@ -37,7 +37,7 @@ def take(server: Server, table: Table, *arguments: str) -> list[list[str]]:
 
 
 def counts(done: subprocess.CompletedProcess[str]) -> tuple[int, int, int]:
-    """Created, updated and unchanged, as the report has them."""
+    """Created, updated and unchanged, from the report."""
     line = next(line for line in done.stderr.splitlines() if " created, " in line)
     words = line.split(": ", 1)[1].replace(",", "").replace(";", "").split()
     return int(words[0]), int(words[words.index("updated") - 1]), int(words[words.index("unchanged") - 1])
@@ -51,7 +51,7 @@ def write(folder: Path, table: Table, rows: list[list[str]]) -> Path:
 
 
 def column(table: Table, name: str) -> int:
-    """Where a column stands."""
+    """The position of a column."""
     return table.header().index(name)
 
 
@@ -135,7 +135,7 @@ def test_events_and_mentions_meet_in_either_order(own: Server, order: tuple[Tabl
     assert {event.title for event in stubs} == {f"GDELT event {id_}" for id_ in mentioned - events}
     documents = {row[5] for row in MENTIONS.published()} | {row[60] for row in EVENTS.published()}
     assert {source.uri for source in own.client.list("sources", page_size=1000)} == documents
-    # A document of which a mention tells has a publisher, whoever named it first.
+    # A document of a mention has a publisher, whichever row names it first.
     published = {source.uri for source in own.client.list("sources", "publisher:*", page_size=1000)}
     assert published == {row[5] for row in MENTIONS.published()}
 
@@ -169,7 +169,7 @@ def test_compressed_files_and_standard_input_are_read(own: Server, tmp_path: Pat
 
 
 def spoil(rows: list[list[str]], row: int, name: str, cell: str) -> None:
-    """Puts a cell into a row, which is counted from 1."""
+    """Replaces a cell of a row. Rows are counted from 1."""
     rows[row - 1][column(UCDP, name)] = cell
 
 
@@ -310,7 +310,7 @@ SERVERS = ["revision", "create_revision", "create_time", "update_time", "merged_
 
 
 def exported(server: Server) -> dict[str, dict]:
-    """Every record without what a server says of its own history, by name."""
+    """Every record by name, without the fields that the server sets."""
     records = [json.loads(line) for line in server.run("export").stdout.splitlines()]
     return {record["name"]: {key: value for key, value in record.items() if key not in SERVERS} for record in records}
 
@@ -321,7 +321,7 @@ def test_records_that_were_exported_come_in_elsewhere_whatever_refers_to_what(
     first, second = start_server(), start_server()
     first.client.stub.Commit(json_format.Parse((ROOT / "tests/data/seed/commit.json").read_text(), rs.CommitRequest()))
     first.client.commit(
-        # Round in a cycle: a source, its publisher, and where that has its name from.
+        # A cycle: a source, its publisher, and the source of the name of that publisher.
         create(source={"name": "sources/paper", "publisher": "@house", "derived_from": "@older"}, label="paper"),
         create(source={"name": "sources/z-older"}, label="older"),
         create(
@@ -340,7 +340,7 @@ def test_records_that_were_exported_come_in_elsewhere_whatever_refers_to_what(
         create(relation=relation("SUPPORTS", "sources/z-older", "@between", name="relations/a"), label="on"),
         create(relation=relation("SUPPORTS", "sources/z-older", "@z", name="relations/b"), label="between"),
     )
-    # What refers to the twin is not rewritten, and the twin is no record of its own any more.
+    # References to the twin are not rewritten, and the twin is no longer a separate record.
     first.client.commit(merge("actors/twin", "actors/owner"))
     file = tmp_path / "all.ndjson.zst"
     first.run("export", "-o", str(file))

@@ -1,4 +1,4 @@
-"""Limits: each of GetServerInfo.limits, kept at its value and breached just past it."""
+"""Limits: each of GetServerInfo.limits, accepted at its value and refused just above it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ KIB = 1024
 
 
 def exceeded(client: Client, limit: str, maximum: int, *mutations: object, **more: object) -> None:
-    """Expects a commit to breach a limit, and nothing else."""
+    """Expects a commit to exceed a limit, and nothing else."""
     with fails("LIMIT_EXCEEDED", "INVALID_ARGUMENT") as failure:
         client.commit(*mutations, **more)  # type: ignore[arg-type]
     assert failure.metadata["limit"] == limit
@@ -48,7 +48,7 @@ def test_commit_preconditions(client: Client) -> None:
 def test_commit_bytes(client: Client) -> None:
     text = "x" * 60_000
     exceeded(client, "commit.bytes", 3072 * KIB, *[create(source={"text": text}) for _ in range(60)])
-    # What a small request deletes counts too: the commit holds its last state.
+    # A record that a small request deletes counts too, because the commit holds its last state.
     names = []
     for _ in range(2):
         done = client.commit(*[create(source={"text": text}) for _ in range(40)])
@@ -182,7 +182,7 @@ def test_numbers_are_finite(client: Client) -> None:
 
 
 def read_exceeded(client: Client, limit: str, maximum: int, method: str, **request: object) -> None:
-    """Expects a read to breach a limit."""
+    """Expects a read to exceed a limit."""
     with fails("LIMIT_EXCEEDED", "INVALID_ARGUMENT") as failure:
         client.call(method, **request)
     assert (failure.metadata["limit"], failure.metadata["maximum"]) == (limit, str(maximum))
@@ -202,7 +202,7 @@ def test_filter_terms(client: Client) -> None:
 def test_filter_depth(client: Client) -> None:
     client.page("events", filter="(" * 10 + 'title = "a"' + ")" * 10)
     read_exceeded(client, "filter.depth", 16, "ListEvents", filter="(" * 40 + 'title = "a"' + ")" * 40)
-    # Far too deep is the same answer, and no stack that runs out.
+    # A filter that is far too deep gets the same answer and does not overflow the stack.
     read_exceeded(client, "filter.depth", 16, "ListEvents", filter="(" * 2000 + 'title = "a"' + ")" * 2000)
 
 

@@ -62,7 +62,7 @@ def test_pages_are_read_at_one_revision(client: Client, label: str) -> None:
     for page in client.pages("events", filter=tagged(label), page_size=4):
         assert page.revision == revision
         seen += page.events
-        # Whatever is written meanwhile is not in this listing.
+        # Later writes are not in this list.
         client.create(event={"title": "New", "labels": [label]})
         client.commit(update(event={"name": whole[-1].name, "title": f"Changed {len(seen)}"}))
         client.commit(delete(whole[0].name, allow_missing=True))
@@ -200,7 +200,7 @@ def ordered(server: Server) -> str:
         # By bytes: capitals first, letters outside ASCII last.
         ("title", "31024"),
         ("title desc", "42013"),
-        # Ties by name; unset last, whichever way.
+        # Ties by name. Unset last in both directions.
         ("time.earliest", "20134"),
         ("time.earliest desc", "10243"),
         ("description, title", "02314"),

@@ -1,4 +1,4 @@
-"""Names, ids and references: what a user may call a record, and how records point at each other."""
+"""Names, ids and references: which names a record may have, and how records refer to each other."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_external_ids_are_unique_among_live_records_of_a_type(client: Client) ->
         client.create(event=event(external_ids=[external_id]))
     assert failure.metadata["external_id"] == external_id
     assert failure.metadata["name"] == holder
-    # Another type has ids of its own, and a deleted record holds none.
+    # Another type has its own ids, and a deleted record has none.
     client.create(actor={"display_name": "A", "external_ids": [external_id]})
     client.commit(delete(holder))
     client.create(event=event(external_ids=[external_id]))
@@ -176,7 +176,7 @@ def test_a_reference_is_stored_as_the_canonical_name(client: Client) -> None:
     before = client.create(event=event(participants=[{"actor": old}]))
     client.commit(merge(old, new))
     after = client.create(event=event(participants=[{"actor": old}]))
-    # Never a redirect where it is written now; what was written before stays as it was said.
+    # A new reference is never stored as a redirect. Older references stay unchanged.
     assert client.get(after).participants[0].actor == new
     assert client.get(before).participants[0].actor == old
 

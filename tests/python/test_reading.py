@@ -1,4 +1,4 @@
-"""Reading: order, freshness, time travel, batches, history. What "Consistency" promises, seen by one or a few callers."""
+"""Reading: order, freshness, time travel, batches, history. The promises of "Consistency" in docs/api.md, for a few callers."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ LIMITS = {
 
 
 def stamp(moment: datetime) -> str:
-    """A time as JSON has it."""
+    """A time as in JSON."""
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 

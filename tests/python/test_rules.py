@@ -76,7 +76,7 @@ def projected(mode: str, as_of: str, reference_time: str) -> dict[str, Any]:
 
 
 def cases(rules: Mapping[str, list[Any]]) -> list[Any]:
-    """The cases of all rules, each under its rule's name."""
+    """The cases of all rules, each under the name of its rule."""
     return [pytest.param(*case, id=f"{rule}-{n}") for rule, cases in rules.items() for n, case in enumerate(cases)]
 
 
@@ -282,7 +282,7 @@ REFUSED: dict[str, list[tuple[str, dict[str, Any], str]]] = {
 def test_a_record_that_breaks_a_rule_is_refused(base: Client, kind: str, record: dict[str, Any], path: str) -> None:
     with fails("FIELD_INVALID") as failure:
         base.commit(create(**{kind: record}), request_id="", validate_only=True)
-    # At the field, or at one below or above it where a rule is about several.
+    # At the field, or below or above it if the rule is about several fields.
     wanted = f"mutations[0].create.{kind}.{path}"
     assert all(found.startswith(wanted) or wanted.startswith(found + ".") for found in failure.paths), failure.violations
 
@@ -291,7 +291,7 @@ def test_a_record_that_breaks_a_rule_is_refused(base: Client, kind: str, record:
 
 
 def link(kind: str, a: str, b: str) -> Callable[[], list[Any]]:
-    """Two records of a kind, each pointing at the other."""
+    """Two records of a type that refer to each other."""
     bodies: dict[str, Callable[[str], dict[str, Any]]] = {
         "event": lambda other: {"title": "A", "links": [{"event": other, "kind": "EVENT_LINK_KIND_PART_OF"}]},
         "actor": lambda other: {
@@ -327,5 +327,5 @@ def test_a_cycle_closed_later_is_refused(base: Client) -> None:
     part = base.create(event={"title": "Part", "links": [{"event": top, "kind": "EVENT_LINK_KIND_PART_OF"}]})
     with fails("FIELD_INVALID"):
         base.commit(update(event={"name": top, "links": [{"event": part, "kind": "EVENT_LINK_KIND_PART_OF"}]}))
-    # What follows each other may go round.
+    # FOLLOWS links may form a cycle.
     base.commit(update(event={"name": top, "links": [{"event": part, "kind": "EVENT_LINK_KIND_FOLLOWS"}]}))

@@ -1,4 +1,4 @@
-"""The founding text: one commit of 96 records, stored and given back without loss."""
+"""The seed article: one commit of 96 records, stored and returned without loss."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ SEED = ROOT / "tests/data/seed/commit.json"
 SENT = json_format.Parse(SEED.read_text(encoding="utf-8"), rs.CommitRequest())
 RECORDS = {inner(item.create).name: inner(item.create) for item in SENT.mutations}  # type: ignore[attr-defined]
 
-# What the server computes. A field of these is taken out before comparing only where it was not sent; where it was, what
-# came back must equal it. Anything else that the server added or changed is a loss.
+# Fields that the server computes. Such a field is removed before the comparison only if it was not sent. If it was sent,
+# it must come back equal. Anything else that the server added or changed is a loss.
 EVERY_RECORD = ["revision", "create_revision", "create_time", "update_time"]
 COMPUTED = {name: EVERY_RECORD for _, name in TYPES.values()} | {
     "Source": [*EVERY_RECORD, "sha256"],
@@ -29,7 +29,7 @@ COMPUTED = {name: EVERY_RECORD for _, name in TYPES.values()} | {
 
 
 def without_computed(stored: Message, sent: Message) -> None:
-    """Takes out of `stored` what the server computed and `sent` did not have, at every depth."""
+    """Removes from `stored`, at every depth, what the server computed and `sent` did not have."""
     filled = {field.name for field, _ in sent.ListFields()}
     for name in COMPUTED.get(stored.DESCRIPTOR.name, []):
         if name not in filled:
@@ -97,7 +97,7 @@ def test_lists_and_batches_give_the_same_records(seeded: Server) -> None:
 
 
 def test_the_comparison_sees_a_loss(seeded: Server) -> None:
-    # A comparison that takes too much out would never fail: one word less, one field more, and it must.
+    # A comparison that removes too much would never fail. It must fail for one word less and for one field more.
     name = next(name for name in RECORDS if name.startswith("claims/"))
     for spoil in (
         lambda record: record.citations[0].ClearField("quote"),

@@ -1,4 +1,4 @@
-"""Series come in by the command line: every number that was published is in the record. Read with nothing but json and csv."""
+"""Import of series through the command line: every published number is in the record. Reads files only with json and csv."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FORECASTS = ROOT / "tests/data/forecasts/flusight_2022-12-12_psi-dice.csv.gz"
 
 
 def import_series(server: Server, mapping: str, *files: Path, check: bool = True) -> str:
-    """Runs the import, and gives what it says."""
+    """Runs the import and returns its report."""
     names = [str(file) for file in files]
     return server.run("import", "series", "--mapping", str(MAPPINGS / mapping), *names, check=check).stderr
 
@@ -83,7 +83,7 @@ def test_every_forecast_has_its_quantiles_and_its_target(imported: Server) -> No
 def test_importing_again_changes_nothing(imported: Server) -> None:
     head = imported.client.head()
     for mapping, file in [("ukraine-personnel.toml", LOSSES), ("flusight.toml", FORECASTS)]:
-        # Against the record, and not against what was answered before.
+        # Against the record, not against earlier receipts.
         imported.run("import", "series", "--mapping", str(MAPPINGS / mapping), "--again", str(file))
     assert imported.client.head() == head
 

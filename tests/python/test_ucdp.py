@@ -1,4 +1,4 @@
-"""The UCDP sample: a thousand published rows go in whole and come back out, column by column."""
+"""The UCDP sample: a thousand published rows are stored whole and read back, column by column."""
 
 from __future__ import annotations
 

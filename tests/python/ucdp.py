@@ -57,7 +57,7 @@ def out_of_order(row: Row) -> bool:
 
 
 def commits(rows: Iterable[Row], batch: int = 100, flagged: bool = True) -> Iterator[rs.CommitRequest]:
-    """The commits that store these rows, some rows in each. `flagged` says of rows out of order that they are."""
+    """The commits that store these rows, several rows in each. `flagged` marks rows that break the order."""
     pending: list[Row] = []
     for row in rows:
         pending.append(row)
@@ -69,7 +69,7 @@ def commits(rows: Iterable[Row], batch: int = 100, flagged: bool = True) -> Iter
 
 
 def commit(rows: list[Row], flagged: bool = True) -> rs.CommitRequest:
-    """One commit of these rows: what they share first, each once, then events and estimates."""
+    """One commit of these rows: shared records first, each once, then events and estimates."""
     shared: dict[str, rs.Mutation] = {
         "ucdp": keep(
             "ucdp",
@@ -102,7 +102,7 @@ def commit(rows: list[Row], flagged: bool = True) -> rs.CommitRequest:
 
 
 def keep(label: str, **record: object) -> rs.Mutation:
-    """A record that several rows share: made once, then left as it is."""
+    """A record that several rows share: created once, then left unchanged."""
     return mutation("upsert", label, record=record, create_only=True)
 
 
@@ -181,7 +181,7 @@ def articles(row: Row) -> Iterator[tuple[str, rs.Mutation]]:
 
 
 def attribution(row: Row) -> list[dict[str, object]]:
-    """Who reported it, where the row says so, and who coded it."""
+    """Who reported it, if the row says so, and who coded it."""
     coder: dict[str, object] = {"actors": [CODER], "role": "ATTRIBUTION_ROLE_CODER", "mode": "SPEECH_MODE_DATA"}
     if not row["source_original"]:
         return [coder]
@@ -271,7 +271,7 @@ def estimate(row: Row, part: str, quantity: dict[str, object], population: str =
 
 @dataclass(frozen=True)
 class Stored:
-    """The records that rows were stored as, by name; estimates by the event they are about."""
+    """The stored records of the rows, by name. Estimates by their event."""
 
     events: Mapping[str, records_pb2.Event]
     actors: Mapping[str, records_pb2.Actor]
@@ -279,19 +279,19 @@ class Stored:
 
 
 def code_of(codes: Iterable[str], scheme: str) -> str | None:
-    """What a scheme's code says, where there is one."""
+    """The value of a scheme's code, if there is one."""
     return next((code.removeprefix(f"{scheme}:") for code in codes if code.startswith(f"{scheme}:")), None)
 
 
 def expect_code(codes: Iterable[str], scheme: str) -> str:
-    """What a scheme's code says."""
+    """The value of a scheme's code."""
     code = code_of(codes, scheme)
     assert code is not None, f"no {scheme} in {list(codes)}"
     return code
 
 
 def row_of(event: records_pb2.Event, stored: Stored) -> Row:
-    """The row that an event and what belongs to it were made of, column by column."""
+    """The row from which an event and its records were made, column by column."""
     dyad = stored.events[event.links[0].event]
     conflict = stored.events[dyad.links[0].event]
     sides = {participant.side: stored.actors[participant.actor] for participant in event.participants}
