@@ -74,7 +74,7 @@ pub(crate) fn ping() -> Vec<u8> {
     frame(PING, 0, 0, &[0; 8])
 }
 
-/// CONTINUATION without END_HEADERS.
+/// CONTINUATION without `END_HEADERS`.
 pub(crate) fn continuation(stream: u32) -> Vec<u8> {
     frame(CONTINUATION, 0, stream, &[0; 1000])
 }
