@@ -8,7 +8,7 @@ use annals::{
 use super::{proxy::Proxy, server::Server, support};
 
 #[tokio::test]
-async fn what_comes_through_cuts_is_the_lists_of_its_revision() {
+async fn an_export_through_cuts_equals_the_lists_of_its_revision() {
     let server = Server::start().await;
     server.commit_request(support::seed()).await;
     for batch in 0..30 {
@@ -47,7 +47,7 @@ async fn what_comes_through_cuts_is_the_lists_of_its_revision() {
 }
 
 #[tokio::test]
-async fn an_export_goes_on_in_another_run_from_a_stored_token() {
+async fn an_export_resumes_in_another_run_from_a_stored_token() {
     let server = Server::start().await;
     for batch in 0..5 {
         let events: Vec<_> = (0..800).map(|number| support::event(&format!("e{batch}-{number}"), "")).collect();

@@ -104,7 +104,7 @@ async fn one_outcome_comes_before_the_next_commit_is_there() {
 }
 
 #[tokio::test]
-async fn stop_on_error_ends_at_the_first_failure_and_applies_nothing_behind_it() {
+async fn stop_on_error_ends_at_the_first_failure_and_applies_nothing_after_it() {
     let server = Server::start().await;
     let proxy = Proxy::start(server.address, 4).await;
     proxy.cut_within(5000, 10);

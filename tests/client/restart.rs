@@ -19,7 +19,7 @@ async fn serve(folder: &Path) -> Server {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_watch_goes_on_across_restarts_and_misses_and_repeats_nothing() {
+async fn a_watch_resumes_across_restarts_and_misses_and_repeats_nothing() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut server = serve(folder.path()).await;
     let proxy = Proxy::start(server.address, 1).await;
@@ -54,7 +54,7 @@ async fn a_watch_goes_on_across_restarts_and_misses_and_repeats_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_ingest_goes_on_across_restarts_and_makes_each_commit_once() {
+async fn an_ingest_resumes_across_restarts_and_applies_each_commit_once() {
     const COMMITS: u64 = 4000;
     let folder = tempfile::tempdir().expect("a folder");
     let mut server = serve(folder.path()).await;

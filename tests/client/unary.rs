@@ -119,7 +119,7 @@ async fn a_batch_that_does_not_fit_into_one_answer_comes_whole_in_the_order_aske
 }
 
 #[tokio::test]
-async fn a_server_that_is_not_there_is_tried_until_the_time_is_up_and_what_cannot_pass_is_not_tried_again() {
+async fn an_unavailable_server_is_retried_until_the_time_is_up_and_permanent_errors_are_not_retried() {
     let tries = Arc::new(AtomicUsize::new(0));
     let options = || {
         let tries = Arc::clone(&tries);
@@ -149,7 +149,7 @@ async fn a_server_that_is_not_there_is_tried_until_the_time_is_up_and_what_canno
 }
 
 #[tokio::test]
-async fn a_call_that_nobody_answers_ends_in_time() {
+async fn a_call_without_an_answer_times_out() {
     let server = Server::start().await;
     let proxy = Proxy::start(server.address, 3).await;
     let options = ClientOptions {

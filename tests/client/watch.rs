@@ -42,7 +42,7 @@ fn checkpoint(message: &WatchResponse) -> &Checkpoint {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_comes_through_cuts_is_every_commit_once_whole_and_in_order() {
+async fn a_watch_through_cuts_shows_every_commit_once_whole_and_in_order() {
     const COMMITS: i64 = 2000;
     let server = Server::start().await;
     let store = server.store.clone();
@@ -143,7 +143,7 @@ async fn listed(client: &Client, filter: &str, revision: i64) -> BTreeMap<String
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_initial_state_that_is_cut_begins_anew_and_says_so_and_what_follows_keeps_the_list() {
+async fn an_initial_state_that_is_cut_starts_again_and_says_so_and_later_changes_maintain_the_list() {
     const FILTER: &str = r#"labels:"x:1""#;
     let server = Server::start().await;
     for batch in 0..20 {
@@ -279,7 +279,7 @@ async fn a_connection_whose_peer_has_vanished_is_given_up_for_a_new_one() {
 }
 
 #[tokio::test]
-async fn what_cannot_pass_ends_a_watch_at_once_and_so_does_another_store() {
+async fn a_permanent_error_ends_a_watch_at_once_and_so_does_another_store() {
     let server = Server::start().await;
     server.commit(&support::event("e", "")).await;
     let proxy = Proxy::start(server.address, 9).await;

@@ -55,7 +55,7 @@ async fn read_head(client: &mut Client, rng: &mut Rng, name: &str) -> i64 {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_answered_is_seen_on_every_connection_and_heads_never_fall() {
+async fn what_was_answered_is_seen_on_every_connection_and_heads_never_decrease() {
     let mut rng = rng();
     let (server, _folder) = durable_server().await;
     let connections = clients(&server, CONNECTIONS).await;

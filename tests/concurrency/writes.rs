@@ -36,7 +36,7 @@ async fn write_on_condition(mut client: Client, id: String, written: &str, read:
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_two_commits_that_each_rest_on_what_the_other_changes_one_lands() {
+async fn of_two_commits_that_each_depend_on_what_the_other_changes_one_succeeds() {
     let mut rng = rng();
     let (server, _folder) = durable_server().await;
     let connections = clients(&server, 2).await;

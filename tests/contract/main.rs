@@ -135,7 +135,7 @@ fn an_append_behind_another_is_superseded_and_changes_nothing() {
 }
 
 #[test]
-fn an_entry_larger_than_a_segment_is_an_entry_like_others() {
+fn an_entry_larger_than_a_segment_works_like_others() {
     on_each(|place| {
         let large = entry(2, 4, 20, vec![0xab; 300_000]);
         let engine = place.open();

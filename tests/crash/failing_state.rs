@@ -214,7 +214,7 @@ fn plant(engine: &dyn Engine, table: u8) {
 }
 
 #[test]
-fn a_state_that_holds_what_makes_no_sense_is_rebuilt_once() {
+fn a_state_with_garbage_is_rebuilt_once() {
     const REQUESTS: usize = 150;
     let seed = seed();
     for (table, name) in TABLES {

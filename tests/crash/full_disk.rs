@@ -30,7 +30,7 @@ fn actor(id: &str) -> CommitRequest {
 }
 
 #[test]
-fn writes_stop_at_the_disk_reserve_reads_go_on_and_writes_come_back_by_themselves() {
+fn writes_stop_at_the_disk_reserve_reads_continue_and_writes_resume_without_a_restart() {
     const RESERVE: u64 = 1 << 30;
     let folder = tempfile::tempdir().expect("a folder");
     let available = Arc::new(AtomicU64::new(2 * RESERVE));
@@ -57,7 +57,7 @@ fn writes_stop_at_the_disk_reserve_reads_go_on_and_writes_come_back_by_themselve
 }
 
 #[test]
-fn a_store_on_a_disk_that_fills_up_stops_writing_can_be_rebuilt_and_goes_on() {
+fn a_store_on_a_disk_that_fills_up_stops_writing_can_be_rebuilt_and_resumes() {
     const DISK_BYTES: u64 = 384 << 20;
     const LEFT_BYTES: u64 = 48 << 20;
     let Some(disk) = OwnDisk::new(DISK_BYTES) else { return };

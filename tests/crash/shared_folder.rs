@@ -8,7 +8,7 @@ use crate::{
 };
 
 #[test]
-fn a_second_process_is_refused_and_told_who_has_the_folder() {
+fn a_second_process_is_refused_and_told_which_process_has_the_folder() {
     let files = tempfile::tempdir().expect("a folder");
     let script = Script::new(files.path().join("data"), 1, Purpose::CommitAndWait(3), 1);
     let first = Life::start(&script, files.path());

@@ -226,7 +226,7 @@ fn short_writes_change_nothing() {
 }
 
 #[test]
-fn appends_stop_at_the_reserve_and_go_on_when_there_is_room() {
+fn appends_stop_at_the_reserve_and_resume_when_there_is_space() {
     // 5 percent of 10 GiB is less than 1 GiB, so it applies.
     const RESERVE: u64 = (10 << 30) / 100 * 5;
     let folder = tempfile::tempdir().unwrap();

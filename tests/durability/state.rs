@@ -372,7 +372,7 @@ fn scans_agree_with_a_map_both_ways_over_keys_with_high_bytes() {
 }
 
 #[test]
-fn a_second_process_is_told_who_has_the_folder() {
+fn a_second_process_is_told_which_process_has_the_folder() {
     let folder = tempfile::tempdir().unwrap();
     let engine = workload::open(folder.path(), Arc::new(LocalDisk), BOOT).unwrap();
     match workload::open(folder.path(), Arc::new(LocalDisk), BOOT) {

@@ -50,7 +50,7 @@ fn stored(kind: RecordKind, message: &DynamicMessage) -> Vec<u8> {
 }
 
 #[test]
-fn a_filter_means_what_is_written_down_a_second_time() {
+fn a_filter_means_the_same_as_in_a_second_implementation() {
     let seed = std::env::var("SEED").map_or_else(|_| fastrand::u64(..), |seed| seed.parse().unwrap());
     println!("SEED={seed}");
     let mut rng = Rng::with_seed(seed);

@@ -120,7 +120,7 @@ fn texts_stand_for_things_lists_for_one_and_odd_scales_for_words_alone() {
 }
 
 #[test]
-fn feeds_and_lines_are_read_and_what_is_wrong_says_where() {
+fn feeds_and_lines_are_read_and_errors_say_where() {
     let store = Store::in_memory().unwrap();
     let imported = import_file(&store, "feed.json");
     assert_eq!((imported.rows, imported.bad.as_slice()), (3, &[][..]));
@@ -165,7 +165,7 @@ fn a_second_import_changes_nothing_and_a_changed_rating_is_a_new_revision() {
 }
 
 #[test]
-fn what_holds_no_review_is_refused() {
+fn a_file_without_a_review_is_refused() {
     for (content, says) in [
         ("[]", "holds nothing of the @type ClaimReview"),
         ("{\"@type\":\"Recipe\"}", "holds nothing of the @type ClaimReview"),

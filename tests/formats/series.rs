@@ -196,7 +196,7 @@ fn rows_of_one_record_stand_one_behind_the_other_and_agree() {
 }
 
 #[test]
-fn what_a_value_is_missing_for_is_left_out_and_what_fits_no_case_is_refused() {
+fn rows_without_a_value_are_left_out_and_rows_that_fit_no_case_are_refused() {
     let more = "quantity.best = '{n}'\nlabels = ['x:{tag}', 'x:all']\nreference_time = { edtf = '{until}', qualifier = 'BY' }";
     let made = rows(small(more), "day,n,tag,until\n2024-01-01,1,,-\n");
     let Some(annals::proto::record::Record::Estimate(estimate)) =
@@ -220,7 +220,7 @@ fn what_a_value_is_missing_for_is_left_out_and_what_fits_no_case_is_refused() {
 }
 
 #[test]
-fn json_is_read_along_paths_one_object_a_line_or_in_an_array_that_lies_deep() {
+fn json_is_read_along_paths_one_object_a_line_or_in_a_nested_array() {
     let text = |file: &str| {
         format!(
             "[file]\n{file}\n[column.day]\nfrom = '{{/at/0}}'\ndate = '%d.%m.%Y'\n[[estimate]]\nname = 'estimates/e-{{day}}'\n\
@@ -256,7 +256,7 @@ fn check_refused(text: &str, expect: &[&str]) {
 }
 
 #[test]
-fn everything_that_is_wrong_with_a_mapping_is_said_with_its_line_and_field() {
+fn every_error_of_a_mapping_is_reported_with_its_line_and_field() {
     check_refused(
         "[file]\nformat = 'xls'\n[column.a]\nfrom = '{b}'\nform = 1\n[column.c]\nfrom = '{'\n[[event]]\nlabel = 'E'\ntitel = '{a}'\n\
          [[estimate]]\nexternal_ids = 'x:1'\nmode = 'GUESSED'\nquantity = { best = 'x', unit = ['1'] }\nattribution = [{ actors = ['@nobody'] \

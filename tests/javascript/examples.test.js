@@ -18,7 +18,7 @@ async function example(...command) {
   return stdout.trimEnd().split("\n");
 }
 
-test("an article is committed once and what it claims is listed", async (t) => {
+test("an article is committed once and its claims are listed", async (t) => {
   const address = await serve(t);
   const first = await example("article.js", address);
   const again = await example("article.js", address);
@@ -30,14 +30,14 @@ test("an article is committed once and what it claims is listed", async (t) => {
   assert.deepEqual(again.slice(1), first.slice(1));
 });
 
-test("errors are told apart", async (t) => {
+test("errors can be distinguished", async (t) => {
   const lines = await example("errors.js", await serve(t));
   assert.equal(lines[0], "INVALID_ARGUMENT FIELD_INVALID");
   assert.ok(lines[1].startsWith("  mutations[0].create.event.name: "), lines[1]);
   assert.equal(lines.at(-1), "NOT_FOUND RECORD_NOT_FOUND: there is no events/never-made yet");
 });
 
-test("following goes on where it stopped", async (t) => {
+test("following resumes where it stopped", async (t) => {
   const address = await serve(t);
   const folder = mkdtempSync(join(tmpdir(), "annals-"));
   t.after(() => rmSync(folder, { recursive: true }));

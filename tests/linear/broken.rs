@@ -152,7 +152,7 @@ fn told_and_forgotten(asked: Call, answer: Answer) -> Vec<Line> {
 }
 
 #[test]
-fn what_an_answer_tells_without_saying_a_revision_is_known_from_then_on() {
+fn what_an_answer_implies_without_naming_a_revision_is_known_from_then_on() {
     let refused = Call::Commit { request: "c".into(), conditions: Vec::new(), writes: vec![update("x", 3, 1)] };
     let second = Logged { revision: 2, request: "b".into(), changes: vec![effect("x", Kind::Updated, 1, 2)] };
     for (asked, answer) in [

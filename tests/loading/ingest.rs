@@ -30,7 +30,7 @@ struct Answers {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn articles_that_are_cut_and_sent_again_from_the_start_are_there_once() {
+async fn articles_that_are_cut_and_sent_again_from_the_start_exist_once() {
     let mut rng = Rng::with_seed(seed("ANNALS_LOADING_SEED"));
     let (articles, cuts) = (count("ANNALS_LOADING_ARTICLES", 500), count("ANNALS_LOADING_CUTS", 10));
     let folder = tempfile::tempdir().expect("a folder");

@@ -405,7 +405,7 @@ def test_a_listed_field_that_is_not_sent_is_cleared(client: Client) -> None:
     assert set(plain(client.get(name))) == {"name", "title", "revision", "create_revision", "create_time", "update_time"}
 
 
-def test_without_a_list_what_is_set_is_updated(client: Client) -> None:
+def test_without_a_list_the_set_fields_are_updated(client: Client) -> None:
     name = new_event(client, description="A", types=["a:1"])
     done = client.commit(update(event={"name": name, "description": "", "types": []}))
     # An empty string or list looks like an absent one. To set it, list the field.
@@ -708,7 +708,7 @@ def test_a_deleted_record_is_read_only_on_request(client: Client) -> None:
     assert client.get(name, as_of_revision=done.revision - 1) == before
 
 
-def test_deleting_what_is_not_there(client: Client) -> None:
+def test_deleting_a_record_that_does_not_exist(client: Client) -> None:
     name = new_event(client)
     client.commit(delete(name))
     with fails("RECORD_NOT_FOUND", "NOT_FOUND"):
@@ -742,7 +742,7 @@ def test_an_undelete_brings_the_last_state_back(client: Client) -> None:
     assert not after.HasField("delete_time")
 
 
-def test_an_undelete_checks_references_anew(client: Client) -> None:
+def test_an_undelete_checks_references_again(client: Client) -> None:
     actor = new_actor(client)
     event = new_event(client, participants=[{"actor": actor}])
     client.commit(delete(event), delete(actor))
@@ -752,7 +752,7 @@ def test_an_undelete_checks_references_anew(client: Client) -> None:
     assert kinds(client.commit(undelete(event), undelete(actor))) == ["UNDELETED", "UNDELETED"]
 
 
-def test_an_undelete_checks_external_ids_anew(client: Client) -> None:
+def test_an_undelete_checks_external_ids_again(client: Client) -> None:
     external_id = f"test:{unique()}"
     name = new_event(client, external_ids=[external_id])
     client.commit(delete(name))

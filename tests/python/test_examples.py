@@ -33,7 +33,7 @@ def example(*arguments: str) -> str:
     return done.stdout
 
 
-def test_an_article_is_committed_once_and_what_it_claims_is_listed(fresh: Client) -> None:
+def test_an_article_is_committed_once_and_its_claims_are_listed(fresh: Client) -> None:
     first, again = (example("article.py", fresh.address).splitlines() for _ in range(2))
     assert first[0] == "revision 1" and again[0] == "revision 1 (replayed)"
     assert [line.split("/")[0] for line in first[1:5]] == [
@@ -45,7 +45,7 @@ def test_an_article_is_committed_once_and_what_it_claims_is_listed(fresh: Client
     assert (estimate.quantity.best, estimate.estimand.measure) == (3000, "measure:troops_deployed")
 
 
-def test_errors_are_told_apart(fresh: Client) -> None:
+def test_errors_can_be_distinguished(fresh: Client) -> None:
     lines = example("errors.py", fresh.address).splitlines()
     assert lines[0] == "INVALID_ARGUMENT FIELD_INVALID"
     assert {line.split(":")[0].strip() for line in lines[1:-1]} >= {"mutations[0].create.event.name"}
@@ -66,7 +66,7 @@ def follow(address: str, state: Path, until: int) -> list[str]:
     return process.communicate(timeout=10)[0].splitlines()
 
 
-def test_following_goes_on_where_it_stopped_also_when_the_server_was_away(durable: Server, tmp_path: Path) -> None:
+def test_following_resumes_where_it_stopped_also_after_the_server_was_unavailable(durable: Server, tmp_path: Path) -> None:
     state = tmp_path / "state"
     for number in range(3):
         durable.client.commit(create(event={"name": f"events/e{number}", "title": "A"}))

@@ -48,7 +48,7 @@ def test_the_validator_of_oasis_accepts_the_bundle(bundle: dict[str, Any]) -> No
     assert not stix2validator.validate_parsed_json(broken, options).is_valid
 
 
-def test_what_stix_has_no_room_for_leaves_the_bundle_valid(start_server: Callable[..., Server], tmp_path: Path) -> None:
+def test_values_that_stix_cannot_hold_leave_the_bundle_valid(start_server: Callable[..., Server], tmp_path: Path) -> None:
     hop = [{"actors": ["actors/a"]}]
     cited = [{"source": "sources/bare"}]
     claim = {"kind": "CLAIM_KIND_FACT", "polarity": "POLARITY_AFFIRMED", "attribution": hop, "citations": cited}

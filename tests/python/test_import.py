@@ -102,7 +102,7 @@ def test_a_row_that_changed_is_a_new_revision_and_the_old_one_can_be_taken_out(o
     assert differences(ACLED, ACLED.published(), take(own, ACLED, "--as-of", str(before))) == []
 
 
-def test_what_a_changed_row_says_no_more_is_gone(own: Server, tmp_path: Path) -> None:
+def test_what_a_changed_row_no_longer_says_is_removed(own: Server, tmp_path: Path) -> None:
     rows = ACLED.published()[:5]
     bring(own, ACLED, write(tmp_path, ACLED, rows))
     for name in ("tags", "civilian_targeting", "actor2", "assoc_actor_1", "notes"):
@@ -213,7 +213,7 @@ def test_bad_rows_are_refused_by_number_and_reason_and_the_rest_comes_in(own: Se
     assert differences(UCDP, good, take(own, UCDP)) == []
 
 
-def test_a_packed_file_that_was_cut_gives_what_can_be_read(own: Server, tmp_path: Path) -> None:
+def test_a_truncated_compressed_file_gives_what_can_be_read(own: Server, tmp_path: Path) -> None:
     packed = gzip.compress(write(tmp_path, UCDP, UCDP.published()[:300]).read_bytes())
     file = tmp_path / "cut.csv.gz"
     file.write_bytes(packed[: len(packed) // 2])
@@ -237,7 +237,7 @@ def test_a_header_that_lacks_columns_and_a_file_that_is_another_are_refused_whol
     assert len(take(own, UCDP)) == 20, "the file behind is read"
 
 
-def test_strict_ends_at_the_first_bad_row_and_applies_nothing_behind_it(own: Server, tmp_path: Path) -> None:
+def test_strict_ends_at_the_first_bad_row_and_applies_nothing_after_it(own: Server, tmp_path: Path) -> None:
     rows = [list(row) for row in UCDP.published()[:150]]
     spoil(rows, 80, "latitude", "100")
     spoil(rows, 90, "latitude", "100")
@@ -271,7 +271,7 @@ def test_a_dry_run_counts_what_would_be_made(own: Server, tmp_path: Path) -> Non
     assert f"{counts(wet)[0]:,} records would be created" in dry.stderr, dry.stderr
 
 
-def test_a_quote_that_is_never_closed_is_said_and_does_not_fill_the_memory(own: Server, tmp_path: Path) -> None:
+def test_a_quote_that_is_never_closed_is_reported_and_does_not_fill_the_memory(own: Server, tmp_path: Path) -> None:
     file = write(tmp_path, ACLED, ACLED.published()[:5])
     text = file.read_text(encoding="utf-8")
     file.write_text(text + '"never closed' + ",x" * (3 << 20), encoding="utf-8")
@@ -385,7 +385,7 @@ def test_lines_that_are_no_records_are_refused_by_number(own: Server, tmp_path: 
     assert own.client.names("events") == ["events/a", "events/e", "events/f"]
 
 
-def test_a_file_that_is_not_there_a_format_that_is_none_and_a_mapping_that_is_not_asked_for_are_said(client: Client) -> None:
+def test_a_missing_file_an_unknown_format_and_a_needless_mapping_are_reported(client: Client) -> None:
     address = f"http://{client.address}"
     for arguments, words in [
         (["ucdp-ged", "/nowhere.csv"], "cannot read /nowhere.csv"),

@@ -124,7 +124,7 @@ def test_control_characters_are_refused(client: Client, text: str) -> None:
     assert failure.paths == ["mutations[0].create.event.title", "mutations[0].create.event.description"]
 
 
-def test_nothing_is_trimmed_normalised_or_encoded_anew(client: Client) -> None:
+def test_nothing_is_trimmed_normalised_or_re_encoded(client: Client) -> None:
     text = " \té e\u0301 \u00a0 \u202e 폭풍군단 \U0001f600 \r\n"
     record = client.get(client.create(event={"title": text, "description": text, "annotations": {"a": text}}))
     assert (record.title, record.description, record.annotations["a"]) == (text, text, text)

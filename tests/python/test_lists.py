@@ -27,7 +27,7 @@ def tagged(label: str) -> str:
 # ------------------------------------------------------------------------------------------------ pages
 
 
-def test_a_page_holds_fifty_unless_told_otherwise(client: Client) -> None:
+def test_a_page_has_fifty_records_by_default(client: Client) -> None:
     label = f"test:{unique()}"
     client.commit(*[create(event={"title": "A", "labels": [label]}) for _ in range(60)])
     assert len(client.page("events", filter=tagged(label)).events) == 50

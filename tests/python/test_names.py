@@ -43,7 +43,7 @@ def test_a_name_not_sent_is_a_lower_case_ulid_ordered_by_time(client: Client) ->
     assert names[:5] == sorted(names[:5])
 
 
-def test_a_name_means_one_record_for_ever(client: Client) -> None:
+def test_a_name_always_means_the_same_record(client: Client) -> None:
     name = client.create(event=event(name=f"events/{unique()}"))
     with fails("NAME_TAKEN", "ALREADY_EXISTS") as failure:
         client.create(event=event(name=name))

@@ -76,7 +76,7 @@ def test_revisions_and_records_survive_a_restart(durable: Server) -> None:
 # ------------------------------------------------------------------------------------------------ as of
 
 
-def test_a_read_as_of_a_revision_answers_the_same_for_ever(client: Client) -> None:
+def test_a_read_as_of_a_revision_always_answers_the_same(client: Client) -> None:
     name = client.create(event={"title": "Version 0"})
     states = [client.get(name)]
     for number in range(1, 6):
@@ -170,7 +170,7 @@ def test_get_wants_a_name_of_its_collection(client: Client) -> None:
     ("method", "collection"),
     [("GetSource", "sources"), ("GetActor", "actors"), ("GetClaim", "claims"), ("GetEstimate", "estimates")],
 )
-def test_get_of_what_never_was(client: Client, method: str, collection: str) -> None:
+def test_get_of_a_record_that_never_existed(client: Client, method: str, collection: str) -> None:
     with fails("RECORD_NOT_FOUND", "NOT_FOUND") as failure:
         client.call(method, name=f"{collection}/never-there")
     assert failure.metadata["name"] == f"{collection}/never-there"
@@ -282,7 +282,7 @@ def test_history_comes_in_pages(client: Client) -> None:
     assert sizes[0] == 4
 
 
-def test_history_of_what_never_was(client: Client) -> None:
+def test_history_of_a_record_that_never_existed(client: Client) -> None:
     with fails("RECORD_NOT_FOUND", "NOT_FOUND"):
         client.call("ListRevisions", name="events/never-there")
 

@@ -54,7 +54,7 @@ def test_every_day_of_losses_is_a_point_with_its_marker(imported: Server) -> Non
                 pytest.fail(f"a marker that nobody knows: {marker}")
 
 
-def test_prisoners_are_told_as_long_as_they_were(imported: Server) -> None:
+def test_prisoners_are_reported_as_long_as_they_were_published(imported: Server) -> None:
     published = {row["date"]: row["POW"] for row in json.loads(gzip.decompress(LOSSES.read_bytes())) if "POW" in row}
     stored = imported.client.list("estimates", 'estimand.measure = "measure:prisoners_of_war"', page_size=1000)
     assert {estimate.as_of.edtf: estimate.quantity.best for estimate in stored} == published
@@ -88,7 +88,7 @@ def test_importing_again_changes_nothing(imported: Server) -> None:
     assert imported.client.head() == head
 
 
-def test_bad_rows_are_told_by_number_and_the_rest_comes_in(start_server: Callable[..., Server], tmp_path: Path) -> None:
+def test_bad_rows_are_reported_by_number_and_the_rest_is_imported(start_server: Callable[..., Server], tmp_path: Path) -> None:
     server = start_server()
     good = {"date": "2030-01-01", "day": 1, "personnel": 1, "personnel*": "about"}
     bad = [good | {"date": "2030-01-02", "personnel": "many"}, good | {"date": "2030-01-03", "personnel*": "less"}]
@@ -101,7 +101,7 @@ def test_bad_rows_are_told_by_number_and_the_rest_comes_in(start_server: Callabl
     assert there.quantity.best == 1
 
 
-def test_a_mapping_that_does_not_hold_is_told_by_line_and_field(imported: Server, tmp_path: Path) -> None:
+def test_an_invalid_mapping_is_reported_by_line_and_field(imported: Server, tmp_path: Path) -> None:
     mapping = tmp_path / "mapping.toml"
     mapping.write_text('[file]\nformat = "csv"\n[[estimate]]\nname = "estimates/{day}"\nmode = "GUESSED"\n', encoding="utf-8")
     done = imported.run("import", "series", "--mapping", str(mapping), str(LOSSES), check=False)

@@ -87,7 +87,7 @@ async fn who_does_not_take_an_answer_is_closed() {
 }
 
 #[tokio::test]
-async fn a_connection_that_is_idle_or_old_is_told_to_go_and_its_calls_are_answered() {
+async fn an_idle_or_old_connection_is_told_to_go_away_and_its_calls_are_answered() {
     let short = Duration::from_millis(200);
     for options in [
         ServerOptions { connection_idle_time_max: short, first_request_time_max: short, ..ServerOptions::default() },
@@ -105,7 +105,7 @@ async fn a_connection_that_is_idle_or_old_is_told_to_go_and_its_calls_are_answer
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn rapid_resets_end_the_connection_and_nobody_elses() {
+async fn rapid_resets_end_only_their_own_connection() {
     let server = Server::start().await;
     let mut peer = Peer::connect(&server).await;
     let attack = async {

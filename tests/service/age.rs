@@ -59,7 +59,7 @@ fn assert_told(end: Option<&Status>) {
 }
 
 #[tokio::test]
-async fn a_watch_gets_a_last_checkpoint_and_goes_on_without_a_gap() {
+async fn a_watch_gets_a_last_checkpoint_and_resumes_without_a_gap() {
     let server = start().await;
     let mut client = server.client().await;
     let mut after_revision = Some(0);
@@ -80,7 +80,7 @@ async fn a_watch_gets_a_last_checkpoint_and_goes_on_without_a_gap() {
 }
 
 #[tokio::test]
-async fn an_initial_state_that_is_not_complete_says_no_revision_to_go_on_from() {
+async fn an_incomplete_initial_state_has_no_revision_to_resume_from() {
     let server = start_with_records().await;
     let mut client = server.client().await;
     let request = WatchRequest { initial_state: true, ..Default::default() };
@@ -94,7 +94,7 @@ async fn an_initial_state_that_is_not_complete_says_no_revision_to_go_on_from() 
 }
 
 #[tokio::test]
-async fn an_export_goes_on_with_the_token_of_its_last_message() {
+async fn an_export_resumes_with_the_token_of_its_last_message() {
     let server = start_with_records().await;
     let mut client = server.client().await;
     let mut export = client.export(ExportRequest::default()).await.expect("an export").into_inner();
@@ -113,7 +113,7 @@ async fn an_export_goes_on_with_the_token_of_its_last_message() {
 }
 
 #[tokio::test]
-async fn an_ingest_answers_what_it_took() {
+async fn an_ingest_answers_what_it_accepted() {
     let server = start().await;
     let mut client = server.client().await;
     let (sender, requests) = tokio::sync::mpsc::channel(1);

@@ -92,7 +92,7 @@ fn each_line_that_is_refused_is_reported_with_its_place_and_the_rest_is_applied(
 }
 
 #[test]
-fn packed_files_and_standard_input_are_read_and_a_line_without_an_id_is_applied_once_wherever_it_stands() {
+fn compressed_files_and_standard_input_are_read_and_a_line_without_an_id_is_applied_once_wherever_it_is() {
     let folder = TempDir::new().expect("a folder");
     let data = folder.path().join("data").to_string_lossy().into_owned();
     let access = ["--data", data.as_str()];
@@ -135,7 +135,7 @@ fn a_file_that_breaks_off_is_reported_and_the_next_is_applied() {
 }
 
 #[test]
-fn stop_on_error_applies_nothing_behind_the_first_line_that_fails_of_either_kind() {
+fn stop_on_error_applies_nothing_after_the_first_failing_line_of_either_kind() {
     let folder = TempDir::new().expect("a folder");
     for (at, broken) in [(20, "{"), (30, r#"{"request_id":"x","mutations":[{"delete":{"name":"events/none"}}]}"#)] {
         let data = folder.path().join(format!("data{at}")).to_string_lossy().into_owned();

@@ -104,7 +104,7 @@ fn errors_say_what_is_wrong_and_what_to_do() {
 }
 
 #[test]
-fn commits_stop_at_the_first_that_fails_unless_told_to_go_on() {
+fn commits_stop_at_the_first_failure_unless_told_to_continue() {
     let folder = TempDir::new().expect("a folder");
     let data = folder.path().join("data").to_string_lossy().into_owned();
     let broken = format!("{{\"request_id\":\"broken\",\"mutations\":[]}}\n{COMMITS}");

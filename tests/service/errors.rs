@@ -68,7 +68,7 @@ mod raw {
 }
 
 #[tokio::test]
-async fn what_is_written_is_read_and_what_is_not_there_is_not_found() {
+async fn what_is_written_can_be_read_and_a_missing_record_is_not_found() {
     let server = Server::start().await;
     let mut client = server.client().await;
     let request = support::request("r1", &support::event("e1", ""));

@@ -54,7 +54,7 @@ async fn an_export_is_every_record_at_one_revision() {
 }
 
 #[tokio::test]
-async fn an_export_resumes_after_any_message_and_its_token_is_bound_to_what_was_asked() {
+async fn an_export_resumes_after_any_message_and_its_token_is_bound_to_the_request() {
     let server = Server::start().await;
     let mut client = server.client().await;
     for batch in 0..7 {

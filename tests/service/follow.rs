@@ -75,7 +75,7 @@ fn ends_well(mut child: Child) -> bool {
 }
 
 #[test]
-fn what_is_there_is_printed_and_the_next_run_goes_on_from_the_state_file() {
+fn existing_changes_are_printed_and_the_next_run_resumes_from_the_state_file() {
     let record = Record::start();
     record.commit(&create("a", ""));
     record.commit(r#"{"request_id":"b","mutations":[{"update":{"record":{"event":{"name":"events/a","title":"new"}}}}]}"#);
@@ -134,7 +134,7 @@ fn a_reader_that_has_seen_enough_ends_it_quietly() {
 }
 
 #[test]
-fn what_was_not_handed_over_is_not_in_the_position() {
+fn the_position_covers_only_what_was_written_out() {
     let record = Record::start();
     record.commit(&create("a", ""));
     let state = record.path("position.json");
@@ -162,7 +162,7 @@ fn every_record_that_there_is_comes_first_where_that_is_asked_for() {
 }
 
 #[test]
-fn what_cannot_be_followed_is_said() {
+fn what_cannot_be_followed_is_reported() {
     let record = Record::start();
     record.commit(&create("a", ""));
     let state = record.path("position.json");

@@ -75,7 +75,7 @@ fn one_collection_goes_to_standard_output_or_to_a_packed_file_and_a_filter_choos
 }
 
 #[test]
-fn an_export_into_a_folder_goes_on_at_its_revision_and_another_is_refused() {
+fn an_export_into_a_folder_resumes_at_its_revision_and_another_is_refused() {
     let folder = TempDir::new().expect("a folder");
     let serving = seeded(&folder);
     let to = folder.path().join("tables");
@@ -156,7 +156,7 @@ fn an_empty_store_makes_empty_tables() {
 }
 
 #[test]
-fn what_does_not_fit_a_format_is_refused_with_what_to_do() {
+fn options_that_do_not_fit_a_format_are_refused_with_what_to_do() {
     for (arguments, says) in [
         (&["export", "--format", "csv"][..], "-o FOLDER"),
         (&["export", "events", "claims", "--format", "csv"], "-o FOLDER"),

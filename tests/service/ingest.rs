@@ -49,7 +49,7 @@ async fn each_message_is_answered_once_in_order_and_a_second_sending_changes_not
 }
 
 #[tokio::test]
-async fn a_commit_that_fails_is_answered_with_its_error_and_the_stream_goes_on() {
+async fn a_failed_commit_is_answered_with_its_error_and_the_stream_continues() {
     let server = Server::start().await;
     let mut client = server.client().await;
     let mut requests = events(3);

@@ -33,7 +33,7 @@ async fn a_request_over_the_limit_is_refused_with_limit_exceeded_whether_or_not_
 }
 
 #[tokio::test]
-async fn compression_is_understood_both_ways_and_its_limit_is_that_of_what_comes_out() {
+async fn compression_works_in_both_directions_and_the_limit_applies_to_the_decompressed_size() {
     let server = Server::start().await;
     for encoding in [CompressionEncoding::Gzip, CompressionEncoding::Zstd] {
         let mut client = server.client().await.send_compressed(encoding).accept_compressed(encoding);
@@ -52,7 +52,7 @@ async fn compression_is_understood_both_ways_and_its_limit_is_that_of_what_comes
 }
 
 #[tokio::test]
-async fn every_limit_of_the_server_is_told_by_name() {
+async fn every_limit_of_the_server_is_reported_by_name() {
     let server = Server::start().await;
     let info = server.client().await.get_server_info(GetServerInfoRequest {}).await.expect("info").into_inner();
     for name in ["request.bytes", "commit.mutations", "annotations", "references.count", "rpc.calls", "rpc.call_ms"] {
@@ -136,7 +136,7 @@ async fn many_calls_at_once_are_all_answered_or_refused_with_a_reason_and_none_l
 }
 
 #[tokio::test]
-async fn requests_that_would_take_more_memory_than_there_is_are_refused_with_a_reason_and_others_are_served() {
+async fn requests_that_need_too_much_memory_are_refused_with_a_reason_and_others_are_served() {
     let options = ServerOptions {
         bytes_max: 1 << 20,
         bytes_per_connection_max: 1 << 20,

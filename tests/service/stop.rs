@@ -83,7 +83,7 @@ async fn an_idle_client_does_not_delay_it() {
 }
 
 #[tokio::test]
-async fn a_call_that_asks_for_reflection_ends_by_itself() {
+async fn a_reflection_call_ends_by_itself() {
     let server = Server::start().await;
     let mut client = ServerReflectionClient::new(server.channel().await);
     let request =

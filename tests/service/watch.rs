@@ -76,7 +76,7 @@ async fn every_commit_after_a_revision_comes_in_order_whole_and_as_get_commit_ha
 }
 
 #[tokio::test]
-async fn a_watch_from_now_sees_what_comes_and_a_quiet_one_moves_its_revision() {
+async fn a_watch_from_now_sees_new_commits_and_a_quiet_one_advances_its_revision() {
     let server = Server::start().await;
     let mut client = server.client().await;
     server.commit(&support::event("e1", "")).await;
@@ -160,7 +160,7 @@ async fn a_merge_leaves_and_types_select_changes_within_a_commit() {
 }
 
 #[tokio::test]
-async fn initial_state_and_what_follows_make_the_list_of_any_later_revision() {
+async fn initial_state_and_later_changes_make_the_list_of_any_later_revision() {
     let server = Server::start().await;
     let mut client = server.client().await;
     let types = vec![RecordType::Event.into()];
@@ -278,7 +278,7 @@ async fn watchers_cut_and_resumed_under_load_get_every_commit_once_and_in_order(
 }
 
 #[tokio::test]
-async fn what_cannot_be_watched_is_said_at_once() {
+async fn what_cannot_be_watched_is_reported_at_once() {
     let server = Server::start().await;
     let mut client = server.client().await;
     server.commit(&support::event("e", "")).await;

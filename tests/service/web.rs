@@ -48,7 +48,7 @@ async fn a_page_is_answered_over_both_versions_of_http_in_bytes_and_in_text() {
 }
 
 #[tokio::test]
-async fn an_answer_of_many_pieces_arrives_whole_also_as_text() {
+async fn an_answer_of_many_chunks_arrives_whole_also_as_text() {
     let server = Server::start().await;
     let long = "x".repeat(60_000);
     for number in 0..20 {
@@ -200,7 +200,7 @@ async fn a_browser_that_asks_first_is_told_whether_the_page_may_call() {
 }
 
 #[tokio::test]
-async fn what_is_no_call_gets_a_sentence_and_the_connection_goes_on() {
+async fn a_request_that_is_not_a_call_gets_a_sentence_and_the_connection_stays_open() {
     let server = Server::start().await;
     let message = framed(0, &prost::Message::encode_to_vec(&support::request("r1", &support::event("e1", ""))));
     for mut page in [Page::open(&server).await, Page::open_http2(&server).await] {

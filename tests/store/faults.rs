@@ -190,7 +190,7 @@ fn the_past_is_read_by_time_while_the_disk_is_full() {
 }
 
 #[test]
-fn nobody_is_refused_because_of_a_commit_that_never_was() {
+fn no_commit_is_refused_because_of_a_commit_that_never_happened() {
     let engine = Hooked::new(MemoryEngine::new());
     let store = store_on(Arc::clone(&engine) as Arc<dyn Engine>);
     let (gate, barred) = Gate::new();
@@ -251,7 +251,7 @@ fn a_commit_during_which_the_state_fails_leaves_nothing_behind() {
 }
 
 #[test]
-fn reading_by_time_goes_on_after_a_commit_that_failed_when_it_had_its_number() {
+fn reads_as_of_a_time_continue_after_a_commit_that_failed_with_its_revision_assigned() {
     let engine = Hooked::new(MemoryEngine::new());
     let store = store_on(Arc::clone(&engine) as Arc<dyn Engine>);
     store.commit(request("0", &actor("a"))).unwrap();
@@ -378,7 +378,7 @@ fn a_store_whose_state_cannot_be_rebuilt_can_be_closed() {
 }
 
 #[test]
-fn what_a_store_holds_is_not_told_before_it_is_known() {
+fn the_contents_of_a_store_are_not_reported_before_they_are_known() {
     let memory = MemoryEngine::new();
     store_on(Arc::new(memory.reopen())).commit(request("0", &actor("a"))).unwrap();
     memory.reset_state().unwrap();

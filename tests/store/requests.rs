@@ -66,7 +66,7 @@ fn rules_of_all_mutations_are_reported_at_once() {
 }
 
 #[test]
-fn an_unknown_label_is_said_by_name() {
+fn an_unknown_label_is_reported_by_name() {
     let store = store();
     let error = commit(&store, &event("e", r#", "participants": [{"actor": "@x"}]"#)).unwrap_err();
     assert_eq!(error.reason.as_str_name(), "ERROR_REASON_LABEL_UNKNOWN");

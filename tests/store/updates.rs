@@ -5,7 +5,7 @@ use annals::proto;
 use crate::support::{actor, commit, event, fields, get, kinds, reason, store};
 
 #[test]
-fn a_name_means_one_record_for_ever() {
+fn a_name_always_means_the_same_record() {
     let store = store();
     commit(&store, &actor("a")).unwrap();
     assert_eq!(reason(commit(&store, &actor("a"))), "NAME_TAKEN");
