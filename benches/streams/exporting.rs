@@ -1,4 +1,4 @@
-//! An export of everything, beside the same bytes from the echo server in answers of the same size.
+//! An export of everything, compared with the same bytes from the echo server in answers of the same size.
 
 use std::{fmt, time::Instant};
 
@@ -10,7 +10,7 @@ use tonic::{Request, client::Grpc, codegen::http::uri::PathAndQuery, transport::
 use crate::{echo, median::median, raw::Raw, server::Server};
 
 const METHOD: &str = "/annals.v1.RecordService/Export";
-/// Longest answer that is taken.
+/// The longest answer that the client accepts.
 const ANSWER_BYTES_MAX: usize = 64 << 20;
 const MIB: f64 = (1 << 20) as f64;
 
@@ -27,7 +27,7 @@ struct Turn {
 pub(crate) struct Exports {
     turns: Vec<Turn>,
     records: u64,
-    /// The most memory of the server before the first export, and after the last.
+    /// The peak memory of the server before the first export and after the last.
     peaks: (u64, u64),
 }
 
@@ -45,7 +45,7 @@ pub(crate) async fn measure(server: &Server, echo: &Server, rounds: usize) -> an
     Ok(Exports { turns, records: server.records().await?, peaks: (before, server.resident_peak()?) })
 }
 
-/// Everything. Gives the messages and their bytes.
+/// Exports everything. Returns the number of messages and of bytes.
 async fn export(server: &Server) -> anyhow::Result<(u64, u64)> {
     let mut grpc = client(server).await?;
     grpc.ready().await?;
@@ -60,7 +60,7 @@ async fn export(server: &Server) -> anyhow::Result<(u64, u64)> {
     Ok((messages, bytes))
 }
 
-/// As many answers of the mean size, one after the other. Gives the seconds.
+/// The same number of answers of the mean size, one after another. Returns the seconds.
 async fn repeat(echo: &Server, messages: u64, bytes: u64) -> anyhow::Result<f64> {
     let mut grpc = client(echo).await?;
     let question = echo::Question { bytes: u32::try_from(bytes / messages)? };
@@ -82,7 +82,7 @@ impl fmt::Display for Exports {
         let of = |figure: fn(&Turn) -> f64| median(self.turns.iter().map(figure)).unwrap_or_default();
         writeln!(
             to,
-            "\n| export of records | MiB | KiB a message | s | records/s | MiB/s | the echo's MiB/s | of the echo's | server CPU us a record | \
+            "\n| export of records | MiB | KiB a message | s | records/s | MiB/s | the echo's MiB/s | ratio to echo | server CPU us per record | \
              peak memory MiB before | after |"
         )?;
         writeln!(to, "|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|")?;

@@ -1,4 +1,4 @@
-//! One ingest beside 64 streams of unary commits of the same size.
+//! One ingest, compared with 64 streams of unary commits of the same size.
 
 use std::{
     collections::BTreeMap,
@@ -26,12 +26,12 @@ use crate::{
 const METHOD: &str = "/annals.v1.RecordService/Ingest";
 /// Streams of unary commits.
 const STREAMS: usize = 64;
-/// Records of a commit: the least, and those of a short article.
+/// Records of a commit: the smallest, and that of a short article.
 const SIZES: [u64; 2] = [1, 10];
-/// Time before anything is counted.
+/// Warm-up time before anything is counted.
 const WARM_UP: Duration = Duration::from_millis(300);
 
-/// One round: commits a second, and processor time of the server for each.
+/// One round: commits a second, and the server's processor time for each.
 struct Turn {
     unary: (f64, f64),
     ingest: (f64, f64),
@@ -55,7 +55,7 @@ pub(crate) async fn measure(server: &Server, events: u64, time: Duration, rounds
     Ok(Ingests(turns))
 }
 
-/// A commit of events that are not there yet.
+/// A commit of new events.
 fn next(events: u64, size: u64) -> CommitRequest {
     static NEXT: AtomicU64 = AtomicU64::new(1 << 40);
     let first = NEXT.fetch_add(size, Ordering::Relaxed);
@@ -63,7 +63,7 @@ fn next(events: u64, size: u64) -> CommitRequest {
     records::commit((first..first + size).map(|number| Record::Event(records::event(number, actors))))
 }
 
-/// As many commits as one stream takes in a time.
+/// As many commits as one stream accepts in a time.
 async fn ingest(server: &Server, events: u64, size: u64, time: Duration) -> anyhow::Result<(f64, f64)> {
     let mut grpc = Grpc::new(server.connect().await?);
     grpc.ready().await?;
@@ -94,8 +94,8 @@ impl fmt::Display for Ingests {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             to,
-            "\n| records a commit | unary commits/s, {STREAMS} streams | server CPU us each | ingested commits/s, one stream | server CPU \
-             us each | of unary |"
+            "\n| records per commit | unary commits/s, {STREAMS} streams | server CPU us each | ingested commits/s, one stream | server CPU \
+             us each | ratio to unary |"
         )?;
         writeln!(to, "|--:|--:|--:|--:|--:|--:|")?;
         for (size, turns) in &self.0 {

@@ -4,8 +4,8 @@
 //! cargo bench --bench streams -- --records 100000
 //! cargo bench --bench streams -- --only watch       # or ingest, or export
 //! ```
-//! What is compared takes turns, round after round, on servers in processes of their own; every figure is the median of the
-//! rounds, every ratio the median of the rounds' own ratios.
+//! The compared servers run in their own processes and take turns, round after round. Every figure is the median of the rounds,
+//! every ratio the median of the ratios of the rounds.
 
 // Figures are rounded for people.
 #![allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)]

@@ -1,7 +1,7 @@
-//! Many watchers of one stream of commits, beside one.
+//! Many watchers of one stream of commits, compared with one watcher.
 //!
-//! Commits are sent at a fixed rate, each with the time of its sending in its request id: a delivery takes from there until a watcher has
-//! decoded the commit. So it includes the commit itself.
+//! Commits are sent at a fixed rate, each with the time of its sending in its request id. The latency of a delivery is the time
+//! from there until a watcher has decoded the commit. So it includes the commit itself.
 
 use std::{
     cell::RefCell,
@@ -25,21 +25,21 @@ use tonic_prost::ProstCodec;
 use crate::{median::median, records, server::Server};
 
 const METHOD: &str = "/annals.v1.RecordService/Watch";
-/// Watches of one connection: a caller may have a hundred.
+/// Watches on one connection. A caller may have 100.
 const WATCHES_PER_CONNECTION: usize = 50;
-/// Time before anything is counted, and for the last deliveries.
+/// Warm-up time before anything is counted, and time for the last deliveries.
 const SETTLE: Duration = Duration::from_secs(1);
-/// Deliveries are counted up to this, in microseconds.
+/// Latencies are counted up to this, in microseconds.
 const DELIVERY_US_MAX: u64 = 60_000_000;
 
-/// Of a `WatchResponse` what is measured.
+/// The measured part of a `WatchResponse`.
 #[derive(Clone, PartialEq, Message)]
 struct Shown {
     #[prost(message, optional, tag = "2")]
     commit: Option<ShownCommit>,
 }
 
-/// Of a `Commit` what is measured.
+/// The measured part of a `Commit`.
 #[derive(Clone, PartialEq, Message)]
 struct ShownCommit {
     #[prost(string, tag = "4")]
@@ -98,7 +98,7 @@ async fn turn(server: &Server, watchers: usize, rate: f64, time: Duration) -> an
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while began.elapsed() < time {
         ticks.tick().await;
-        // The same record again and again: what a watcher is shown is as large each time.
+        // The same record each time, so that each message has the same size.
         let mut event = records::event(0, 1);
         (event.name, event.participants) = ("events/watched".into(), Vec::new());
         event.description = format!("{:032x}", fastrand::u128(..));
@@ -145,7 +145,7 @@ impl fmt::Display for Watches {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             to,
-            "\n| watchers | commits/s | deliveries/s | p50 us | p99 us | p99 of one watcher's | server CPU, cores | us a delivery |"
+            "\n| watchers | commits/s | deliveries/s | p50 us | p99 us | p99 divided by that of one watcher | server CPU, cores | us per delivery |"
         )?;
         writeln!(to, "|--:|--:|--:|--:|--:|--:|--:|--:|")?;
         let of = |turns: &[Turn], figure: fn(&Turn) -> f64| median(turns.iter().map(figure)).unwrap_or_default();

@@ -1,7 +1,7 @@
-//! The yardstick: as little as a gRPC server can do.
+//! The baseline: a gRPC server that does as little as possible.
 //!
-//! tonic as it comes, the system's allocator, one unary method, an answer of 600 bytes or as many as were asked for. What it reaches is the ceiling of this machine and this
-//! client at this moment, whatever else runs beside them.
+//! tonic with default options, the system's allocator, one unary method, and an answer of 600 bytes or of the requested size.
+//! Its rate is the maximum for this machine and this client at this moment, whatever else is running.
 #![allow(dead_code)] // Each benchmark uses its part.
 
 use std::{
@@ -22,17 +22,17 @@ use tonic_prost::ProstCodec;
 
 /// The one method.
 pub(crate) const METHOD: &str = "/bench.v1.Echo/Get";
-/// Bytes of its answer where the question does not say.
+/// Bytes of its answer if the request does not say.
 const ANSWER_BYTES: usize = 600;
-/// Most bytes of an answer.
+/// The most bytes of an answer.
 const ANSWER_BYTES_MAX: usize = 16 << 20;
-/// As many as the machine that the targets were set for has cores.
+/// As many as the cores of the machine for which the targets were set.
 const WORKERS: usize = 2;
 
-/// What it is asked.
+/// The request.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct Question {
-    /// Bytes of the answer; 0: as many as it likes.
+    /// Bytes of the answer. 0: the default.
     #[prost(uint32, tag = "1")]
     pub(crate) bytes: u32,
 }
@@ -79,7 +79,7 @@ impl Service<http::Request<Body>> for Echo {
     }
 }
 
-/// Serves until the process is ended. Says where it listens as `annals serve` does.
+/// Serves until the process is ended. Prints its address as `annals serve` does.
 pub(crate) fn serve() -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build()?;
     runtime.block_on(async {

@@ -1,7 +1,8 @@
-//! The load: a closed loop of unary calls on one connection, each stream sending its next call when the last was answered.
+//! The load: a closed loop of unary calls on one connection. Each stream sends its next call after the previous one was
+//! answered.
 //!
-//! One thread encodes all requests and takes all answers, without decoding them, so that the client costs the same whatever it
-//! asks for; server and client share the machine's cores.
+//! One thread encodes all requests and receives all answers without decoding them, so that the client costs the same for every
+//! call. Server and client share the machine's cores.
 #![allow(dead_code)] // Each benchmark uses its part.
 
 use std::{
@@ -20,11 +21,11 @@ use tonic::{Request, client::Grpc, codegen::http::uri::PathAndQuery};
 
 use crate::{raw::Raw, server::Server};
 
-/// Time before anything is counted.
+/// Warm-up time before anything is counted.
 const WARM_UP: Duration = Duration::from_millis(300);
 /// Latencies are counted up to this, in microseconds.
 const LATENCY_US_MAX: u64 = 60_000_000;
-/// Longest answer that is taken.
+/// The longest answer that the client accepts.
 const ANSWER_BYTES_MAX: usize = 64 << 20;
 
 /// A kind of call.
@@ -43,9 +44,9 @@ pub(crate) struct Measured {
     pub(crate) rate: f64,
     /// Median time to the answer, in microseconds.
     pub(crate) p50_us: f64,
-    /// The time that 99 in 100 calls stay below, in microseconds.
+    /// The time within which 99 of 100 calls are answered, in microseconds.
     pub(crate) p99_us: f64,
-    /// Processor time of the server for each call, in microseconds.
+    /// The server's processor time for each call, in microseconds.
     pub(crate) cpu_us: f64,
 }
 

@@ -1,4 +1,4 @@
-//! A data folder that holds so many events, and what lies in it.
+//! A data folder with a given number of events, and its contents.
 #![allow(dead_code)] // Each benchmark uses its part.
 
 use std::{
@@ -27,23 +27,23 @@ use crate::{
 const EVENTS_PER_COMMIT: u64 = 100;
 /// Commits in progress while loading.
 const COMMITS_AT_ONCE: usize = 16;
-/// Keys read at once where all are read.
+/// Keys read at once when all are read.
 const KEYS_AT_ONCE: usize = 4096;
 
 /// A loaded data folder.
 pub(crate) struct Population {
     /// How many events it holds.
     pub(crate) events: u64,
-    /// The data folder. Whoever writes works on a copy.
+    /// The data folder. Writers work on a copy.
     pub(crate) folder: PathBuf,
-    /// The names that the server gave.
+    /// The names that the server chose.
     pub(crate) names: Arc<Vec<Box<str>>>,
 }
 
-/// What a data folder takes.
+/// The size of a data folder.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Usage {
-    /// Bytes of the log's files, of which the last is filled ahead.
+    /// Bytes of the log's files, including the preallocated last one.
     pub(crate) log_bytes: u64,
     /// Bytes of the state's files.
     pub(crate) state_bytes: u64,
@@ -54,7 +54,7 @@ pub(crate) struct Usage {
 }
 
 impl Population {
-    /// The population of a folder that an earlier run left, or a new one.
+    /// The population of a folder from an earlier run, or a new one.
     pub(crate) async fn prepare(folder: &Path, events: u64, launch: &Launch) -> anyhow::Result<Self> {
         let (data, list) = (folder.join("data"), folder.join("names"));
         if let Ok(text) = fs::read_to_string(&list) {
@@ -71,7 +71,7 @@ impl Population {
         Ok(Self { events, folder: data, names: Arc::new(names) })
     }
 
-    /// A copy to write to.
+    /// A copy for writers.
     pub(crate) fn copy(&self, to: &Path) -> anyhow::Result<()> {
         if to.exists() {
             fs::remove_dir_all(to)?;
@@ -80,7 +80,7 @@ impl Population {
     }
 }
 
-/// Looks at every key of a data folder that no server has open.
+/// Reads every key of a data folder that no server has open.
 pub(crate) fn usage(folder: &Path) -> anyhow::Result<Usage> {
     let engine = EmbeddedEngine::open(folder, annals::engine::embedded::EmbeddedOptions::default())?;
     let disk = engine.disk_usage()?;
@@ -97,7 +97,7 @@ pub(crate) fn usage(folder: &Path) -> anyhow::Result<Usage> {
     Ok(usage)
 }
 
-/// Commits actors and events until there are so many. Gives the events' names.
+/// Commits actors and events until there are this many. Returns the names of the events.
 async fn load(server: &Server, events: u64) -> anyhow::Result<Vec<Box<str>>> {
     let mut client = RecordServiceClient::new(server.connect().await?);
     let actors = records::actors(events);

@@ -1,4 +1,4 @@
-//! Messages as bytes, so that a client costs the same whatever it asks for.
+//! Messages as bytes, so that the client costs the same for every call.
 #![allow(dead_code)] // Each benchmark uses its part.
 
 use bytes::{Buf, BufMut, Bytes};
@@ -7,7 +7,7 @@ use tonic::{
     codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
 };
 
-/// Requests that are encoded already, and of answers the number of their bytes.
+/// Encoded requests. Of answers, the number of their bytes.
 #[derive(Clone, Copy)]
 pub(crate) struct Raw;
 

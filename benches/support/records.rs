@@ -1,7 +1,8 @@
-//! What is stored: events with two types, two participants, a place, a time and an external id, and the actors they name.
+//! The stored records: events with two types, two participants, a place, a time and an external id, and the actors that they
+//! name.
 //!
-//! Event number n is always the same. Times, external ids and participants are drawn at random, so that the keys of one event
-//! lie far apart in the state; types and countries come from short lists, as in real data sets.
+//! Event number n is always the same. Times, external ids and participants are random, so that the keys of one event are far
+//! apart in the state. Types and countries come from short lists, as in real data sets.
 #![allow(dead_code)] // Each benchmark uses its part.
 
 use annals::proto::{
@@ -50,12 +51,12 @@ const COUNTRIES: [(&str, &str); 12] = [
 /// Events for each actor.
 const EVENTS_PER_ACTOR: u64 = 100;
 
-/// How many actors there are for so many events.
+/// The number of actors for a number of events.
 pub(crate) fn actors(events: u64) -> u64 {
     (events / EVENTS_PER_ACTOR).max(EVENTS_PER_ACTOR)
 }
 
-/// The actor's name.
+/// The name of the actor.
 pub(crate) fn actor_name(number: u64) -> String {
     format!("actors/group-{number:06}")
 }
@@ -71,7 +72,7 @@ pub(crate) fn actor(number: u64) -> Actor {
     }
 }
 
-/// Event number `number`, with participants from among so many actors.
+/// Event number `number`, with participants from among this many actors.
 pub(crate) fn event(number: u64, actors: u64) -> Event {
     let mut rng = Rng::with_seed(number);
     let (country, region) = COUNTRIES[rng.usize(..COUNTRIES.len())];
@@ -122,12 +123,12 @@ pub(crate) fn commit(records: impl IntoIterator<Item = Record>) -> CommitRequest
     }
 }
 
-/// A commit that writes one record whether it is there or not.
+/// A commit that writes one record, whether it exists or not.
 pub(crate) fn write(request_id: String, record: Record) -> CommitRequest {
     CommitRequest::of(request_id, [Mutation::upsert(proto::Record { record: Some(record) })])
 }
 
-/// The first 50 events that an actor takes part in, from the index.
+/// The first 50 events in which an actor takes part, from the index.
 pub(crate) fn list(actor: u64) -> ListRecordsRequest {
     ListRecordsRequest {
         page_size: 50,

@@ -1,4 +1,4 @@
-//! A server in a process of its own: what it costs is its own too.
+//! A server in its own process, so that its cost can be measured separately.
 #![allow(dead_code)] // Each benchmark uses its part.
 
 use std::{
@@ -19,12 +19,12 @@ use tonic::{
 
 /// The argument that makes this program the echo server.
 pub(crate) const ECHO: &str = "echo";
-/// `/proc` counts processor time in these.
+/// The ticks in which `/proc` counts processor time.
 const TICKS_PER_SECOND: u64 = 100;
 /// How often a server that does not answer yet is asked again.
 const RETRY: Duration = Duration::from_millis(10);
 
-/// Which server is started, and how.
+/// Which server to start, and how.
 #[derive(Clone, Debug)]
 pub(crate) struct Launch {
     /// The program.
@@ -40,12 +40,12 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// The yardstick.
+    /// The echo server.
     pub(crate) fn echo() -> anyhow::Result<Self> {
         Self::start(Command::new(std::env::current_exe()?).arg(ECHO))
     }
 
-    /// `annals serve` on a data folder, configured as it comes, save the cache. Waits until it answers reads.
+    /// `annals serve` on a data folder, with default options except for the cache. Waits until it answers reads.
     pub(crate) async fn annals(folder: &Path, launch: &Launch) -> anyhow::Result<Self> {
         let mut command = Command::new(&launch.program);
         command.args(["serve", "--listen", "127.0.0.1:0", "--log", "warn", "--cache", &launch.cache, "--data"]).arg(folder);
@@ -80,17 +80,17 @@ impl Server {
         Ok(u64::try_from(info.record_counts.values().sum::<i64>())?)
     }
 
-    /// Processor time that it has used so far, on all its threads.
+    /// Processor time that all its threads have used so far.
     pub(crate) fn cpu(&self) -> anyhow::Result<Duration> {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.process.id()))?;
-        // Behind the command's name, which may hold anything, come the fields from the third on: 14 and 15 are the ticks in
+        // The name of the command may contain anything. After it come the fields from the third on: 14 and 15 are the ticks in
         // user space and in the kernel.
         let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
         let ticks: u64 = fields.skip(11).take(2).map(|field| field.parse::<u64>().unwrap_or_default()).sum();
         Ok(Duration::from_millis(ticks * 1000 / TICKS_PER_SECOND))
     }
 
-    /// The most memory that it ever had resident, in bytes.
+    /// Its peak resident memory, in bytes.
     pub(crate) fn resident_peak(&self) -> anyhow::Result<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("the kernel tells peak memory")?;
@@ -98,7 +98,7 @@ impl Server {
         Ok(kib * 1024)
     }
 
-    /// Asks it to stop and waits until it has. Meanwhile the client answers what is asked of its connections.
+    /// Asks it to stop and waits until it has. Meanwhile the client answers on its connections.
     pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
         let id = Pid::from_child(&self.process);
         kill_process(id, Signal::TERM)?;
@@ -108,7 +108,7 @@ impl Server {
         Ok(())
     }
 
-    /// Ends it at once, as SIGKILL does.
+    /// Kills it with SIGKILL.
     pub(crate) fn kill(mut self) -> anyhow::Result<()> {
         self.process.kill()?;
         self.process.wait()?;
@@ -118,7 +118,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // Also on the way out after an error. One that has been waited for is left alone.
+        // Also after an error. A server that was waited for is left alone.
         if matches!(self.process.try_wait(), Ok(None)) {
             self.process.kill().unwrap_or_default();
             self.process.wait().map(drop).unwrap_or_default();

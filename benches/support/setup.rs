@@ -1,4 +1,4 @@
-//! What every benchmark is told on its command line.
+//! The command line of every benchmark.
 
 use std::{path::PathBuf, time::Duration};
 

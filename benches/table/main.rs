@@ -1,12 +1,12 @@
-//! Measures Annals against the least that a gRPC server can do, and prints the tables of `docs/performance.md`.
+//! Compares Annals with a gRPC server that does no work, and prints the tables of `docs/performance.md`.
 //!
 //! ```text
 //! cargo bench --bench table -- --records 10000,100000
 //! ```
-//! Server and yardstick run as processes of their own and take turns, round after round, so that what else the machine does
-//! falls on both; every figure is the median of the rounds, every ratio the median of the rounds' own ratios.
+//! The server and the echo server run in their own processes and take turns, round after round, so that other load on the machine
+//! affects both. Every figure is the median of the rounds, every ratio the median of the ratios of the rounds.
 
-// Figures are rounded for people; counts of records and requests fit any machine that could hold them.
+// Figures are rounded for people. Counts of records and requests fit any machine that could hold them.
 #![allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)]
 
 use std::{
@@ -59,7 +59,7 @@ const GET_STREAMS: [usize; 2] = [1, 64];
 const BULK_STREAMS: usize = 16;
 /// Events of a bulk commit.
 const BULK_EVENTS: u64 = 100;
-/// A population up to this size is put back to it before each round of writing; a larger one grows by little.
+/// A population up to this size is restored before each round of writes. A larger one grows only a little.
 const RESTORED_EVENTS_MAX: u64 = 100_000;
 
 /// What to measure.
@@ -144,7 +144,7 @@ impl Bench {
         Ok(())
     }
 
-    /// Commits, then outages, one population after the other.
+    /// Commits, then outages, one population after another.
     async fn write(&mut self) -> anyhow::Result<()> {
         let copy = self.folder.join("copy");
         for population in &self.populations {
@@ -199,14 +199,14 @@ impl Bench {
     }
 }
 
-/// What lists are called in the table, and their streams.
+/// The name of lists in the table, and their streams.
 const LIST: (&str, usize) = ("ListEvents of 50", BULK_STREAMS);
 
 fn echo_call() -> Call {
     Call { method: echo::METHOD, request: Arc::new(|_| Bytes::new()) }
 }
 
-/// Any event, all equally likely.
+/// A random event, all equally likely.
 fn get(population: &Population) -> Call {
     let names = Arc::clone(&population.names);
     let request = move |rng: &mut fastrand::Rng| {
@@ -216,14 +216,14 @@ fn get(population: &Population) -> Call {
     Call { method: "/annals.v1.RecordService/GetEvent", request: Arc::new(request) }
 }
 
-/// The events of any actor.
+/// The events of a random actor.
 fn list(events: u64) -> Call {
     let actors = records::actors(events);
     let request = move |rng: &mut fastrand::Rng| records::list(rng.u64(..actors)).encode_to_vec().into();
     Call { method: "/annals.v1.RecordService/ListEvents", request: Arc::new(request) }
 }
 
-/// Events that are not there yet, so many a call.
+/// New events, this many in a call.
 fn commit(events: u64, records: u64) -> Call {
     static NEXT: AtomicU64 = AtomicU64::new(1 << 32);
     let actors = records::actors(events);

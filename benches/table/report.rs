@@ -1,4 +1,4 @@
-//! The tables, as Markdown: what every call costs, what every population takes, and which targets are reached.
+//! The tables, as Markdown: the cost of every call, the size of every population, and which targets are reached.
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
@@ -6,7 +6,7 @@ use crate::{load::Measured, median::median, population::Usage};
 
 const MIB: f64 = (1 << 20) as f64;
 
-/// Everything that was measured.
+/// All measurements.
 #[derive(Debug, Default)]
 pub(crate) struct Report {
     pub(crate) rows: Rows,
@@ -16,7 +16,7 @@ pub(crate) struct Report {
 /// A line of the first table. Ordered as it is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Row {
-    /// Events of the population; 0 for the yardstick, which has none.
+    /// Events of the population. 0 for the echo server, which has none.
     pub(crate) events: u64,
     /// The call.
     pub(crate) what: &'static str,
@@ -26,7 +26,7 @@ pub(crate) struct Row {
     pub(crate) records: u64,
 }
 
-/// One round: what was measured, and the yardstick just before.
+/// One round: the measurement, and that of the echo server just before.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Turn {
     pub(crate) own: Measured,
@@ -37,18 +37,18 @@ pub(crate) struct Turn {
 #[derive(Debug, Default)]
 pub(crate) struct Rows(BTreeMap<Row, Vec<Turn>>);
 
-/// What a population takes, and how long its server is away.
+/// The size of a population, and how long its server is unavailable.
 #[derive(Debug, Default)]
 pub(crate) struct Folder {
     /// As loaded.
     pub(crate) usage: Option<Usage>,
-    /// After all commits that were measured, and a rebuild.
+    /// After all measured commits and a rebuild.
     pub(crate) usage_written: Option<Usage>,
     /// Peaks of resident memory.
     pub(crate) reading_bytes: u64,
     pub(crate) writing_bytes: u64,
     pub(crate) rebuilding_bytes: u64,
-    /// From the start of the server until it answers.
+    /// From the start of the server until its first answer.
     pub(crate) after_kill: Duration,
     pub(crate) after_power_cut: Duration,
 }
@@ -73,7 +73,7 @@ impl fmt::Display for Report {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             to,
-            "| records | call | streams | calls/s | of the echo's | p50 us | p99 us | p99 of the echo's | server CPU us | of the echo's |"
+            "| records | call | streams | calls/s | ratio to echo | p50 us | p99 us | p99, ratio to echo | server CPU us | ratio to echo |"
         )?;
         writeln!(to, "|--:|--|--:|--:|--:|--:|--:|--:|--:|--:|")?;
         for row in self.rows.0.keys() {
@@ -134,7 +134,7 @@ impl Report {
     }
 
     fn fmt_targets(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(to, "\n| target | asked | measured | |\n|--|--:|--:|--|")?;
+        writeln!(to, "\n| target | required | measured | |\n|--|--:|--:|--|")?;
         let of_echo = |events, what, streams| {
             self.rows.median(Row { events, what, streams, records: 1 }, |turn| turn.own.rate / turn.echo.rate)
         };
@@ -148,12 +148,12 @@ impl Report {
         let mut at_least = Vec::new();
         for (events, get, commit, records) in [(middle, 0.85, 0.25, 10_000.0), (large, 0.65, 0.12, 6_000.0)] {
             at_least.push((
-                format!("GetEvent, 64 streams, {events} records, of the echo's rate"),
+                format!("GetEvent, 64 streams, {events} records, ratio to the echo"),
                 get,
                 of_echo(events, "GetEvent", 64),
             ));
             at_least.push((
-                format!("Commit of 1, 64 streams, {events} records, of the echo's rate"),
+                format!("Commit of 1, 64 streams, {events} records, ratio to the echo"),
                 commit,
                 of_echo(events, "Commit of 1", 64),
             ));
@@ -162,21 +162,25 @@ impl Report {
         let mut at_most = Vec::new();
         for (streams, times) in [(64, 1.3), (1, 2.0)] {
             let ratio = p99(large, streams).zip(p99(small, streams)).map(|(large, small)| large / small);
-            at_most.push((format!("GetEvent, {streams} streams, p99 at {large} of that at {small} records"), times, ratio));
+            at_most.push((
+                format!("GetEvent, {streams} streams, p99 at {large} records divided by that at {small}"),
+                times,
+                ratio,
+            ));
         }
         for (events, folder) in &self.folders {
             let peak = folder.reading_bytes.max(folder.writing_bytes).max(folder.rebuilding_bytes);
             at_most.push((format!("peak memory at {events} records, MiB"), 1024.0, Some(peak as f64 / MIB)));
             let ratio = |usage: Usage| usage.state_bytes as f64 / usage.content_bytes as f64;
-            at_most.push((format!("state at {events} records, of keys and values"), 3.5, folder.usage.map(ratio)));
+            at_most.push((format!("state at {events} records divided by keys and values"), 3.5, folder.usage.map(ratio)));
             at_most.push((
-                format!("to answer after a kill at {events} records, s"),
+                format!("time to the first answer after a kill at {events} records, s"),
                 20.0,
                 Some(folder.after_kill.as_secs_f64()),
             ));
             let millions = *events as f64 / large as f64;
             at_most.push((
-                format!("to answer after a power cut at {events} records, s"),
+                format!("time to the first answer after a power cut at {events} records, s"),
                 120.0 * millions.max(0.1),
                 Some(folder.after_power_cut.as_secs_f64()),
             ));
