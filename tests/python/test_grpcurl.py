@@ -77,16 +77,16 @@ STEPS = [
     Step("The services of a server", arguments=("list",), says=("annals.v1.RecordService", "grpc.health.v1.Health")),
     Step("The methods of a service", arguments=("list", SERVICE), says=("Commit", "ListClaims")),
     Step(
-        "What a method is for, with an example to try",
+        "What a method does, with an example call",
         arguments=("describe", f"{SERVICE}.GetEvent"),
         says=("One event by name", "grpcurl -plaintext"),
     ),
-    Step("What a message holds", arguments=("describe", "annals.v1.TextSpan"), says=("code points", "uint32 start = 1")),
-    Step("What an error can say", arguments=("describe", "annals.v1.ErrorReason"), says=("REVISION_MISMATCH",), lines=20),
-    Step("What this server is", "GetServerInfo", says=('"headRevision": "1"', '"claims": "30"'), lines=80),
+    Step("The fields of a message", arguments=("describe", "annals.v1.TextSpan"), says=("code points", "uint32 start = 1")),
+    Step("The reasons of errors", arguments=("describe", "annals.v1.ErrorReason"), says=("REVISION_MISMATCH",), lines=20),
+    Step("Information about the server", "GetServerInfo", says=('"headRevision": "1"', '"claims": "30"'), lines=80),
     Step("One event", "GetEvent", {"name": "events/troop-deployment"}, says=("events/troop-deployment",)),
     Step(
-        "What the intelligence service said, two claims a page",
+        "What the intelligence service said, two claims on a page",
         "ListClaims",
         {"filter": NIS_SAID, "page_size": 2},
         says=("claims/", "actors/nis", "nextPageToken"),
@@ -118,7 +118,7 @@ STEPS = [
     ),
     Step("And read it back", "GetClaim", {"name": "claims/denial"}, says=("CLAIM_KIND_DENIAL",)),
     Step(
-        "A correction, if nobody was faster",
+        "A correction, if nobody else has changed the record",
         "Commit",
         commit(
             "tour-2",
@@ -141,13 +141,13 @@ STEPS = [
         "Its history", "ListRevisions", {"name": "claims/denial"}, says=("CHANGE_KIND_UPDATED", "CHANGE_KIND_CREATED"), lines=95
     ),
     Step(
-        "Several records at once, and what is not there",
+        "Several records at once, one of them missing",
         "BatchGetRecords",
         {"names": ["actors/nis", "actors/nobody"], "allow_missing": True},
         says=('"missing"', "National Intelligence Service"),
     ),
     Step(
-        "Everything after a revision; without stop_at_head it goes on as commits are made",
+        "Every commit after a revision; without stop_at_head the stream stays open",
         "Watch",
         {"after_revision": 2, "stop_at_head": True},
         says=('"opened": true', "tour-2"),
@@ -184,7 +184,7 @@ ERRORS = [
         shown=False,
     ),
     Step(
-        "Fields that break their rules, all of them at once",
+        "Fields that violate their rules, all reported at once",
         "Commit",
         commit(
             "e-1",
@@ -194,7 +194,7 @@ ERRORS = [
         fails="FIELD_INVALID",
     ),
     Step("A commit without a request id", "Commit", {"mutations": [event()]}, fails="REQUEST_ID_MISSING"),
-    Step("A filter on a field that is not there", "ListEvents", {"filter": 'titel = "x"'}, fails="FILTER_INVALID"),
+    Step("A filter on an unknown field", "ListEvents", {"filter": 'titel = "x"'}, fails="FILTER_INVALID"),
     Step(
         "A filter that mixes AND and OR",
         "ListEvents",
@@ -210,7 +210,7 @@ ERRORS = [
         fails="PAGE_TOKEN_MISMATCH",
     ),
     Step(
-        "More names than a batch holds",
+        "More names than a batch may have",
         "BatchGetRecords",
         {"names": [f"events/{n}" for n in range(1001)]},
         fails="LIMIT_EXCEEDED",
@@ -227,7 +227,7 @@ ERRORS = [
         commit("e-3", event(participants=[{"actor": "@nobody"}])),
         fails="LABEL_UNKNOWN",
     ),
-    Step("A record that never was", "GetEvent", {"name": "events/never"}, fails="RECORD_NOT_FOUND"),
+    Step("A record that never existed", "GetEvent", {"name": "events/never"}, fails="RECORD_NOT_FOUND"),
     Step("A record that was deleted", "GetEvent", {"name": "events/gone"}, fails="RECORD_DELETED"),
     Step(
         "A record that was merged into another",
@@ -243,13 +243,13 @@ ERRORS = [
         fails="EXTERNAL_ID_TAKEN",
     ),
     Step(
-        "References to what is not there",
+        "References to missing records",
         "Commit",
         commit("e-6", event(participants=[{"actor": "actors/never"}, {"actor": "events/one"}])),
         fails="REFERENCE_NOT_FOUND",
     ),
     Step(
-        "The delete of a record that others refer to",
+        "The delete of a record that other records refer to",
         "Commit",
         commit("e-7", {"delete": {"name": "actors/a"}}),
         fails="REFERENCED",
@@ -261,13 +261,13 @@ ERRORS = [
         fails="UPSERT_AMBIGUOUS",
     ),
     Step(
-        "A request id that committed something else",
+        "A request id that has committed something else",
         "Commit",
         commit("tour-1", event()),
         fails="REQUEST_ID_REUSED",
     ),
     Step(
-        "A merge of two that are said not to be the same",
+        "A merge of two records that a relation marks as not the same",
         "Commit",
         commit("e-9", {"merge": {"name": "actors/a", "into": "actors/b"}}),
         fails="MERGE_VETOED",
@@ -278,20 +278,20 @@ ERRORS = [
         commit("e-10", {"update": {"record": {"claim": {"name": "claims/denial", "topic": "denial"}}, "if_revision": 2}}),
         fails="REVISION_MISMATCH",
     ),
-    Step("A revision that is not there yet", "GetCommit", {"revision": 1000000}, fails="REVISION_IN_FUTURE"),
+    Step("A revision that does not exist yet", "GetCommit", {"revision": 1000000}, fails="REVISION_IN_FUTURE"),
 ]
 
 
 # Checking a whole article takes longer than one millisecond, which is all that this server gives a call.
 LATE = Step(
-    "A call that takes longer than the server, or the caller's deadline, allows",
+    "A call that takes longer than the server or the caller's deadline allows",
     "Commit",
     json.loads(SEED.read_text(encoding="utf-8")) | {"request_id": "late", "validate_only": True},
     fails="DEADLINE",
 )
-ONE_TOO_MANY = Step("One watch more than may be open", "Watch", {}, fails="TOO_MANY_WATCHES")
-OVERLOAD = Step("More calls than the server takes on at once", "GetServerInfo", {}, fails="TOO_MANY_REQUESTS")
-STOPPED = Step("A watch when the server stops", "Watch", {"after_revision": 0}, fails="SHUTTING_DOWN")
+ONE_TOO_MANY = Step("More watches than the server allows", "Watch", {}, fails="TOO_MANY_WATCHES")
+OVERLOAD = Step("More concurrent calls than the server allows", "GetServerInfo", {}, fails="TOO_MANY_REQUESTS")
+STOPPED = Step("A watch when the server shuts down", "Watch", {"after_revision": 0}, fails="SHUTTING_DOWN")
 
 
 class Session:
@@ -457,9 +457,9 @@ def test_the_transcript_is_what_users_see(session: Session, start_server: Callab
     session.text = [
         "# Annals through grpcurl",
         "",
-        "What a user types and what comes back, from a fresh server that holds the example of the README (`./run`). Times,",
-        "names that the server chose and tokens are replaced by `<...>`. grpcurl prints a detail of an error on one line;",
-        "here it has several.",
+        "What a user types and what comes back, from a fresh server that holds the example of the README (`./run`). `<...>`",
+        "replaces times, tokens and names that the server chose. grpcurl prints each detail of an error on one line; here it",
+        "has several lines.",
         "",
         "<!-- Made by `ANNALS_UPDATE=1 ./test -k transcript` and compared in every run: do not edit it by hand. -->",
         "",
@@ -468,7 +468,7 @@ def test_the_transcript_is_what_users_see(session: Session, start_server: Callab
     ]
     for step in STEPS:
         session.run(step)
-    session.text += ["## Errors", "", "Every error carries one `google.rpc.ErrorInfo`; its reasons are in `errors.proto`.", ""]
+    session.text += ["## Errors", "", "Every error has one `google.rpc.ErrorInfo`. Its reasons are in `errors.proto`.", ""]
     for step in ERRORS:
         session.run(step)
     errors_of_busy_servers(session, start_server)
