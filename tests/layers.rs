@@ -203,7 +203,7 @@ impl<'ast> Visit<'ast> for Reader<'_> {
     fn visit_item(&mut self, item: &'ast Item) {
         match item {
             Item::Mod(module) if is_for_tests(&module.attrs) => {
-                self.test_modules.push(format!("{}::{}", self.inside, module.ident))
+                self.test_modules.push(format!("{}::{}", self.inside, module.ident));
             }
             Item::Mod(module) => {
                 let outside = self.inside.clone();
