@@ -1,168 +1,183 @@
-//! Every option of the server: its unit, its default, its bounds, and where it can be set.
+//! The options of `annals serve`, in one list: [`ServeOptions`] is the arguments, the keys of the file, the variables of the
+//! environment, the help text and docs/options.md.
 //!
-//! A flag wins over the environment, the environment over the file, the file over the default. Keys of the file are the names
-//! of the fields here, the table `[rpc]` being [`ServerOptions`]; in the environment they are upper-case behind `ANNALS_`, with
-//! `__` before a key of the table: `ANNALS_CACHE=1GiB`, `ANNALS_RPC__CALLS_MAX=512`.
+//! An argument wins over the environment, the environment over the file, the file over the default. The table `[rpc]` of the file
+//! is [`ServerOptions`]. A variable is `ANNALS_` and the key in upper case, with `__` before a key of the table:
+//! `ANNALS_CACHE=1GiB`, `ANNALS_RPC__CALLS_MAX=512`.
 //!
-//! Knows options. Must not know what they are used for.
+//! Must not know what an option is used for.
 
 use std::{
+    collections::BTreeSet,
     fmt,
     path::{Path, PathBuf},
     str::FromStr,
     time::Duration,
 };
 
+use clap::{ArgMatches, Args, Command, FromArgMatches, parser::ValueSource};
 use figment::{
     Figment,
     providers::{Env, Format, Serialized, Toml},
+    value::Value,
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
-use crate::rpc::{ServerOptions, WebOrigins};
+use crate::rpc::{ServerOptions, WebOrigins, duration};
 
-/// Begins the name of every environment variable.
+/// Begins the name of every variable.
 const PREFIX: &str = "ANNALS_";
 
-/// Every option of `annals serve`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Variables that are read elsewhere: by the commands that call a server, and for the path of the file.
+const OTHER_VARIABLES: [&str; 2] = ["SERVER", "CONFIG"];
+
+/// The key of the one argument whose value is checked after all arguments are parsed, since it may be repeated.
+const WEB_ORIGINS: &str = "rpc.web_origins";
+
+/// Every option of `annals serve`. The comment of a field is its help text; its default is stated once, in its attribute.
+#[derive(Clone, Debug, PartialEq, Eq, Args, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Config {
-    /// The data folder. Made where it is not there. Default: `./annals-data`.
+#[allow(clippy::doc_markdown)] // People read the comments as help texts, where a backtick would be in the way.
+pub struct ServeOptions {
+    /// The data folder. It is created if it is missing.
+    #[arg(long, value_name = "DIR", default_value = "./annals-data")]
     pub data: PathBuf,
-    /// Keep everything in memory and nothing on disk. Default: off.
+    /// Keep everything in memory and nothing on disk. The record is lost when the server stops.
+    #[arg(long, conflicts_with = "data")]
     pub in_memory: bool,
-    /// Address and port to listen on; port 0 takes a free one. Default: `127.0.0.1:50051`.
+    /// The address and port to listen on. Port 0 takes a free port.
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:50051")]
     pub listen: String,
-    /// Listen beyond this machine although nobody is asked who they are. Default: off.
+    /// Allow an address that other machines can reach, although this version has no authentication.
+    #[arg(long)]
     pub insecure: bool,
-    /// Memory for cached pages of the state, as they lie in memory. Default: `256MiB`; at least `16MiB`.
+    /// Memory for cached pages of the state. At least 16MiB.
+    #[arg(long, value_name = "SIZE", default_value = "256MiB")]
     pub cache: Size,
-    /// Length of one file of the log. Default: `64MiB`; at least `16KiB`.
+    /// The length of one file of the log. At least 16KiB.
+    #[arg(long, value_name = "SIZE", default_value = "64MiB")]
     pub segment: Size,
-    /// Room on the disk at which writes stop, or 5 % of the disk where that is less. Default: `1GiB`.
+    /// Writes stop when the disk has less free space than this, or than 5 % of the disk if that is less.
+    #[arg(long, value_name = "SIZE", default_value = "1GiB")]
     pub disk_reserve: Size,
-    /// Threads that serve the network. 0: one a core. Default: 0.
+    /// Threads that serve the network. 0 means one per core.
+    #[arg(long, value_name = "COUNT", default_value = "0")]
     pub threads: usize,
-    /// What is logged, as `tracing`'s filters have it: `info`, `annals=debug,warn`. Default: `info`.
+    /// What is logged: error, warn, info, debug, or a filter such as annals::rpc=debug,info.
+    #[arg(long, value_name = "FILTER", default_value = "info")]
     pub log: String,
-    /// How it is logged. Default: `text`.
+    /// The format of the log.
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub log_format: LogFormat,
     /// Limits and times of the server.
+    #[arg(skip)]
     pub rpc: ServerOptions,
 }
 
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            data: "./annals-data".into(),
-            in_memory: false,
-            listen: "127.0.0.1:50051".into(),
-            insecure: false,
-            cache: Size(256 << 20),
-            segment: Size(64 << 20),
-            disk_reserve: Size(1 << 30),
-            threads: 0,
-            log: "info".into(),
-            log_format: LogFormat::Text,
-            rpc: ServerOptions::default(),
-        }
-    }
+/// The options of the table `[rpc]` that have an argument of their own.
+#[derive(Clone, Debug, Args, Serialize)]
+#[allow(clippy::doc_markdown)]
+struct RpcArguments {
+    /// How long calls in progress may take to finish at a graceful shutdown.
+    #[arg(id = "rpc.drain_time_max", long = "drain", value_name = "TIME", value_parser = duration::parse, default_value = "10s")]
+    #[serde(with = "duration")]
+    drain_time_max: Duration,
+    /// An origin whose web pages may call the server, such as http://localhost:3000. Repeat the option for more origins;
+    /// "*" allows all [default: none].
+    #[arg(id = WEB_ORIGINS, long = "web-origin", value_name = "ORIGIN")]
+    web_origins: Vec<String>,
 }
 
 /// How the log is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
-    /// A line for people.
+    /// Lines for people.
     Text,
-    /// A JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
-/// Options set by flags: those that were given.
-#[derive(Clone, Debug, Default, Serialize)]
-pub struct Overrides {
-    /// [`Config::data`].
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub data: Option<PathBuf>,
-    /// [`Config::in_memory`].
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub in_memory: Option<bool>,
-    /// [`Config::listen`].
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub listen: Option<String>,
-    /// [`Config::insecure`].
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub insecure: Option<bool>,
-    /// [`Config::cache`].
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cache: Option<Size>,
-    /// [`Config::segment`].
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub segment: Option<Size>,
-    /// [`Config::disk_reserve`].
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub disk_reserve: Option<Size>,
-    /// [`Config::threads`].
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub threads: Option<usize>,
-    /// [`Config::log`].
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub log: Option<String>,
-    /// [`Config::log_format`].
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub log_format: Option<LogFormat>,
-    /// Those of `[rpc]`.
-    #[serde(skip_serializing_if = "RpcOverrides::is_empty")]
-    pub rpc: RpcOverrides,
+/// The options that were given as arguments, by their keys.
+#[derive(Clone, Debug, Default)]
+pub struct ServeArguments {
+    given: Vec<(String, Value)>,
 }
 
-/// Options of `[rpc]` that have a flag of their own.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct RpcOverrides {
-    /// [`ServerOptions::drain_time_max`].
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "some_duration")]
-    pub drain_time_max: Option<Duration>,
-    /// [`ServerOptions::web_origins`].
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub web_origins: Option<WebOrigins>,
-}
-
-impl RpcOverrides {
-    fn is_empty(&self) -> bool {
-        self.drain_time_max.is_none() && self.web_origins.is_none()
+impl Default for ServeOptions {
+    fn default() -> Self {
+        let matches = Self::augment_args(Command::new("serve")).get_matches_from(["serve"]);
+        Self::from_arg_matches(&matches).expect("every option has a default")
     }
 }
 
-#[allow(clippy::ref_option)] // serde hands over the field as it is.
-fn some_duration<S: Serializer>(duration: &Option<Duration>, to: S) -> Result<S::Ok, S::Error> {
-    crate::rpc::duration::serialize(&duration.unwrap_or_default(), to)
+impl Args for ServeArguments {
+    fn augment_args(command: Command) -> Command {
+        RpcArguments::augment_args(ServeOptions::augment_args(command))
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
 }
 
-impl Config {
-    /// The effective configuration: flags over environment over file over defaults. Errors name the key and where it was set.
-    pub fn load(file: Option<&Path>, flags: &Overrides) -> Result<Self, String> {
+impl FromArgMatches for ServeArguments {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let serialized = |result: Result<Value, figment::Error>| {
+            result.map_err(|error| clap::Error::raw(clap::error::ErrorKind::ValueValidation, format!("{error}\n")))
+        };
+        let options = serialized(Value::serialize(ServeOptions::from_arg_matches(matches)?))?;
+        let rpc = serialized(Value::serialize(RpcArguments::from_arg_matches(matches)?))?;
+        let mut given = Vec::new();
+        for key in matches.ids().map(clap::Id::as_str) {
+            let value = match key.strip_prefix("rpc.") {
+                Some(key) => rpc.find_ref(key),
+                None => options.find_ref(key),
+            };
+            if let (Some(ValueSource::CommandLine), Some(value)) = (matches.value_source(key), value) {
+                given.push((key.to_owned(), value.clone()));
+            }
+        }
+        Ok(Self { given })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+impl ServeOptions {
+    /// The effective options: arguments over environment over file over defaults. Errors name the key and where it was set.
+    pub fn load(file: Option<&Path>, arguments: &ServeArguments) -> Result<Self, String> {
         let mut figment = Figment::from(Serialized::defaults(Self::default()));
         if let Some(file) = file {
             figment = figment.merge(Toml::file_exact(file));
         }
-        let environment = Env::prefixed(PREFIX).filter(|key| is_key(key.as_str())).split("__");
-        let config: Self = figment
-            .merge(environment)
-            .merge(Serialized::defaults(flags))
+        let keys = keys();
+        figment = figment.merge(Env::prefixed(PREFIX).filter(move |key| is_key(&keys, key.as_str())).split("__"));
+        for (key, value) in &arguments.given {
+            if key == WEB_ORIGINS {
+                value.deserialize::<WebOrigins>().map_err(|error| format!("--web-origin: {error}"))?;
+            }
+            figment = figment.merge(Serialized::default(key, value));
+        }
+        let mut options: Self = figment
             .extract()
             .map_err(|errors| errors.into_iter().map(|error| error.to_string()).collect::<Vec<_>>().join("; "))?;
-        config.check()?;
-        Ok(config)
+        // A folder that is named as an argument is used, even if the file or the environment says in_memory.
+        options.in_memory &= !arguments.given.iter().any(|(key, _)| key == "data");
+        options.check()?;
+        Ok(options)
     }
 
-    /// Variables that look like ours and set nothing: a slip of the pen, or another program's. Kubernetes sets some of its own
-    /// for a service that is called annals, so they are no error.
+    /// Variables that begin like ours and set nothing: a slip of the pen, or another program's. They are no error, since Kubernetes
+    /// sets some of its own for a service that is named annals.
     pub fn ignored_variables() -> Vec<String> {
+        let keys = keys();
         std::env::vars_os()
             .filter_map(|(name, _)| name.into_string().ok())
-            .filter(|name| name.strip_prefix(PREFIX).is_some_and(|key| !is_key(key) && !OTHER_VARIABLES.contains(&key)))
+            .filter(|name| name.strip_prefix(PREFIX).is_some_and(|key| !is_key(&keys, key) && !OTHER_VARIABLES.contains(&key)))
             .collect()
     }
 
@@ -195,15 +210,16 @@ impl Config {
     }
 }
 
-/// Variables that are read elsewhere: by the commands that call a server, and for the path of the file.
-const OTHER_VARIABLES: [&str; 2] = ["SERVER", "CONFIG"];
+/// The keys of the options.
+fn keys() -> BTreeSet<String> {
+    let options = Value::serialize(ServeOptions::default()).ok().and_then(Value::into_dict);
+    options.into_iter().flatten().map(|(key, _)| key).collect()
+}
 
-/// Whether a variable's name, without the prefix, is a key of the configuration.
-fn is_key(name: &str) -> bool {
-    const KEYS: [&str; 10] =
-        ["data", "in_memory", "listen", "insecure", "cache", "segment", "disk_reserve", "threads", "log", "log_format"];
+/// Whether a variable's name, without the prefix, is a key.
+fn is_key(keys: &BTreeSet<String>, name: &str) -> bool {
     let name = name.to_ascii_lowercase();
-    KEYS.contains(&name.as_str()) || name.starts_with("rpc__")
+    name.starts_with("rpc__") || name != "rpc" && keys.contains(&name)
 }
 
 /// A number of bytes, written with a unit: `64MiB`, `1GiB`, `500000`.
@@ -265,23 +281,29 @@ mod tests {
 
     use super::*;
 
+    /// What `annals serve` makes of these arguments.
+    fn given(arguments: &[&str]) -> ServeArguments {
+        let command = ServeArguments::augment_args(Command::new("serve").no_binary_name(true));
+        ServeArguments::from_arg_matches(&command.get_matches_from(arguments)).expect("valid")
+    }
+
     #[test]
     fn flags_win_over_the_environment_over_the_file_over_defaults() {
         Jail::expect_with(|jail| {
             jail.create_file("annals.toml", "listen = \"127.0.0.1:1\"\ncache = \"1GiB\"\nthreads = 3\n[rpc]\ncalls_max = 7\n")?;
+            jail.clear_env();
             jail.set_env("ANNALS_CACHE", "512MiB");
             jail.set_env("ANNALS_THREADS", "5");
             jail.set_env("ANNALS_RPC__CALL_TIME_MAX", "5s");
             jail.set_env("ANNALS_SERVER", "http://elsewhere:1");
             jail.set_env("ANNALS_PORT_50051_TCP_ADDR", "10.0.0.1");
-            let flags = Overrides { threads: Some(6), ..Overrides::default() };
-            let config = Config::load(Some(Path::new("annals.toml")), &flags).expect("valid");
+            let config = ServeOptions::load(Some(Path::new("annals.toml")), &given(&["--threads", "6"])).expect("valid");
             assert_eq!(config.listen, "127.0.0.1:1");
             assert_eq!(config.cache, Size(512 << 20));
             assert_eq!(config.threads, 6);
             assert_eq!((config.rpc.calls_max, config.rpc.call_time_max), (7, Duration::from_secs(5)));
-            assert_eq!(config.segment, Config::default().segment);
-            assert_eq!(Config::ignored_variables(), ["ANNALS_PORT_50051_TCP_ADDR"]);
+            assert_eq!(config.segment, ServeOptions::default().segment);
+            assert_eq!(ServeOptions::ignored_variables(), ["ANNALS_PORT_50051_TCP_ADDR"]);
             Ok(())
         });
     }
@@ -290,13 +312,15 @@ mod tests {
     fn origins_of_pages_can_be_set_everywhere_and_the_nearest_place_wins_with_all_of_its_own() {
         Jail::expect_with(|jail| {
             let origins = |text: &str| text.parse::<WebOrigins>().expect(text);
-            let load = |flags: &Overrides| Config::load(Some(Path::new("annals.toml")), flags).expect("valid").rpc.web_origins;
+            let load = |arguments: &[&str]| {
+                ServeOptions::load(Some(Path::new("annals.toml")), &given(arguments)).expect("valid").rpc.web_origins
+            };
             jail.create_file("annals.toml", "[rpc]\nweb_origins = [\"http://a\", \"http://b\"]\n")?;
-            assert_eq!(load(&Overrides::default()), origins("http://a,http://b"));
+            assert_eq!(load(&[]), origins("http://a,http://b"));
             jail.set_env("ANNALS_RPC__WEB_ORIGINS", "http://c,http://d:1");
-            assert_eq!(load(&Overrides::default()), origins("http://c,http://d:1"));
-            let rpc = RpcOverrides { web_origins: Some(origins("*")), ..RpcOverrides::default() };
-            assert_eq!(load(&Overrides { rpc, ..Overrides::default() }), origins("*"));
+            assert_eq!(load(&[]), origins("http://c,http://d:1"));
+            assert_eq!(load(&["--web-origin", "*"]), origins("*"));
+            assert_eq!(load(&["--web-origin", "http://e", "--web-origin", "http://f"]), origins("http://e,http://f"));
             Ok(())
         });
     }
@@ -304,7 +328,7 @@ mod tests {
     fn check_refused(file: &str, part: &str) {
         Jail::expect_with(|jail| {
             jail.create_file("annals.toml", file)?;
-            let error = Config::load(Some(Path::new("annals.toml")), &Overrides::default()).expect_err(file);
+            let error = ServeOptions::load(Some(Path::new("annals.toml")), &ServeArguments::default()).expect_err(file);
             assert!(error.contains(part), "{file}: {error}");
             Ok(())
         });
@@ -325,16 +349,103 @@ mod tests {
     #[test]
     fn a_missing_file_is_an_error() {
         Jail::expect_with(|_| {
-            assert!(Config::load(Some(Path::new("nowhere.toml")), &Overrides::default()).is_err());
+            assert!(ServeOptions::load(Some(Path::new("nowhere.toml")), &ServeArguments::default()).is_err());
             Ok(())
         });
     }
 
     #[test]
-    fn every_field_can_be_set_by_the_environment() {
-        let fields = serde_json::to_value(Config::default()).expect("serializable");
-        for key in fields.as_object().expect("a table").keys() {
-            assert!(key == "rpc" || is_key(&key.to_uppercase()), "{key}");
+    fn a_wrong_value_says_where_it_was_set_and_an_argument_is_named() {
+        Jail::expect_with(|jail| {
+            jail.set_env("ANNALS_THREADS", "many");
+            let error = ServeOptions::load(None, &ServeArguments::default()).expect_err("no number");
+            assert!(error.contains("THREADS") && error.contains("environment"), "{error}");
+            jail.set_env("ANNALS_THREADS", "1");
+            let error = ServeOptions::load(None, &given(&["--web-origin", "nowhere"])).expect_err("no origin");
+            assert!(error.starts_with("--web-origin: ") && error.contains("\"nowhere\" is no origin"), "{error}");
+            Ok(())
+        });
+    }
+
+    #[test]
+    fn a_folder_that_is_an_argument_is_used_whatever_the_environment_says() {
+        Jail::expect_with(|jail| {
+            jail.set_env("ANNALS_IN_MEMORY", "true");
+            assert!(ServeOptions::load(None, &ServeArguments::default()).expect("valid").in_memory);
+            let options = ServeOptions::load(None, &given(&["--data", "there"])).expect("valid");
+            assert_eq!((options.in_memory, options.data), (false, "there".into()));
+            Ok(())
+        });
+    }
+
+    #[test]
+    fn every_key_has_an_argument_and_arguments_show_the_defaults() {
+        let command = ServeArguments::augment_args(Command::new("serve"));
+        let arguments: BTreeSet<_> = command.get_arguments().map(|argument| argument.get_id().as_str().to_owned()).collect();
+        assert!(keys().iter().all(|key| key == "rpc" || arguments.contains(key)));
+        let matches = command.get_matches_from(["serve"]);
+        let rpc = RpcArguments::from_arg_matches(&matches).expect("every option has a default");
+        assert_eq!(rpc.drain_time_max, ServerOptions::default().drain_time_max);
+        assert!(rpc.web_origins.is_empty() && ServerOptions::default().web_origins == WebOrigins::default());
+        assert!(ServeArguments::from_arg_matches(&matches).expect("valid").given.is_empty());
+    }
+
+    /// Where the table of options is, and what encloses it.
+    const PAGE: &str = "docs/options.md";
+    const BEGIN: &str = "<!-- options: begin (made by a test: ANNALS_UPDATE=1 cargo test --lib options_of_the_page) -->\n";
+    const END: &str = "<!-- options: end -->";
+
+    /// The fields of a struct, each with its comment on one line.
+    fn fields(source: &str, name: &str) -> Vec<(String, String)> {
+        let from = source.find(&format!("pub struct {name} {{")).expect("the struct");
+        let (mut fields, mut comment) = (Vec::new(), Vec::new());
+        for line in source[from..].lines().skip(1).map(str::trim).take_while(|line| *line != "}") {
+            if let Some(text) = line.strip_prefix("/// ") {
+                comment.push(text);
+            } else if let Some((field, _)) = line.strip_prefix("pub ").and_then(|field| field.split_once(": ")) {
+                fields.push((field.to_owned(), std::mem::take(&mut comment).join(" ")));
+            }
+        }
+        fields
+    }
+
+    /// The tables of docs/options.md, made from the structs.
+    fn tables() -> String {
+        let command = ServeArguments::augment_args(Command::new("serve"));
+        let default = serde_json::to_value(ServeOptions::default()).expect("serializable");
+        let table = |prefix: &str, source: &str, name: &str| {
+            let mut text = "| Key | Argument | Default | Meaning |\n|--|--|--|--|\n".to_owned();
+            for (field, meaning) in fields(source, name).into_iter().filter(|(field, _)| field != "rpc") {
+                let key = format!("{prefix}{field}");
+                let argument = command.get_arguments().find(|argument| argument.get_id().as_str() == key);
+                let flag = argument.and_then(clap::Arg::get_long).map(|long| format!("`--{long}`")).unwrap_or_default();
+                let default = default.pointer(&format!("/{}", key.replace('.', "/"))).expect("a default");
+                let default = match default {
+                    serde_json::Value::Bool(false) => "off".to_owned(),
+                    serde_json::Value::Array(none) if none.is_empty() => "none".to_owned(),
+                    serde_json::Value::String(text) if text.is_empty() => "none".to_owned(),
+                    serde_json::Value::String(text) => format!("`{text}`"),
+                    value => value.to_string(),
+                };
+                text.push_str(&format!("| `{key}` | {flag} | {default} | {meaning} |\n"));
+            }
+            text
+        };
+        let serve = table("", include_str!("config.rs"), "ServeOptions");
+        let rpc = table("rpc.", include_str!("rpc/options.rs"), "ServerOptions");
+        format!("\n{serve}\nThe table `[rpc]` of the file:\n\n{rpc}\n")
+    }
+
+    #[test]
+    fn the_options_of_the_page_are_those_of_the_structs() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(PAGE);
+        let page = std::fs::read_to_string(&path).expect("the page");
+        let (begin, end) = (page.find(BEGIN).expect("where it begins") + BEGIN.len(), page.find(END).expect("where it ends"));
+        let wanted = format!("{}{}{}", &page[..begin], tables(), &page[end..]);
+        if std::env::var_os("ANNALS_UPDATE").is_some() {
+            std::fs::write(path, wanted).expect("written");
+        } else {
+            assert_eq!(page, wanted, "{PAGE} is stale: ANNALS_UPDATE=1 cargo test --lib options_of_the_page");
         }
     }
 

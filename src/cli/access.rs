@@ -1,17 +1,21 @@
-//! How a command reaches a record: a server over the network, or a folder in this process.
+//! How a command reaches a record: through a server, or by opening a folder in this process. The runtime and the signals of a command.
 //!
-//! Knows addresses and folders. Must not know requests.
+//! Must not know requests.
 
-use std::{fmt, path::PathBuf};
+use std::path::PathBuf;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow, bail};
 use clap::Args;
 use indicatif::ProgressBar;
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    task::spawn_blocking,
+};
 use tonic::Code;
 
-use super::{output, problem};
+use super::output;
 use crate::{
-    client::{self, Client, ClientOptions, RetryHook},
+    client::{Client, ClientError, ClientOptions, RetryHook},
     open::OpenOptions,
     rpc,
     store::Store,
@@ -20,40 +24,19 @@ use crate::{
 /// Which record to use.
 #[derive(Clone, Debug, Args)]
 pub(super) struct Access {
-    /// The server.
+    /// The address of the server.
     #[arg(long, value_name = "URL", env = "ANNALS_SERVER", default_value = "http://127.0.0.1:50051")]
     server: String,
-    /// A data folder, instead of a server. No server may have it open.
+    /// Open a data folder instead of calling a server. No server may have it open.
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
 }
 
-/// A client, and the store behind it if that is in this process.
+/// A client, and its store if that is in this process.
 pub(super) struct Connection {
-    /// The client.
     pub(super) client: Client,
     store: Option<Store>,
 }
-
-/// No server answers at an address.
-#[derive(Debug)]
-pub(super) struct NoServer {
-    address: String,
-    why: String,
-}
-
-impl fmt::Display for NoServer {
-    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { address, why } = self;
-        write!(
-            to,
-            "no server answers at {address} ({why}): start one with \"annals serve\", name another with --server or \
-             ANNALS_SERVER, or read a folder with --data DIR"
-        )
-    }
-}
-
-impl std::error::Error for NoServer {}
 
 impl Access {
     /// Connects, or opens the folder.
@@ -72,26 +55,33 @@ impl Access {
         match options.connect(&address).await {
             Ok(client) => Ok(Connection { client, store: None }),
             Err(error) if error.code() == Code::InvalidArgument => Err(error.into()),
-            Err(error) => Err(NoServer { address, why: root_cause(&error) }.into()),
+            Err(error) => Err(anyhow!(
+                "no server answers at {address} ({}): start one with \"annals serve\", name another with --server or \
+                 ANNALS_SERVER, or open a folder with --data DIR",
+                output::root_cause(&error)
+            )),
         }
     }
 
-    /// The folder's store; an empty one in memory where a server was named.
+    /// Opens the folder. Without a folder, an empty store in memory.
     pub(super) async fn open(&self) -> anyhow::Result<Store> {
-        let Some(folder) = self.data.clone() else { return Ok(Store::in_memory()?) };
-        if !folder.is_dir() {
-            anyhow::bail!(
-                "there is no folder {}: name one that \"annals serve --data\" or \"annals commit --data\" has made",
+        if let Some(folder) = self.data.as_ref().filter(|folder| !folder.is_dir()) {
+            bail!(
+                "there is no folder {}: name one that \"annals serve --data\" or \"annals commit --data\" has created",
                 folder.display()
             );
         }
-        open(folder).await
+        let store = start_store(self.data.clone(), OpenOptions::default()).await?;
+        // After a power cut the state is rebuilt first.
+        let started = store.clone();
+        spawn_blocking(move || started.wait_until_serving()).await??;
+        Ok(store)
     }
 
-    /// Makes the folder where one was named that is not there.
+    /// Creates the folder if it is missing.
     pub(super) fn create(&self) -> anyhow::Result<()> {
         match &self.data {
-            Some(folder) => std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display())),
+            Some(folder) => std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display())),
             None => Ok(()),
         }
     }
@@ -107,37 +97,56 @@ impl Connection {
     pub(super) async fn close(self) -> anyhow::Result<()> {
         drop(self.client);
         if let Some(store) = self.store {
-            tokio::task::spawn_blocking(move || store.close()).await??;
+            spawn_blocking(move || store.close()).await??;
         }
         Ok(())
     }
 }
 
-/// Options of a client that says whatever it tries again, above a progress bar.
+/// Client options with a message for each retry, above a progress bar.
 pub(super) fn options(progress: &ProgressBar) -> ClientOptions {
     let progress = progress.clone();
-    let on_retry = RetryHook::new(move |error: &client::ClientError, delay| {
-        let text = format!("trying again in {} ms: {}", delay.as_millis(), problem::describe_answer(error));
+    let on_retry = RetryHook::new(move |error: &ClientError, delay| {
+        let text = format!("trying again in {} ms: {}", delay.as_millis(), output::describe_answer(error));
         progress.suspend(|| output::note(&text));
     });
     ClientOptions { on_retry: Some(on_retry), ..ClientOptions::default() }
 }
 
-async fn open(folder: PathBuf) -> anyhow::Result<Store> {
-    // Opening reads the disk, and a rebuild may take a while.
-    Ok(tokio::task::spawn_blocking(move || Store::open_with(folder, OpenOptions::default())).await??)
+/// Starts the store of a folder, or an empty one in memory: for a server and for a command alike. It may still be rebuilding.
+pub(super) async fn start_store(folder: Option<PathBuf>, options: OpenOptions) -> anyhow::Result<Store> {
+    // Opening reads the disk.
+    let started = spawn_blocking(move || match folder {
+        Some(folder) => Store::start_in(folder, options),
+        None => Store::in_memory_with(options.store),
+    });
+    Ok(started.await??)
 }
 
-fn root_cause(error: &dyn std::error::Error) -> String {
-    let mut cause = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    cause.to_string()
-}
-
-/// Runs a command that calls a server: it waits more than it works, so one thread does.
+/// Runs a command that calls a server. One thread is enough, since the command mostly waits.
 pub(super) fn block_on<T>(command: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start the runtime")?;
     runtime.block_on(command)
+}
+
+/// SIGTERM and SIGINT, which ask a command to stop.
+#[derive(Debug)]
+pub(super) struct StopSignals {
+    term: Signal,
+    interrupt: Signal,
+}
+
+impl StopSignals {
+    /// Receives the signals from now on. They no longer end the process by themselves.
+    pub(super) fn listen() -> anyhow::Result<Self> {
+        Ok(Self {
+            term: signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?,
+            interrupt: signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?,
+        })
+    }
+
+    /// Waits for the next signal.
+    pub(super) async fn next(&mut self) {
+        tokio::select! { _ = self.term.recv() => {}, _ = self.interrupt.recv() => {} }
+    }
 }

@@ -1,6 +1,6 @@
-//! `annals commit`: files of commits into a record.
+//! `annals commit`: applies the commits of files, one after another.
 //!
-//! Knows `CommitRequest`. Must not know what its mutations mean, or when it is sent again.
+//! Must not know what a mutation means, or when a commit is retried.
 
 use std::{
     io::{self, IsTerminal},
@@ -12,11 +12,9 @@ use clap::Args;
 use indicatif::ProgressBar;
 
 use super::{
-    Outcome,
     access::{self, Access},
-    input::{self, Input},
-    output::{self, Output},
-    problem, request_id,
+    input::{self, Input, fill_request_id},
+    output::{self, Outcome, Output},
 };
 use crate::{
     client::Client,
@@ -26,44 +24,46 @@ use crate::{
 
 /// Apply commits from files.
 ///
-/// A file holds annals.v1.CommitRequest in proto3 JSON: one object, or one a line. They are applied in order, each whole or not
-/// at all. It is safe to do it again: a commit whose request_id was applied before is answered as it was then. One without a
-/// request_id gets one that is made from its content. Files that end in .gz and .zst are decompressed.
+/// A file contains annals.v1.CommitRequest messages in proto3 JSON: one object, or one object per line. The commits are applied in order,
+/// each completely or not at all. Transient errors are retried. It is safe to run the command again: a commit whose request_id was
+/// applied before gets the same answer. A commit without a request_id gets one that is made from its content. Files that end in
+/// .gz or .zst are decompressed.
 ///
-/// For many commits "annals ingest" is faster.
+/// "annals ingest" is faster for many commits.
 #[derive(Debug, Args)]
 #[allow(clippy::doc_markdown)] // Shown to people as it is: a backtick would be, too.
 #[command(after_help = "Examples:\n  annals commit article.json\n  annals commit --server http://10.0.0.5:50051 *.ndjson\n  \
                         generate-commits | annals commit -\n  annals commit --dry-run article.json\n  \
                         annals commit --data ./annals-data seed.json")]
 pub(super) struct Arguments {
-    /// Files of commits; - is standard input.
+    /// The files of commits. - is standard input.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// Check each commit against the record as it is, and write nothing.
+    /// Check each commit against the current record, and write nothing.
     #[arg(long)]
     dry_run: bool,
-    /// Go on after a commit that fails.
+    /// Continue after a commit that fails.
     #[arg(long)]
     keep_going: bool,
-    /// Print the answers in proto3 JSON, one a line.
+    /// Print the answers in proto3 JSON, one per line.
     #[arg(long)]
     json: bool,
     #[command(flatten)]
     access: Access,
 }
 
-/// What was done so far.
+/// The counts so far.
 #[derive(Debug, Default)]
-struct Tally {
+struct Counts {
     commits: u64,
+    /// Of the commits: those that were applied before.
     replayed: u64,
     failed: u64,
 }
 
-/// Applies them.
+/// Runs the command.
 pub(super) fn run(arguments: &Arguments, out: &mut Output) -> anyhow::Result<Outcome> {
-    let mut tally = Tally::default();
+    let mut counts = Counts::default();
     access::block_on(async {
         let files = input::open(&arguments.files)?;
         let progress = input::progress(&files);
@@ -71,7 +71,7 @@ pub(super) fn run(arguments: &Arguments, out: &mut Output) -> anyhow::Result<Out
         let connection = arguments.access.connect_with(access::options(&progress)).await?;
         let mut applied = Ok(true);
         for file in &files {
-            applied = apply_file(&connection.client, arguments, file, &progress, &mut tally, out).await;
+            applied = apply_file(&connection.client, arguments, file, &progress, &mut counts, out).await;
             if !matches!(applied, Ok(true)) {
                 break;
             }
@@ -81,19 +81,22 @@ pub(super) fn run(arguments: &Arguments, out: &mut Output) -> anyhow::Result<Out
         applied
     })?;
     out.flush()?;
-    if tally.commits + tally.failed > 1 {
-        output::note(&format!("{} commits applied, {} of them before, {} failed", tally.commits, tally.replayed, tally.failed));
+    if counts.commits + counts.failed > 1 {
+        output::note(&format!(
+            "{} commits applied, {} of them before, {} failed",
+            counts.commits, counts.replayed, counts.failed
+        ));
     }
-    Ok(if tally.failed == 0 { Outcome::Done } else { Outcome::Failed })
+    Ok(if counts.failed == 0 { Outcome::Done } else { Outcome::Failed })
 }
 
-/// Applies the commits of one file. Whether to go on.
+/// Applies the commits of one file. False if the command has to stop.
 async fn apply_file(
     client: &Client,
     arguments: &Arguments,
     file: &Input,
     progress: &ProgressBar,
-    tally: &mut Tally,
+    counts: &mut Counts,
     out: &mut Output,
 ) -> anyhow::Result<bool> {
     let name = &file.name;
@@ -105,25 +108,25 @@ async fn apply_file(
             "" => format!("{name}, commit {}", index + 1),
             id => id.to_owned(),
         };
-        request_id::fill(&mut request);
+        fill_request_id(&mut request);
         match client.commit(request).await {
             Ok(response) => {
-                tally.commits += 1;
-                tally.replayed += u64::from(response.replayed);
+                counts.commits += 1;
+                counts.replayed += u64::from(response.replayed);
                 progress.suspend(|| {
                     let written = if arguments.json {
                         out.json_line(&json::to_value(&response))
                     } else {
                         out.line(format!("{label}: {}", describe(&response)))
                     };
-                    // Seen at once by people; a pipe is filled in larger pieces.
+                    // People see each answer at once; a pipe gets larger blocks.
                     written.and_then(|()| if io::stdout().is_terminal() { out.flush() } else { Ok(()) })
                 })?;
             }
             Err(error) => {
-                tally.failed += 1;
+                counts.failed += 1;
                 out.flush()?;
-                progress.suspend(|| output::complain(&format!("{label}: {}", problem::describe_answer(&error))));
+                progress.suspend(|| output::complain(&format!("{label}: {}", output::describe_answer(&error))));
                 if !arguments.keep_going {
                     return Ok(false);
                 }

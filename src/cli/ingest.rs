@@ -1,6 +1,6 @@
-//! `annals ingest`: files of many commits into a record, many in flight.
+//! `annals ingest`: applies the commits of files, with many in flight.
 //!
-//! Knows lines and outcomes. Must not know how a commit is sent, or sent again.
+//! Must not know how a commit is sent or retried.
 
 use std::{
     path::PathBuf,
@@ -13,12 +13,10 @@ use tokio::sync::mpsc;
 use tokio_stream::{Stream, StreamExt, wrappers::ReceiverStream};
 
 use super::{
-    Outcome,
     access::{self, Access},
-    input,
-    lines::{self, Content, Line, Place},
-    output::{self, Output},
-    report::Report,
+    input::{self, Content, Line, Location},
+    output::{self, Outcome, Output},
+    report::LineReport,
 };
 use crate::{
     client::{Client, IngestOptions},
@@ -27,13 +25,13 @@ use crate::{
 
 /// Apply many commits from files, fast.
 ///
-/// A file holds one annals.v1.CommitRequest in proto3 JSON a line; files that end in .gz and .zst are decompressed. Commits are applied
-/// in order, each whole or not at all, with hundreds in flight. A line that is no commit, and a commit that is refused, is
-/// reported with its file and line, and the rest goes on.
+/// A file contains one annals.v1.CommitRequest in proto3 JSON per line. Files that end in .gz or .zst are decompressed. The commits are
+/// applied in order, each completely or not at all, with hundreds in flight. Transient errors are retried. A line that is no commit,
+/// and a commit that is refused, are reported with file and line; the other lines are applied.
 ///
-/// It is safe to run it again, from the start or from any line. A commit whose request_id was applied before is answered as it was then. A
-/// line without a request_id gets one that is made from what it says, whatever file it stands in: so a file can be mended, split
-/// and sent again, and a line that stands twice is applied once. Give such lines a request_id each if both are meant.
+/// It is safe to run the command again, from the start or from any line. A commit whose request_id was applied before gets the same
+/// answer. A line without a request_id gets one that is made from its content, not from its file: a file can be repaired, split and sent
+/// again, and a line that stands twice is applied once. Give both lines a request_id if both are meant.
 #[derive(Debug, Args)]
 #[allow(clippy::doc_markdown)] // Shown to people as it is: a backtick would be, too.
 #[command(
@@ -41,26 +39,26 @@ use crate::{
                         generate-commits | annals ingest -\n  annals ingest --stop-on-error --data ./annals-data steps.ndjson"
 )]
 pub(super) struct Arguments {
-    /// Files of commits; - is standard input.
+    /// The files of commits. - is standard input.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// End at the first line that fails; nothing behind it is applied. Slower: commits are applied one at a time.
+    /// Stop at the first line that fails, and apply nothing after it. This is slower: commits are applied one at a time.
     #[arg(long)]
     stop_on_error: bool,
     #[command(flatten)]
     access: Access,
 }
 
-/// Applies them.
+/// Runs the command.
 pub(super) fn run(arguments: &Arguments, _: &mut Output) -> anyhow::Result<Outcome> {
     let files = input::open(&arguments.files)?;
     let progress = input::progress(&files);
     let names = files.iter().map(|file| file.name.clone()).collect();
-    let report = Arc::new(Mutex::new(Report::new(names, progress.clone())));
+    let report = Arc::new(Mutex::new(LineReport::new(names, progress.clone())));
     let ingested = access::block_on(async {
         arguments.access.create()?;
         let connection = arguments.access.connect_with(access::options(&progress)).await?;
-        let lines = lines::read(files, progress.clone());
+        let lines = input::read_commits(files, progress.clone());
         let ingested = ingest(&connection.client, lines, arguments.stop_on_error, &report).await;
         connection.close().await?;
         Ok(ingested)
@@ -71,58 +69,58 @@ pub(super) fn run(arguments: &Arguments, _: &mut Output) -> anyhow::Result<Outco
         output::note(&line);
     }
     if ingested.is_err() {
-        output::note(&report.resume_hint());
+        output::note(&report.interrupted());
     }
     ingested?;
     Ok(if report.refused() == 0 { Outcome::Done } else { Outcome::Failed })
 }
 
-/// Applies line after line, and notes what becomes of each.
+/// Applies the lines in order, and reports the outcome of each.
 async fn ingest(
     client: &Client,
     lines: mpsc::Receiver<Line>,
     stop_on_error: bool,
-    report: &Arc<Mutex<Report>>,
+    report: &Arc<Mutex<LineReport>>,
 ) -> anyhow::Result<()> {
     let head = client.info().await?.head_revision;
-    // As many as are in flight.
-    let (to, mut places) = mpsc::unbounded_channel();
+    // Holds as many locations as commits are in flight.
+    let (to, mut locations) = mpsc::unbounded_channel();
     let commits = commits(lines, stop_on_error, Arc::clone(report), to);
     let mut options = IngestOptions { stop_on_error, ..IngestOptions::default() };
     if stop_on_error {
-        // A line behind the first that fails is not even looked at.
+        // No line after the first failure is read.
         options.in_flight_max = 1;
     }
     let mut outcomes = client.ingest(commits, options);
     while let Some(ingested) = outcomes.message().await? {
-        let (place, made) = places.try_recv().context("an outcome without a line")?;
-        // Its own sending may have been the first, or another line of this run that says the same.
-        let repeats = made && !ingested.resent;
+        let (location, id_from_content) = locations.try_recv().context("an outcome without a line")?;
+        // If this line was sent twice, the first may have applied it. Otherwise another line with the same content did.
+        let repeats = id_from_content && !ingested.resent;
         let mut report = report.lock().unwrap_or_else(PoisonError::into_inner);
         match &ingested.outcome {
-            Ok(response) => report.applied(place, response.replayed, repeats && response.revision > head),
-            Err(error) => report.refuse_answer(place, error),
+            Ok(response) => report.applied(location, response.replayed, repeats && response.revision > head),
+            Err(error) => report.refuse_answer(location, error),
         }
     }
     Ok(())
 }
 
-/// The commits among the lines; their places go to `places`, what is none to the report.
+/// The commits of the lines. Their locations go to `locations`; other lines are reported as refused.
 fn commits(
     lines: mpsc::Receiver<Line>,
     stop_on_error: bool,
-    report: Arc<Mutex<Report>>,
-    places: mpsc::UnboundedSender<(Place, bool)>,
+    report: Arc<Mutex<LineReport>>,
+    locations: mpsc::UnboundedSender<(Location, bool)>,
 ) -> impl Stream<Item = CommitRequest> + Send + 'static {
-    let read = ReceiverStream::new(lines).map(move |Line { place, content }| {
+    let read = ReceiverStream::new(lines).map(move |Line { location, content }| {
         let mut report = report.lock().unwrap_or_else(PoisonError::into_inner);
         match content {
-            Content::Commit(commit, made) => {
-                // Whoever reads the outcomes holds the other end.
-                return places.send((place, made)).ok().map(|()| commit);
+            Content::Commit { commit, id_from_content } => {
+                // The receiver is dropped only when the outcomes are no longer read.
+                return locations.send((location, id_from_content)).ok().map(|()| commit);
             }
-            Content::Broken(why) => report.refuse(place, "not a commit", &why),
-            Content::Unreadable(error) => report.refuse(place, "cannot be read", &error.to_string()),
+            Content::Broken(why) => report.refuse(location, "not a commit", &why),
+            Content::Unreadable(error) => report.refuse(location, "cannot be read", &error.to_string()),
         }
         None
     });

@@ -1,34 +1,55 @@
-//! The files that a command reads: standard input, compressed ones, and how far they were read.
+//! What commands read: files and standard input, plain or compressed, and the commits in them.
 //!
-//! Knows files and progress. Must not know what is in them.
+//! A commit without a request id gets one made from its content. So the same commit, sent again from whatever file and in
+//! whatever order, finds its first answer: a file may be read again from the start, repaired, split or joined with others. The
+//! price is that a commit that stands twice in the input is applied once, unless each has its own id.
+//!
+//! Must not know what a commit means, or what becomes of it.
 
 use std::{
     fs::File,
-    io::{self, BufRead, BufReader},
+    io::{self, BufRead, BufReader, Read, Write},
     path::{Path, PathBuf},
+    thread,
 };
 
 use anyhow::Context;
+use flate2::{read::MultiGzDecoder, write::GzEncoder};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use prost::Message;
+use sha2::{Digest, Sha256};
+use tokio::sync::mpsc;
 
-use super::compression::Compression;
+use crate::{
+    formats::{
+        json::{self, Error},
+        long_lines::{LINE_BYTES_MAX, read_line},
+    },
+    proto::CommitRequest,
+};
+
+/// Lines that are read before they are asked for.
+const AHEAD_MAX: usize = 256;
+
+/// Begins a request id that is made from the content of a commit.
+const REQUEST_ID_PREFIX: &str = "sha256:";
 
 /// A file that can be read.
 #[derive(Debug)]
 pub(super) struct Input {
-    /// As people call it; `-` is standard input.
+    /// The name as it was given; `-` is standard input.
     pub(super) name: String,
     path: PathBuf,
-    /// Its length, where it has one.
+    /// The length, if it is a regular file.
     bytes: Option<u64>,
 }
 
-/// Files that can be read. All are looked at, so that a wrong name is told before any is used.
+/// Opens each file once, so that a wrong name is reported before any file is used.
 pub(super) fn open(paths: &[PathBuf]) -> anyhow::Result<Vec<Input>> {
     paths.iter().map(|path| Input::open(path)).collect()
 }
 
-/// A bar that shows on a terminal how far files were read, with a message and the time left.
+/// A progress bar for a terminal: bytes read, a message, and the time left.
 pub(super) fn progress(inputs: &[Input]) -> ProgressBar {
     let bytes: Option<u64> = inputs.iter().map(|input| input.bytes).sum();
     let progress = ProgressBar::with_draw_target(bytes, ProgressDrawTarget::stderr());
@@ -54,7 +75,7 @@ impl Input {
         Ok(Self { name, path: path.to_owned(), bytes })
     }
 
-    /// Its content. The bar moves by what is read of the file itself, so that compressed ones end at their length.
+    /// The decompressed content. The bar counts the bytes of the file itself, so that a compressed file ends at its length.
     pub(super) fn read(&self, progress: &ProgressBar) -> io::Result<Box<dyn BufRead + Send>> {
         let compression = Compression::of(&self.path);
         let content = match self.name.as_str() {
@@ -62,5 +83,200 @@ impl Input {
             _ => compression.reader(progress.wrap_read(BufReader::new(File::open(&self.path)?)))?,
         };
         Ok(Box::new(BufReader::new(content)))
+    }
+}
+
+/// How a file is compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Compression {
+    None,
+    Gzip,
+    Zstd,
+}
+
+impl Compression {
+    /// By the ending of the name: `.gz`, `.zst` or `.zstd`.
+    pub(super) fn of(file: &Path) -> Self {
+        match file.extension().and_then(|extension| extension.to_str()) {
+            Some("gz") => Self::Gzip,
+            Some("zst" | "zstd") => Self::Zstd,
+            _ => Self::None,
+        }
+    }
+
+    /// Decompresses a file. Several compressed streams in a row are one content.
+    pub(super) fn reader(self, from: impl Read + Send + 'static) -> io::Result<Box<dyn Read + Send>> {
+        Ok(match self {
+            Self::None => Box::new(from),
+            Self::Gzip => Box::new(MultiGzDecoder::new(from)),
+            Self::Zstd => Box::new(zstd::Decoder::new(from)?),
+        })
+    }
+
+    /// Writes the content as one compressed stream, which may follow others in the same file.
+    pub(super) fn compress(self, content: &[u8], to: &mut impl Write) -> io::Result<()> {
+        match self {
+            Self::None => to.write_all(content),
+            Self::Gzip => {
+                let mut encoder = GzEncoder::new(to, flate2::Compression::default());
+                encoder.write_all(content)?;
+                encoder.finish().map(|_| ())
+            }
+            Self::Zstd => {
+                let mut encoder = zstd::Encoder::new(to, zstd::DEFAULT_COMPRESSION_LEVEL)?;
+                encoder.write_all(content)?;
+                encoder.finish().map(|_| ())
+            }
+        }
+    }
+}
+
+/// The position of a line or of a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Location {
+    /// The index of the file.
+    pub(super) file: usize,
+    /// The number of the line or row, from 1. 0 is the file itself, or its header.
+    pub(super) number: u64,
+}
+
+/// A line that is not empty.
+#[derive(Debug)]
+pub(super) struct Line {
+    pub(super) location: Location,
+    pub(super) content: Content,
+}
+
+/// The content of a line.
+#[derive(Debug)]
+pub(super) enum Content {
+    /// A commit.
+    Commit {
+        /// The commit, with a request id.
+        commit: CommitRequest,
+        /// Whether the request id was made from the content.
+        id_from_content: bool,
+    },
+    /// No commit, and why.
+    Broken(String),
+    /// The rest of the file cannot be read.
+    Unreadable(io::Error),
+}
+
+/// Reads the commits of files, in order, on a thread of its own. The thread ends after the last line, or when the receiver is dropped.
+/// A thread that waits for standard input ends with the process.
+pub(super) fn read_commits(files: Vec<Input>, progress: ProgressBar) -> mpsc::Receiver<Line> {
+    let (to, lines) = mpsc::channel(AHEAD_MAX);
+    thread::spawn(move || {
+        for (file, input) in files.iter().enumerate() {
+            if !read_file(file, input, &progress, &to) {
+                return;
+            }
+        }
+    });
+    lines
+}
+
+/// Sends the lines of a file. False if the receiver was dropped.
+fn read_file(file: usize, input: &Input, progress: &ProgressBar, to: &mpsc::Sender<Line>) -> bool {
+    let mut location = Location { file, number: 0 };
+    let mut text = Vec::new();
+    let mut from = match input.read(progress) {
+        Ok(from) => from,
+        Err(error) => return to.blocking_send(Line { location, content: Content::Unreadable(error) }).is_ok(),
+    };
+    loop {
+        location.number += 1;
+        let content = match read_line(&mut from, &mut text) {
+            Ok(None) => return true,
+            Ok(Some(true)) if text.trim_ascii().is_empty() => continue,
+            Ok(Some(true)) => parse(&text),
+            Ok(Some(false)) => Content::Broken(format!("longer than {} MiB", LINE_BYTES_MAX >> 20)),
+            Err(error) => return to.blocking_send(Line { location, content: Content::Unreadable(error) }).is_ok(),
+        };
+        if to.blocking_send(Line { location, content }).is_err() {
+            return false;
+        }
+    }
+}
+
+fn parse(text: &[u8]) -> Content {
+    let Ok(text) = std::str::from_utf8(text) else { return Content::Broken("not UTF-8".into()) };
+    match json::from_str::<CommitRequest>(text) {
+        Ok(mut commit) => {
+            let id_from_content = fill_request_id(&mut commit);
+            Content::Commit { commit, id_from_content }
+        }
+        // The line number of the error is left out: it is always 1, as the text is one line.
+        Err(Error::Invalid { field, message, .. }) if field.is_empty() => Content::Broken(message),
+        Err(Error::Invalid { field, message, .. }) => Content::Broken(format!("{field}: {message}")),
+        Err(Error::Io(error)) => Content::Unreadable(error),
+    }
+}
+
+/// Sets the request id of a commit that has none, unless the commit is only checked. True if it was set.
+pub(super) fn fill_request_id(request: &mut CommitRequest) -> bool {
+    if !request.request_id.is_empty() || request.validate_only {
+        return false;
+    }
+    // The digest is of the decoded message, whose maps are ordered: spaces, the order of keys and the spelling of names in JSON
+    // make no difference.
+    request.request_id = format!("{REQUEST_ID_PREFIX}{:x}", Sha256::digest(request.encode_to_vec()));
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn streams_in_a_row_are_read_as_one_content() {
+        for (name, magic) in [("a.json", &b"on"[..]), ("a.json.gz", &[0x1f, 0x8b]), ("a.zst", &[0x28, 0xb5, 0x2f, 0xfd])] {
+            let compression = Compression::of(Path::new(name));
+            let mut file = Vec::new();
+            for content in ["one\n", "two\n"] {
+                compression.compress(content.as_bytes(), &mut file).expect("written");
+            }
+            assert!(file.starts_with(magic), "{name}");
+            let mut text = String::new();
+            compression.reader(io::Cursor::new(file)).and_then(|mut from| from.read_to_string(&mut text)).expect("text");
+            assert_eq!(text, "one\ntwo\n", "{name}");
+        }
+    }
+
+    #[test]
+    fn a_line_that_is_no_commit_says_why_and_in_which_field() {
+        let broken = |text: &[u8]| match parse(text) {
+            Content::Broken(why) => why,
+            other => panic!("{other:?}"),
+        };
+        assert!(broken(b"{").contains("EOF"));
+        assert!(
+            broken(b"{\"mutations\":[{\"create\":{\"event\":{\"titel\":\"x\"}}}]}").starts_with("mutations[0].create.event: ")
+        );
+        assert!(broken(b"{} {}").contains("second"));
+        assert_eq!(broken(&[0xff]), "not UTF-8");
+    }
+
+    fn id(text: &str) -> String {
+        let mut request = json::from_str(text).expect("a request");
+        fill_request_id(&mut request);
+        request.request_id
+    }
+
+    #[test]
+    fn equal_content_has_one_id_however_it_is_written_and_other_content_another() {
+        let first = id(
+            r#"{"annotations": {"a": "1", "b": "2"}, "mutations": [{"delete": {"name": "events/e", "allow_missing": true}}]}"#,
+        );
+        let again = id(r#"{"mutations":[{"delete":{"allowMissing":true,"name":"events/e"}}],"annotations":{"b":"2","a":"1"}}"#);
+        let other = id(
+            r#"{"annotations": {"a": "1", "b": "3"}, "mutations": [{"delete": {"name": "events/e", "allow_missing": true}}]}"#,
+        );
+        assert_eq!(first, again);
+        assert_ne!(first, other);
+        assert!(first.len() == 71 && first.starts_with("sha256:"), "{first}");
+        assert_eq!(id(r#"{"request_id": "mine"}"#), "mine");
+        assert_eq!(id(r#"{"validate_only": true}"#), "");
     }
 }

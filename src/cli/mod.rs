@@ -1,45 +1,30 @@
 //! The command line: one binary that serves the record, fills it and reads it.
 //!
-//! Knows options, the client and what to say to people. Must not know keys, batches or how a command of another
-//! file works.
+//! Must not know keys, batches or how a command of another file works.
 
 mod access;
-mod collection;
-mod compression;
+mod arguments;
 mod input;
-mod lines;
 mod output;
-mod part;
-mod partial;
-mod position;
-mod problem;
-mod refusals;
 mod report;
-mod request_id;
-mod sending;
-mod signal;
+mod resume;
 mod table;
-mod tally;
-mod time;
 
 mod commit;
-mod completions;
 mod export;
-mod get;
-mod history;
 mod import;
-mod info;
 mod ingest;
-mod list;
+mod read;
+mod sending;
 mod serve;
-mod verify;
 mod watch;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap_complete::{Shell, generate};
 
-use self::output::Output;
+use self::output::{Outcome, Output};
 
 /// One shared record of reported events: who said what, about which event, through whom, when, and with which numbers.
 #[derive(Debug, Parser)]
@@ -47,10 +32,10 @@ use self::output::Output;
     name = "annals",
     version,
     propagate_version = true,
-    after_help = "Begin with:\n  annals serve                                  \
+    after_help = "To begin:\n  annals serve                                  \
                   start a server that keeps its data in ./annals-data\n  annals commit FILE.json                       \
-                  write a file of commits to it\n  annals list events --filter 'title = \"*troops*\"'\n  \
-                  annals get events/e1 --as-of 2024-10-23\n\nEach command tells more with --help."
+                  apply a file of commits to it\n  annals list events --filter 'title = \"*troops*\"'\n  \
+                  annals get events/e1 --as-of 2024-10-23\n\n\"annals COMMAND --help\" describes each command."
 )]
 struct Arguments {
     #[command(subcommand)]
@@ -63,23 +48,24 @@ enum Command {
     Commit(commit::Arguments),
     Ingest(ingest::Arguments),
     Import(import::Arguments),
-    Get(get::Arguments),
-    List(list::Arguments),
-    History(history::Arguments),
+    Get(read::GetArguments),
+    List(read::ListArguments),
+    History(read::HistoryArguments),
     Watch(watch::Arguments),
     Export(export::Arguments),
-    Info(info::Arguments),
-    Verify(verify::Arguments),
-    Completions(completions::Arguments),
+    Info(read::InfoArguments),
+    Verify(read::VerifyArguments),
+    Completions(CompletionsArguments),
 }
 
-/// How a command ended: the exit status 0, or 1. Wrong arguments end the program with 2 before a command runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Outcome {
-    /// It did what it was asked.
-    Done,
-    /// It ran, and what it found or was answered is bad; it has said so.
-    Failed,
+/// Print a script that completes commands and options in a shell.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  annals completions bash > ~/.local/share/bash-completion/completions/annals\n  \
+                        annals completions zsh > ~/.zfunc/_annals\n  \
+                        annals completions fish > ~/.config/fish/completions/annals.fish")]
+struct CompletionsArguments {
+    /// The shell.
+    shell: Shell,
 }
 
 /// Runs the command that the process was started with.
@@ -91,25 +77,33 @@ pub fn run() -> ExitCode {
         Command::Commit(arguments) => commit::run(&arguments, &mut out),
         Command::Ingest(arguments) => ingest::run(&arguments, &mut out),
         Command::Import(arguments) => import::run(&arguments, &mut out),
-        Command::Get(arguments) => get::run(&arguments, &mut out),
-        Command::List(arguments) => list::run(&arguments, &mut out),
-        Command::History(arguments) => history::run(&arguments, &mut out),
+        Command::Get(arguments) => read::get(&arguments, &mut out),
+        Command::List(arguments) => read::list(&arguments, &mut out),
+        Command::History(arguments) => read::history(&arguments, &mut out),
         Command::Watch(arguments) => watch::run(&arguments, &mut out),
         Command::Export(arguments) => export::run(&arguments, &mut out),
-        Command::Info(arguments) => info::run(&arguments, &mut out),
-        Command::Verify(arguments) => verify::run(&arguments, &mut out),
-        Command::Completions(arguments) => completions::run(&arguments, &mut out),
+        Command::Info(arguments) => read::info(&arguments, &mut out),
+        Command::Verify(arguments) => read::verify(&arguments, &mut out),
+        Command::Completions(arguments) => print_completions(&arguments, &mut out),
     };
     match result {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Failed) => ExitCode::FAILURE,
-        // Whoever reads our output has seen enough: head(1), or a pager that was left.
+        // The reader of our output has seen enough: head(1), or a pager that was closed.
         Err(error) if output::is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            output::complain(&problem::describe(&error));
+            output::complain(&output::describe(&error));
             ExitCode::FAILURE
         }
     }
+}
+
+fn print_completions(arguments: &CompletionsArguments, out: &mut Output) -> anyhow::Result<Outcome> {
+    let mut script = Vec::new();
+    generate(arguments.shell, &mut Arguments::command(), "annals", &mut script);
+    out.line(String::from_utf8(script)?.trim_end())?;
+    out.flush()?;
+    Ok(Outcome::Done)
 }
 
 #[cfg(test)]

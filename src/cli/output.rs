@@ -1,50 +1,67 @@
-//! Standard output and standard error: the only place that writes to them.
+//! Standard output and standard error: the only file that writes to them, and how errors read.
 //!
-//! Answers go to standard output, and nothing else does. What is said to people besides goes to standard error.
+//! Answers go to standard output, and nothing else does. Messages for people go to standard error.
 //!
-//! Knows terminals. Must not know what is written.
+//! Must not know commands, or what is written.
 
-use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
+use std::{
+    error::Error,
+    io::{self, BufWriter, IsTerminal, Stdout, Write},
+};
 
 use comfy_table::{ContentArrangement, Table, presets};
 use serde_json::Value;
+use tonic::Code;
 
-/// Where answers go.
+use crate::{
+    client::ClientError,
+    proto::ErrorReason,
+    store::{StoreError, StoreErrorDetails},
+};
+
+/// How a command ended: with exit status 0 or 1. Wrong arguments end the program with status 2 before a command runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// Exit status 0.
+    Done,
+    /// Exit status 1. The command has already reported why.
+    Failed,
+}
+
+/// Standard output, buffered.
 pub(super) struct Output {
     to: BufWriter<Stdout>,
-    /// A person reads them.
     terminal: bool,
 }
 
 impl Output {
-    /// Standard output.
     pub(super) fn stdout() -> Self {
         let stdout = io::stdout();
         let terminal = stdout.is_terminal();
         Self { to: BufWriter::new(stdout), terminal }
     }
 
-    /// Whether a person reads it.
+    /// Whether it is a terminal.
     pub(super) fn is_terminal(&self) -> bool {
         self.terminal
     }
 
-    /// One line.
+    /// Writes one line.
     pub(super) fn line(&mut self, text: impl AsRef<str>) -> io::Result<()> {
         writeln!(self.to, "{}", printable(text.as_ref()))
     }
 
-    /// One JSON value on one line.
+    /// Writes a JSON value on one line.
     pub(super) fn json_line(&mut self, value: &Value) -> io::Result<()> {
         writeln!(self.to, "{value}")
     }
 
-    /// One JSON value over many lines.
+    /// Writes a JSON value on several lines, indented.
     pub(super) fn json(&mut self, value: &Value) -> io::Result<()> {
         writeln!(self.to, "{value:#}")
     }
 
-    /// What could be the content of a file: as it is, unless a person reads it.
+    /// Writes the content of a file: unchanged, unless it goes to a terminal.
     pub(super) fn content(&mut self, content: &[u8]) -> io::Result<()> {
         if self.terminal {
             self.to.write_all(printable(&String::from_utf8_lossy(content)).as_bytes())
@@ -53,7 +70,7 @@ impl Output {
         }
     }
 
-    /// A table, cut to the width of the terminal if there is one.
+    /// Writes a table. On a terminal, it is fitted to the width.
     pub(super) fn table(&mut self, header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> io::Result<()> {
         let mut table = Table::new();
         table.load_preset(presets::NOTHING);
@@ -71,29 +88,149 @@ impl Output {
         Ok(())
     }
 
-    /// Hands over what was written so far.
+    /// Writes out the buffer.
     pub(super) fn flush(&mut self) -> io::Result<()> {
         self.to.flush()
     }
 }
 
-/// Without the characters that would steer a terminal: what is printed was written by others.
+/// Replaces control characters, which could steer a terminal: the text of records comes from outside.
 fn printable(text: &str) -> String {
     text.chars().map(|letter| if letter.is_control() && letter != '\n' { '\u{fffd}' } else { letter }).collect()
 }
 
-/// Says what went wrong.
+/// Reports an error to people.
 pub(super) fn complain(text: &str) {
     note(&format!("error: {text}"));
 }
 
-/// Says something to people.
+/// Prints a message for people.
 pub(super) fn note(text: &str) {
-    // Where standard error is closed there is nobody to tell.
+    // A closed standard error leaves nobody to tell.
     drop(writeln!(io::stderr().lock(), "{}", printable(text)));
 }
 
-/// Whether an error says that nobody reads our output any more.
+/// Whether an error means that nobody reads our output any more.
 pub(super) fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe))
+}
+
+/// An error for people: the sentence, its causes, the reason, and every violation with its field.
+pub(super) fn describe(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain() {
+        let plain = cause.to_string();
+        let detailed = if let Some(error) = cause.downcast_ref::<ClientError>() {
+            describe_answer(error)
+        } else if let Some(error) = cause.downcast_ref::<StoreError>() {
+            describe_store(error)
+        } else {
+            plain.clone()
+        };
+        append_cause(&mut text, &plain, &detailed);
+        if cause.downcast_ref::<ClientError>().is_some() {
+            break;
+        }
+    }
+    text
+}
+
+/// Appends a cause, once: many errors already end with the text of their cause.
+fn append_cause(text: &mut String, plain: &str, detailed: &str) {
+    if let Some(before) = text.strip_suffix(plain) {
+        text.truncate(before.len());
+    } else if text.contains(plain) {
+        return;
+    } else if !text.is_empty() {
+        text.push_str(": ");
+    }
+    text.push_str(detailed);
+}
+
+/// The innermost cause of an error.
+pub(super) fn root_cause(error: &dyn Error) -> String {
+    let mut cause = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}
+
+/// The answer of a server, or why there is none.
+pub(super) fn describe_answer(error: &ClientError) -> String {
+    if error.reason_name().is_empty() {
+        return match error.code() {
+            Code::Unimplemented | Code::InvalidArgument | Code::FailedPrecondition => error.message().to_owned(),
+            code => format!("{} ({code:?})", error.message()),
+        };
+    }
+    let fields = error.fields().iter().map(|violation| (violation.field.clone(), violation.description.clone()));
+    let records = error.preconditions().iter();
+    let records = records.map(|failed| (failed.subject.clone(), format!("{} ({})", failed.description, failed.reason)));
+    with_violations(error.message(), error.reason_name(), fields.chain(records).collect())
+}
+
+/// The answer of a store in this process.
+fn describe_store(error: &StoreError) -> String {
+    let violations = match &error.details {
+        StoreErrorDetails::Fields(violations) => {
+            violations.iter().map(|violation| (violation.field.clone(), violation.description.clone())).collect()
+        }
+        StoreErrorDetails::Preconditions(failed) => failed
+            .iter()
+            .map(|failed| (failed.subject.clone(), format!("{} ({})", failed.description, reason(failed.reason))))
+            .collect(),
+        _ => Vec::new(),
+    };
+    with_violations(&error.message, reason(error.reason), violations)
+}
+
+fn reason(reason: ErrorReason) -> &'static str {
+    match reason {
+        ErrorReason::Unspecified => "",
+        _ => reason.as_str_name().trim_start_matches("ERROR_REASON_"),
+    }
+}
+
+/// The sentence, and one line for each violation. The sentence already contains a single violation, so that one gets no line.
+fn with_violations(message: &str, reason: &str, violations: Vec<(String, String)>) -> String {
+    let mut text = match reason {
+        "" => message.to_owned(),
+        _ => format!("{message} ({reason})"),
+    };
+    if violations.len() > 1 {
+        for (at, what) in violations {
+            let colon = if at.is_empty() { "" } else { ": " };
+            text.extend(["\n  ", &at, colon, &what]);
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Path, Violations};
+
+    #[test]
+    fn one_violation_is_in_the_sentence_and_several_are_a_line_each() {
+        let mut violations = Violations::default();
+        violations.invalid(&Path::ROOT.field("title"), "is required");
+        let one = StoreError::from_violations(violations.clone()).expect("there is one");
+        assert_eq!(describe(&one.into()), "title: is required (FIELD_INVALID)");
+        violations.invalid(&Path::ROOT.field("kind"), "is required");
+        let two = StoreError::from_violations(violations).expect("there are two");
+        assert!(describe(&two.into()).ends_with("(FIELD_INVALID)\n  title: is required\n  kind: is required"));
+    }
+
+    #[test]
+    fn every_cause_is_printed_once() {
+        let disk = || anyhow::Error::from(io::Error::other("the disk is gone"));
+        assert_eq!(describe(&disk().context("cannot write a.json")), "cannot write a.json: the disk is gone");
+        assert_eq!(describe(&disk().context("cannot write: the disk is gone")), "cannot write: the disk is gone");
+        assert_eq!(
+            describe(&disk().context("the disk is gone, so a.json is not written")),
+            "the disk is gone, so a.json is not written"
+        );
+    }
 }

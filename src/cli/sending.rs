@@ -1,6 +1,6 @@
-//! Batches on their way: which come next, which wait for an answer, which are tried again in parts.
+//! The batches of an import: the next one, those that wait for an answer, and the halves of those that were refused.
 //!
-//! Knows batches and answers. Must not know formats, or how a commit is sent.
+//! Must not know formats, or how a commit is sent or retried.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -14,9 +14,9 @@ use tokio::sync::mpsc;
 use tokio_stream::Stream;
 use tonic::Code;
 
-use super::tally::Tally;
+use super::report::RowReport;
 use crate::{
-    client::{self, Client, Ingested},
+    client::{Client, ClientError, Ingested},
     formats::import::{
         BadRow,
         batch::{self, Batch},
@@ -25,10 +25,10 @@ use crate::{
     proto::{CommitRequest, CommitResponse, ErrorReason},
 };
 
-/// A piece of a file.
+/// A batch of a file, or a row that cannot be read.
 #[derive(Debug)]
-pub(super) struct Piece {
-    /// Which of the files.
+pub(super) struct FileBatch {
+    /// The index of the file.
     pub(super) file: usize,
     pub(super) content: Result<Batch, BadRow>,
 }
@@ -38,52 +38,52 @@ pub(super) struct Piece {
 pub(super) struct Sending(Arc<Mutex<State>>);
 
 struct State {
-    pieces: mpsc::Receiver<Piece>,
-    /// Refused, and to be sent again before anything else, changed.
+    batches: mpsc::Receiver<FileBatch>,
+    /// Batches that were refused. They are sent again, changed, before the next batch.
     again: VecDeque<Sent>,
-    /// Without an answer, in the order in which they were sent.
+    /// Batches without an answer, in the order in which they were sent.
     sent: VecDeque<Sent>,
-    /// Names that were asked for, of records that are there under other names.
+    /// The names of records that exist under another name than the import asked for.
     names: BTreeMap<String, String>,
-    tally: Tally,
+    report: RowReport,
     validate_only: bool,
     strict: bool,
-    /// Nothing more is wanted.
+    /// No more batches are sent.
     ended: bool,
 }
 
 struct Sent {
     file: usize,
     batch: Batch,
-    /// The names of what its rows share were looked up.
+    /// Whether the names of its shared records were looked up.
     looked_up: bool,
 }
 
 impl Sending {
-    /// Sends pieces as they come; only to be checked with `validate_only`, and up to the first bad row with `strict`.
-    pub(super) fn new(pieces: mpsc::Receiver<Piece>, tally: Tally, validate_only: bool, strict: bool) -> Self {
+    /// Sends batches as they come. `validate_only`: the server only checks them. `strict`: the first bad row ends the import.
+    pub(super) fn new(batches: mpsc::Receiver<FileBatch>, report: RowReport, validate_only: bool, strict: bool) -> Self {
         let (again, sent, names) = (VecDeque::new(), VecDeque::new(), BTreeMap::new());
-        Self(Arc::new(Mutex::new(State { pieces, again, sent, names, tally, validate_only, strict, ended: false })))
+        Self(Arc::new(Mutex::new(State { batches, again, sent, names, report, validate_only, strict, ended: false })))
     }
 
-    /// The commits. There are more as long as batches wait for answers, since a refused one is sent again in parts: so whoever polls
-    /// them tells every answer before polling again, and a poll that finds nothing needs no waking.
+    /// The commits. The stream does not end while batches wait for answers, since a refused batch is sent again in halves. The
+    /// caller passes every answer to [`Self::answered`] before it polls again, so a pending poll needs no waker.
     pub(super) fn commits(&self) -> impl Stream<Item = CommitRequest> + Send + 'static {
         let sending = self.clone();
         stream::poll_fn(move |context| sending.state().poll_next(context))
     }
 
-    /// What became of the oldest batch without an answer.
+    /// Takes the answer to the oldest batch without one.
     pub(super) async fn answered(&self, client: &Client, ingested: Ingested) -> anyhow::Result<()> {
-        let Some(sent) = self.state().sent.pop_front() else { anyhow::bail!("an answer to nothing that was sent") };
+        let Some(sent) = self.state().sent.pop_front() else { anyhow::bail!("an answer without a batch") };
         match ingested.outcome {
             Ok(response) => {
                 let before = response.replayed && !ingested.resent;
                 self.state().learn(&sent.batch.commit, &response);
-                self.state().tally.applied(&sent.batch, &response, before);
+                self.state().report.applied(&sent.batch, &response, before);
                 Ok(())
             }
-            Err(error) if !is_of_rows(&error) => Err(error.into()),
+            Err(error) if !is_about_rows(&error) => Err(error.into()),
             Err(error) if error.reason() == Some(ErrorReason::ReferenceNotFound) && !sent.looked_up => {
                 self.look_up(client, &sent.batch).await;
                 self.state().again.push_front(Sent { batch: sent.batch.whole(), looked_up: true, ..sent });
@@ -96,34 +96,34 @@ impl Sending {
         }
     }
 
-    /// What it all came to.
-    pub(super) fn into_tally(self) -> Tally {
+    /// The report of the import.
+    pub(super) fn into_report(self) -> RowReport {
         let mut state = self.state();
-        let nothing = Tally::new(Vec::new(), false, indicatif::ProgressBar::hidden());
-        mem::replace(&mut state.tally, nothing)
+        let empty = RowReport::new(Vec::new(), false, indicatif::ProgressBar::hidden());
+        mem::replace(&mut state.report, empty)
     }
 
-    /// Asks under which names the things are there that the rows of a batch share: a record that has the external id may have another name
-    /// than a row expects. What cannot be asked at once, because one of them refers to another, is asked one by one.
+    /// Learns the names of the records that the rows of a batch share: a record with the external id may have another name than a row
+    /// expects. Records that refer to each other cannot be upserted together; they are upserted one by one.
     async fn look_up(&self, client: &Client, batch: &Batch) {
         let Some(shared) = batch.shared() else { return };
-        if self.make(client, shared.clone()).await {
+        if self.upsert(client, shared.clone()).await {
             return;
         }
         for (number, item) in shared.mutations.iter().enumerate() {
             let request_id = format!("{}.{number}", shared.request_id);
-            // A row that needs what cannot be made is refused by itself.
-            self.make(client, CommitRequest::of(request_id, [item.clone()])).await;
+            // A failure here makes the rows that need the record fail, each with its own report.
+            self.upsert(client, CommitRequest::of(request_id, [item.clone()])).await;
         }
     }
 
-    async fn make(&self, client: &Client, request: CommitRequest) -> bool {
+    async fn upsert(&self, client: &Client, request: CommitRequest) -> bool {
         let request = self.state().prepare(request);
         match client.commit(request.clone()).await {
             Ok(response) => {
                 let mut state = self.state();
                 state.learn(&request, &response);
-                state.tally.made(&response);
+                state.report.created(&response);
                 true
             }
             Err(_) => false,
@@ -140,10 +140,10 @@ impl State {
         while !self.ended {
             let next = match self.again.pop_front() {
                 Some(sent) => sent,
-                None => match self.pieces.poll_recv(context) {
-                    Poll::Ready(Some(Piece { file, content: Ok(batch) })) => Sent { file, batch, looked_up: false },
-                    Poll::Ready(Some(Piece { file, content: Err(bad) })) => {
-                        self.tally.refuse_row(file, &bad);
+                None => match self.batches.poll_recv(context) {
+                    Poll::Ready(Some(FileBatch { file, content: Ok(batch) })) => Sent { file, batch, looked_up: false },
+                    Poll::Ready(Some(FileBatch { file, content: Err(bad) })) => {
+                        self.report.refuse_row(file, &bad);
                         self.ended = self.strict;
                         continue;
                     }
@@ -158,13 +158,13 @@ impl State {
         Poll::Ready(None)
     }
 
-    /// A commit as it is sent.
+    /// The commit as it is sent: with the learned names.
     fn prepare(&self, commit: CommitRequest) -> CommitRequest {
         let commit = if self.names.is_empty() { commit } else { batch::rename(commit, &self.names) };
         CommitRequest { validate_only: self.validate_only, ..commit }
     }
 
-    /// Notes what is there under another name than was asked for.
+    /// Learns the names of records that exist under another name than the import asked for.
     fn learn(&mut self, request: &CommitRequest, response: &CommitResponse) {
         for (asked, result) in request.mutations.iter().zip(&response.results) {
             let asked = mutation::name(asked);
@@ -174,8 +174,8 @@ impl State {
         }
     }
 
-    /// Halves what was refused; a row that stands alone is the bad one.
-    fn refuse(&mut self, sent: Sent, error: &client::ClientError) {
+    /// Halves a refused batch. A batch of one row is reported.
+    fn refuse(&mut self, sent: Sent, error: &ClientError) {
         let Sent { file, batch, looked_up } = sent;
         let row = batch.rows.first().map_or(0, |row| row.number);
         if let Some(halves) = batch.halve() {
@@ -183,15 +183,15 @@ impl State {
                 self.again.push_front(Sent { file, batch, looked_up });
             }
         } else {
-            self.tally.refuse_answer(file, row, error);
+            self.report.refuse_answer(file, row, error);
             self.ended = self.strict;
         }
     }
 }
 
-/// Whether an error is about what a commit says, so that other rows may pass.
-fn is_of_rows(error: &client::ClientError) -> bool {
-    let about = [
+/// Whether an error is about the content of a commit, so that other rows may still be applied.
+fn is_about_rows(error: &ClientError) -> bool {
+    let of_content = [
         Code::InvalidArgument,
         Code::NotFound,
         Code::AlreadyExists,
@@ -200,5 +200,5 @@ fn is_of_rows(error: &client::ClientError) -> bool {
         Code::OutOfRange,
         Code::ResourceExhausted,
     ];
-    !error.reason_name().is_empty() && about.contains(&error.code())
+    !error.reason_name().is_empty() && of_content.contains(&error.code())
 }

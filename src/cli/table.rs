@@ -1,12 +1,13 @@
-//! Records as rows and columns, for people.
+//! Records, changes and times as rows and columns, for people.
 //!
-//! Knows which fields say most about a record of each type. Must not know where records come from.
+//! Must not know where records come from.
 
+use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use crate::{formats::quantity, model::RecordKind, proto::Change};
 
-/// What makes a record's row.
+/// Makes the row of a record.
 type Row = fn(&Value) -> Vec<String>;
 
 /// The header of a list of records, and the row of one.
@@ -18,22 +19,22 @@ pub(super) fn columns(kind: RecordKind) -> (&'static [&'static str], Row) {
                 text(source, "/name"),
                 word(source, "/kind", "SOURCE_KIND_"),
                 title,
-                time(source, "/published"),
+                time_field(source, "/published"),
                 text(source, "/revision"),
             ]
         }),
         RecordKind::Actor => (&["NAME", "KIND", "DISPLAY NAME", "COUNTRIES", "REVISION"], |actor| {
             let kind = word(actor, "/kind", "ACTOR_KIND_");
-            vec![text(actor, "/name"), kind, text(actor, "/display_name"), list(actor, "/countries"), text(actor, "/revision")]
+            vec![text(actor, "/name"), kind, text(actor, "/display_name"), text(actor, "/countries"), text(actor, "/revision")]
         }),
         RecordKind::Event => (&["NAME", "TIME", "TITLE", "PLACE", "TYPES", "REVISION"], |event| {
             let place = first(event, &["/places/0/display_name", "/places/0/country"]);
             vec![
                 text(event, "/name"),
-                time(event, "/time"),
+                time_field(event, "/time"),
                 text(event, "/title"),
                 place,
-                list(event, "/types"),
+                text(event, "/types"),
                 text(event, "/revision"),
             ]
         }),
@@ -51,8 +52,8 @@ pub(super) fn columns(kind: RecordKind) -> (&'static [&'static str], Row) {
                 text(estimate, "/estimand/measure"),
                 quantity::in_words(estimate.get("quantity")),
                 word(estimate, "/aspect", "ASPECT_"),
-                time(estimate, "/as_of"),
-                list(estimate, "/estimand/subjects"),
+                time_field(estimate, "/as_of"),
+                text(estimate, "/estimand/subjects"),
                 text(estimate, "/revision"),
             ]
         }),
@@ -72,14 +73,14 @@ pub(super) fn columns(kind: RecordKind) -> (&'static [&'static str], Row) {
     }
 }
 
-/// The fields of one record, each with its value; what lies deeper is JSON.
+/// The fields of one record with their values. A nested value is JSON.
 pub(super) fn fields(record: &Value) -> Vec<Vec<String>> {
     let empty = Map::new();
     let object = record.as_object().unwrap_or(&empty);
     let mut rows = Vec::new();
     for (name, value) in object {
         match value {
-            // Lists of messages are easier to read one a line.
+            // Lists of messages are easier to read with one message per line.
             Value::Array(elements) if elements.iter().any(Value::is_object) => {
                 for (at, element) in elements.iter().enumerate() {
                     rows.push(vec![format!("{name}[{at}]"), shown(element)]);
@@ -101,7 +102,7 @@ fn shown(value: &Value) -> String {
     }
 }
 
-/// What happened to a record: "MERGED into actors/b".
+/// The change of a record, such as "MERGED into actors/b".
 pub(super) fn change(change: &Change) -> String {
     let what = change.kind().as_str_name().trim_start_matches("CHANGE_KIND_");
     match change.redirect_target.as_str() {
@@ -110,25 +111,26 @@ pub(super) fn change(change: &Change) -> String {
     }
 }
 
-/// The field at a JSON pointer; nothing where it is not set.
-fn text(record: &Value, pointer: &str) -> String {
-    record.pointer(pointer).map(shown).unwrap_or_default()
+/// A time for people: to the second, in UTC.
+pub(super) fn time(time: Option<&prost_types::Timestamp>) -> String {
+    time.and_then(|time| Timestamp::new(time.seconds, 0).ok()).map(|time| time.to_string()).unwrap_or_default()
 }
 
-fn list(record: &Value, pointer: &str) -> String {
-    text(record, pointer)
+/// The field at a JSON pointer. Empty if it is not set.
+fn text(record: &Value, pointer: &str) -> String {
+    record.pointer(pointer).map(shown).unwrap_or_default()
 }
 
 fn first(record: &Value, pointers: &[&str]) -> String {
     pointers.iter().map(|pointer| text(record, pointer)).find(|text| !text.is_empty()).unwrap_or_default()
 }
 
-/// An enum's value without its type's prefix, as a filter takes it.
+/// An enum value without the prefix of its type, as a filter accepts it.
 fn word(record: &Value, pointer: &str, prefix: &str) -> String {
     text(record, pointer).trim_start_matches(prefix).to_owned()
 }
 
-fn time(record: &Value, pointer: &str) -> String {
+fn time_field(record: &Value, pointer: &str) -> String {
     first(record, &[&format!("{pointer}/edtf"), &format!("{pointer}/verbatim"), &format!("{pointer}/earliest")])
 }
 
@@ -148,6 +150,12 @@ mod tests {
             ["types", "a:b, c:d"],
         ];
         assert_eq!(fields(&record), expected);
+    }
+
+    #[test]
+    fn times_are_in_utc_and_to_the_second() {
+        let midnight = prost_types::Timestamp { seconds: 1_729_641_600, nanos: 5 };
+        assert_eq!(time(Some(&midnight)), "2024-10-23T00:00:00Z");
     }
 
     #[test]

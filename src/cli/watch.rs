@@ -1,6 +1,6 @@
-//! `annals watch`: every commit, as it is made.
+//! `annals watch`: prints every commit as it is made, and keeps its position in a file.
 //!
-//! Knows what a watch's messages say, and when a position may be kept. Must not know how a watch is resumed.
+//! Must not know how a watch is resumed after a lost connection.
 
 use std::{
     path::{Path, PathBuf},
@@ -14,13 +14,10 @@ use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep_until};
 
 use super::{
-    Outcome,
-    access::{self, Access},
-    collection,
-    output::{self, Output},
-    position,
-    signal::StopSignals,
-    table, time,
+    access::{self, Access, StopSignals},
+    arguments,
+    output::{self, Outcome, Output},
+    resume, table,
 };
 use crate::{
     client::Client,
@@ -29,62 +26,62 @@ use crate::{
     proto::{Change, Checkpoint, Commit, Transition, WatchRequest, WatchResponse, record::Record, watch_response::Content},
 };
 
-/// Longest time between a message and its being handed over, and between two writes of the position.
+/// Longest time before a printed message is flushed, and between two writes of the position.
 const FLUSH_DELAY: Duration = Duration::from_millis(100);
 
-/// Follow the record: every commit, in order, once each, as it is made.
+/// Follow the record: print every commit in order, once each, as it is made.
 ///
-/// Begins now, or where --after or --initial-state say, and goes on until it is interrupted, also when the server is away for a
-/// while. With --state the position is kept in a file, and the next run goes on there: after a crash some lines may come
-/// twice, and none is missed.
+/// The command begins with the next commit, or where --after or --initial-state say. It runs until it is interrupted, and reconnects
+/// when the server is unreachable for a while. With --state the position is kept in a file, and the next run resumes there. After
+/// a crash some lines may be printed twice; none is missed.
 #[derive(Debug, Args)]
 #[allow(clippy::doc_markdown)] // Shown to people as it is: a backtick would be, too.
 #[command(after_help = "Examples:\n  annals watch\n  annals watch events claims --after 0 --json --state position.json\n  \
                         annals watch events --filter 'types:\"cameo:190\"' --initial-state\n  \
                         annals watch --after 120 --stop-at-head --json | jq .commit.changes")]
 pub(super) struct Arguments {
-    /// sources, actors, events, claims, estimates, relations. Left out: all.
-    #[arg(value_parser = collection::parse, value_name = "COLLECTION")]
+    /// The collections: sources, actors, events, claims, estimates, relations. Default: all.
+    #[arg(value_parser = arguments::collection, value_name = "COLLECTION")]
     collections: Vec<RecordKind>,
-    /// Which records, of one collection: also those that matched before a change and do not after it.
+    /// Follow the records of one collection that match this filter, before or after a change.
     #[arg(long, default_value = "", hide_default_value = true)]
     filter: String,
-    /// Begin behind a revision; 0 is the beginning.
+    /// Begin after this revision. 0 is the beginning of the record.
     #[arg(long, value_name = "REVISION", value_parser = clap::value_parser!(i64).range(0..), conflicts_with = "initial_state")]
     after: Option<i64>,
-    /// Begin with every record that there is.
+    /// Begin with all current records.
     #[arg(long)]
     initial_state: bool,
-    /// Go on from the position in this file, and keep it there. Where it holds one, --after and --initial-state do not count.
+    /// Keep the position in this file, and resume from it. If it holds a position, --after and --initial-state are ignored.
     #[arg(long, value_name = "FILE")]
     state: Option<PathBuf>,
-    /// Print proto3 JSON, one annals.v1.WatchResponse a line, signs of life included.
+    /// Print proto3 JSON, one annals.v1.WatchResponse per line, including heartbeats.
     #[arg(long)]
     json: bool,
-    /// End when everything that there is now was shown.
+    /// Stop after the current head revision.
     #[arg(long)]
     stop_at_head: bool,
     #[command(flatten)]
     access: Access,
 }
 
-/// What the state file holds.
+/// The content of the state file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Position {
-    /// Whose revisions these are.
+    /// The store that the revision belongs to.
     store_id: String,
-    /// Everything up to here was shown.
+    /// Everything up to this revision was printed.
     revision: i64,
 }
 
-/// Follows it.
+/// Runs the command.
 pub(super) fn run(arguments: &Arguments, out: &mut Output) -> anyhow::Result<Outcome> {
     access::block_on(async {
         let stop = StopSignals::listen()?;
         let mut options = access::options(&ProgressBar::hidden());
         if !arguments.stop_at_head {
-            // Whoever follows wants to go on when the server is back.
+            // A follower reconnects however long the server is away.
             options.outage_time_max = None;
         }
         let connection = arguments.access.connect_with(options).await?;
@@ -96,12 +93,12 @@ pub(super) fn run(arguments: &Arguments, out: &mut Output) -> anyhow::Result<Out
 }
 
 async fn follow(client: &Client, arguments: &Arguments, mut stop: StopSignals, out: &mut Output) -> anyhow::Result<()> {
-    let mut keeper = Keeper::load(arguments)?;
+    let mut keeper = PositionKeeper::load(arguments)?;
     let request = WatchRequest {
         after_revision: keeper.kept.as_ref().map(|kept| kept.revision).or(arguments.after),
-        types: collection::types(&arguments.collections),
+        types: arguments::types(&arguments.collections),
         filter: arguments.filter.clone(),
-        initial_state: keeper.begins,
+        initial_state: keeper.initial_state,
         heartbeat_interval: None,
         stop_at_head: arguments.stop_at_head,
     };
@@ -133,27 +130,27 @@ async fn follow(client: &Client, arguments: &Arguments, mut stop: StopSignals, o
     ended
 }
 
-/// Keeps the position, never ahead of what was handed over.
-struct Keeper<'a> {
+/// Keeps the position in the state file, never ahead of the flushed output.
+struct PositionKeeper<'a> {
     file: Option<&'a Path>,
-    /// What the file holds.
+    /// The position in the file.
     kept: Option<Position>,
-    /// What it is to hold next.
+    /// The position that is written next.
     next: Option<Position>,
     store_id: String,
-    /// The initial state is coming: until it is complete there is no position.
-    begins: bool,
+    /// The initial state is not complete yet. Until then there is no position.
+    initial_state: bool,
 }
 
-impl<'a> Keeper<'a> {
+impl<'a> PositionKeeper<'a> {
     fn load(arguments: &'a Arguments) -> anyhow::Result<Self> {
         let file = arguments.state.as_deref();
-        let kept = file.map(position::load).transpose()?.flatten();
-        let begins = arguments.initial_state && kept.is_none();
-        Ok(Self { file, kept, next: None, store_id: String::new(), begins })
+        let kept = file.map(resume::load_state).transpose()?.flatten();
+        let initial_state = arguments.initial_state && kept.is_none();
+        Ok(Self { file, kept, next: None, store_id: String::new(), initial_state })
     }
 
-    /// Notes how far the watch has come.
+    /// Takes the position of a message.
     fn take(&mut self, message: &WatchResponse) -> anyhow::Result<()> {
         match &message.content {
             Some(Content::Checkpoint(Checkpoint { store_id, .. })) if self.store_id.is_empty() => {
@@ -161,29 +158,28 @@ impl<'a> Keeper<'a> {
                     && kept.store_id != *store_id
                 {
                     bail!(
-                        "{} holds a position in store {}, and this is store {store_id}: its revisions mean other commits; name \
-                         another file",
+                        "{} holds a position in store {}, and this is store {store_id}, which has other revisions; name another file",
                         file.display(),
                         kept.store_id
                     );
                 }
                 self.store_id.clone_from(store_id);
             }
-            Some(Content::Checkpoint(checkpoint)) if checkpoint.initial_state_complete => self.begins = false,
+            Some(Content::Checkpoint(checkpoint)) if checkpoint.initial_state_complete => self.initial_state = false,
             _ => {}
         }
         let position = Position { store_id: self.store_id.clone(), revision: message.revision };
-        self.next = (!self.begins).then_some(position);
+        self.next = (!self.initial_state).then_some(position);
         Ok(())
     }
 
-    /// Hands over what was shown, and then keeps the position.
+    /// Flushes the output, and then writes the position.
     fn keep(&mut self, out: &mut Output) -> anyhow::Result<()> {
         out.flush()?;
         if let (Some(file), Some(next)) = (self.file, self.next.take())
             && self.kept.as_ref() != Some(&next)
         {
-            position::store(file, &next)?;
+            resume::store_state(file, &next)?;
             self.kept = Some(next);
         }
         Ok(())
@@ -207,10 +203,10 @@ fn show(message: &WatchResponse, arguments: &Arguments, out: &mut Output) -> any
             }
         }
         Some(Content::Checkpoint(checkpoint)) if checkpoint.opened && arguments.initial_state => {
-            output::note("every record that there is follows");
+            output::note("all current records follow");
         }
         Some(Content::Checkpoint(checkpoint)) if checkpoint.initial_state_complete => {
-            output::note(&format!("these are all as of revision {}, changes follow", message.revision));
+            output::note(&format!("these are all records as of revision {}; changes follow", message.revision));
         }
         Some(Content::Checkpoint(_)) | None => {}
     }
@@ -219,7 +215,7 @@ fn show(message: &WatchResponse, arguments: &Arguments, out: &mut Output) -> any
 
 /// "7  2024-10-23T08:00:00Z  UPDATED  events/e1  A briefing  (title)".
 fn change_line(commit: &Commit, change: &Change) -> String {
-    let mut cells = vec![commit.revision.to_string(), time::text(commit.commit_time.as_ref()), table::change(change)];
+    let mut cells = vec![commit.revision.to_string(), table::time(commit.commit_time.as_ref()), table::change(change)];
     if change.transition() != Transition::Unspecified {
         cells.push(change.transition().as_str_name().trim_start_matches("TRANSITION_").to_owned());
     }
@@ -233,7 +229,7 @@ fn change_line(commit: &Commit, change: &Change) -> String {
     cells.join("  ").replace('\n', " ")
 }
 
-/// A record's row without its revision.
+/// The row of a record without its revision.
 fn record_line(record: &Record) -> String {
     let (_, row) = table::columns(kind_of(record));
     let mut cells = row(&json::record_value(record));

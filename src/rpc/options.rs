@@ -1,9 +1,9 @@
-//! Every number of the server, in one place: what a connection, a request and the whole server may take.
+//! The options of the server: what a connection, a request and the whole server may take.
 //!
-//! Set explicitly even where it equals a library's default, since most of tonic's and hyper's defaults are "unlimited" and all
-//! of them move.
+//! An option is set explicitly even where it equals a library's default, since most defaults of tonic and hyper are "unlimited"
+//! and all of them change.
 //!
-//! Knows units and bounds. Must not know how a number is enforced.
+//! Must not know how an option is enforced.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -11,50 +11,50 @@ use serde::{Deserialize, Serialize};
 
 use super::origins::WebOrigins;
 
-/// How the server is run. The defaults suit a server that everyone on a network can reach.
+/// Limits and times of the server. The defaults suit a server that everyone on a network can reach.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ServerOptions {
-    /// Longest time for one unary call. A shorter deadline of the caller's counts instead.
+    /// Longest time for one unary call. A shorter deadline of the caller wins.
     #[serde(with = "duration")]
     pub call_time_max: Duration,
-    /// Calls in progress on the whole server, health checks aside. One more is refused: `TOO_MANY_REQUESTS`.
+    /// Calls in progress on the whole server, without health checks. One more is refused: `TOO_MANY_REQUESTS`.
     pub calls_max: usize,
-    /// Calls in progress on one connection. One more waits at the client, as HTTP/2 has it.
+    /// Calls in progress on one connection. One more waits in the client, by a setting of HTTP/2.
     pub calls_per_connection_max: u32,
-    /// Bytes of memory that the messages of all calls in progress take: requests, packed and unpacked, and answers that clients
-    /// have not taken. A call that needs more is refused: `TOO_MANY_REQUESTS`.
+    /// Memory in bytes for the messages of all calls in progress: requests, compressed and decompressed, and answers that clients
+    /// have not read yet. A call that needs more is refused: `TOO_MANY_REQUESTS`.
     pub bytes_max: usize,
     /// The same for the calls of one connection.
     pub bytes_per_connection_max: usize,
-    /// Threads that lists, batches and reads of history run on. 0: one a core.
+    /// Threads for lists, batches and reads of history. 0 means one per core.
     pub read_threads: usize,
     /// Such reads that wait for a thread. One more is refused: `TOO_MANY_REQUESTS`.
     pub reads_waiting_max: usize,
-    /// Long commits that wait for a thread to be checked on. One more is refused: `TOO_MANY_REQUESTS`.
+    /// Long commits that wait for a thread to check them. One more is refused: `TOO_MANY_REQUESTS`.
     pub commits_waiting_max: usize,
-    /// Bytes of a message that are read at all, after decompression. Above the store's own `request_bytes`, so that the
-    /// refusal can be one of ours.
+    /// Longest message that is decoded, in bytes after decompression. It is above the store's `request_bytes`, so that the store
+    /// refuses a long request and names its limit.
     pub decode_bytes_max: usize,
-    /// Origins whose web pages may call, such as `http://localhost:3000`; `*` is any. By default none.
+    /// Origins whose web pages may call the server, such as `http://localhost:3000`; `*` allows all.
     pub web_origins: WebOrigins,
     /// Open connections. One more is closed at once.
     pub connections_max: usize,
-    /// A connection without a request is closed after this time, and one over HTTP/1.1 also when the headers of its next request
-    /// are not complete so long after the answer before.
+    /// A connection is closed after this time without a first request. Over HTTP/1.1 it is also closed when the headers of the next
+    /// request are not complete this long after the last answer.
     #[serde(with = "duration")]
     pub first_request_time_max: Duration,
-    /// A connection that had requests, but none for so long, is told to go.
+    /// A connection that has had no request for this time is asked to close (GOAWAY).
     #[serde(with = "duration")]
     pub connection_idle_time_max: Duration,
-    /// A connection of this age is told to go, so that clients spread anew over servers.
+    /// A connection of this age is asked to close (GOAWAY), so that clients spread over servers again.
     #[serde(with = "duration")]
     pub connection_age_max: Duration,
-    /// A connection that was told to go is closed after this time.
+    /// A connection that was asked to close is closed after this time.
     #[serde(with = "duration")]
     pub connection_grace: Duration,
-    /// A connection is closed when an answer to a unary call was not taken for between one and two of these times after the
-    /// call began. Never below `call_time_max`.
+    /// A connection is closed when the client does not read the answer to a unary call within one to two times this time after the
+    /// call began. At least `call_time_max`.
     #[serde(with = "duration")]
     pub answer_time_max: Duration,
     /// A peer that sends nothing is pinged after this time.
@@ -63,21 +63,21 @@ pub struct ServerOptions {
     /// A peer that does not answer a ping in this time is closed.
     #[serde(with = "duration")]
     pub keepalive_timeout: Duration,
-    /// Bytes of a request's headers.
+    /// Longest headers of a request, in bytes.
     pub header_bytes_max: u32,
-    /// Bytes of one HTTP/2 frame that are accepted.
+    /// Longest HTTP/2 frame that is accepted, in bytes.
     pub frame_bytes_max: u32,
-    /// Bytes that a client may send on one call before we have read them.
+    /// Bytes that a client may send on one call before the server has read them.
     pub stream_window_bytes: u32,
-    /// Bytes that a client may send on one connection before we have read them.
+    /// Bytes that a client may send on one connection before the server has read them.
     pub connection_window_bytes: u32,
-    /// Bytes of answers that are kept for one call while the client takes them.
+    /// Bytes of answers that are buffered for one call while the client reads them.
     pub send_buffer_bytes: usize,
-    /// Calls that a client cancelled before we looked at them; more closes the connection (CVE-2023-44487).
+    /// Calls that a client cancelled before the server looked at them. One more closes the connection (CVE-2023-44487).
     pub pending_resets_max: usize,
-    /// Calls of one connection that we reset for a fault of the client; more closes the connection (CVE-2025-8671).
+    /// Calls of one connection that the server reset for a fault of the client. One more closes the connection (CVE-2025-8671).
     pub error_resets_max: usize,
-    /// Time that calls in progress have to end when the server stops.
+    /// How long calls in progress may take to finish at a graceful shutdown.
     #[serde(with = "duration")]
     pub drain_time_max: Duration,
 }
@@ -132,7 +132,7 @@ impl ServerOptions {
     }
 }
 
-/// Durations as people write them, "30s" or "2h", in files, flags and the environment.
+/// Durations as text, such as "30s" or "2h", in files, arguments and the environment.
 pub mod duration {
     use std::time::Duration;
 
@@ -141,8 +141,8 @@ pub mod duration {
 
     /// Reads a duration.
     pub fn parse(text: &str) -> Result<Duration, String> {
-        let signed: SignedDuration = text.parse().map_err(|_| hint(text))?;
-        Duration::try_from(signed).map_err(|_| hint(text))
+        let signed: SignedDuration = text.parse().map_err(|_| not_a_duration(text))?;
+        Duration::try_from(signed).map_err(|_| not_a_duration(text))
     }
 
     /// Writes a duration so that it can be read again.
@@ -160,7 +160,7 @@ pub mod duration {
         parse(&String::deserialize(from)?).map_err(D::Error::custom)
     }
 
-    fn hint(text: &str) -> String {
+    fn not_a_duration(text: &str) -> String {
         format!("\"{text}\" is not a duration: write a number with a unit, such as 500ms, 30s or 2h")
     }
 

@@ -1,31 +1,59 @@
-//! Where the messages of an export go: standard output, or a file of text that is there only when it is whole.
+//! Where an export is written: to standard output, a text file, a Parquet file, or a folder with one file per collection.
 //!
-//! Knows messages, formats and files. Must not know where messages come from.
+//! A file appears under its name only when it is complete.
+//!
+//! Must not know where the records come from.
 
-use std::path::Path;
+#[cfg(feature = "parquet")]
+use std::fs::File;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
+use anyhow::{Context, bail};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::super::{output::Output, partial::Partial};
-use crate::{formats::export::Text, proto::ExportResponse};
+#[cfg(feature = "parquet")]
+use crate::{cli::resume::Part, formats::export::parquet::Writer};
+use crate::{
+    cli::{
+        output::Output,
+        resume::{self, Partial},
+    },
+    formats::export::Text,
+    model::RecordKind,
+    proto::ExportResponse,
+};
 
-/// Takes messages, in order.
+/// The state of an unfinished folder.
+const FOLDER_STATE: &str = "export.part.state";
+
+/// Takes the messages of an export, in order.
 pub(super) trait Destination {
-    /// Where to go on, if a run before has left something.
+    /// Where the export begins or resumes.
     fn start(&self) -> Start;
 
-    /// Takes a message.
+    /// Writes a message.
     fn write(&mut self, message: &ExportResponse) -> anyhow::Result<()>;
 
-    /// There are no more.
+    /// Completes the output after the last message.
     fn finish(self: Box<Self>) -> anyhow::Result<()>;
 }
 
-/// How far a run before has come.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Start {
+/// What an export has written.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Written {
     pub(super) records: u64,
     pub(super) revision: i64,
+}
+
+/// Where an export begins or resumes.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Start {
+    /// What earlier runs have written.
+    pub(super) written: Written,
     pub(super) resume_token: String,
 }
 
@@ -33,12 +61,13 @@ pub(super) struct Start {
 pub(super) struct Standard<'a> {
     format: Box<dyn Text>,
     out: &'a mut Output,
-    begun: bool,
+    /// Whether the head was written.
+    started: bool,
 }
 
 impl<'a> Standard<'a> {
     pub(super) fn new(format: Box<dyn Text>, out: &'a mut Output) -> Self {
-        Self { format, out, begun: false }
+        Self { format, out, started: false }
     }
 }
 
@@ -48,8 +77,8 @@ impl Destination for Standard<'_> {
     }
 
     fn write(&mut self, message: &ExportResponse) -> anyhow::Result<()> {
-        let text = text(self.format.as_ref(), message, !self.begun);
-        self.begun = true;
+        let text = text(self.format.as_ref(), message, !self.started);
+        self.started = true;
         Ok(self.out.content(&text)?)
     }
 
@@ -61,22 +90,22 @@ impl Destination for Standard<'_> {
     }
 }
 
-/// A file of text, which the next run goes on with.
+/// A text file, which the next run resumes.
 pub(super) struct TextFile {
     format: Box<dyn Text>,
     partial: Partial,
 }
 
 impl TextFile {
-    pub(super) fn open(file: &Path, format: Box<dyn Text>, asked: Value, store_id: &str) -> anyhow::Result<Self> {
-        Ok(Self { format, partial: Partial::open(file, asked, store_id)? })
+    pub(super) fn open(file: &Path, format: Box<dyn Text>, request: Value, store_id: &str) -> anyhow::Result<Self> {
+        Ok(Self { format, partial: Partial::open(file, request, store_id)? })
     }
 }
 
 impl Destination for TextFile {
     fn start(&self) -> Start {
-        let (records, revision) = self.partial.done();
-        Start { records, revision, resume_token: self.partial.resume_token().to_owned() }
+        let (records, revision) = self.partial.written();
+        Start { written: Written { records, revision }, resume_token: self.partial.resume_token().to_owned() }
     }
 
     fn write(&mut self, message: &ExportResponse) -> anyhow::Result<()> {
@@ -91,7 +120,7 @@ impl Destination for TextFile {
     }
 }
 
-/// What a message becomes; with the head of the file, if it is the first.
+/// The text of a message. Before the first message stands the head of the file.
 fn text(format: &dyn Text, message: &ExportResponse, first: bool) -> Vec<u8> {
     let mut text = Vec::new();
     if first {
@@ -101,6 +130,124 @@ fn text(format: &dyn Text, message: &ExportResponse, first: bool) -> Vec<u8> {
         format.record(record, &mut text);
     }
     text
+}
+
+/// A Parquet file. It cannot be resumed: the next run starts it over.
+#[cfg(feature = "parquet")]
+pub(super) struct ParquetFile {
+    part: Part,
+    writer: Writer<File>,
+    revision: i64,
+}
+
+#[cfg(feature = "parquet")]
+impl ParquetFile {
+    pub(super) fn open(file: &Path, kind: RecordKind) -> anyhow::Result<Self> {
+        let mut part = Part::open(file)?;
+        let opened = part.content().set_len(0).and_then(|()| Writer::new(kind, part.content().try_clone()?));
+        let writer = opened.with_context(|| format!("cannot write {}", part.path().display()))?;
+        Ok(Self { part, writer, revision: 0 })
+    }
+}
+
+#[cfg(feature = "parquet")]
+impl Destination for ParquetFile {
+    fn start(&self) -> Start {
+        Start::default()
+    }
+
+    fn write(&mut self, message: &ExportResponse) -> anyhow::Result<()> {
+        self.revision = message.revision;
+        let mut records = message.records.iter().filter_map(|record| record.record.as_ref());
+        let written = records.try_for_each(|record| self.writer.write(record));
+        written.with_context(|| format!("cannot write {}", self.part.path().display()))
+    }
+
+    fn finish(self: Box<Self>) -> anyhow::Result<()> {
+        let finished = self.writer.finish(self.revision);
+        finished.with_context(|| format!("cannot write {}", self.part.path().display()))?;
+        self.part.finish()
+    }
+}
+
+/// A folder with one file per collection, all of one revision. Several runs may fill it.
+#[derive(Debug)]
+pub(super) struct Folder {
+    path: PathBuf,
+    state_file: PathBuf,
+    state: FolderState,
+}
+
+/// Which files are complete.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FolderState {
+    /// The export's request, and its format.
+    #[serde(rename = "asked")]
+    request: Value,
+    store_id: String,
+    /// The revision of the complete files. None before the first.
+    revision: Option<i64>,
+    /// The number of records in the complete files.
+    records: u64,
+    /// The collections of the complete files.
+    collections: Vec<String>,
+}
+
+impl Folder {
+    /// Begins the folder, or resumes it after an interrupted run with the same request.
+    pub(super) fn open(path: &Path, request: Value, store_id: String) -> anyhow::Result<Self> {
+        fs::create_dir_all(path).with_context(|| format!("cannot create the folder {}", path.display()))?;
+        let state_file = path.join(FOLDER_STATE);
+        let state = match resume::load_state::<FolderState>(&state_file)? {
+            Some(state) if state.request != request || state.store_id != store_id => bail!(
+                "another export to {}, or from another store, was not finished: run that export again, or delete {} to start over",
+                path.display(),
+                state_file.display()
+            ),
+            Some(state) => state,
+            None => FolderState { request, store_id, revision: None, records: 0, collections: Vec::new() },
+        };
+        Ok(Self { path: path.to_owned(), state_file, state })
+    }
+
+    /// The path of a collection's file.
+    pub(super) fn file(&self, kind: RecordKind, extension: &str) -> PathBuf {
+        self.path.join(format!("{}.{extension}", kind.collection()))
+    }
+
+    /// Whether the file of a collection is complete.
+    pub(super) fn has(&self, kind: RecordKind) -> bool {
+        self.state.collections.iter().any(|collection| collection == kind.collection())
+    }
+
+    /// The revision of all files. None before the first is complete.
+    pub(super) fn revision(&self) -> Option<i64> {
+        self.state.revision
+    }
+
+    pub(super) fn store_id(&self) -> &str {
+        &self.state.store_id
+    }
+
+    /// What the complete files hold.
+    pub(super) fn written(&self) -> Written {
+        Written { records: self.state.records, revision: self.state.revision.unwrap_or_default() }
+    }
+
+    /// Adds a complete file. `written`: what the complete files hold, including this one.
+    pub(super) fn add(&mut self, kind: RecordKind, written: Written) -> anyhow::Result<()> {
+        self.state.collections.push(kind.collection().to_owned());
+        self.state.records = written.records;
+        self.state.revision = Some(written.revision);
+        resume::store_state(&self.state_file, &self.state)
+    }
+
+    /// Completes the folder after its last file.
+    pub(super) fn finish(self) -> anyhow::Result<Written> {
+        resume::remove_state(&self.state_file)?;
+        Ok(self.written())
+    }
 }
 
 #[cfg(test)]
@@ -115,7 +262,7 @@ mod tests {
         proto::{Record, Source},
     };
 
-    /// Sources that fill more than one piece of a file.
+    /// Sources that fill more than one chunk of a file.
     fn message(number: usize) -> ExportResponse {
         let source = |at| Source { name: format!("sources/s{number}-{at}"), title: "x".repeat(1 << 16), ..Default::default() };
         let records: Vec<Record> = (0..60).map(|at| source(at).into()).collect();
@@ -123,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bundle_that_is_gone_on_with_has_one_head_and_every_record_once() {
+    fn a_resumed_bundle_has_one_head_and_every_record_once() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("bundle.json");
         let open = || TextFile::open(&path, Box::new(Stix::of("store")), json!("stix"), "store").expect("opened");
@@ -133,12 +280,12 @@ mod tests {
         }
         drop(ended);
         let mut next = open();
-        let done: usize = next.start().resume_token.parse().expect("a piece was whole");
-        assert!((1..=2).contains(&done) && next.start().records == 60 * done as u64);
+        let done: usize = next.start().resume_token.parse().expect("a chunk was complete");
+        assert!((1..=2).contains(&done) && next.start().written.records == 60 * done as u64);
         for number in done + 1..=3 {
             next.write(&message(number)).expect("written");
         }
-        Box::new(next).finish().expect("whole");
+        Box::new(next).finish().expect("complete");
         let bundle: Value = serde_json::from_slice(&std::fs::read(&path).expect("a file")).expect("one object");
         let objects = bundle["objects"].as_array().expect("objects");
         let reports = objects.iter().filter(|object| object["type"] == "report").map(|report| report["id"].to_string());

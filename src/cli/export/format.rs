@@ -1,6 +1,6 @@
-//! The formats that a record can be taken out in, by name.
+//! The formats of `annals export`, by name.
 //!
-//! Knows which there are, and whether each is text. Must not know what one looks like.
+//! Must not know what the content of a format looks like.
 
 use clap::ValueEnum;
 
@@ -9,15 +9,15 @@ use crate::{
     model::RecordKind,
 };
 
-/// What `--format` names.
+/// The value of `--format`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(super) enum Format {
-    /// Everything, in proto3 JSON, one record a line.
+    /// All fields in proto3 JSON, one record per line.
     #[default]
     Records,
-    /// Comma-separated values, a file for each collection.
+    /// Comma-separated values, one file per collection.
     Csv,
-    /// The rows of UCDP GED, in its own columns.
+    /// The rows of UCDP GED, with its columns.
     UcdpGed,
     /// The rows of GDELT's events.
     GdeltEvents,
@@ -25,7 +25,7 @@ pub(super) enum Format {
     GdeltMentions,
     /// The rows of ACLED.
     Acled,
-    /// Apache Parquet, a file for each collection.
+    /// Apache Parquet, one file per collection.
     #[cfg(feature = "parquet")]
     Parquet,
     /// A STIX 2.1 bundle.
@@ -33,7 +33,7 @@ pub(super) enum Format {
 }
 
 impl Format {
-    /// What it is called.
+    /// The name, as `--format` takes it.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Records => "records",
@@ -48,12 +48,12 @@ impl Format {
         }
     }
 
-    /// The table of others that it is.
+    /// The external table, if the format is one.
     pub(super) fn table(self) -> Option<&'static Rows> {
         Rows::named(self.name())
     }
 
-    /// Whether it can be read as it comes, and so go to standard output.
+    /// Whether it is text, which can go to standard output.
     pub(super) fn is_text(self) -> bool {
         match self {
             Self::Records | Self::Csv | Self::UcdpGed | Self::GdeltEvents | Self::GdeltMentions | Self::Acled | Self::Stix => {
@@ -64,7 +64,7 @@ impl Format {
         }
     }
 
-    /// Whether each collection is a file of its own.
+    /// Whether each collection is a separate file.
     pub(super) fn is_file_per_collection(self) -> bool {
         match self {
             Self::Records | Self::UcdpGed | Self::GdeltEvents | Self::GdeltMentions | Self::Acled | Self::Stix => false,
@@ -74,7 +74,7 @@ impl Format {
         }
     }
 
-    /// What its files are called at the end.
+    /// The extension of its files.
     pub(super) fn extension(self) -> &'static str {
         match self {
             Self::Records => "ndjson",
@@ -86,8 +86,8 @@ impl Format {
         }
     }
 
-    /// What writes the text of a file that holds these collections of a store; all, where there are none. `beside` is for a table of
-    /// others. None where it is no text.
+    /// The writer of a text file with these collections of a store. No kinds mean all collections. `beside` is for external tables. None if the
+    /// format is no text.
     pub(super) fn text(self, kinds: &[RecordKind], store_id: &str, beside: &Beside) -> Option<Box<dyn Text>> {
         if let Some(table) = self.table() {
             return Some(Box::new(RowFile::of(table, beside.clone())));

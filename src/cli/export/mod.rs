@@ -1,16 +1,14 @@
-//! `annals export`: the records of one revision, in a format.
+//! `annals export`: writes the records of one revision, in a format.
 //!
-//! Knows what is asked for, and how many files that makes. Must not know what a format looks like, or how an export is resumed on the
-//! wire.
+//! Must not know what a format looks like, or how an export is resumed after a lost connection.
 
 mod destination;
-mod folder;
 mod format;
-#[cfg(feature = "parquet")]
-mod parquet;
-mod rows;
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+};
 
 use anyhow::bail;
 use clap::Args;
@@ -18,31 +16,34 @@ use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
 
 use self::{
-    destination::{Destination, Standard, TextFile},
-    folder::Folder,
+    destination::{Destination, Folder, Standard, TextFile, Written},
     format::Format,
 };
 use super::{
-    Outcome,
     access::{self, Access},
-    collection,
-    compression::Compression,
-    output::{self, Output},
-    refusals::counted,
-    time::AsOf,
+    arguments::{self, AsOf},
+    input::Compression,
+    output::{self, Outcome, Output},
+    report::counted,
 };
 use crate::{
     client::{Client, ClientOptions},
-    formats::{self, export::Beside},
-    model::RecordKind,
-    proto::{ExportRequest, ExportResponse},
+    formats::{
+        self,
+        export::{Beside, Rows},
+    },
+    model::{RecordKind, RecordName},
+    proto::{BatchGetRecordsRequest, ExportRequest, ExportResponse, record::Record},
 };
 
-/// Write every record to files, or to standard output.
+/// Names per request.
+const NAMES_MAX: usize = 1000;
+
+/// Export the record to files, or to standard output.
 ///
-/// All are as of one revision. A FILE of text that ends in .gz or .zst is compressed. A file is there only when it is whole: until
-/// then it is FILE.part, and running the same again goes on where it stopped, at the same revision. Deleted records and those
-/// merged into others are not exported. docs/data-exchange.md tells what each format holds.
+/// All records are as of one revision. A text FILE that ends in .gz or .zst is compressed. FILE appears only when it is complete: until
+/// then it is FILE.part. To resume an interrupted export at the same revision, run the same command again. Transient errors are
+/// retried. Deleted and merged records are not exported. docs/data-exchange.md describes the formats.
 #[derive(Debug, Args)]
 #[allow(clippy::doc_markdown)] // Shown to people as it is: a backtick would be, too.
 #[command(
@@ -53,40 +54,33 @@ use crate::{
                         annals export --format stix --as-of 2024-10-23 -o bundle.json"
 )]
 pub(super) struct Arguments {
-    /// sources, actors, events, claims, estimates, relations. Left out: all.
-    #[arg(value_parser = collection::parse, value_name = "COLLECTION")]
+    /// The collections: sources, actors, events, claims, estimates, relations. Default: all.
+    #[arg(value_parser = arguments::collection, value_name = "COLLECTION")]
     collections: Vec<RecordKind>,
-    /// As what.
+    /// The format of the output.
     #[arg(long, value_enum, default_value_t)]
     format: Format,
-    /// Which records, of one collection.
+    /// Export the records of one collection that match this filter.
     #[arg(long, default_value = "", hide_default_value = true)]
     filter: String,
-    /// As they were at a revision, or at a time: 12, 2024-10-23, 2024-10-23T08:00:00Z. Left out: as they are.
+    /// Export the records as of a revision or a time: 12, 2024-10-23, 2024-10-23T08:00:00Z. Default: the current revision.
     #[arg(long, value_name = "REVISION|TIME")]
     as_of: Option<AsOf>,
-    /// Where to. Left out: standard output. A folder, where the format has a file for each collection and several are asked for.
+    /// Write to this file. A format with one file per collection needs a folder for several collections. Default: standard output.
     #[arg(short, long, value_name = "FILE|FOLDER")]
     output: Option<PathBuf>,
     #[command(flatten)]
     access: Access,
 }
 
-/// How far an export has come.
-#[derive(Clone, Copy, Debug, Default)]
-struct Done {
-    records: u64,
-    revision: i64,
-}
-
-/// Where an export goes.
+/// The kind of output.
 enum Target {
     Standard,
     File(PathBuf),
     Folder(PathBuf),
 }
 
-/// Writes them.
+/// Runs the command.
 pub(super) fn run(arguments: &Arguments, out: &mut Output) -> anyhow::Result<Outcome> {
     let target = target(arguments)?;
     let table = arguments.format.table();
@@ -100,25 +94,25 @@ pub(super) fn run(arguments: &Arguments, out: &mut Output) -> anyhow::Result<Out
     };
     let (as_of_revision, as_of_time) = AsOf::fields(arguments.as_of);
     let request =
-        ExportRequest { types: collection::types(&kinds), filter, as_of_revision, as_of_time, resume_token: String::new() };
-    // Lines on a terminal are progress enough.
+        ExportRequest { types: arguments::types(&kinds), filter, as_of_revision, as_of_time, resume_token: String::new() };
+    // Records on a terminal show the progress themselves.
     let progress = if matches!(target, Target::Standard) && out.is_terminal() { ProgressBar::hidden() } else { bar() };
-    let done = access::block_on(async {
+    let written = access::block_on(async {
         let options: ClientOptions = access::options(&progress);
         let connection = arguments.access.connect_with(options).await?;
         let (client, format, beside) = (&connection.client, arguments.format, Beside::default());
         let export = Export { client, format, beside, progress: &progress };
-        let done = export.run(request, &kinds, target, out).await;
+        let written = export.run(request, &kinds, target, out).await;
         connection.close().await?;
-        done
+        written
     })?;
     progress.finish_and_clear();
     let noun = if table.is_some() { "row" } else { "record" };
-    output::note(&format!("{} at revision {}", counted(done.records, noun), done.revision));
+    output::note(&format!("{} at revision {}", counted(written.records, noun), written.revision));
     Ok(Outcome::Done)
 }
 
-/// Where it goes, if that fits the format.
+/// The output that the arguments name. An error if it does not fit the format.
 fn target(arguments: &Arguments) -> anyhow::Result<Target> {
     let is_one = arguments.collections.len() == 1;
     let name = arguments.format.name();
@@ -142,7 +136,7 @@ fn target(arguments: &Arguments) -> anyhow::Result<Target> {
     }
 }
 
-/// Whether a path is a folder's, or is meant to be.
+/// Whether a path is a folder, or ends like one.
 fn is_folder(path: &Path) -> bool {
     path.is_dir() || path.as_os_str().to_string_lossy().ends_with(std::path::is_separator)
 }
@@ -162,39 +156,39 @@ impl Export<'_> {
         kinds: &[RecordKind],
         target: Target,
         out: &mut Output,
-    ) -> anyhow::Result<Done> {
+    ) -> anyhow::Result<Written> {
         let store_id = self.client.info().await?.store_id;
         match target {
             Target::Standard => {
                 let text = self.format.text(kinds, &store_id, &self.beside).expect("what is no text has been refused");
-                self.copy(request, Box::new(Standard::new(text, out)), Done::default()).await
+                self.copy(request, Box::new(Standard::new(text, out)), Written::default()).await
             }
             Target::File(file) => {
                 let to = self.open(&file, kinds, &request, &store_id)?;
-                self.copy(request, to, Done::default()).await
+                self.copy(request, to, Written::default()).await
             }
-            Target::Folder(path) => self.fill(Folder::open(&path, self.asked(&request), store_id)?, request, kinds).await,
+            Target::Folder(path) => self.fill(Folder::open(&path, self.identity(&request), store_id)?, request, kinds).await,
         }
     }
 
-    /// A file for each collection, all of one revision.
-    async fn fill(&self, mut folder: Folder, request: ExportRequest, kinds: &[RecordKind]) -> anyhow::Result<Done> {
+    /// Writes a file for each collection, all of one revision.
+    async fn fill(&self, mut folder: Folder, request: ExportRequest, kinds: &[RecordKind]) -> anyhow::Result<Written> {
         let kinds = if kinds.is_empty() { &RecordKind::ALL[..] } else { kinds };
         for kind in kinds.iter().copied().filter(|kind| !folder.has(*kind)).collect::<Vec<_>>() {
-            let mut request = ExportRequest { types: collection::types(&[kind]), ..request.clone() };
+            let mut request = ExportRequest { types: arguments::types(&[kind]), ..request.clone() };
             if let Some(revision) = folder.revision() {
                 (request.as_of_revision, request.as_of_time) = (revision, None);
             }
             let mut to = self.open(&folder.file(kind, self.format.extension()), &[kind], &request, folder.store_id())?;
-            let done = if folder.revision() == Some(0) {
-                // Nothing is in revision 0, and asking for it would be asking for the newest.
+            let written = if folder.revision() == Some(0) {
+                // Revision 0 is empty, and a request for 0 would mean the newest revision.
                 to.write(&ExportResponse::default())?;
                 to.finish()?;
-                folder.done()
+                folder.written()
             } else {
-                self.copy(request, to, folder.done()).await?
+                self.copy(request, to, folder.written()).await?
             };
-            folder.add(kind, done)?;
+            folder.add(kind, written)?;
         }
         folder.finish()
     }
@@ -208,45 +202,93 @@ impl Export<'_> {
     ) -> anyhow::Result<Box<dyn Destination>> {
         #[cfg(feature = "parquet")]
         if let (Format::Parquet, [kind, ..]) = (self.format, kinds) {
-            return Ok(Box::new(parquet::ParquetFile::open(file, *kind)?));
+            return Ok(Box::new(destination::ParquetFile::open(file, *kind)?));
         }
         let text = self.format.text(kinds, store_id, &self.beside).expect("what is no text has been opened");
-        Ok(Box::new(TextFile::open(file, text, self.asked(request), store_id)?))
+        Ok(Box::new(TextFile::open(file, text, self.identity(request), store_id)?))
     }
 
-    /// What has to be the same for a run to go on with what another has begun.
-    fn asked(&self, request: &ExportRequest) -> Value {
+    /// The request and the format. Only a run with the same ones may resume the export.
+    fn identity(&self, request: &ExportRequest) -> Value {
         json!({"format": self.format.name(), "request": formats::json::to_value(request)})
     }
 
-    /// All messages of an export. `before`: what other files of it hold already.
-    async fn copy(&self, mut request: ExportRequest, mut to: Box<dyn Destination + '_>, before: Done) -> anyhow::Result<Done> {
+    /// Writes all messages of an export. `before`: what its other files hold.
+    async fn copy(
+        &self,
+        mut request: ExportRequest,
+        mut to: Box<dyn Destination + '_>,
+        before: Written,
+    ) -> anyhow::Result<Written> {
         let start = to.start();
-        if start.records > 0 {
-            self.progress.suspend(|| output::note(&format!("going on behind {} records", HumanCount(start.records))));
+        if start.written.records > 0 {
+            self.progress.suspend(|| output::note(&format!("resuming after {} records", HumanCount(start.written.records))));
         }
-        let mut done = Done { records: before.records + start.records, revision: start.revision };
+        let mut written = Written { records: before.records + start.written.records, revision: start.written.revision };
         request.resume_token = start.resume_token;
         let mut export = self.client.export(request);
         while let Some(mut message) = export.message().await? {
             if let Some(table) = self.format.table() {
-                rows::complete(self.client, table, &mut message, &self.beside).await?;
+                complete_rows(self.client, table, &mut message, &self.beside).await?;
             }
             to.write(&message)?;
-            done.records += message.records.len() as u64;
-            done.revision = message.revision;
-            self.progress.set_position(done.records);
+            written.records += message.records.len() as u64;
+            written.revision = message.revision;
+            self.progress.set_position(written.records);
         }
         to.finish()?;
-        Ok(done)
+        Ok(written)
     }
 }
 
-/// How many records there are in the end is known to nobody: what is counted is what came.
+/// A progress bar that counts records. The total is not known in advance.
 fn bar() -> ProgressBar {
     let progress = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
     if let Ok(style) = ProgressStyle::with_template("{spinner} {human_pos} records  {per_sec}  {elapsed}") {
         progress.set_style(style);
     }
     progress
+}
+
+/// Keeps the records of a message that are rows of a table, and reads the other records that the rows need, as of the same revision.
+async fn complete_rows(client: &Client, table: &Rows, message: &mut ExportResponse, beside: &Beside) -> anyhow::Result<()> {
+    let mut names = Vec::new();
+    message.records.retain(|record| {
+        let needs = record.record.as_ref().and_then(|record| (table.needs)(record));
+        names.extend(needs.iter().flatten().cloned());
+        needs.is_some()
+    });
+    // An invalid name was made from an id that cannot be imported.
+    names.retain(|name| name.parse::<RecordName>().is_ok());
+    names.sort_unstable();
+    names.dedup();
+    let mut found = HashMap::new();
+    for names in names.chunks(NAMES_MAX) {
+        let request = BatchGetRecordsRequest {
+            names: names.to_vec(),
+            as_of_revision: message.revision,
+            allow_missing: true,
+            ..Default::default()
+        };
+        for record in client.batch_get(request).await?.records.into_iter().filter_map(|record| record.record) {
+            for name in names_of(&record) {
+                found.insert(name, record.clone());
+            }
+        }
+    }
+    beside.set(found);
+    Ok(())
+}
+
+/// The names that a record is found by: its own, and those of the records that were merged into it.
+fn names_of(record: &Record) -> Vec<String> {
+    let (name, merged) = match record {
+        Record::Source(record) => (&record.name, &record.merged_names),
+        Record::Actor(record) => (&record.name, &record.merged_names),
+        Record::Event(record) => (&record.name, &record.merged_names),
+        Record::Claim(record) => (&record.name, &record.merged_names),
+        Record::Estimate(record) => (&record.name, &record.merged_names),
+        Record::Relation(record) => (&record.name, &record.merged_names),
+    };
+    [name].into_iter().chain(merged).cloned().collect()
 }

@@ -1,15 +1,28 @@
-//! Revisions and times as people write and read them.
+//! Values of arguments that several commands take: collections, and revisions or times.
 //!
-//! Knows RFC 3339. Must not know commands.
+//! Must not know commands.
 
 use std::str::FromStr;
 
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 
-/// What `--as-of` names: a revision, or a time.
+use crate::model::RecordKind;
+
+/// The kind of a collection: "events", or "event".
+pub(super) fn collection(text: &str) -> Result<RecordKind, String> {
+    RecordKind::from_collection(text)
+        .or_else(|| RecordKind::ALL.into_iter().find(|kind| kind.singular() == text))
+        .ok_or_else(|| "the collections are sources, actors, events, claims, estimates and relations".to_owned())
+}
+
+/// The types of a request. No kinds mean all types.
+pub(super) fn types(kinds: &[RecordKind]) -> Vec<i32> {
+    kinds.iter().map(|kind| *kind as i32).collect()
+}
+
+/// The value of `--as-of`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum AsOf {
-    /// A revision.
     Revision(i64),
     /// The last commit at or before this time.
     Time(prost_types::Timestamp),
@@ -36,7 +49,7 @@ impl FromStr for AsOf {
 }
 
 impl AsOf {
-    /// The two fields of a request.
+    /// The two fields of a request: a revision, or 0, and a time.
     pub(super) fn fields(as_of: Option<Self>) -> (i64, Option<prost_types::Timestamp>) {
         match as_of {
             None => (0, None),
@@ -44,11 +57,6 @@ impl AsOf {
             Some(Self::Time(time)) => (0, Some(time)),
         }
     }
-}
-
-/// A time for people: to the second, in UTC.
-pub(super) fn text(time: Option<&prost_types::Timestamp>) -> String {
-    time.and_then(|time| Timestamp::new(time.seconds, 0).ok()).map(|time| time.to_string()).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -62,7 +70,6 @@ mod tests {
         assert_eq!("2024-10-23".parse(), Ok(AsOf::Time(midnight)));
         assert_eq!("2024-10-23T00:00:00Z".parse(), Ok(AsOf::Time(midnight)));
         assert_eq!("2024-10-23T02:00:00+02:00".parse(), Ok(AsOf::Time(midnight)));
-        assert_eq!(text(Some(&midnight)), "2024-10-23T00:00:00Z");
         assert!("yesterday".parse::<AsOf>().is_err_and(|error| error.contains("2024-10-23T08:00:00Z")));
     }
 }
