@@ -1,7 +1,7 @@
-//! How messages enter and leave: requests as bytes that a handler decodes, answers as bytes that the store kept.
+//! The codec of all methods: requests arrive as bytes, which a handler decodes, and answers leave as bytes that the store keeps.
 //!
-//! tonic's own codec decodes before a handler can look, so a request that is too big or broken would be refused with tonic's
-//! words and codes. Here the handler decodes, and every refusal is one of ours.
+//! tonic's own codec decodes a request before its handler runs. One that is too long or broken would be refused with tonic's words and
+//! codes. Here the handler decodes, and every refusal is one of ours.
 //!
 //! Knows the protobuf encoding. Must not know any message.
 
@@ -16,13 +16,13 @@ use tonic::{
 
 use super::{encoded::EncodedMessage, status};
 
-/// Bytes that are set aside for an answer before its length is known: a Get fits, a page makes its own room.
+/// The buffer of an answer before its length is known. A record fits. A page reserves more.
 const ANSWER_BYTES: usize = 1024;
 
-/// Encoded bytes of answers that gather in a stream before they are written.
+/// Encoded bytes of a stream's answers that are collected before they are written.
 const YIELD_BYTES: usize = 32 * 1024;
 
-/// A request as it arrived: decompressed, not yet decoded.
+/// A request that was received and decompressed, but not decoded.
 #[derive(Debug)]
 pub(crate) struct Received<M> {
     bytes: Bytes,
@@ -30,13 +30,13 @@ pub(crate) struct Received<M> {
 }
 
 impl<M: Message + Default> Received<M> {
-    /// How long it is.
-    pub(crate) fn bytes(&self) -> usize {
+    /// Its length in bytes.
+    pub(super) fn bytes(&self) -> usize {
         self.bytes.len()
     }
 
-    /// The message, if it is not longer than `bytes_max` and can be read.
-    pub(crate) fn decode(self, bytes_max: u64) -> Result<M, Status> {
+    /// Decodes it. Refused where it is longer than `bytes_max`, or not a message of its type.
+    pub(super) fn decode(self, bytes_max: u64) -> Result<M, Status> {
         let actual = self.bytes.len() as u64;
         if actual > bytes_max {
             return Err(status::limit_exceeded("request.bytes", bytes_max, Some(actual)));
@@ -93,7 +93,7 @@ impl<T: EncodedMessage> codec::Encoder for Encoder<T> {
     }
 }
 
-/// Takes a request out of the buffer that came from the connection, without copying it.
+/// Takes a request out of the connection's buffer without copying it.
 #[derive(Debug)]
 pub(crate) struct Decoder<M> {
     messages: PhantomData<fn() -> M>,

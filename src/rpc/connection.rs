@@ -1,11 +1,11 @@
 //! One connection, from its acceptance to its end.
 //!
 //! Served with hyper and not with `tonic::transport::Server`, because that one closes a connection of a certain age without
-//! telling its client first (0.14.9), leaves connections behind when a drain takes too long, and can neither cap connections
-//! nor end those that send nothing or take nothing.
+//! telling its client first (0.14.9), leaves connections behind when a drain takes too long, and can neither limit the number of
+//! connections nor end those on which nothing is sent or read.
 //!
-//! HTTP/1.1 or HTTP/2 by what the client says first, with the same limits. Over HTTP/1.1 there is one call at a time, and nobody
-//! can be told to go or asked whether they are there: such a connection is closed after an answer, and sooner where it is silent.
+//! It is HTTP/1.1 or HTTP/2 by what the client sends first, with the same limits. Over HTTP/1.1 there is one call at a time, and a client
+//! can be neither asked to close nor pinged. Such a connection is closed after an answer, and sooner where nothing arrives.
 //!
 //! Knows HTTP/1.1 and HTTP/2. Must not know services, messages or the store.
 
@@ -23,21 +23,21 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{load::Scope, options::ServerOptions, traffic::Traffic};
+use super::{connection_context::ConnectionContext, options::ServerOptions};
 
 /// Headers of a request over HTTP/1.1. HTTP/2 counts their bytes alone.
 const HTTP1_HEADERS_MAX: usize = 100;
 
-/// Bytes that hyper keeps at least of an HTTP/1.1 connection, each way.
+/// The smallest buffer that hyper accepts for an HTTP/1.1 connection, each way.
 const HTTP1_BUFFER_BYTES_MIN: usize = 8 << 10;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Spawns what hyper runs for each call, so that its end can be waited for.
+/// Spawns hyper's task of each call so that its end can be waited for.
 #[derive(Clone, Debug)]
-struct Tracked(TaskTracker);
+struct TrackedExecutor(TaskTracker);
 
-impl<F> hyper::rt::Executor<F> for Tracked
+impl<F> hyper::rt::Executor<F> for TrackedExecutor
 where
     F: Future<Output = ()> + Send + 'static,
 {
@@ -46,18 +46,23 @@ where
     }
 }
 
-/// Why a connection was told to go.
+/// Why a connection was asked to close.
 #[derive(Clone, Copy, Debug)]
-enum Going {
+enum CloseReason {
     Shutdown,
     Age,
     Idle,
 }
 
-/// Serves one connection until it ends. Calls run as tasks of `tasks`. After `stop` no new call is taken, and it ends when those
-/// in progress have been answered.
-pub(crate) async fn serve<IO, S, B>(io: IO, service: S, scope: Arc<Scope>, tasks: TaskTracker, stop: CancellationToken)
-where
+/// Serves one connection until it ends. Calls run as tasks of `tasks`. After `stop` no new call is accepted, and the connection ends
+/// when those in progress have been answered.
+pub(super) async fn serve<IO, S, B>(
+    io: IO,
+    service: S,
+    context: Arc<ConnectionContext>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+) where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     S: hyper::service::Service<
             http::Request<hyper::body::Incoming>,
@@ -68,75 +73,75 @@ where
         + 'static,
     B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
-    let (options, traffic) = (&scope.options, &scope.traffic);
+    let options = &context.options;
     let builder = builder(options, tasks);
     let connection = builder.serve_connection(TokioIo::new(io), service);
     let mut connection = pin!(connection);
     let born = Instant::now();
-    let mut rounds = interval_at(born + options.answer_time_max, options.answer_time_max);
-    rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut going: Option<(Going, Instant)> = None;
-    let mut idle = Idle { calls: 0, since: born };
-    let mut look_at = born + options.first_request_time_max;
+    let mut answer_checks = interval_at(born + options.answer_time_max, options.answer_time_max);
+    answer_checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut closing: Option<(CloseReason, Instant)> = None;
+    let mut idle = IdleTimer { calls: 0, since: born };
+    let mut idle_check = born + options.first_request_time_max;
     let end = loop {
         let why = tokio::select! {
             result = connection.as_mut() => break match result {
                 Ok(()) => "closed",
                 Err(error) => {
-                    tracing::debug!(peer = traffic.peer(), error = error_chain(&*error), "connection failed");
+                    tracing::debug!(peer = &*context.peer, error = error_chain(&*error), "connection failed");
                     "failed"
                 }
             },
-            () = stop.cancelled(), if !matches!(going, Some((Going::Shutdown, _))) => Going::Shutdown,
-            () = sleep_until(born + options.connection_age_max), if going.is_none() => Going::Age,
-            () = sleep_until(look_at), if going.is_none() => {
-                if traffic.calls() == 0 {
+            () = stop.cancelled(), if !matches!(closing, Some((CloseReason::Shutdown, _))) => CloseReason::Shutdown,
+            () = sleep_until(born + options.connection_age_max), if closing.is_none() => CloseReason::Age,
+            () = sleep_until(idle_check), if closing.is_none() => {
+                if context.calls() == 0 {
                     break "closed: it sent no request";
                 }
-                match idle.look(traffic, options.connection_idle_time_max) {
+                match idle.check(&context, options.connection_idle_time_max) {
                     Some(later) => {
-                        look_at = later;
+                        idle_check = later;
                         continue;
                     }
-                    None => Going::Idle,
+                    None => CloseReason::Idle,
                 }
             }
-            () = grace_over(going, options.connection_grace) => break "closed: it did not go in time",
-            _ = rounds.tick() => {
-                if traffic.next_round() {
-                    break "closed: an answer was not taken";
+            () = grace_over(closing, options.connection_grace) => break "closed: it did not close in time",
+            _ = answer_checks.tick() => {
+                if context.next_interval() {
+                    break "closed: an answer was not read";
                 }
                 continue;
             }
         };
-        going = Some((why, Instant::now()));
+        closing = Some((why, Instant::now()));
         connection.as_mut().graceful_shutdown();
-        // What never ends by itself would be cut in the end.
-        traffic.go();
+        // A stream without an end would be cut later: it can end itself now.
+        context.closing.cancel();
     };
-    tracing::debug!(peer = traffic.peer(), calls = traffic.calls(), ?going, "connection {end}");
+    tracing::debug!(peer = &*context.peer, calls = context.calls(), going = ?closing, "connection {end}");
 }
 
-async fn grace_over(going: Option<(Going, Instant)>, grace: Duration) {
-    match going {
-        Some((Going::Age | Going::Idle, since)) => sleep_until(since + grace).await,
-        // Of a shutdown the server's own drain is the bound.
-        Some((Going::Shutdown, _)) | None => pending().await,
+async fn grace_over(closing: Option<(CloseReason, Instant)>, grace: Duration) {
+    match closing {
+        Some((CloseReason::Age | CloseReason::Idle, since)) => sleep_until(since + grace).await,
+        // The server's own drain time bounds a shutdown.
+        Some((CloseReason::Shutdown, _)) | None => pending().await,
     }
 }
 
-/// Since when nothing has happened.
+/// How long a connection has been idle.
 #[derive(Debug)]
-struct Idle {
+struct IdleTimer {
     calls: u64,
     since: Instant,
 }
 
-impl Idle {
-    /// When to look again; `None` if nothing happened for too long.
-    fn look(&mut self, traffic: &Traffic, limit: Duration) -> Option<Instant> {
-        let calls = traffic.calls();
-        if calls != self.calls || traffic.is_busy() {
+impl IdleTimer {
+    /// When to check again. None where the connection has been idle for too long.
+    fn check(&mut self, context: &ConnectionContext, limit: Duration) -> Option<Instant> {
+        let calls = context.calls();
+        if calls != self.calls || context.is_busy() {
             *self = Self { calls, since: Instant::now() };
         }
         let until = self.since + limit;
@@ -144,8 +149,8 @@ impl Idle {
     }
 }
 
-fn builder(options: &ServerOptions, tasks: TaskTracker) -> auto::Builder<Tracked> {
-    let mut builder = auto::Builder::new(Tracked(tasks));
+fn builder(options: &ServerOptions, tasks: TaskTracker) -> auto::Builder<TrackedExecutor> {
+    let mut builder = auto::Builder::new(TrackedExecutor(tasks));
     builder
         .http1()
         .timer(TokioTimer::new())
@@ -154,7 +159,7 @@ fn builder(options: &ServerOptions, tasks: TaskTracker) -> auto::Builder<Tracked
         .half_close(false)
         .header_read_timeout(options.first_request_time_max)
         .max_headers(HTTP1_HEADERS_MAX)
-        // Headers have to fit into the buffer: so their length is bounded.
+        // Headers have to fit into the buffer, so this bounds their length.
         .max_buf_size(HTTP1_BUFFER_BYTES_MIN.max(options.header_bytes_max as usize));
     builder
         .http2()

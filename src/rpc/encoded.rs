@@ -1,6 +1,6 @@
-//! Answers that hold records, put together from the bytes that the store kept: nothing is decoded on the way out.
+//! Answers that hold records, built from the bytes that the store keeps. No record is decoded to answer with it.
 //!
-//! Knows the wire format and the field numbers of the answers that hold records. Must not know what is inside a record.
+//! Knows the wire format and the field numbers of these answers. Must not know what is inside a record.
 
 use bytes::{BufMut, Bytes};
 use prost::{
@@ -9,17 +9,26 @@ use prost::{
 };
 
 use crate::{
-    model::RecordKind,
+    model::{RecordKind, wire},
     proto,
-    store::{EncodedBatch, EncodedPage},
+    store::{EncodedBatch, EncodedPage, stream::ExportChunk},
 };
+
+/// Number of `ExportResponse.records`, as of `RecordBatch.records`.
+const RECORDS: u32 = 1;
+/// Number of `WatchResponse.revision`.
+const WATCH_REVISION: u32 = 1;
+/// Number of `WatchResponse.commit`.
+const WATCH_COMMIT: u32 = 2;
+/// Number of `WatchResponse.initial`.
+const WATCH_INITIAL: u32 = 4;
 
 /// An answer that can be written to the wire.
 pub(crate) trait EncodedMessage: Send + 'static {
-    /// How many bytes it takes.
+    /// Its length in bytes.
     fn bytes(&self) -> usize;
 
-    /// Writes them.
+    /// Writes its bytes.
     fn put(&self, to: &mut impl BufMut);
 }
 
@@ -43,30 +52,30 @@ pub(crate) struct Encoded {
 enum Parts {
     /// The whole message.
     One(Bytes),
-    /// Records, each with the tags and lengths that stand before it, then the fields after them.
+    /// Records, each with the tags and lengths before it, then the fields behind all records.
     Many { heads: Vec<u8>, records: Vec<Record>, tail: Vec<u8>, bytes: usize },
 }
 
 #[derive(Clone, Debug)]
 struct Record {
-    /// Where its tags and lengths end in `heads`; they begin where those of the record before ended.
+    /// Where its tags and lengths end in `heads`. They begin where those of the record before end.
     head_end: usize,
     bytes: Bytes,
 }
 
 impl Encoded {
     /// A record, or any other message that is encoded already.
-    pub(crate) fn message(bytes: Bytes) -> Self {
+    pub(super) fn message(bytes: Bytes) -> Self {
         Self { parts: Parts::One(bytes) }
     }
 
-    /// A message that the store put together by itself.
-    pub(crate) fn encode(message: &impl Message) -> Self {
+    /// Any other message.
+    pub(super) fn encode(message: &impl Message) -> Self {
         Self::message(message.encode_to_vec().into())
     }
 
-    /// A `List*Response`: field 1 is the records, whatever their kind.
-    pub(crate) fn page(page: EncodedPage) -> Self {
+    /// A `List*Response`. Field 1 is the records, for every kind.
+    pub(super) fn page(page: EncodedPage) -> Self {
         let tail = proto::ListEventsResponse {
             events: Vec::new(),
             next_page_token: page.next_page_token,
@@ -81,8 +90,8 @@ impl Encoded {
         Self::many(heads, records, tail.encode_to_vec())
     }
 
-    /// A `BatchGetRecordsResponse`: field 1 is `Record`s, in which each kind has its own field.
-    pub(crate) fn batch(batch: EncodedBatch) -> Self {
+    /// A `BatchGetRecordsResponse`. Field 1 is `Record`s, in which each kind has its own field.
+    pub(super) fn batch(batch: EncodedBatch) -> Self {
         let tail = proto::BatchGetRecordsResponse {
             records: Vec::new(),
             missing: batch.missing,
@@ -98,6 +107,40 @@ impl Encoded {
         });
         let records = records.collect();
         Self::many(heads, records, tail.encode_to_vec())
+    }
+
+    /// An `ExportResponse`.
+    pub(super) fn export_chunk(chunk: &ExportChunk) -> Self {
+        let mut message = Vec::new();
+        for (kind, record) in &chunk.records {
+            put_record(*kind, record, &mut message);
+        }
+        let tail = proto::ExportResponse {
+            records: Vec::new(),
+            resume_token: chunk.resume_token.clone(),
+            revision: to_i64(chunk.revision),
+        };
+        tail.encode_raw(&mut message);
+        Self::message(message.into())
+    }
+
+    /// A `WatchResponse` with a commit.
+    pub(super) fn watch_commit(revision: u64, commit: &[u8]) -> Self {
+        let mut message = Vec::with_capacity(commit.len() + 24);
+        wire::put_int(WATCH_REVISION, revision, &mut message);
+        wire::put_bytes(WATCH_COMMIT, commit, &mut message);
+        Self::message(message.into())
+    }
+
+    /// A `WatchResponse` with records of the initial state.
+    pub(super) fn watch_initial(kind: RecordKind, records: &[Bytes]) -> Self {
+        let mut batch = Vec::new();
+        for record in records {
+            put_record(kind, record, &mut batch);
+        }
+        let mut message = Vec::with_capacity(batch.len() + 8);
+        wire::put_bytes(WATCH_INITIAL, &batch, &mut message);
+        Self::message(message.into())
     }
 
     fn many(heads: Vec<u8>, records: Vec<Record>, tail: Vec<u8>) -> Self {
@@ -130,9 +173,16 @@ impl EncodedMessage for Encoded {
     }
 }
 
-/// The field of `Record`'s oneof: kinds and fields share their numbers, as a test shows.
+/// The field of `Record`'s oneof. Kinds and fields have the same numbers, as a test shows.
 fn field_of(kind: RecordKind) -> u32 {
     u32::from(kind as u8)
+}
+
+/// Writes a `Record` as an element of [`RECORDS`].
+fn put_record(kind: RecordKind, record: &[u8], to: &mut Vec<u8>) {
+    let field = field_of(kind);
+    put_head(RECORDS, head_bytes(field, record.len()) + record.len(), to);
+    wire::put_bytes(field, record, to);
 }
 
 fn put_head(field: u32, bytes: usize, to: &mut Vec<u8>) {

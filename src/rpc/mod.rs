@@ -1,7 +1,18 @@
-//! The wire: the record as a gRPC service, with limits on everything that a client can make it do.
+//! The wire: the store as a gRPC service, with a limit on everything that a client can make it do.
 //!
-//! In reading order: [`serve`] and its options, one connection's life, how gRPC, gRPC-Web and other requests are told apart, what
-//! every call passes through, the services behind one door, the methods, and how messages and errors are written.
+//! [`serve`] listens on the network, [`in_process`] answers a client in the same process. The files in the order of a call:
+//!
+//! | file | |
+//! |--|--|
+//! | `server` | a server's life, and its parts put together |
+//! | `connection`, `connection_context` | one connection: how it is served and closed, and what its calls share |
+//! | `web`, `origins` | gRPC, gRPC-Web, plain GETs and other requests told apart; which web pages may call |
+//! | `layers`, `call_context` | the layers that every call passes through, and what they know of the call |
+//! | `services`, `methods` | the services, and their methods |
+//! | `streams`, `watch`, `bulk`, `pool` | streaming methods, and the threads for long work |
+//! | `codec`, `encoded`, `status` | how requests, answers and errors are written |
+//!
+//! Imports point from the top of this table to its bottom. All files may use `options`.
 //!
 //! Knows the store's public API and the contract. Must not know keys, batches or a concrete engine.
 
@@ -9,22 +20,19 @@ mod options;
 mod server;
 
 mod connection;
-mod traffic;
+mod connection_context;
 
 mod origins;
 mod web;
 
-mod layer;
-mod load;
+mod call_context;
+mod layers;
 
+mod methods;
 mod services;
 
-mod admin;
-mod export;
-mod info;
-mod ingest;
+mod bulk;
 mod pool;
-mod records;
 mod streams;
 mod watch;
 
@@ -32,17 +40,14 @@ mod codec;
 mod encoded;
 mod status;
 
-mod in_process;
-
 // The generated traits name these.
 pub(crate) use codec::{Codec, Received};
 pub(crate) use encoded::Encoded;
-pub use in_process::in_process;
 pub use options::{ServerOptions, duration};
 pub use origins::WebOrigins;
-pub use server::{ServeError, serve};
+pub use server::{ServeError, in_process, serve};
 
-/// The traits that `build.rs` writes for the server's side.
+/// The traits that `build.rs` generates for the server.
 #[allow(missing_docs, clippy::all, clippy::pedantic, unreachable_pub, rustdoc::all)]
 mod generated {
     include!(concat!(env!("OUT_DIR"), "/servers/annals.v1.RecordService.rs"));

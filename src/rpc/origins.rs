@@ -1,26 +1,26 @@
-//! Which web pages may call: the origins that whoever runs the server allows, and what a browser is told of it (CORS).
+//! Which web pages may call: the origins that the operator allows, and the headers that tell a browser (CORS).
 //!
-//! Knows origins and the headers about them. Must not know calls, or what they are answered.
+//! Knows origins and their headers. Must not know calls, or their answers.
 
 use std::str::FromStr;
 
 use http::{HeaderMap, HeaderValue, Uri, header};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
-/// How long a browser may remember the answer to its question. Browsers cut it to between ten minutes and a day.
+/// How long a browser may cache the answer to a preflight. Browsers limit it to between ten minutes and a day.
 const PREFLIGHT_SECONDS: HeaderValue = HeaderValue::from_static("7200");
 
-/// What of an answer a page may read besides its body: the status where there is no body to hold it.
+/// The headers of an answer that a page may read: the status, where no body holds it.
 const EXPOSED: HeaderValue = HeaderValue::from_static("grpc-status, grpc-message, grpc-status-details-bin, grpc-encoding");
 
-/// What an answer depends on, so that no cache gives one origin's to another.
+/// The headers that an answer depends on, so that no cache serves one origin's answer to another.
 const VARY: HeaderValue = HeaderValue::from_static("origin, access-control-request-headers");
 
 const ANY: &str = "*";
 
 /// The origins whose pages may call. By default none.
 ///
-/// Written as origins with commas or spaces between, or as a list of them; `*` alone is any.
+/// Written as origins separated by commas or spaces, or as a list. `*` alone is any origin.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WebOrigins {
     any: bool,
@@ -29,7 +29,7 @@ pub struct WebOrigins {
 }
 
 impl WebOrigins {
-    /// Those that are written in `texts`. The error names every one that is none.
+    /// The origins in `texts`. The error names every text that is no origin.
     pub fn parse<'a>(texts: impl IntoIterator<Item = &'a str>) -> Result<Self, String> {
         let (mut origins, mut wrong) = (Self::default(), Vec::new());
         for text in texts.into_iter().flat_map(|text| text.split([',', ' '])).filter(|text| !text.is_empty()) {
@@ -50,15 +50,15 @@ impl WebOrigins {
         self.any || self.listed.iter().any(|listed| listed.as_bytes() == origin.as_bytes())
     }
 
-    /// Lets the page that called read the answer. Only after [`Self::allow`].
+    /// Adds the headers that let the calling page read the answer. Only after [`Self::allow`].
     pub(super) fn show(&self, origin: &HeaderValue, answer: &mut HeaderMap) {
-        answer.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, self.told(origin));
+        answer.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, self.allowed(origin));
         answer.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
         answer.insert(header::VARY, VARY);
     }
 
-    /// Answers a browser that asks whether a page may call with these headers. Only after [`Self::allow`]. Every header may be
-    /// sent: those that we do not know are ignored, and none of them says who somebody is.
+    /// Adds the headers that answer a preflight. Only after [`Self::allow`]. A page may send any header: unknown ones are ignored, and none
+    /// of them authenticates.
     pub(super) fn permit(&self, origin: &HeaderValue, request: &HeaderMap, answer: &mut HeaderMap) {
         self.show(origin, answer);
         answer.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("POST"));
@@ -68,7 +68,7 @@ impl WebOrigins {
         answer.insert(header::ACCESS_CONTROL_MAX_AGE, PREFLIGHT_SECONDS);
     }
 
-    fn told(&self, origin: &HeaderValue) -> HeaderValue {
+    fn allowed(&self, origin: &HeaderValue) -> HeaderValue {
         if self.any { HeaderValue::from_static(ANY) } else { origin.clone() }
     }
 

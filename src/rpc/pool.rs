@@ -1,7 +1,7 @@
-//! Where work runs that takes long: lists, batches, history, reads that wait for the clock, checks of long commits.
+//! The pools of long work: lists, batches, history, reads that wait for the clock, checks of long commits.
 //!
-//! As many at a time as there are cores, so that scans never take the threads that answer Gets; a bounded number wait, and
-//! whoever comes after is told to try again.
+//! As many jobs run at a time as there are cores, so that scans never block the threads that answer Gets. A bounded number of jobs wait.
+//! More are refused, and the client tries again.
 //!
 //! Knows the runtime. Must not know what runs.
 
@@ -23,26 +23,26 @@ use tonic::Status;
 
 use super::{options::ServerOptions, status};
 
-/// Where work runs that takes long. Two, so that commits do not wait for scans.
+/// The two pools of a server. Two, so that commits do not wait for scans.
 #[derive(Debug)]
-pub(crate) struct Pools {
-    /// Lists, batches, history, reads that wait for the clock, what streams read.
-    pub(crate) reads: Pool,
+pub(super) struct Pools {
+    /// Lists, batches, history, reads that wait for the clock, and the reads of streams.
+    pub(super) reads: Pool,
     /// Checks of long commits.
-    pub(crate) commits: Pool,
+    pub(super) commits: Pool,
 }
 
 impl Pools {
     /// The pools of a server.
-    pub(crate) fn new(options: &ServerOptions) -> Self {
+    pub(super) fn new(options: &ServerOptions) -> Self {
         Self {
             reads: Pool::new(options.read_threads, options.reads_waiting_max, "rpc.reads_waiting"),
             commits: Pool::new(options.read_threads, options.commits_waiting_max, "rpc.commits_waiting"),
         }
     }
 
-    /// Refuses new work and waits for what goes on, each for at most `limit`.
-    pub(crate) async fn close(&self, limit: Duration) {
+    /// Refuses new jobs and waits for the running ones, for at most `limit` in each pool.
+    pub(super) async fn close(&self, limit: Duration) {
         self.commits.close(limit).await;
         self.reads.close(limit).await;
     }
@@ -50,19 +50,18 @@ impl Pools {
 
 /// A bounded number of threads with a bounded queue before them.
 #[derive(Debug)]
-pub(crate) struct Pool {
+pub(super) struct Pool {
     free: Arc<Semaphore>,
     threads: usize,
     waiting: AtomicUsize,
     waiting_max: usize,
-    /// What errors call `waiting_max`.
+    /// The name of `waiting_max` in errors.
     limit: &'static str,
 }
 
 impl Pool {
-    /// A pool of `threads`, or as many as there are cores for 0, for which at most `waiting_max` jobs wait: errors call that
-    /// `limit`.
-    pub(crate) fn new(threads: usize, waiting_max: usize, limit: &'static str) -> Self {
+    /// A pool of `threads`, or as many as there are cores for 0. At most `waiting_max` jobs wait, which errors name `limit`.
+    pub(super) fn new(threads: usize, waiting_max: usize, limit: &'static str) -> Self {
         let threads = match threads {
             0 => thread::available_parallelism().map_or(2, NonZero::get),
             threads => threads,
@@ -70,19 +69,19 @@ impl Pool {
         Self { free: Arc::new(Semaphore::new(threads)), threads, waiting: AtomicUsize::new(0), waiting_max, limit }
     }
 
-    /// Runs a job. Dropping the answer takes a waiting job out of the queue; a running one goes on to its end.
-    pub(crate) async fn run<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> Result<T, Status> {
+    /// Runs a job. Dropping the future takes a waiting job out of the queue. A running job is not stopped.
+    pub(super) async fn run<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> Result<T, Status> {
         if let Ok(permit) = Arc::clone(&self.free).try_acquire_owned() {
             return Self::run_with(permit, job).await;
         }
-        let place = self.queue()?;
+        let waiting = self.wait_permit()?;
         let permit = Arc::clone(&self.free).acquire_owned().await.map_err(|_| status::shutting_down())?;
-        drop(place);
+        drop(waiting);
         Self::run_with(permit, job).await
     }
 
-    /// As [`Self::run`], but waits however many wait: for streams, of which there is a bounded number.
-    pub(crate) async fn run_when_free<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> Result<T, Status> {
+    /// Like [`Self::run`], but never refuses. For streams, whose number is bounded.
+    pub(super) async fn run_when_free<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> Result<T, Status> {
         let permit = Arc::clone(&self.free).acquire_owned().await.map_err(|_| status::shutting_down())?;
         Self::run_with(permit, job).await
     }
@@ -96,33 +95,33 @@ impl Pool {
             drop(permit);
             answer
         });
-        // The hook of the panic has logged where; the join error says what.
+        // The panic hook has logged where it happened, and the join error says what happened.
         done.await.map_err(|error| status::internal(format_args!("work ended early: {error}")))
     }
 
-    /// A place in the queue.
-    fn queue(&self) -> Result<Place<'_>, Status> {
-        let place = Place(&self.waiting);
+    /// A permit to wait for a thread. Refused where as many wait as may.
+    fn wait_permit(&self) -> Result<WaitPermit<'_>, Status> {
+        let permit = WaitPermit(&self.waiting);
         if self.waiting.fetch_add(1, Ordering::Relaxed) >= self.waiting_max {
             return Err(status::too_many_requests(self.limit, self.waiting_max));
         }
-        Ok(place)
+        Ok(permit)
     }
 
-    /// Refuses new jobs and waits for those that run, for at most `limit`.
-    pub(crate) async fn close(&self, limit: Duration) {
+    /// Refuses new jobs and waits for the running ones, for at most `limit`.
+    pub(super) async fn close(&self, limit: Duration) {
         let all = u32::try_from(self.threads).unwrap_or(u32::MAX);
         if time::timeout(limit, self.free.acquire_many(all)).await.is_err() {
-            tracing::warn!("work still goes on after {} ms", limit.as_millis());
+            tracing::warn!("reads or checks are still running after {} ms", limit.as_millis());
         }
         self.free.close();
     }
 }
 
-/// A place in the queue, given back when dropped.
-struct Place<'a>(&'a AtomicUsize);
+/// A job that waits for a thread, until it is dropped.
+struct WaitPermit<'a>(&'a AtomicUsize);
 
-impl Drop for Place<'_> {
+impl Drop for WaitPermit<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
@@ -169,7 +168,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_caller_who_goes_away_leaves_the_queue() {
+    async fn a_caller_who_is_gone_leaves_the_queue() {
         let pool = Pool::new(1, 1, "waiting");
         let (go, wait) = mpsc::channel::<()>();
         let running = pool.run(move || wait.recv());

@@ -1,41 +1,60 @@
-//! A server's life: it listens, serves, says whether it is healthy, and stops without losing what it has accepted.
+//! A server's life: it listens, serves, reports its health, and stops without losing what it has accepted. Also the same server without a
+//! network, for a client in the same process.
 //!
-//! Knows the order of all that. Must not know messages, or how a connection is served.
+//! Knows the parts of a server and the order in which they start and stop. Must not know messages, or how a connection is served.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
 
+use http::Uri;
+use hyper_util::rt::TokioIo;
 use tokio::{
+    io::{AsyncRead, AsyncWrite, DuplexStream},
     net::{TcpListener, TcpStream},
     task::{self, JoinSet},
     time::{self, Instant},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tonic::{
+    codegen::Service,
+    transport::{Channel, Endpoint},
+};
+use tonic_reflection::server::{v1, v1alpha};
 
 use super::{
     connection,
-    layer::Guard,
-    load::{Load, Scope},
+    connection_context::{ConnectionContext, ServerLoad},
+    methods::Records,
     options::ServerOptions,
     pool::Pools,
-    records::Records,
-    services::{self, Health},
+    services::{self, Health, Services},
     streams::Streams,
-    traffic::Traffic,
-    web::Web,
+    web::{GetHandlers, Web},
 };
 use crate::store::{self, Store, StoreHealth};
 
-/// How often the store is asked for its condition.
-const CONDITION_INTERVAL: Duration = Duration::from_millis(200);
+/// How often the store's health is read.
+const HEALTH_INTERVAL: Duration = Duration::from_millis(200);
 
 /// How often the progress of a rebuild is logged.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(5);
 
-/// How long to wait after the system refused to hand over a connection: it lacks file descriptors or memory.
+/// How long to wait after the system could not accept a connection: it lacks file descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// How long tasks and reads may take to end after their connections were closed.
 const CLOSE_TIME_MAX: Duration = Duration::from_secs(2);
+
+/// Bytes that wait in the pipe between a client in this process and the server.
+const PIPE_BYTES: usize = 256 << 10;
+
+/// Longer than any process runs, short enough for the arithmetic of timers.
+const UNLIMITED_TIME: Duration = Duration::from_hours(10 * 365 * 24);
 
 /// Why a server could not be started or stopped as it should.
 #[derive(Debug, thiserror::Error)]
@@ -49,29 +68,65 @@ pub enum ServeError {
     Close(#[source] store::StoreError),
 }
 
-/// Serves a store on a listener until `shutdown` ends, then stops: health says `NOT_SERVING`, no new connection or call is
-/// taken, calls in progress have `drain_time_max` to end, and the store is closed. What it was given to commit by then is
-/// committed.
+/// What all connections of a server share.
+struct Server<V1, V1Alpha> {
+    options: Arc<ServerOptions>,
+    services: Arc<Services<V1, V1Alpha>>,
+    get_handlers: Arc<GetHandlers>,
+    load: Arc<ServerLoad>,
+    pools: Arc<Pools>,
+    health: Health,
+    /// The tasks of calls and streams.
+    tasks: TaskTracker,
+}
+
+/// A server of a store, which has no connection yet and is not healthy.
+async fn server(
+    store: Store,
+    options: ServerOptions,
+) -> Result<Server<impl v1::ServerReflection, impl v1alpha::ServerReflection>, ServeError> {
+    let options = Arc::new(options);
+    let pools = Arc::new(Pools::new(&options));
+    let health = Health::new().await;
+    let tasks = TaskTracker::new();
+    let records = Records::new(store, Arc::clone(&options), Arc::clone(&pools), Streams::new(tasks.clone()));
+    let services = Arc::new(services::services(records, &health, &options).map_err(ServeError::Reflection)?);
+    let get_handlers = Arc::new(services::get_handlers());
+    Ok(Server { options, services, get_handlers, load: Arc::default(), pools, health, tasks })
+}
+
+impl<V1: v1::ServerReflection, V1Alpha: v1alpha::ServerReflection> Server<V1, V1Alpha> {
+    /// Serves one connection until it ends, or for some time after `stop`. One without an address is in this process.
+    fn serve_connection<IO>(
+        &self,
+        io: IO,
+        peer: Option<SocketAddr>,
+        stop: CancellationToken,
+    ) -> impl Future<Output = ()> + Send + use<IO, V1, V1Alpha>
+    where
+        IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let context = Arc::new(ConnectionContext::new(Arc::clone(&self.options), Arc::clone(&self.load), peer));
+        let service = Web::new(Arc::clone(&self.services), Arc::clone(&self.get_handlers), Arc::clone(&context));
+        connection::serve(io, service, context, self.tasks.clone(), stop)
+    }
+}
+
+/// Serves a store on a listener until `shutdown` ends, then stops gracefully: health says `NOT_SERVING`, no new connection or call is
+/// accepted, calls in progress have `drain_time_max` to end, and the store is closed. Commits that were accepted by then are made.
 ///
-/// A store that is still rebuilding is served at once: it answers UNAVAILABLE by itself, and health says `NOT_SERVING`.
+/// A store that is still rebuilding is served at once. It answers UNAVAILABLE, and health says `NOT_SERVING`.
 pub async fn serve(
     store: Store,
     listener: TcpListener,
     options: ServerOptions,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
-    let options = Arc::new(options);
-    let pools = Arc::new(Pools::new(&options));
-    let health = Health::new().await;
-    // Everything that runs is in one of these three, and all three are empty at the end.
-    let stop = CancellationToken::new();
-    let tasks = TaskTracker::new();
+    let server = server(store.clone(), options).await?;
+    // Everything that runs is one of the connections or of the server's tasks, and both are empty at the end.
     let mut connections = JoinSet::new();
-    let streams = Streams::new(tasks.clone());
-    let records = Records::new(store.clone(), Arc::clone(&options), Arc::clone(&pools), streams);
-    let services = Arc::new(services::services(records, &health, &options).map_err(ServeError::Reflection)?);
-    let load = Arc::new(Load::default());
-    let condition = task::spawn(report_condition(store.clone(), health.clone(), stop.clone()));
+    let stop = CancellationToken::new();
+    let health_report = task::spawn(report_health(store.clone(), server.health.clone(), stop.clone()));
 
     tokio::pin!(shutdown);
     loop {
@@ -80,14 +135,12 @@ pub async fn serve(
             Some(_) = connections.join_next() => {}
             accepted = accept(&listener) => {
                 let Some((stream, peer)) = accepted else { continue };
-                if connections.len() >= options.connections_max {
+                if connections.len() >= server.options.connections_max {
                     tracing::debug!(%peer, "connection closed: there are {} already", connections.len());
                     continue;
                 }
-                let scope = Arc::new(Scope::new(Arc::clone(&options), Arc::clone(&load), Traffic::new(Some(peer))));
-                let service = Web::new(Guard::new(Arc::clone(&services), Arc::clone(&scope)), Arc::clone(&scope));
-                // A token of its own: one that all connections share would be a lock that all of them take.
-                connections.spawn(connection::serve(stream, service, scope, tasks.clone(), stop.child_token()));
+                // Each connection has a token of its own. A token that all share would be a lock that all of them take.
+                connections.spawn(server.serve_connection(stream, Some(peer), stop.child_token()));
             }
         }
     }
@@ -95,19 +148,19 @@ pub async fn serve(
     tracing::info!(connections = connections.len(), "stopping");
     drop(listener);
     stop.cancel();
-    join(condition).await;
-    health.set(false).await;
-    let until = Instant::now() + options.drain_time_max;
+    join(health_report).await;
+    server.health.set(false).await;
+    let until = Instant::now() + server.options.drain_time_max;
     while let Ok(Some(_)) = time::timeout_at(until, connections.join_next()).await {}
     if !connections.is_empty() {
         tracing::warn!(connections = connections.len(), "closing connections that did not end in time");
     }
     connections.shutdown().await;
-    tasks.close();
-    if time::timeout(CLOSE_TIME_MAX, tasks.wait()).await.is_err() {
-        tracing::warn!(calls = tasks.len(), "calls did not end with their connections");
+    server.tasks.close();
+    if time::timeout(CLOSE_TIME_MAX, server.tasks.wait()).await.is_err() {
+        tracing::warn!(calls = server.tasks.len(), "calls did not end with their connections");
     }
-    pools.close(CLOSE_TIME_MAX).await;
+    server.pools.close(CLOSE_TIME_MAX).await;
     close(store).await
 }
 
@@ -125,7 +178,7 @@ async fn join(task: task::JoinHandle<()>) {
     }
 }
 
-/// The next connection. `None` where there is none after all.
+/// The next connection. None where it could not be accepted.
 async fn accept(listener: &TcpListener) -> Option<(TcpStream, SocketAddr)> {
     match listener.accept().await {
         Ok((stream, peer)) => {
@@ -145,41 +198,84 @@ async fn accept(listener: &TcpListener) -> Option<(TcpStream, SocketAddr)> {
     }
 }
 
-/// Whether a connection ended before it was accepted, which says nothing of the next one.
+/// Whether a connection ended before it was accepted, which does not affect the next one.
 fn is_peers_fault(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionRefused)
 }
 
-/// Keeps health as the store's condition is, and logs what an operator waits for.
-async fn report_condition(store: Store, health: Health, stop: CancellationToken) {
+/// Reports the store's health as the server's, and logs the changes that an operator waits for.
+async fn report_health(store: Store, health: Health, stop: CancellationToken) {
     let mut last: Option<StoreHealth> = None;
     let mut logged = Instant::now();
     loop {
-        let condition = store.condition();
-        let changed = last.as_ref().is_none_or(|last| std::mem::discriminant(last) != std::mem::discriminant(&condition));
+        let current = store.condition();
+        let changed = last.as_ref().is_none_or(|last| std::mem::discriminant(last) != std::mem::discriminant(&current));
         if changed {
-            // Where only writes are refused, reads go on: a balancer that turned away would take those, too.
-            health.set(matches!(condition, StoreHealth::Serving | StoreHealth::ReadOnly(_))).await;
+            // Where only writes are refused, reads are still answered. A load balancer that turned away would lose those, too.
+            health.set(matches!(current, StoreHealth::Serving | StoreHealth::ReadOnly(_))).await;
         }
         if changed || logged.elapsed() >= PROGRESS_INTERVAL {
             logged = Instant::now();
-            log_condition(&condition, changed);
+            log_health(&current, changed);
         }
-        last = Some(condition);
+        last = Some(current);
         tokio::select! {
             () = stop.cancelled() => return,
-            () = time::sleep(CONDITION_INTERVAL) => {}
+            () = time::sleep(HEALTH_INTERVAL) => {}
         }
     }
 }
 
-fn log_condition(condition: &StoreHealth, changed: bool) {
-    match condition {
+fn log_health(health: &StoreHealth, changed: bool) {
+    match health {
         StoreHealth::Rebuilding { done, total } => tracing::info!(done, total, "rebuilding the state from the log"),
         _ if !changed => {}
         StoreHealth::Serving => tracing::info!("serving"),
         StoreHealth::ReadOnly(why) => tracing::error!("serving reads only: {why}"),
         StoreHealth::Failed(why) => tracing::error!("serving nothing: {why}"),
         StoreHealth::Closed => tracing::info!("the store is closed"),
+    }
+}
+
+/// A channel to a store in this process, for any generated client. It obeys every rule of the wire. It needs a tokio runtime while it is
+/// used. The store is not closed with it.
+pub async fn in_process(store: Store) -> Result<Channel, ServeError> {
+    let options = ServerOptions {
+        // Both peers are in this process, so no connection is lost, and none has to be closed for its age or because it is idle.
+        connection_age_max: UNLIMITED_TIME,
+        connection_idle_time_max: UNLIMITED_TIME,
+        first_request_time_max: UNLIMITED_TIME,
+        ..ServerOptions::default()
+    };
+    // Streams end with the channel, as each notices when its client is gone.
+    let server = server(store, options).await?;
+    server.health.set(true).await;
+    let connect = move |connections: &mut JoinSet<()>, io: DuplexStream| {
+        connections.spawn(server.serve_connection(io, None, CancellationToken::new()));
+    };
+    let connector = Connector { connect, connections: JoinSet::new() };
+    // The address is never resolved. The client only writes it into its requests.
+    Ok(Endpoint::from_static("http://in-process").connect_with_connector_lazy(connector))
+}
+
+/// Makes a pipe and serves one end of it. It owns the connections that it serves: they end with the channel.
+struct Connector<F> {
+    connect: F,
+    connections: JoinSet<()>,
+}
+
+impl<F: FnMut(&mut JoinSet<()>, DuplexStream)> Service<Uri> for Connector<F> {
+    type Response = TokioIo<DuplexStream>;
+    type Error = io::Error;
+    type Future = std::future::Ready<Result<Self::Response, io::Error>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), io::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Uri) -> Self::Future {
+        let (client, server) = tokio::io::duplex(PIPE_BYTES);
+        (self.connect)(&mut self.connections, server);
+        std::future::ready(Ok(TokioIo::new(client)))
     }
 }

@@ -1,9 +1,9 @@
-//! The services of a server behind one door: ours, health, and reflection in both versions.
+//! All services of a server as one: ours, health, and reflection in both versions. Also the handlers of plain GETs.
 //!
-//! Calls are told apart by a comparison of the path, since there are five services and a router's tables and boxes would cost
-//! more than the Get behind them.
+//! A call goes to its service by a comparison of the path. There are five services, and a router's tables and boxes would cost more than
+//! the Get behind them.
 //!
-//! Knows which services there are. Must not know what any of them does.
+//! Knows which services and handlers there are. Must not know what any of them does.
 
 use std::{convert::Infallible, sync::Arc};
 
@@ -22,19 +22,19 @@ use tonic_health::{
 use tonic_reflection::server::{Builder, Error, v1, v1alpha};
 
 use super::{
-    admin::Admin,
+    call_context::DESCRIPTORS,
     generated::{admin_service_server::AdminServiceServer, record_service_server::RecordServiceServer},
+    methods::{Admin, Records},
     options::ServerOptions,
-    records::Records,
     status,
+    web::GetHandlers,
 };
-use crate::proto;
 
-/// Names of services whose health can be asked for; the empty one is the whole server.
+/// Names of services whose health can be asked for. The empty one is the whole server.
 const HEALTH_OF: [&str; 3] = ["", "annals.v1.RecordService", "annals.v1.AdminService"];
 
 /// All services.
-pub(crate) struct Services<V1, V1Alpha> {
+pub(super) struct Services<V1, V1Alpha> {
     records: RecordServiceServer<Records>,
     admin: AdminServiceServer<Admin>,
     health: HealthServer<HealthService>,
@@ -44,20 +44,20 @@ pub(crate) struct Services<V1, V1Alpha> {
 
 /// Whether this process can be sent calls, as `grpc.health.v1.Health` answers it.
 #[derive(Clone, Debug)]
-pub(crate) struct Health {
+pub(super) struct Health {
     reporter: HealthReporter,
 }
 
 impl Health {
-    /// Nothing is served yet.
-    pub(crate) async fn new() -> Self {
+    /// `NOT_SERVING`, until it is set.
+    pub(super) async fn new() -> Self {
         let health = Self { reporter: HealthReporter::new() };
         health.set(false).await;
         health
     }
 
-    /// Answers for all services alike: they share one store.
-    pub(crate) async fn set(&self, serving: bool) {
+    /// Sets the health of all services alike, since they share one store.
+    pub(super) async fn set(&self, serving: bool) {
         let status = if serving { ServingStatus::Serving } else { ServingStatus::NotServing };
         for service in HEALTH_OF {
             self.reporter.set_service_status(service, status).await;
@@ -65,28 +65,27 @@ impl Health {
     }
 }
 
+/// The handlers of plain GETs, each with the path that it answers. To add one, add a line.
+pub(super) fn get_handlers() -> GetHandlers {
+    GetHandlers::new(vec![])
+}
+
 /// The services of a server.
-pub(crate) fn services(
+pub(super) fn services(
     records: Records,
     health: &Health,
     options: &ServerOptions,
-) -> Result<Services<impl v1::ServerReflection, impl v1alpha::ServerReflection>, Error> {
-    let reflection = || {
-        Builder::configure()
-            .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
-            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-            .register_encoded_file_descriptor_set(tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET)
-            .register_encoded_file_descriptor_set(tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET)
-    };
+) -> Result<Services<impl v1::ServerReflection + use<>, impl v1alpha::ServerReflection + use<>>, Error> {
+    let reflection = || DESCRIPTORS.into_iter().fold(Builder::configure(), Builder::register_encoded_file_descriptor_set);
     let mut services = Services {
         records: RecordServiceServer::from_arc(Arc::new(records)),
         admin: AdminServiceServer::new(Admin),
         health: HealthServer::new(HealthService::from_health_reporter(health.reporter.clone())),
-        // Both versions: grpcurl before 1.8.8 and many tools know v1alpha only.
+        // Both versions, since grpcurl before 1.8.8 and many other tools know v1alpha only.
         reflection: reflection().build_v1()?,
         reflection_alpha: reflection().build_v1alpha()?,
     };
-    // Answers close early by the store's own limit; this one is a net.
+    // The store's own limit ends an answer earlier. This one is a net.
     let bytes_max = options.decode_bytes_max;
     services.records = services.records.max_decoding_message_size(bytes_max).max_encoding_message_size(bytes_max);
     services.admin = services.admin.max_decoding_message_size(bytes_max).max_encoding_message_size(bytes_max);

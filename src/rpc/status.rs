@@ -1,8 +1,7 @@
 //! Errors as gRPC statuses: the only place that builds one.
 //!
-//! Every status carries an `ErrorInfo` with domain "annals" and a reason of the contract; what the caller can act on besides
-//! is in `BadRequest`, `PreconditionFailure` and `RetryInfo`. The one exception is UNIMPLEMENTED, for which the contract has
-//! no reason.
+//! Every status has an `ErrorInfo` with domain "annals" and a reason of the contract. `BadRequest`, `PreconditionFailure` and `RetryInfo`
+//! hold what a client can act on. The one exception is UNIMPLEMENTED, for which the contract has no reason.
 //!
 //! Knows the store's errors and gRPC's codes. Must not know which method failed.
 
@@ -18,10 +17,10 @@ use crate::{
 };
 
 /// The `ErrorInfo.domain` of every error.
-pub(crate) const DOMAIN: &str = "annals";
+pub(super) const DOMAIN: &str = "annals";
 
-/// Bytes that message and details may take as HTTP/2 headers. Beyond 8 KiB of headers in all, gRPC's C core (Python, Ruby, PHP,
-/// C++) begins to refuse responses, and the caller would see a transport error in place of ours.
+/// Bytes that message and details may take as HTTP/2 headers. Above 8 KiB of headers in all, gRPC's C core (Python, Ruby, PHP, C++)
+/// starts to refuse responses, and the client would see a transport error instead of ours.
 const HEADER_BYTES_MAX: usize = 7 * 1024;
 
 /// Bytes of a message that are sent.
@@ -37,7 +36,7 @@ const DETAIL_OVERHEAD_BYTES: usize = 72;
 const VIOLATION_OVERHEAD_BYTES: usize = 16;
 
 /// The status of an error of the store.
-pub(crate) fn from_store(error: StoreError) -> Status {
+pub(super) fn from_store(error: StoreError) -> Status {
     let code = match error.kind {
         StoreErrorKind::Invalid => Code::InvalidArgument,
         StoreErrorKind::NotFound => Code::NotFound,
@@ -54,7 +53,7 @@ pub(crate) fn from_store(error: StoreError) -> Status {
 }
 
 /// The deadline that the caller set, or the server's own, has passed.
-pub(crate) fn deadline(limit: Duration) -> Status {
+pub(super) fn deadline(limit: Duration) -> Status {
     build(
         Code::DeadlineExceeded,
         StoreError::new(
@@ -69,8 +68,8 @@ pub(crate) fn deadline(limit: Duration) -> Status {
     )
 }
 
-/// Too much at once, of what `limit` counts.
-pub(crate) fn too_many_requests(limit: &'static str, maximum: usize) -> Status {
+/// There are too many calls, or too much memory is in use. `limit` says which.
+pub(super) fn too_many_requests(limit: &'static str, maximum: usize) -> Status {
     let error = StoreError::new(
         StoreErrorKind::Exhausted,
         ErrorReason::TooManyRequests,
@@ -79,8 +78,8 @@ pub(crate) fn too_many_requests(limit: &'static str, maximum: usize) -> Status {
     from_store(error.with("limit", limit).with("maximum", maximum))
 }
 
-/// There are as many watches as there may be.
-pub(crate) fn too_many_watches(limit: &'static str, maximum: u64) -> Status {
+/// There are too many watches. `limit` says whether in all or of one caller.
+pub(super) fn too_many_watches(limit: &'static str, maximum: u64) -> Status {
     let error = StoreError::new(
         StoreErrorKind::Exhausted,
         ErrorReason::TooManyWatches,
@@ -89,8 +88,8 @@ pub(crate) fn too_many_watches(limit: &'static str, maximum: u64) -> Status {
     from_store(error.with("limit", limit).with("maximum", maximum))
 }
 
-/// A watch's client took nothing for too long.
-pub(crate) fn watch_stalled(revision: u64) -> Status {
+/// A watch's client has read nothing for too long.
+pub(super) fn watch_stalled(revision: u64) -> Status {
     let error = StoreError::new(
         StoreErrorKind::Aborted,
         ErrorReason::WatchStalled,
@@ -99,14 +98,14 @@ pub(crate) fn watch_stalled(revision: u64) -> Status {
     from_store(error.with("revision", revision))
 }
 
-/// A stream's client took nothing for too long.
-pub(crate) fn answer_not_taken(limit: Duration) -> Status {
+/// A stream's client has read nothing for too long.
+pub(super) fn answer_not_taken(limit: Duration) -> Status {
     let text = format!("nothing was taken from this stream for {} s: send again what has no answer", limit.as_secs());
     from_store(StoreError::new(StoreErrorKind::Unavailable, ErrorReason::Deadline, text))
 }
 
-/// A request is bigger than it may be. `actual` is unknown where the transport stopped reading.
-pub(crate) fn limit_exceeded(limit: &'static str, maximum: u64, actual: Option<u64>) -> Status {
+/// A request is too long. `actual` is unknown where the transport stopped reading.
+pub(super) fn limit_exceeded(limit: &'static str, maximum: u64, actual: Option<u64>) -> Status {
     let has = actual.map(|actual| format!(", this has {actual}")).unwrap_or_default();
     let mut error = StoreError::new(
         StoreErrorKind::Invalid,
@@ -121,17 +120,17 @@ pub(crate) fn limit_exceeded(limit: &'static str, maximum: u64, actual: Option<u
 }
 
 /// A request is not an encoded message of its type.
-pub(crate) fn unreadable(error: impl fmt::Display) -> Status {
+pub(super) fn unreadable(error: impl fmt::Display) -> Status {
     from_store(StoreError::field("", format!("the request cannot be read: {error}; encode it with the contract's proto files")))
 }
 
 /// The store stops, and with it the server.
-pub(crate) fn shutting_down() -> Status {
+pub(super) fn shutting_down() -> Status {
     from_store(StoreError::shutting_down())
 }
 
-/// A stream ends before its time, because its connection does.
-pub(crate) fn connection_ends() -> Status {
+/// A stream ends early, because its connection is closing.
+pub(super) fn connection_ends() -> Status {
     from_store(StoreError::new(
         StoreErrorKind::Unavailable,
         ErrorReason::ShuttingDown,
@@ -140,25 +139,25 @@ pub(crate) fn connection_ends() -> Status {
 }
 
 /// A bug: `what` goes to the log, its id to the caller.
-pub(crate) fn internal(what: impl fmt::Display) -> Status {
+pub(super) fn internal(what: impl fmt::Display) -> Status {
     from_store(StoreError::internal(what))
 }
 
-/// A method that is not there, or not yet. The sentence says what to use instead.
-pub(crate) fn unimplemented(sentence: impl Into<String>) -> Status {
+/// A method that does not exist, or not yet. The sentence says what to use instead.
+pub(super) fn unimplemented(sentence: impl Into<String>) -> Status {
     Status::unimplemented(sentence)
 }
 
-/// What tonic says by itself, in our words where the contract has a reason for it. Most of it has none and stays.
+/// Our status for one of tonic's own, where the contract has a reason for it. Most have none and stay.
 ///
-/// A message over tonic's limit is `OUT_OF_RANGE` there, and `RESOURCE_EXHAUSTED` if it was compressed, which clients would
-/// send again and again. Ours always have details.
-pub(crate) fn from_tonic(status: &Status, decode_bytes_max: usize) -> Option<Status> {
+/// For a message over its limit tonic says `OUT_OF_RANGE`, or `RESOURCE_EXHAUSTED` if it was compressed, which clients would retry again
+/// and again. Our statuses always have details.
+pub(super) fn from_tonic(status: &Status, decode_bytes_max: usize) -> Option<Status> {
     match status.code() {
         Code::OutOfRange | Code::ResourceExhausted if status.details().is_empty() => {
             Some(limit_exceeded("request.bytes", decode_bytes_max as u64, None))
         }
-        // A request that ends within a message, or that is gRPC-Web as text and no base64: the caller's mistake, and no bug.
+        // A request that ends within a message, or gRPC-Web as text that is not base64. That is the client's mistake, not a bug.
         Code::Internal
             if status.message() == "Unexpected EOF decoding stream." || status.message().starts_with("tonic-web: ") =>
         {
@@ -196,7 +195,7 @@ fn build(code: Code, error: StoreError) -> Status {
     Status::with_error_details(code, message, details)
 }
 
-/// How soon a call is worth repeating, for what passes by itself.
+/// How soon to retry, for transient errors.
 fn retry_delay(reason: ErrorReason) -> Option<Duration> {
     match reason {
         ErrorReason::TooManyRequests => Some(Duration::from_millis(100)),
@@ -224,7 +223,7 @@ fn precondition_violation(failed: FailedPrecondition) -> (usize, PreconditionVio
     (bytes, PreconditionViolation::new(reason, failed.subject, failed.description))
 }
 
-/// As many violations as fit, and a last one that says how many do not.
+/// As many violations as fit, and a last one that says how many did not.
 fn fitting<T, V>(
     violations: Vec<T>,
     mut budget: usize,
@@ -232,7 +231,7 @@ fn fitting<T, V>(
     last: impl Fn(String) -> V,
 ) -> Vec<V> {
     let count = violations.len();
-    // Room for the last one.
+    // Leave room for the last one.
     budget = budget.saturating_sub(128);
     let mut listed = Vec::new();
     for violation in violations {
@@ -247,7 +246,7 @@ fn fitting<T, V>(
     listed
 }
 
-/// Bytes of details that fit beside a message, which is sent twice: percent-encoded, and with the details in base64.
+/// Bytes of details that fit with a message, which is sent twice: percent-encoded, and in the details, as base64.
 fn details_bytes_max(message: &str) -> usize {
     let escaped: usize = message.bytes().map(|byte| if byte.is_ascii_graphic() || byte == b' ' { 1 } else { 3 }).sum();
     (HEADER_BYTES_MAX.saturating_sub(escaped) / 4 * 3).saturating_sub(message.len())
@@ -304,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn what_passes_by_itself_says_when_to_try_again_and_nothing_else_does() {
+    fn transient_errors_have_a_retry_delay_and_others_have_none() {
         for reason in (0..=90).filter_map(|number| ErrorReason::try_from(number).ok()) {
             let status = from_store(StoreError::new(StoreErrorKind::Unavailable, reason, "x"));
             let retry = status.get_error_details().retry_info().is_some();

@@ -1,7 +1,7 @@
-//! What the streaming methods share: the task behind each stream, its way to the client, and its end.
+//! What the streaming methods share: the task behind each stream, the sender to its client, and its end.
 //!
-//! A stream's task hands over one message at a time and waits until it is taken, so a slow client costs a place in the
-//! task, never a queue. When the client goes the task ends; when the connection is told to go, the task is told by its peer's token.
+//! A stream's task sends one message at a time and waits until the client reads it. So a slow client slows its task, and messages never
+//! queue up. When the client is gone, the task ends. When the connection is asked to close, its token tells the task.
 //!
 //! Knows tasks and time. Must not know what is sent.
 
@@ -26,11 +26,11 @@ use super::status;
 const MESSAGES_AHEAD: usize = 1;
 
 /// A stream of answers.
-pub(crate) type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+pub(super) type AnswerStream<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 /// Where the tasks of streams live.
 #[derive(Clone, Debug)]
-pub(crate) struct Streams {
+pub(super) struct Streams {
     tasks: TaskTracker,
     watches: Arc<Watches>,
 }
@@ -41,47 +41,47 @@ struct Watches {
     open: Mutex<(usize, HashMap<String, usize>)>,
 }
 
-/// A watch's place among all. Dropping it gives it back.
+/// The permit of one watch. It is given back on drop.
 #[derive(Debug)]
-pub(crate) struct WatchPlace {
+pub(super) struct WatchPermit {
     watches: Arc<Watches>,
     caller: String,
 }
 
-/// Why a message could not be handed over.
+/// Why a message could not be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Unsent {
-    /// The client is gone: there is nobody to tell.
-    Gone,
-    /// The client took nothing for the whole time.
+pub(super) enum SendError {
+    /// The client is gone. Nobody reads a status either.
+    Closed,
+    /// The client has read nothing for the whole time.
     Stalled,
 }
 
-/// The server's end of a stream.
+/// Sends the messages of a stream.
 #[derive(Debug)]
-pub(crate) struct Outlet<T> {
+pub(super) struct StreamSender<T> {
     to: mpsc::Sender<Result<T, Status>>,
 }
 
 impl Streams {
     /// Streams that run as tasks of `tasks`.
-    pub(crate) fn new(tasks: TaskTracker) -> Self {
+    pub(super) fn new(tasks: TaskTracker) -> Self {
         Self { tasks, watches: Arc::default() }
     }
 
-    /// Answers with what a task hands to its outlet. An error of the task is the stream's last word.
-    pub(crate) fn start<T, F>(&self, task: impl FnOnce(Outlet<T>) -> F) -> Response<Answers<T>>
+    /// Answers with what a task sends. An error of the task ends the stream.
+    pub(super) fn start<T, F>(&self, task: impl FnOnce(StreamSender<T>) -> F) -> Response<AnswerStream<T>>
     where
         T: Send + 'static,
         F: Future<Output = Result<(), Status>> + Send + 'static,
     {
         let (to, answers) = mpsc::channel(MESSAGES_AHEAD);
         let last = to.clone();
-        let running = task(Outlet { to });
+        let running = task(StreamSender { to });
         self.tasks.spawn(async move {
             tokio::select! {
                 ended = running => if let Err(status) = ended {
-                    // A client that is gone does not ask why the stream ended.
+                    // Where the client is gone, nobody reads the status.
                     drop(last.send(Err(status)).await);
                 },
                 () = last.closed() => {}
@@ -90,8 +90,8 @@ impl Streams {
         Response::new(Box::pin(ReceiverStream::new(answers)))
     }
 
-    /// A place for one more watch, unless there are `all_max` or the caller has `caller_max`.
-    pub(crate) fn watch_place(&self, caller: &str, all_max: u64, caller_max: u64) -> Result<WatchPlace, Status> {
+    /// A permit for one more watch, unless there are `all_max` or the caller has `caller_max`.
+    pub(super) fn watch_permit(&self, caller: &str, all_max: u64, caller_max: u64) -> Result<WatchPermit, Status> {
         let mut open = self.watches.open.lock().unwrap_or_else(PoisonError::into_inner);
         let (all, by_caller) = &mut *open;
         let of_caller = by_caller.get(caller).copied().unwrap_or_default();
@@ -103,11 +103,11 @@ impl Streams {
         }
         *all += 1;
         by_caller.insert(caller.to_owned(), of_caller + 1);
-        Ok(WatchPlace { watches: Arc::clone(&self.watches), caller: caller.to_owned() })
+        Ok(WatchPermit { watches: Arc::clone(&self.watches), caller: caller.to_owned() })
     }
 }
 
-impl Drop for WatchPlace {
+impl Drop for WatchPermit {
     fn drop(&mut self) {
         let mut open = self.watches.open.lock().unwrap_or_else(PoisonError::into_inner);
         let (all, by_caller) = &mut *open;
@@ -121,13 +121,13 @@ impl Drop for WatchPlace {
     }
 }
 
-impl<T> Outlet<T> {
-    /// Hands a message over, once the client has taken the one before.
-    pub(crate) async fn send(&self, message: T, stalled_after: Duration) -> Result<(), Unsent> {
+impl<T> StreamSender<T> {
+    /// Sends a message, once the client has read the one before.
+    pub(super) async fn send(&self, message: T, stalled_after: Duration) -> Result<(), SendError> {
         match time::timeout(stalled_after, self.to.send(Ok(message))).await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) => Err(Unsent::Gone),
-            Err(Elapsed { .. }) => Err(Unsent::Stalled),
+            Ok(Err(_)) => Err(SendError::Closed),
+            Err(Elapsed { .. }) => Err(SendError::Stalled),
         }
     }
 }
@@ -139,30 +139,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn watches_have_places_in_all_and_by_caller_and_give_them_back() {
+    fn watches_have_permits_in_all_and_by_caller_and_give_them_back() {
         let streams = Streams::new(TaskTracker::new());
-        let limit = |refused: Result<WatchPlace, Status>| {
+        let limit = |refused: Result<WatchPermit, Status>| {
             use tonic_types::StatusExt;
-            let details = refused.expect_err("no place").get_error_details();
+            let details = refused.expect_err("no permit").get_error_details();
             details.error_info().map(|info| info.metadata["limit"].clone())
         };
-        let first = streams.watch_place("a", 3, 2).expect("a place");
-        let _second = streams.watch_place("a", 3, 2).expect("a place");
-        assert_eq!(limit(streams.watch_place("a", 3, 2)).as_deref(), Some("watches.caller"));
-        let _third = streams.watch_place("b", 3, 2).expect("a place");
-        assert_eq!(limit(streams.watch_place("c", 3, 2)).as_deref(), Some("watches"));
+        let first = streams.watch_permit("a", 3, 2).expect("a permit");
+        let _second = streams.watch_permit("a", 3, 2).expect("a permit");
+        assert_eq!(limit(streams.watch_permit("a", 3, 2)).as_deref(), Some("watches.caller"));
+        let _third = streams.watch_permit("b", 3, 2).expect("a permit");
+        assert_eq!(limit(streams.watch_permit("c", 3, 2)).as_deref(), Some("watches"));
         drop(first);
-        streams.watch_place("a", 3, 2).expect("the place that was given back");
+        streams.watch_permit("a", 3, 2).expect("the permit that was given back");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_client_that_takes_nothing_is_noticed_and_one_that_goes_ends_the_task() {
+    async fn a_client_that_reads_nothing_is_noticed_and_one_that_is_gone_ends_the_task() {
         let tasks = TaskTracker::new();
         let streams = Streams::new(tasks.clone());
         let mut answers = streams
-            .start(|outlet: Outlet<u32>| async move {
+            .start(|sender: StreamSender<u32>| async move {
                 for number in 0.. {
-                    if outlet.send(number, Duration::from_mins(1)).await == Err(Unsent::Stalled) {
+                    if sender.send(number, Duration::from_mins(1)).await == Err(SendError::Stalled) {
                         return Err(Status::aborted("stalled"));
                     }
                 }
@@ -173,7 +173,7 @@ mod tests {
         assert_eq!(answers.next().await.expect("a message").expect("no error yet"), 0);
         assert_eq!(answers.next().await.expect("the end").expect_err("an error").message(), "stalled");
         assert!(answers.next().await.is_none());
-        let answers = streams.start(|_outlet: Outlet<u32>| std::future::pending());
+        let answers = streams.start(|_sender: StreamSender<u32>| std::future::pending());
         drop(answers);
         tasks.close();
         tasks.wait().await;

@@ -1,23 +1,21 @@
-//! Watch: every commit after a revision, in order, whole, once, for as long as the client likes.
+//! Watch: every commit after a revision, in order, whole, once, for as long as the client wants.
 //!
-//! Knows change streams, selections and time. Must not know the log, or how a stream reaches its client.
+//! Knows change streams, selections and time. Must not know the log, or how a stream is sent.
 
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use prost::Message;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
 use super::{
-    Encoded,
+    encoded::Encoded,
     pool::Pools,
     status,
-    streams::{Outlet, Unsent, WatchPlace},
+    streams::{SendError, StreamSender, WatchPermit},
 };
 use crate::{
-    model::wire,
     proto::{self, Checkpoint, ListRecordsRequest, WatchRequest, WatchResponse},
     store::{
         Store, StoreError,
@@ -29,28 +27,19 @@ use crate::{
 const HEARTBEAT_DEFAULT: Duration = Duration::from_secs(10);
 /// Shortest and longest silence that a request may ask for.
 const HEARTBEAT: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(5));
-/// A client that takes nothing for so long is told to resume later.
+/// A client that reads nothing for so long gets an error, and can resume later.
 const STALLED_AFTER: Duration = Duration::from_mins(10);
-/// Changes of a commit that a filter is held against where the stream runs. More would keep other streams waiting there.
+/// Changes of a commit that a filter is evaluated on in the stream's own task. More would keep other tasks waiting.
 const CHANGES_INLINE: usize = 32;
-/// Records of the initial state that are read and sent at once.
-const BATCH_RECORDS: i32 = 500;
+/// Records of the initial state that are read and sent in one message.
+const INITIAL_RECORDS: i32 = 500;
 
-/// Number of `WatchResponse.revision`.
-const REVISION: u32 = 1;
-/// Number of `WatchResponse.commit`.
-const COMMIT: u32 = 2;
-/// Number of `WatchResponse.initial`.
-const INITIAL: u32 = 4;
-/// Number of `RecordBatch.records`.
-const BATCH_RECORD: u32 = 1;
-
-/// A watch as it was asked for.
+/// A watch by its request.
 #[derive(Debug)]
 pub(super) struct Watch {
     store: Store,
     pools: Arc<Pools>,
-    going: CancellationToken,
+    closing: CancellationToken,
     selection: Selection,
     filter: String,
     stream: ChangeStream,
@@ -58,24 +47,24 @@ pub(super) struct Watch {
     heartbeat: Duration,
     stop_at: Option<u64>,
     /// Given back when the watch ends.
-    _place: WatchPlace,
+    _permit: WatchPermit,
 }
 
-/// Where a watch's messages go, and what was sent last.
-struct Line {
-    outlet: Outlet<Encoded>,
+/// Sends a watch's messages, and knows what was sent last.
+struct WatchSender {
+    sender: StreamSender<Encoded>,
     store_id: String,
     /// The revision of the last message.
     revision: u64,
     sent: Instant,
 }
 
-/// Why a watch ends before its time.
+/// Why a watch ends without having reached `stop_at`.
 enum End {
     /// With a status.
     Status(Status),
-    /// There is nobody to tell.
-    Gone,
+    /// The client is gone. Nobody reads a status.
+    Closed,
 }
 
 impl From<Status> for End {
@@ -91,12 +80,12 @@ impl From<StoreError> for End {
 }
 
 impl Watch {
-    /// Reads a request. From here on nothing after its revision is missed.
+    /// Reads a request. From now on no commit after its revision is missed.
     pub(super) fn parse(
         store: Store,
         pools: Arc<Pools>,
-        going: CancellationToken,
-        place: WatchPlace,
+        closing: CancellationToken,
+        permit: WatchPermit,
         request: WatchRequest,
     ) -> Result<Self, StoreError> {
         let selection = Selection::parse(&request.types, &request.filter, store.limits())?;
@@ -122,81 +111,81 @@ impl Watch {
             stream,
             store,
             pools,
-            going,
-            _place: place,
+            closing,
+            _permit: permit,
         })
     }
 
     /// Sends until there is a reason to end.
-    pub(super) async fn run(mut self, outlet: Outlet<Encoded>) -> Result<(), Status> {
+    pub(super) async fn run(mut self, sender: StreamSender<Encoded>) -> Result<(), Status> {
         let revision = if self.initial_state { 0 } else { self.stream.revision() };
         let store_id = self.store.info().map_err(status::from_store)?.store_id;
-        let mut line = Line { outlet, store_id, revision, sent: Instant::now() };
-        match self.follow(&mut line).await {
-            Ok(()) | Err(End::Gone) => Ok(()),
+        let mut to = WatchSender { sender, store_id, revision, sent: Instant::now() };
+        match self.follow(&mut to).await {
+            Ok(()) | Err(End::Closed) => Ok(()),
             Err(End::Status(status)) => Err(status),
         }
     }
 
-    async fn follow(&mut self, line: &mut Line) -> Result<(), End> {
-        line.checkpoint(self.stream.head(), Mark::Opened).await?;
+    async fn follow(&mut self, to: &mut WatchSender) -> Result<(), End> {
+        to.checkpoint(self.stream.head(), CheckpointKind::Opened).await?;
         if self.initial_state {
-            self.send_initial_state(line).await?;
+            self.send_initial_state(to).await?;
         }
         loop {
             for change in self.next().await? {
                 if let Some(commit) = self.show(&change).await? {
-                    line.commit(change.commit.revision, &commit).await?;
+                    to.commit(change.commit.revision, &commit).await?;
                 }
-                // What lies between may match nothing for long.
-                if line.sent.elapsed() >= self.heartbeat {
-                    line.revision = change.commit.revision;
-                    line.checkpoint(self.stream.head(), Mark::Plain).await?;
+                // For a long time no commit may match.
+                if to.sent.elapsed() >= self.heartbeat {
+                    to.revision = change.commit.revision;
+                    to.checkpoint(self.stream.head(), CheckpointKind::Plain).await?;
                 }
-                if self.going.is_cancelled() {
-                    line.revision = change.commit.revision;
-                    return self.end(line).await;
+                if self.closing.is_cancelled() {
+                    to.revision = change.commit.revision;
+                    return self.end(to).await;
                 }
             }
             if self.stream.revision() < self.stream.head() {
                 continue;
             }
             if self.stop_at.is_some_and(|revision| self.stream.revision() >= revision) {
-                if line.revision < self.stream.revision() {
-                    line.revision = self.stream.revision();
-                    line.checkpoint(self.stream.head(), Mark::Plain).await?;
+                if to.revision < self.stream.revision() {
+                    to.revision = self.stream.revision();
+                    to.checkpoint(self.stream.head(), CheckpointKind::Plain).await?;
                 }
                 return Ok(());
             }
             tokio::select! {
                 changed = self.stream.changed() => changed?,
-                () = sleep_until(line.sent + self.heartbeat) => {
-                    line.revision = self.stream.revision();
-                    line.checkpoint(self.stream.head(), Mark::Plain).await?;
+                () = sleep_until(to.sent + self.heartbeat) => {
+                    to.revision = self.stream.revision();
+                    to.checkpoint(self.stream.head(), CheckpointKind::Plain).await?;
                 }
-                () = self.going.cancelled() => {
-                    line.revision = self.stream.revision();
-                    return self.end(line).await;
+                () = self.closing.cancelled() => {
+                    to.revision = self.stream.revision();
+                    return self.end(to).await;
                 }
             }
         }
     }
 
-    /// The connection was told to go: a last checkpoint, so that nothing is sent twice to whoever resumes.
-    async fn end(&self, line: &mut Line) -> Result<(), End> {
-        line.checkpoint(self.stream.head(), Mark::Plain).await?;
+    /// The connection was asked to close. A last checkpoint, so that a client that resumes receives nothing twice.
+    async fn end(&self, to: &mut WatchSender) -> Result<(), End> {
+        to.checkpoint(self.stream.head(), CheckpointKind::Plain).await?;
         Err(status::connection_ends().into())
     }
 
     /// Every matching record as of the revision at which the change stream begins.
-    async fn send_initial_state(&self, line: &mut Line) -> Result<(), End> {
+    async fn send_initial_state(&self, to: &mut WatchSender) -> Result<(), End> {
         let revision = self.stream.revision();
         for kind in self.selection.kinds().iter().copied().filter(|_| revision > 0) {
             let mut page_token = String::new();
             loop {
                 let request = ListRecordsRequest {
                     filter: self.filter.clone(),
-                    page_size: BATCH_RECORDS,
+                    page_size: INITIAL_RECORDS,
                     page_token,
                     as_of_revision: i64::try_from(revision).unwrap_or(i64::MAX),
                     ..Default::default()
@@ -204,31 +193,23 @@ impl Watch {
                 let store = self.store.clone();
                 let page = self.pools.reads.run_when_free(move || store.list_encoded(kind, &request)).await??;
                 if !page.records.is_empty() {
-                    let mut batch = Vec::new();
-                    for record in &page.records {
-                        let mut wrapped = Vec::with_capacity(record.len() + 8);
-                        wire::put_bytes(kind as u32, record, &mut wrapped);
-                        wire::put_bytes(BATCH_RECORD, &wrapped, &mut batch);
-                    }
-                    let mut message = Vec::with_capacity(batch.len() + 8);
-                    wire::put_bytes(INITIAL, &batch, &mut message);
-                    line.send(message).await?;
+                    to.send(Encoded::watch_initial(kind, &page.records)).await?;
                 }
                 if page.next_page_token.is_empty() {
                     break;
                 }
                 // Without a checkpoint: there is no revision yet to resume from.
-                if self.going.is_cancelled() {
+                if self.closing.is_cancelled() {
                     return Err(status::connection_ends().into());
                 }
                 page_token = page.next_page_token;
             }
         }
-        line.revision = revision;
-        line.checkpoint(self.stream.head(), Mark::InitialStateComplete).await
+        to.revision = revision;
+        to.checkpoint(self.stream.head(), CheckpointKind::InitialStateComplete).await
     }
 
-    /// What follows, from memory where it was read lately.
+    /// The commits that follow, from memory where they were read lately.
     async fn next(&mut self) -> Result<Vec<Arc<CommittedChange>>, End> {
         if let Some(recent) = self.stream.read_recent() {
             return Ok(recent);
@@ -246,12 +227,12 @@ impl Watch {
         Ok(read?)
     }
 
-    /// The commit as this watch is shown it. A filter may have to read what was there before.
+    /// The commit as this watch shows it. None where nothing of it matches. A filter may have to read what the records were before.
     async fn show(&self, change: &Arc<CommittedChange>) -> Result<Option<Bytes>, End> {
         if let Some(shown) = self.selection.shown(change) {
             return Ok(shown);
         }
-        // A few looks at what was there before are cheaper here than the way to another thread.
+        // A few reads of earlier revisions are cheaper here than a hand-over to another thread.
         let is_short = change.commit.changes.len() <= CHANGES_INLINE && !self.store.reads_may_block();
         if self.filter.is_empty() || is_short {
             return Ok(self.selection.show(change, &self.store)?);
@@ -261,19 +242,19 @@ impl Watch {
     }
 }
 
-/// What a checkpoint marks.
+/// What a checkpoint says besides its revision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Mark {
+enum CheckpointKind {
     Opened,
     InitialStateComplete,
     Plain,
 }
 
-impl Line {
-    async fn checkpoint(&mut self, head: u64, mark: Mark) -> Result<(), End> {
+impl WatchSender {
+    async fn checkpoint(&mut self, head: u64, kind: CheckpointKind) -> Result<(), End> {
         let checkpoint = Checkpoint {
-            opened: mark == Mark::Opened,
-            initial_state_complete: mark == Mark::InitialStateComplete,
+            opened: kind == CheckpointKind::Opened,
+            initial_state_complete: kind == CheckpointKind::InitialStateComplete,
             head_revision: i64::try_from(head).unwrap_or(i64::MAX),
             server_time: Some(std::time::SystemTime::now().into()),
             store_id: self.store_id.clone(),
@@ -282,25 +263,22 @@ impl Line {
             revision: i64::try_from(self.revision).unwrap_or(i64::MAX),
             content: Some(proto::watch_response::Content::Checkpoint(checkpoint)),
         };
-        self.send(response.encode_to_vec()).await
+        self.send(Encoded::encode(&response)).await
     }
 
     async fn commit(&mut self, revision: u64, commit: &[u8]) -> Result<(), End> {
         self.revision = revision;
-        let mut message = Vec::with_capacity(commit.len() + 24);
-        wire::put_int(REVISION, revision, &mut message);
-        wire::put_bytes(COMMIT, commit, &mut message);
-        self.send(message).await
+        self.send(Encoded::watch_commit(revision, commit)).await
     }
 
-    async fn send(&mut self, message: Vec<u8>) -> Result<(), End> {
-        match self.outlet.send(Encoded::message(message.into()), STALLED_AFTER).await {
+    async fn send(&mut self, message: Encoded) -> Result<(), End> {
+        match self.sender.send(message, STALLED_AFTER).await {
             Ok(()) => {
                 self.sent = Instant::now();
                 Ok(())
             }
-            Err(Unsent::Gone) => Err(End::Gone),
-            Err(Unsent::Stalled) => Err(status::watch_stalled(self.revision).into()),
+            Err(SendError::Closed) => Err(End::Closed),
+            Err(SendError::Stalled) => Err(status::watch_stalled(self.revision).into()),
         }
     }
 }

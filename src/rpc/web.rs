@@ -1,13 +1,14 @@
-//! What arrives over HTTP, told apart: gRPC goes on as it is, gRPC-Web is translated, anything else gets a sentence.
+//! Tells HTTP requests apart: gRPC is passed on as it is, gRPC-Web is translated, a GET is answered by its handler where there is one, and
+//! anything else gets a sentence.
 //!
-//! Pages cannot speak gRPC: without TLS a browser speaks HTTP/1.1, and it shows no page the trailers that a status comes in.
-//! gRPC-Web is the same messages with the status at the end of the body.
+//! Web pages cannot speak gRPC: without TLS a browser speaks HTTP/1.1, and it hides from a page the trailers in which a status is sent.
+//! gRPC-Web has the same messages, with the status at the end of the body.
 //!
-//! Whether a page may call is checked here and not only left to its browser. For a page whose name was made to lead to this
-//! machine (DNS rebinding) this server is its own, and the browser asks nobody; but it still says the page's origin. A page can
-//! send nothing that gets past this check: a browser asks first before it sends a content type of ours.
+//! The server checks which pages may call, and does not leave that to browsers alone. In an attack by DNS rebinding a page's own name
+//! leads to this machine, so the browser takes this server for the page's own and does not ask. But it still sends the page's origin. A
+//! page cannot send anything that gets past this check: a browser asks first before it sends one of our content types.
 //!
-//! Knows content types, methods and origins. Must not know messages, methods' meanings or the store.
+//! Knows content types, methods and origins. Must not know messages, what a method does, or the store.
 
 use std::{
     convert::Infallible,
@@ -18,55 +19,102 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header, request::Parts};
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use hyper::{body::Incoming, service::Service};
+use hyper::service::Service;
 use tokio::time::{Sleep, sleep};
 use tonic::{
-    Status,
+    Code, Status,
     body::Body,
     codegen::{BoxFuture, Service as TowerService, StdError},
 };
 use tonic_web::GrpcWebLayer;
 use tower_layer::Layer;
 
-use super::{
-    layer::{Guard, Guarded},
-    load::Scope,
-    status,
-};
+use super::{connection_context::ConnectionContext, layers::Chain, status};
 
-/// To whoever opens the port with a browser or curl.
+/// For somebody who opens the port with a browser or curl.
 const NO_PAGE: &str = "This is Annals, a gRPC service, and there is no page here. Call it with a gRPC client over HTTP/2 or, \
                        from a web page, with gRPC-Web. To see what it offers: grpcurl -plaintext HOST:PORT list\n";
-/// To whoever posts something else.
+/// For somebody who posts another content type.
 const NOT_GRPC: &str = "Annals takes gRPC over HTTP/2 (content-type: application/grpc) and gRPC-Web over HTTP/2 and HTTP/1.1 \
                         (content-type: application/grpc-web+proto), and this is neither\n";
-/// To a page, or rather to whoever looks why it does not work.
-const ORIGIN_REFUSED: &str = "Pages of this origin may not call this server. Whoever runs it allows an origin with \
+/// For the author of a page, who looks why it does not work.
+const ORIGIN_REFUSED: &str = "Pages of this origin may not call this server. The operator allows an origin with \
                               annals serve --web-origin SCHEME://HOST:PORT\n";
 
-/// The services of one connection, behind one door for all kinds of request.
-#[derive(Clone, Debug)]
-pub(crate) struct Web<S> {
-    grpc: Guard<S>,
-    scope: Arc<Scope>,
-}
+/// Answers a GET of one path. The request's extensions hold its call context.
+pub(super) type GetHandler = Box<dyn Fn(Parts) -> BoxFuture<Response<Body>, Infallible> + Send + Sync>;
 
-impl<S> Web<S> {
-    /// What `grpc` answers, for one connection.
-    pub(crate) fn new(grpc: Guard<S>, scope: Arc<Scope>) -> Self {
-        Self { grpc, scope }
+/// Who answers a plain HTTP GET, by its path. All layers are around them as around the services. A status that a layer answers with is
+/// sent as an HTTP status and a sentence.
+pub(super) struct GetHandlers(Vec<(&'static str, GetHandler)>);
+
+impl GetHandlers {
+    /// The handlers, each with the path that it answers.
+    pub(super) fn new(handlers: Vec<(&'static str, GetHandler)>) -> Self {
+        Self(handlers)
+    }
+
+    fn find(&self, path: &str) -> Option<&GetHandler> {
+        self.0.iter().find(|(answered, _)| *answered == path).map(|(_, handler)| handler)
     }
 }
 
-/// What a request says it is.
+impl<B> Service<Request<B>> for GetHandlers {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<Response<Body>, Infallible>;
+
+    fn call(&self, request: Request<B>) -> Self::Future {
+        let (head, _) = request.into_parts();
+        let Some(handler) = self.find(head.uri.path()) else {
+            return Box::pin(std::future::ready(Ok(sentence(StatusCode::NOT_FOUND, NO_PAGE))));
+        };
+        let answer = handler(head);
+        Box::pin(async move {
+            let Ok(mut answer) = answer.await;
+            // For the access log, as an answer by HTTP alone has no other.
+            let code = match answer.status() {
+                status if status.is_server_error() => Code::Internal,
+                status if status.is_client_error() => Code::InvalidArgument,
+                _ => Code::Ok,
+            };
+            answer.extensions_mut().insert(Status::new(code, ""));
+            Ok(answer)
+        })
+    }
+}
+
+/// All that one connection answers, told apart by the kind of request.
+#[derive(Clone)]
+pub(super) struct Web<S> {
+    grpc: Chain<S>,
+    get: Chain<Arc<GetHandlers>>,
+    get_handlers: Arc<GetHandlers>,
+    connection: Arc<ConnectionContext>,
+}
+
+impl<S: Clone> Web<S> {
+    /// The services and handlers, with all layers around them, for one connection.
+    pub(super) fn new(services: S, get_handlers: Arc<GetHandlers>, connection: Arc<ConnectionContext>) -> Self {
+        Self {
+            grpc: Chain::new(services, Arc::clone(&connection)),
+            get: Chain::new(Arc::clone(&get_handlers), Arc::clone(&connection)),
+            get_handlers,
+            connection,
+        }
+    }
+}
+
+/// The kind of a request, by its head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Grpc,
     GrpcWeb,
     /// A browser asks whether a page may call.
     Preflight,
+    Get,
     NoPost,
     NotGrpc,
 }
@@ -76,7 +124,11 @@ impl Kind {
         let headers = request.headers();
         if request.method() != Method::POST {
             let asks = request.method() == Method::OPTIONS && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
-            return if asks { Self::Preflight } else { Self::NoPost };
+            return match *request.method() {
+                Method::GET => Self::Get,
+                _ if asks => Self::Preflight,
+                _ => Self::NoPost,
+            };
         }
         let content_type = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
         match content_type.and_then(|content_type| content_type.strip_prefix(b"application/grpc")) {
@@ -88,22 +140,26 @@ impl Kind {
     }
 }
 
-impl<S> Service<Request<Incoming>> for Web<S>
+impl<S, B, R> Service<Request<B>> for Web<S>
 where
+    Chain<S>: Service<Request<B>, Response = Response<R>, Error = Infallible, Future: Unpin>
+        + Service<Request<Body>, Response = Response<R>, Error = Infallible, Future: Send + 'static>,
+    Chain<Arc<GetHandlers>>: Service<Request<B>, Response = Response<R>, Error = Infallible, Future: Send + 'static>,
     S: Clone + Send + 'static,
-    Guard<S>: Service<Request<Incoming>, Response = Response<Guarded>, Error = Infallible, Future: Unpin>
-        + Service<Request<Body>, Response = Response<Guarded>, Error = Infallible, Future: Send + 'static>,
+    B: HttpBody<Data = Bytes, Error: Into<StdError> + std::fmt::Display> + Send + 'static,
+    R: HttpBody<Data = Bytes, Error = Status> + Send + 'static,
 {
-    type Response = Response<Answer>;
+    type Response = Response<WebBody<R>>;
     type Error = Infallible;
-    type Future = Answering<<Guard<S> as Service<Request<Incoming>>>::Future>;
+    type Future = WebFuture<<Chain<S> as Service<Request<B>>>::Future, R>;
 
-    fn call(&self, request: Request<Incoming>) -> Self::Future {
+    fn call(&self, request: Request<B>) -> Self::Future {
         match Kind::of(&request) {
-            Kind::Grpc => Answering::Grpc(Service::call(&self.grpc, request)),
+            Kind::Grpc => WebFuture::Grpc(Service::call(&self.grpc, request)),
             Kind::GrpcWeb => self.translated(request),
             Kind::Preflight => self.plain(self.preflight(request.headers())),
-            Kind::NoPost => {
+            Kind::Get if self.get_handlers.find(request.uri().path()).is_some() => self.get(request),
+            Kind::Get | Kind::NoPost => {
                 let mut answer = sentence(StatusCode::METHOD_NOT_ALLOWED, NO_PAGE);
                 answer.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
                 self.plain(answer)
@@ -114,31 +170,68 @@ where
 }
 
 impl<S> Web<S> {
-    /// A call from a page, or from whoever else speaks gRPC-Web.
-    fn translated<F>(&self, request: Request<Incoming>) -> Answering<F>
+    /// A call over gRPC-Web, mostly from a page.
+    fn translated<B, F, R>(&self, request: Request<B>) -> WebFuture<F, R>
     where
         S: Clone + Send + 'static,
-        Guard<S>: Service<Request<Body>, Response = Response<Guarded>, Error = Infallible, Future: Send + 'static>,
+        B: HttpBody<Data = Bytes, Error: Into<StdError> + std::fmt::Display> + Send + 'static,
+        R: HttpBody<Data = Bytes, Error = Status> + Send + 'static,
+        Chain<S>: Service<Request<Body>, Response = Response<R>, Error = Infallible, Future: Send + 'static>,
     {
-        let scope = Arc::clone(&self.scope);
-        // Only browsers send it, and they send it with every POST. Who has no origin is no page.
-        let origin = request.headers().get(header::ORIGIN).cloned();
-        if origin.as_ref().is_some_and(|origin| !scope.options.web_origins.allow(origin)) {
+        let Ok(origin) = self.allowed_origin(request.headers()) else {
             return self.plain(sentence(StatusCode::FORBIDDEN, ORIGIN_REFUSED));
-        }
-        let bridge = Bridge { grpc: self.grpc.clone(), request_time_max: scope.options.call_time_max };
+        };
+        let connection = Arc::clone(&self.connection);
+        let bridge = Bridge { grpc: self.grpc.clone(), request_time_max: connection.options.call_time_max };
         let answer = GrpcWebLayer::new().layer(bridge).call(request);
-        Answering::Other(Box::pin(async move {
+        WebFuture::Other(Box::pin(async move {
             let Ok(mut answer) = answer.await;
             if let Some(origin) = origin {
-                scope.options.web_origins.show(&origin, answer.headers_mut());
+                connection.options.web_origins.show(&origin, answer.headers_mut());
             }
-            Ok(answer.map(Answer::Other))
+            Ok(answer.map(WebBody::Other))
         }))
     }
 
+    /// A GET that has a handler.
+    fn get<B, F, R>(&self, request: Request<B>) -> WebFuture<F, R>
+    where
+        R: Send + 'static,
+        Chain<Arc<GetHandlers>>: Service<Request<B>, Response = Response<R>, Error = Infallible, Future: Send + 'static>,
+    {
+        if self.allowed_origin(request.headers()).is_err() {
+            return self.plain(sentence(StatusCode::FORBIDDEN, ORIGIN_REFUSED));
+        }
+        let answer = self.get.call(request);
+        WebFuture::Other(Box::pin(async move {
+            let Ok(answer) = answer.await;
+            // What a handler answers has a content type of its own, what a layer answers is a gRPC status.
+            let is_grpc = answer.headers().get(header::CONTENT_TYPE).is_some_and(|of| of.as_bytes() == b"application/grpc");
+            Ok(match answer.extensions().get::<Status>().filter(|_| is_grpc) {
+                None => answer.map(WebBody::Grpc),
+                Some(status) => {
+                    let http = match status.code() {
+                        Code::ResourceExhausted => StatusCode::TOO_MANY_REQUESTS,
+                        Code::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+                        Code::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,
+                        _ => StatusCode::INTERNAL_SERVER_ERROR,
+                    };
+                    sentence(http, format!("{}\n", status.message())).map(WebBody::Other)
+                }
+            })
+        }))
+    }
+
+    /// The origin of the page that calls, where it may. Only browsers send it, and they send it with every POST. A request without an
+    /// origin does not come from a page of another origin.
+    fn allowed_origin(&self, headers: &HeaderMap) -> Result<Option<HeaderValue>, ()> {
+        let origin = headers.get(header::ORIGIN);
+        let is_allowed = origin.is_none_or(|origin| self.connection.options.web_origins.allow(origin));
+        if is_allowed { Ok(origin.cloned()) } else { Err(()) }
+    }
+
     fn preflight(&self, request: &HeaderMap) -> Response<Body> {
-        let origins = &self.scope.options.web_origins;
+        let origins = &self.connection.options.web_origins;
         let Some(origin) = request.get(header::ORIGIN).filter(|origin| origins.allow(origin)) else {
             return sentence(StatusCode::FORBIDDEN, ORIGIN_REFUSED);
         };
@@ -148,36 +241,35 @@ impl<S> Web<S> {
         answer
     }
 
-    /// An answer to what is no call. The connection is in use all the same.
-    fn plain<F>(&self, answer: Response<Body>) -> Answering<F> {
-        let traffic = &self.scope.traffic;
-        traffic.end(traffic.begin(false));
-        Answering::Other(Box::pin(std::future::ready(Ok(answer.map(Answer::Other)))))
+    /// An answer to a request that is no call. The connection is in use all the same.
+    fn plain<F, R: Send + 'static>(&self, answer: Response<Body>) -> WebFuture<F, R> {
+        self.connection.end(self.connection.begin(false));
+        WebFuture::Other(Box::pin(std::future::ready(Ok(answer.map(WebBody::Other)))))
     }
 }
 
-fn sentence(status: StatusCode, text: &'static str) -> Response<Body> {
-    let mut answer = Response::new(Body::new(text.to_owned()));
+fn sentence(status: StatusCode, text: impl Into<String>) -> Response<Body> {
+    let mut answer = Response::new(Body::new(text.into()));
     *answer.status_mut() = status;
     answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     answer.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     answer
 }
 
-/// The guarded services as `tonic-web` takes them.
-#[derive(Clone, Debug)]
+/// The services as `tonic-web` calls them.
+#[derive(Clone)]
 struct Bridge<S> {
-    grpc: Guard<S>,
+    grpc: Chain<S>,
     request_time_max: Duration,
 }
 
 impl<S> TowerService<Request<Body>> for Bridge<S>
 where
-    Guard<S>: Service<Request<Body>, Response = Response<Guarded>, Error = Infallible>,
+    Chain<S>: Service<Request<Body>, Error = Infallible>,
 {
-    type Response = Response<Guarded>;
+    type Response = <Chain<S> as Service<Request<Body>>>::Response;
     type Error = Infallible;
-    type Future = <Guard<S> as Service<Request<Body>>>::Future;
+    type Future = <Chain<S> as Service<Request<Body>>>::Future;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
@@ -185,20 +277,20 @@ where
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let limit = self.request_time_max;
-        Service::call(&self.grpc, request.map(|body| Body::new(Arriving { body, limit, timer: Box::pin(sleep(limit)) })))
+        Service::call(&self.grpc, request.map(|body| Body::new(TimedBody { body, limit, timer: Box::pin(sleep(limit)) })))
     }
 }
 
-/// The body of a request, which is whole in a certain time. A stream over HTTP/2 may take as long as it likes to ask, since
-/// pings show whether its client is there; over HTTP/1.1 there are none, and gRPC-Web asks only once.
+/// The body of a request that has to arrive whole in a certain time. A stream over HTTP/2 may send requests for any time, since pings
+/// show whether its client is there. Over HTTP/1.1 there are no pings, and gRPC-Web sends one request only.
 #[derive(Debug)]
-struct Arriving {
+struct TimedBody {
     body: Body,
     limit: Duration,
     timer: Pin<Box<Sleep>>,
 }
 
-impl HttpBody for Arriving {
+impl HttpBody for TimedBody {
     type Data = Bytes;
     type Error = StdError;
 
@@ -220,20 +312,20 @@ impl HttpBody for Arriving {
 }
 
 /// The answer to one request, when it comes.
-pub(crate) enum Answering<F> {
+pub(crate) enum WebFuture<F, R> {
     Grpc(F),
-    Other(BoxFuture<Response<Answer>, Infallible>),
+    Other(BoxFuture<Response<WebBody<R>>, Infallible>),
 }
 
-impl<F> Future for Answering<F>
+impl<F, R> Future for WebFuture<F, R>
 where
-    F: Future<Output = Result<Response<Guarded>, Infallible>> + Unpin,
+    F: Future<Output = Result<Response<R>, Infallible>> + Unpin,
 {
-    type Output = Result<Response<Answer>, Infallible>;
+    type Output = Result<Response<WebBody<R>>, Infallible>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         match self.get_mut() {
-            Self::Grpc(answer) => Pin::new(answer).poll(context).map_ok(|answer| answer.map(Answer::Grpc)),
+            Self::Grpc(answer) => Pin::new(answer).poll(context).map_ok(|answer| answer.map(WebBody::Grpc)),
             Self::Other(answer) => answer.as_mut().poll(context),
         }
     }
@@ -241,12 +333,12 @@ where
 
 /// The body of an answer.
 #[derive(Debug)]
-pub(crate) enum Answer {
-    Grpc(Guarded),
+pub(crate) enum WebBody<R> {
+    Grpc(R),
     Other(Body),
 }
 
-impl HttpBody for Answer {
+impl<R: HttpBody<Data = Bytes, Error = Status> + Unpin> HttpBody for WebBody<R> {
     type Data = Bytes;
     type Error = Status;
 
@@ -268,6 +360,78 @@ impl HttpBody for Answer {
         match self {
             Self::Grpc(body) => body.size_hint(),
             Self::Other(body) => body.size_hint(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use super::{
+        super::{call_context::CallContext, options::ServerOptions},
+        *,
+    };
+
+    /// A handler of `async` code.
+    fn handler<F>(answer: impl Fn(Parts) -> F + Send + Sync + 'static) -> GetHandler
+    where
+        F: Future<Output = Response<Body>> + Send + 'static,
+    {
+        Box::new(move |head| {
+            let answer = answer(head);
+            Box::pin(async move { Ok(answer.await) })
+        })
+    }
+
+    fn web(options: ServerOptions) -> Web<Arc<GetHandlers>> {
+        let handlers = Arc::new(GetHandlers::new(vec![
+            (
+                "/whoami",
+                handler(|head| async move {
+                    let call = CallContext::of(&head.extensions);
+                    Response::new(Body::new(format!("{} {}", call.caller().name(), call.path())))
+                }),
+            ),
+            ("/broken", handler(|_| async { panic!("by intent") })),
+        ]));
+        let connection = ConnectionContext::new(Arc::new(options), Arc::default(), None);
+        // No service is called here, so that the handlers can take their place.
+        Web::new(Arc::clone(&handlers), handlers, Arc::new(connection))
+    }
+
+    async fn get(web: &Web<Arc<GetHandlers>>, path: &str, origin: Option<&str>) -> (u16, String) {
+        let mut request = Request::get(path);
+        if let Some(origin) = origin {
+            request = request.header("origin", origin);
+        }
+        let Ok(mut answer) = web.call(request.body(Body::empty()).expect("a request")).await;
+        let mut text = Vec::new();
+        while let Some(frame) = poll_fn(|context| Pin::new(answer.body_mut()).poll_frame(context)).await {
+            text.extend(frame.expect("a frame").into_data().expect("data"));
+        }
+        (answer.status().as_u16(), String::from_utf8(text).expect("text"))
+    }
+
+    #[tokio::test]
+    async fn a_get_is_answered_by_its_handler_within_all_layers() {
+        let web_of = |calls_max| web(ServerOptions { calls_max, ..ServerOptions::default() });
+        let web = web_of(10);
+        assert_eq!(get(&web, "/whoami", None).await, (200, "anonymous /whoami".to_owned()));
+        let (status, text) = get(&web, "/broken", None).await;
+        assert!(status == 500 && text.contains("log says more"), "{status} {text}");
+        let (status, text) = get(&web, "/whoami", Some("http://evil.example")).await;
+        assert!(status == 403 && text.contains("--web-origin"), "{status} {text}");
+        let (status, text) = get(&web_of(0), "/whoami", None).await;
+        assert!(status == 429 && text.contains("wait a moment"), "{status} {text}");
+        assert_eq!((web.connection.calls(), web.connection.is_busy()), (3, false));
+    }
+
+    #[tokio::test]
+    async fn a_get_without_a_handler_gets_a_sentence() {
+        let web = web(ServerOptions::default());
+        for path in ["/", "/whoami/", "/metrics"] {
+            assert_eq!(get(&web, path, None).await, (405, NO_PAGE.to_owned()), "{path}");
         }
     }
 }

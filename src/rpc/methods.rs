@@ -1,58 +1,59 @@
-//! `RecordService`: each method is a line that says which part of the store answers it.
+//! The methods of `RecordService` and `AdminService`: each is a line or two that says which part of the store answers it.
 //!
-//! Knows the store's public API. Must not know keys, engines or how an error becomes a status.
+//! Knows the store's public API. Must not know how a stream is sent, or how an error becomes a status.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use prost::Message;
 use tonic::{Request, Response, Status, async_trait};
 
 use super::{
-    Encoded, Received, export,
-    generated::record_service_server::RecordService,
-    info, ingest,
-    load::Held,
+    bulk,
+    call_context::CallContext,
+    codec::Received,
+    encoded::Encoded,
+    generated::{admin_service_server::AdminService, record_service_server::RecordService},
     options::ServerOptions,
     pool::Pools,
     status,
-    streams::{Answers, Streams},
-    traffic::Peer,
+    streams::{AnswerStream, Streams},
     watch::Watch,
 };
 use crate::{
-    model::RecordKind,
+    model::{self, RecordKind},
     proto::{self, CommitRequest, GetRecordRequest, ListRecordsRequest},
-    store::{self, Caller, Store},
+    store::{self, Store},
 };
 
-/// The service on one store.
+/// Bytes of a commit that is decoded, checked and hashed on the thread of its connection. A longer one would keep Gets waiting there.
+const COMMIT_BYTES_INLINE: usize = 32 << 10;
+
+/// Optional features that are on. Clients test for these names, so none is ever renamed.
+const FEATURES: [&str; 5] = ["grpc-web", "gzip", "health", "reflection", "zstd"];
+
+/// `RecordService` on one store.
 #[derive(Clone)]
-pub(crate) struct Records {
+pub(super) struct Records {
     store: Store,
     options: Arc<ServerOptions>,
     pools: Arc<Pools>,
     /// Where streams run.
     streams: Streams,
-    /// Without authentication all callers share one scope of request ids.
-    caller: Caller,
 }
-
-/// Bytes of a commit that is decoded, checked and hashed where it arrives. A longer one would keep Gets waiting there.
-const COMMIT_BYTES_INLINE: usize = 32 << 10;
 
 impl Records {
     /// Serves a store.
-    pub(crate) fn new(store: Store, options: Arc<ServerOptions>, pools: Arc<Pools>, streams: Streams) -> Self {
-        Self { store, options, pools, streams, caller: Caller::anonymous() }
+    pub(super) fn new(store: Store, options: Arc<ServerOptions>, pools: Arc<Pools>, streams: Streams) -> Self {
+        Self { store, options, pools, streams }
     }
 
     fn decode<M: Message + Default>(&self, request: Request<Received<M>>) -> Result<M, Status> {
-        charge(&request)?;
+        call_of(&request).charge_message(request.get_ref().bytes())?;
         request.into_inner().decode(self.store.limits().request_bytes)
     }
 
-    /// One record. A read at a revision is a look into memory or one page of a local disk, cheaper here than the way to another
-    /// thread; one at a time may have to wait for the clock.
+    /// One record. A read at a revision is a look into memory or at one page of a local disk, which is cheaper here than a hand-over to
+    /// another thread. A read at a time may have to wait for the clock.
     async fn get(&self, kind: RecordKind, request: Request<Received<GetRecordRequest>>) -> Result<Response<Encoded>, Status> {
         let request = self.decode(request)?;
         if request.as_of_time.is_some() || self.store.reads_may_block() {
@@ -80,20 +81,48 @@ impl Records {
     }
 }
 
-/// Counts a request that was compressed by the bytes that it has become; others were counted as they arrived.
-fn charge<M: Message + Default>(request: &Request<Received<M>>) -> Result<(), Status> {
-    request.extensions().get::<Arc<Held>>().map_or(Ok(()), |held| held.charge(request.get_ref().bytes()))
-}
-
 fn answer<T>(result: store::Result<T>) -> Result<Response<T>, Status> {
     result.map(Response::new).map_err(status::from_store)
 }
 
+/// The context of a call.
+fn call_of<T>(request: &Request<T>) -> &CallContext {
+    CallContext::of(request.extensions())
+}
+
+/// The answer to `GetServerInfo`. It is read as any other, so that its head is never below a revision that was answered before.
+fn server_info(store: &Store, options: &ServerOptions) -> Result<proto::GetServerInfoResponse, store::StoreError> {
+    let info = store.info()?;
+    let counts = info.record_counts.into_iter();
+    Ok(proto::GetServerInfoResponse {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        store_id: info.store_id,
+        head_revision: to_i64(info.head_revision),
+        oldest_revision: to_i64(info.oldest_revision),
+        record_counts: counts.map(|(kind, count)| (kind.collection().to_owned(), to_i64(count))).collect(),
+        limits: limits(store, options).into_iter().map(|(name, limit)| (name.to_owned(), to_i64(limit))).collect(),
+        features: FEATURES.map(str::to_owned).into(),
+        server_time: Some(std::time::SystemTime::now().into()),
+    })
+}
+
+/// Every limit that a caller can meet.
+fn limits(store: &Store, options: &ServerOptions) -> BTreeMap<&'static str, u64> {
+    let mut limits = store.limits().by_name();
+    limits.extend(model::LIMITS.map(|(name, limit)| (name, limit as u64)));
+    limits.extend(options.by_name());
+    limits
+}
+
+fn to_i64(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
 #[async_trait]
 impl RecordService for Records {
-    type IngestStream = Answers<proto::IngestResponse>;
-    type WatchStream = Answers<Encoded>;
-    type ExportStream = Answers<Encoded>;
+    type IngestStream = AnswerStream<proto::IngestResponse>;
+    type WatchStream = AnswerStream<Encoded>;
+    type ExportStream = AnswerStream<Encoded>;
 
     async fn get_server_info(
         &self,
@@ -101,7 +130,7 @@ impl RecordService for Records {
     ) -> Result<Response<proto::GetServerInfoResponse>, Status> {
         let proto::GetServerInfoRequest {} = self.decode(request)?;
         let options = Arc::clone(&self.options);
-        self.read(move |store| info::server_info(store, &options)).await
+        self.read(move |store| server_info(store, &options)).await
     }
 
     async fn get_source(&self, request: Request<Received<GetRecordRequest>>) -> Result<Response<Encoded>, Status> {
@@ -173,19 +202,20 @@ impl RecordService for Records {
         self.read(move |store| store.get_commit(request.revision).map(|commit| Encoded::encode(&commit))).await
     }
 
-    /// From `submit` on the commit does not depend on this call: a deadline or a client that goes away does not undo it.
+    /// After `submit` the commit does not depend on this call: neither a deadline nor a lost client undoes it.
     async fn commit(&self, request: Request<Received<CommitRequest>>) -> Result<Response<proto::CommitResponse>, Status> {
+        let caller = call_of(&request).caller().clone();
         if request.get_ref().bytes() <= COMMIT_BYTES_INLINE {
             let request = self.decode(request)?;
             if !request.validate_only {
-                return answer(self.store.submit(&self.caller, request).await);
+                return answer(self.store.submit(&caller, request).await);
             }
-            let records = self.clone();
-            let checked = self.pools.commits.run(move || records.store.submit(&records.caller, request)).await?;
+            let store = self.store.clone();
+            let checked = self.pools.commits.run(move || store.submit(&caller, request)).await?;
             return answer(checked.await);
         }
         let records = self.clone();
-        let submit = move || records.decode(request).map(|request| records.store.submit(&records.caller, request));
+        let submit = move || records.decode(request).map(|request| records.store.submit(&caller, request));
         answer(self.pools.commits.run(submit).await??.await)
     }
 
@@ -193,31 +223,59 @@ impl RecordService for Records {
         &self,
         requests: Request<tonic::Streaming<Received<proto::IngestRequest>>>,
     ) -> Result<Response<Self::IngestStream>, Status> {
-        let (store, caller) = (self.store.clone(), self.caller.clone());
-        let going = peer(&requests).going;
-        Ok(self.streams.start(|outlet| ingest::run(store, caller, requests.into_inner(), going, outlet)))
+        let call = call_of(&requests);
+        let (store, caller, closing) = (self.store.clone(), call.caller().clone(), call.connection().closing.clone());
+        Ok(self.streams.start(|sender| bulk::ingest(store, caller, requests.into_inner(), closing, sender)))
     }
 
     async fn watch(&self, request: Request<Received<proto::WatchRequest>>) -> Result<Response<Self::WatchStream>, Status> {
         let limits = self.store.limits();
-        let Peer { name, going } = peer(&request);
-        let place = self.streams.watch_place(&name, limits.watches, limits.watches_caller)?;
+        let connection = call_of(&request).connection();
+        let closing = connection.closing.clone();
+        // Without authentication a peer is a caller.
+        let permit = self.streams.watch_permit(&connection.peer, limits.watches, limits.watches_caller)?;
         let request = self.decode(request)?;
         let pools = Arc::clone(&self.pools);
-        let watch = self.read(move |store| Watch::parse(store.clone(), pools, going, place, request)).await?.into_inner();
-        Ok(self.streams.start(|outlet| watch.run(outlet)))
+        let watch = self.read(move |store| Watch::parse(store.clone(), pools, closing, permit, request)).await?.into_inner();
+        Ok(self.streams.start(|sender| watch.run(sender)))
     }
 
     async fn export(&self, request: Request<Received<proto::ExportRequest>>) -> Result<Response<Self::ExportStream>, Status> {
-        let going = peer(&request).going;
+        let closing = call_of(&request).connection().closing.clone();
         let request = self.decode(request)?;
         let export = self.read(move |store| store.export(&request)).await?.into_inner();
         let pools = Arc::clone(&self.pools);
-        Ok(self.streams.start(|outlet| export::run(export, pools, going, outlet)))
+        Ok(self.streams.start(|sender| bulk::export(export, pools, closing, sender)))
     }
 }
 
-/// Who opens a stream.
-fn peer<T>(request: &Request<T>) -> Peer {
-    request.extensions().get().cloned().unwrap_or_default()
+/// `AdminService`, which the contract declares and a later version answers. Until then each method says what to use instead.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Admin;
+
+#[async_trait]
+impl AdminService for Admin {
+    type BackupStream = AnswerStream<proto::BackupResponse>;
+    type VerifyStream = AnswerStream<proto::VerifyResponse>;
+
+    async fn backup(&self, _: Request<Received<proto::BackupRequest>>) -> Result<Response<Self::BackupStream>, Status> {
+        Err(status::unimplemented("Backup is not in this version: stop the server and copy its data folder"))
+    }
+
+    async fn compact(&self, _: Request<Received<proto::CompactRequest>>) -> Result<Response<proto::CompactResponse>, Status> {
+        Err(status::unimplemented("Compact is not in this version: all history is kept"))
+    }
+
+    async fn erase_record(
+        &self,
+        _: Request<Received<proto::EraseRecordRequest>>,
+    ) -> Result<Response<proto::EraseRecordResponse>, Status> {
+        Err(status::unimplemented(
+            "EraseRecord is not in this version: Commit with a delete hides the record, its history stays readable",
+        ))
+    }
+
+    async fn verify(&self, _: Request<Received<proto::VerifyRequest>>) -> Result<Response<Self::VerifyStream>, Status> {
+        Err(status::unimplemented("Verify is not in this version: stop the server and run \"annals verify --data DIR\""))
+    }
 }

@@ -1,0 +1,109 @@
+//! The access log: a line for each call, when the client has read the answer or has gone.
+//!
+//! Knows the log, gRPC's codes and where an answer holds its own. Must not know what a method does.
+
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::{Body, Frame, SizeHint};
+use hyper::service::Service;
+use tonic::{Code, Status};
+
+use super::CallContext;
+
+layer!(AccessLogLayer, AccessLog);
+
+impl<S, B, R> Service<Request<B>> for AccessLog<S>
+where
+    S: Service<Request<B>, Response = Response<R>, Error = Infallible, Future: Unpin>,
+{
+    type Response = Response<AccessLogBody<R>>;
+    type Error = Infallible;
+    type Future = AccessLogFuture<S::Future>;
+
+    fn call(&self, request: Request<B>) -> Self::Future {
+        let context = CallContext::of(request.extensions()).clone();
+        // A call that is dropped before its end was cancelled.
+        let line = LogLine { context, code: Code::Cancelled };
+        AccessLogFuture { answer: self.0.call(request), line: Some(line) }
+    }
+}
+
+/// The line of one call, which is written on drop.
+#[derive(Debug)]
+struct LogLine {
+    context: CallContext,
+    code: Code,
+}
+
+impl Drop for LogLine {
+    fn drop(&mut self) {
+        let (method, peer, started) = (self.context.path(), &*self.context.connection().peer, self.context.started());
+        match self.code {
+            // A bug or a broken disk. What a server refuses because of its load, or because it stops, is only worth a debug line.
+            Code::Unknown | Code::Internal | Code::DataLoss => {
+                tracing::info!(method, code = ?self.code, us = started.elapsed().as_micros(), peer, "call failed");
+            }
+            code => tracing::debug!(method, ?code, us = started.elapsed().as_micros(), peer, "call"),
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct AccessLogFuture<F> {
+    answer: F,
+    line: Option<LogLine>,
+}
+
+impl<F, R> Future for AccessLogFuture<F>
+where
+    F: Future<Output = Result<Response<R>, Infallible>> + Unpin,
+{
+    type Output = Result<Response<AccessLogBody<R>>, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let Ok(response) = ready!(Pin::new(&mut self.answer).poll(context));
+        let mut line = self.line.take();
+        // An answer of nothing but a status. With all others the status comes at the end of the body.
+        if let (Some(line), Some(status)) = (&mut line, response.extensions().get::<Status>()) {
+            line.code = status.code();
+        }
+        Poll::Ready(Ok(response.map(|body| AccessLogBody { body, line })))
+    }
+}
+
+/// An answer, whose trailers are read for the log.
+#[derive(Debug, Default)]
+pub(crate) struct AccessLogBody<B> {
+    body: B,
+    line: Option<LogLine>,
+}
+
+impl<B: Body<Data = Bytes, Error = Status> + Unpin> Body for AccessLogBody<B> {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        if let (Some(line), Some(Ok(frame))) = (&mut self.line, &frame)
+            && let Some(trailers) = frame.trailers_ref()
+        {
+            let code = trailers.get(Status::GRPC_STATUS);
+            line.code = code.map_or(Code::Unknown, |code| Code::from_bytes(code.as_bytes()));
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

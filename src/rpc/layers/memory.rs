@@ -1,0 +1,68 @@
+//! The memory of a request: its bytes are counted as they arrive, and released with the call.
+//!
+//! Knows bodies. Must not know how bytes are counted.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use http::Request;
+use http_body::{Body, Frame, SizeHint};
+use hyper::service::Service;
+use tonic::codegen::StdError;
+
+use super::CallContext;
+
+layer!(MemoryLayer, Memory);
+
+impl<S, B> Service<Request<B>> for Memory<S>
+where
+    S: Service<Request<CountedBody<B>>>,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn call(&self, request: Request<B>) -> Self::Future {
+        let context = CallContext::of(request.extensions());
+        // A message of a stream is released when it has been read. Flow control bounds how many wait.
+        let counted = (!context.is_streaming()).then(|| context.clone());
+        self.0.call(request.map(|body| CountedBody { body, counted }))
+    }
+}
+
+/// The body of a request, whose bytes are counted as they arrive.
+#[derive(Debug)]
+pub(crate) struct CountedBody<B> {
+    body: B,
+    counted: Option<CallContext>,
+}
+
+impl<B> Body for CountedBody<B>
+where
+    B: Body<Data = Bytes, Error: Into<StdError>> + Unpin,
+{
+    type Data = Bytes;
+    type Error = StdError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, StdError>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        Poll::Ready(frame.map(|frame| {
+            let frame = frame.map_err(Into::into)?;
+            if let (Some(data), Some(counted)) = (frame.data_ref(), &self.counted) {
+                counted.permit().charge(data.len())?;
+            }
+            Ok(frame)
+        }))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

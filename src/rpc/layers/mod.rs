@@ -1,0 +1,106 @@
+//! What every call passes through, from the outside to the inside. Each layer is a file of its own.
+//!
+//! | layer | what it does to a call |
+//! |--|--|
+//! | [`Chain`] | puts the [`CallContext`] into the request's extensions |
+//! | [`permits`] | refuses it where too many are in progress; else holds its permit until the answer has been read |
+//! | [`access_log`] | writes its line at the end |
+//! | [`panics`] | answers a panic with an internal error |
+//! | [`deadline`] | ends it when its time is over |
+//! | [`memory`] | counts the bytes of its request |
+//! | [`tonic_defaults`] | keeps its answer uncompressed where the request is, and says in our words what tonic refuses |
+//!
+//! **To add a layer** (identity, metrics, fair scheduling), write its file and add a line to [`Layers`] at the place where it belongs.
+//! A layer is a [`tower_layer::Layer`] without options of its own. Its service reads bounds and counts from the call's context, as do the
+//! handlers: `request.extensions().get::<CallContext>()`. What a layer finds out for those behind it, it sets in the context there, such
+//! as [`CallContext::identity`]. A test below adds one.
+//!
+//! Services are hyper's, called by reference: so the calls of a connection share one chain, and none is cloned for a call. Futures and
+//! bodies are concrete types. The chain allocates the context and the map that holds it, a timer only where a call has to wait.
+//!
+//! gRPC-Web is translated outside of the chain. So a status that a layer answers with is translated too.
+//!
+//! Knows HTTP requests and gRPC's headers. Must not know messages, what a method does, or the store.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, Request};
+use http_body::Frame;
+use hyper::service::Service;
+use tonic::Status;
+use tower_layer::Layer;
+
+use super::{call_context::CallContext, connection_context::ConnectionContext};
+
+/// Declares a layer, and the service that it makes of an inner one.
+macro_rules! layer {
+    ($layer:ident, $service:ident) => {
+        #[derive(Clone, Copy, Debug, Default)]
+        pub(crate) struct $layer;
+
+        #[derive(Clone, Debug)]
+        pub(crate) struct $service<S>(S);
+
+        impl<S> tower_layer::Layer<S> for $layer {
+            type Service = $service<S>;
+
+            fn layer(&self, inner: S) -> Self::Service {
+                $service(inner)
+            }
+        }
+    };
+}
+
+mod access_log;
+mod deadline;
+mod memory;
+mod panics;
+mod permits;
+mod tonic_defaults;
+
+/// The layers, the outermost first.
+type Layers = (
+    permits::PermitsLayer,
+    access_log::AccessLogLayer,
+    panics::PanicsLayer,
+    deadline::DeadlineLayer,
+    memory::MemoryLayer,
+    tonic_defaults::TonicDefaultsLayer,
+);
+
+/// Services with all layers around them, for the calls of one connection.
+#[derive(Clone, Debug)]
+pub(super) struct Chain<S, L: Layer<S> = Layers> {
+    layers: L::Service,
+    connection: Arc<ConnectionContext>,
+}
+
+impl<S, L: Layer<S> + Default> Chain<S, L> {
+    /// Puts the layers around the services.
+    pub(super) fn new(services: S, connection: Arc<ConnectionContext>) -> Self {
+        Self { layers: L::default().layer(services), connection }
+    }
+}
+
+impl<S, B, L: Layer<S, Service: Service<Request<B>>>> Service<Request<B>> for Chain<S, L> {
+    type Response = <L::Service as Service<Request<B>>>::Response;
+    type Error = <L::Service as Service<Request<B>>>::Error;
+    type Future = <L::Service as Service<Request<B>>>::Future;
+
+    fn call(&self, mut request: Request<B>) -> Self::Future {
+        let context = CallContext::new(&self.connection, &request);
+        request.extensions_mut().insert(context);
+        self.layers.call(request)
+    }
+}
+
+/// The trailers that end a stream with a status of a layer.
+fn trailers(status: &Status) -> Result<Frame<Bytes>, Status> {
+    let mut trailers = HeaderMap::new();
+    status.add_header(&mut trailers)?;
+    Ok(Frame::trailers(trailers))
+}
+
+#[cfg(test)]
+mod tests;

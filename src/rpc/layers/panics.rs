@@ -1,0 +1,102 @@
+//! A net for panics: a call that panics is answered with an internal error, and the panic goes to the log.
+//!
+//! Knows panics. Must not know what a method does.
+
+use std::{
+    any::Any,
+    convert::Infallible,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::{Body, Frame, SizeHint};
+use hyper::service::Service;
+use tonic::Status;
+
+use super::{super::status, CallContext, trailers};
+
+layer!(PanicsLayer, Panics);
+
+impl<S, B, R> Service<Request<B>> for Panics<S>
+where
+    S: Service<Request<B>, Response = Response<R>, Error = Infallible, Future: Unpin>,
+    R: Default,
+{
+    type Response = Response<PanicsBody<R>>;
+    type Error = Infallible;
+    type Future = PanicsFuture<S::Future>;
+
+    fn call(&self, request: Request<B>) -> Self::Future {
+        let call = CallContext::of(request.extensions()).clone();
+        // A service may panic before it returns a future.
+        let answer = catch_unwind(AssertUnwindSafe(|| self.0.call(request))).map_err(|panic| status_of(&*panic, Some(&call)));
+        PanicsFuture { answer, call: Some(call) }
+    }
+}
+
+/// The status of a panic. What it says goes to the log.
+fn status_of(panic: &(dyn Any + Send), call: Option<&CallContext>) -> Status {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("something that is no text");
+    status::internal(format_args!("{} panicked: {text}", call.map_or("", CallContext::path)))
+}
+
+#[derive(Debug)]
+pub(crate) struct PanicsFuture<F> {
+    answer: Result<F, Status>,
+    call: Option<CallContext>,
+}
+
+impl<F, R> Future for PanicsFuture<F>
+where
+    F: Future<Output = Result<Response<R>, Infallible>> + Unpin,
+    R: Default,
+{
+    type Output = Result<Response<PanicsBody<R>>, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        let polled = match &mut this.answer {
+            Ok(answer) => catch_unwind(AssertUnwindSafe(|| Pin::new(answer).poll(context))),
+            Err(status) => return Poll::Ready(Ok(status.clone().into_http())),
+        };
+        Poll::Ready(Ok(match polled {
+            Ok(polled) => {
+                let Ok(response) = ready!(polled);
+                response.map(|body| PanicsBody { body, call: this.call.take() })
+            }
+            Err(panic) => status_of(&*panic, this.call.as_ref()).into_http(),
+        }))
+    }
+}
+
+/// An answer. A panic on its way ends it with trailers.
+#[derive(Debug, Default)]
+pub(crate) struct PanicsBody<B> {
+    body: B,
+    call: Option<CallContext>,
+}
+
+impl<B: Body<Data = Bytes, Error = Status> + Default + Unpin> Body for PanicsBody<B> {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let this = &mut *self;
+        catch_unwind(AssertUnwindSafe(|| Pin::new(&mut this.body).poll_frame(context))).unwrap_or_else(|panic| {
+            this.body = B::default();
+            Poll::Ready(Some(trailers(&status_of(&*panic, this.call.as_ref()))))
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,102 @@
+//! A permit for every call, held until the client has read the answer.
+//!
+//! Knows which calls need a permit. Must not know how permits are counted.
+
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::{Body, Frame, SizeHint};
+use hyper::service::Service;
+use tonic::Status;
+
+use super::{super::connection_context::OpenCall, CallContext};
+
+layer!(PermitsLayer, Permits);
+
+impl<S, B, R> Service<Request<B>> for Permits<S>
+where
+    S: Service<Request<B>, Response = Response<R>, Error = Infallible, Future: Unpin>,
+    R: Default,
+{
+    type Response = Response<PermitBody<R>>;
+    type Error = Infallible;
+    type Future = PermitsFuture<S::Future>;
+
+    fn call(&self, request: Request<B>) -> Self::Future {
+        let context = CallContext::of(request.extensions()).clone();
+        // Health checks are answered under any load.
+        if !context.path().starts_with("/grpc.health.v1.")
+            && let Err(status) = context.permit().acquire()
+        {
+            return PermitsFuture::Refused(status);
+        }
+        let open = context.connection().begin(context.is_streaming());
+        PermitsFuture::Admitted(self.0.call(request), Some(HeldPermit { context, open }))
+    }
+}
+
+/// Holds a call's permit, which is given back with the last clone of the context, and counts the call as in progress.
+#[derive(Debug)]
+pub(crate) struct HeldPermit {
+    context: CallContext,
+    open: OpenCall,
+}
+
+impl Drop for HeldPermit {
+    fn drop(&mut self) {
+        self.context.connection().end(self.open);
+    }
+}
+
+#[derive(Debug)]
+pub(crate) enum PermitsFuture<F> {
+    Refused(Status),
+    Admitted(F, Option<HeldPermit>),
+}
+
+impl<F, R> Future for PermitsFuture<F>
+where
+    F: Future<Output = Result<Response<R>, Infallible>> + Unpin,
+    R: Default,
+{
+    type Output = Result<Response<PermitBody<R>>, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        Poll::Ready(Ok(match &mut *self {
+            Self::Refused(status) => status.clone().into_http(),
+            Self::Admitted(answer, held) => {
+                let Ok(response) = ready!(Pin::new(answer).poll(context));
+                response.map(|body| PermitBody { body, _held: held.take() })
+            }
+        }))
+    }
+}
+
+/// An answer with its call's permit.
+#[derive(Debug, Default)]
+pub(crate) struct PermitBody<B> {
+    body: B,
+    _held: Option<HeldPermit>,
+}
+
+impl<B: Body<Data = Bytes, Error = Status> + Unpin> Body for PermitBody<B> {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,62 @@
+//! What tonic does by itself and we do otherwise: which answers are compressed, and what a message is refused with.
+//!
+//! Knows gRPC's headers and tonic's statuses. Must not know what a method does.
+
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use http::{HeaderName, Request, Response};
+use hyper::service::Service;
+use tonic::Status;
+
+use super::{super::status, CallContext};
+
+static GRPC_ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
+
+layer!(TonicDefaultsLayer, TonicDefaults);
+
+impl<S, B, R> Service<Request<B>> for TonicDefaults<S>
+where
+    S: Service<Request<B>, Response = Response<R>, Error = Infallible, Future: Unpin>,
+    R: Default,
+{
+    type Response = Response<R>;
+    type Error = Infallible;
+    type Future = TonicDefaultsFuture<S::Future>;
+
+    fn call(&self, mut request: Request<B>) -> Self::Future {
+        let call = CallContext::of(request.extensions());
+        let decode_bytes_max = call.connection().options.decode_bytes_max;
+        if !call.is_compressed() {
+            // Answers are compressed for clients that compress their requests. Most clients say with every call what they could read,
+            // which is no wish. To compress each Get for them would cost more than the Get.
+            request.headers_mut().remove(&GRPC_ACCEPT_ENCODING);
+        }
+        TonicDefaultsFuture { answer: self.0.call(request), decode_bytes_max }
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct TonicDefaultsFuture<F> {
+    answer: F,
+    decode_bytes_max: usize,
+}
+
+impl<F, R> Future for TonicDefaultsFuture<F>
+where
+    F: Future<Output = Result<Response<R>, Infallible>> + Unpin,
+    R: Default,
+{
+    type Output = Result<Response<R>, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let Ok(response) = ready!(Pin::new(&mut self.answer).poll(context));
+        // Only an answer of nothing but a status has it here.
+        let status = response.extensions().get::<Status>();
+        let ours = status.and_then(|status| status::from_tonic(status, self.decode_bytes_max));
+        Poll::Ready(Ok(ours.map_or(response, Status::into_http)))
+    }
+}
