@@ -1,8 +1,8 @@
-//! What went wrong, as a program can act on it: decoded from the rich details of a gRPC status.
+//! Why a call failed, in a form that a program can act on: decoded from the rich details of a gRPC status.
 //!
 //! Knows gRPC's error details and the contract's reasons. Must not know which call failed.
 
-use std::{collections::BTreeMap, error::Error as StdError, fmt, time::Duration};
+use std::{collections::BTreeMap, error::Error as StdError, fmt, sync::Arc, time::Duration};
 
 use prost::Message;
 use tonic::{Code, Status};
@@ -10,13 +10,13 @@ use tonic_types::StatusExt;
 
 use crate::proto::{self, ErrorReason};
 
-/// The `ErrorInfo.domain` of the service's own errors. Details of another domain are a proxy's.
+/// The `ErrorInfo.domain` of the service's own errors. A proxy's details have another domain.
 const DOMAIN: &str = "annals";
 
-/// What a client's call ends with.
+/// The result of a client's call.
 pub type Result<T, E = ClientError> = std::result::Result<T, E>;
 
-/// Why a call failed: what the server answered, or why it could not.
+/// Why a call failed: the server's error, or why the server could not be asked.
 ///
 /// ```
 /// # #[cfg(feature = "server")] {
@@ -39,6 +39,8 @@ pub struct ClientError(Box<Parts>);
 #[derive(Clone, Debug)]
 struct Parts {
     status: Status,
+    /// The cause, where it is not the status's own.
+    cause: Option<Arc<dyn StdError + Send + Sync>>,
     /// Empty where the error is not the service's own.
     reason: String,
     metadata: BTreeMap<String, String>,
@@ -56,7 +58,7 @@ pub struct FieldViolation {
     pub description: String,
 }
 
-/// A record whose state stands against a commit.
+/// A record whose state forbids a commit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PreconditionViolation {
     /// The reason, without its enum's prefix: `REVISION_MISMATCH`.
@@ -73,8 +75,8 @@ impl ClientError {
         self.0.status.code()
     }
 
-    /// The reason. None where the service did not answer, as when a connection is lost, and where it is of a newer contract than this
-    /// client: [`Self::reason_name`] has that one.
+    /// The reason. None where the service did not answer, for example when a connection is lost. Also none where the reason is of a newer
+    /// contract than this client. Then [`Self::reason_name`] has it.
     pub fn reason(&self) -> Option<ErrorReason> {
         ErrorReason::from_str_name(&format!("ERROR_REASON_{}", self.0.reason))
     }
@@ -84,12 +86,12 @@ impl ClientError {
         &self.0.reason
     }
 
-    /// The sentence that says what is wrong and what to do. For people: it may change.
+    /// The sentence that says what is wrong and what to do. It is for people, and may change.
     pub fn message(&self) -> &str {
         self.0.status.message()
     }
 
-    /// The variables of the message by key, which `errors.proto` lists for each reason.
+    /// The variables of the message by key. `errors.proto` lists the keys of each reason.
     pub fn metadata(&self) -> &BTreeMap<String, String> {
         &self.0.metadata
     }
@@ -99,34 +101,34 @@ impl ClientError {
         &self.0.fields
     }
 
-    /// Every record whose state stands against the commit.
+    /// Every record whose state forbids the commit.
     pub fn preconditions(&self) -> &[PreconditionViolation] {
         &self.0.preconditions
     }
 
-    /// How long to wait before sending the same again, where the server says so.
+    /// How long to wait before sending the same request again, where the server says so.
     pub fn retry_delay(&self) -> Option<Duration> {
         self.0.retry_delay
     }
 
-    /// The status as it came.
+    /// The gRPC status.
     pub fn status(&self) -> &Status {
         &self.0.status
     }
 
-    /// Whether the same request, sent again later, may be answered. The client has sent it again already for as long as its options
-    /// say.
+    /// Whether the error is transient: the same request, sent again later, may succeed. The client has retried it already for as long as
+    /// its options say.
     ///
-    /// The service's own errors pass where it names a delay, or where only time ran out. `STORE_POISONED` names none: it lasts until
-    /// the store is opened again. Everything else that passes is the way to the server.
+    /// An error of the service is transient where it has a retry delay, or where only time ran out. `STORE_POISONED` has no delay, since
+    /// it lasts until the store is opened again. All other transient errors are of the connection to the server.
     pub fn is_transient(&self) -> bool {
         if !self.0.reason.is_empty() {
-            let asks_again = matches!(self.reason(), Some(ErrorReason::Deadline | ErrorReason::WatchStalled));
-            return asks_again || self.0.retry_delay.is_some();
+            let ran_out_of_time = matches!(self.reason(), Some(ErrorReason::Deadline | ErrorReason::WatchStalled));
+            return ran_out_of_time || self.0.retry_delay.is_some();
         }
         match self.code() {
             Code::Unavailable | Code::Unknown | Code::Cancelled | Code::DeadlineExceeded | Code::ResourceExhausted => true,
-            // A transport error has a source. What has none was sent by a server, or is an answer that cannot be read.
+            // A transport error has a source. A status without one was sent by a server, or the answer cannot be read.
             _ => self.0.status.source().is_some(),
         }
     }
@@ -136,29 +138,37 @@ impl ClientError {
         Status::from_error(Box::new(error)).into()
     }
 
-    /// A text is no address.
-    pub(super) fn address(url: &str, error: &dyn fmt::Display) -> Self {
-        Status::invalid_argument(format!("\"{url}\" is not an address ({error}): write http://HOST:PORT")).into()
+    /// A text is not an address.
+    pub(super) fn address(url: &str, error: impl StdError + Send + Sync + 'static) -> Self {
+        let text = format!("\"{url}\" is not an address ({error}): write http://HOST:PORT");
+        Self::from(Status::invalid_argument(text)).caused_by(error)
     }
 
-    /// A text cannot stand in a header.
-    pub(super) fn user_agent(text: &str, error: &dyn fmt::Display) -> Self {
-        Status::invalid_argument(format!("\"{text}\" cannot be a user agent ({error}): use printable ASCII")).into()
+    /// A text cannot be the value of a header.
+    pub(super) fn user_agent(text: &str, error: impl StdError + Send + Sync + 'static) -> Self {
+        let text = format!("\"{text}\" cannot be a user agent ({error}): use printable ASCII");
+        Self::from(Status::invalid_argument(text)).caused_by(error)
     }
 
-    /// Nothing came back in time.
+    fn caused_by(mut self, error: impl StdError + Send + Sync + 'static) -> Self {
+        self.0.cause = Some(Arc::new(error));
+        self
+    }
+
+    /// No answer arrived in time.
     pub(super) fn no_answer(limit: Duration) -> Self {
         Status::deadline_exceeded(format!("no answer within {} ms", limit.as_millis())).into()
     }
 
-    /// A stream ended before its time, without an error.
-    pub(super) fn cut() -> Self {
-        Status::unavailable("the stream ended before its time").into()
+    /// A stream ended too early, without an error.
+    pub(super) fn interrupted() -> Self {
+        Status::unavailable("the stream ended too early").into()
     }
 
-    /// A watch came back to another store, whose revisions mean other commits.
+    /// A watch was resumed at another store, whose revisions mean other commits.
     pub(super) fn other_store(expected: &str, found: &str) -> Self {
-        let text = format!("the server holds store {found} now, not {expected}: its revisions mean other commits, begin anew");
+        let text =
+            format!("the server holds store {found} now, not {expected}: its revisions mean other commits, so start again from 0");
         Status::failed_precondition(text).into()
     }
 
@@ -192,6 +202,7 @@ impl From<Status> for ClientError {
                 .collect(),
             retry_delay: details.retry_info().and_then(|info| info.retry_delay),
             status,
+            cause: None,
         }))
     }
 }
@@ -216,7 +227,10 @@ impl fmt::Display for ClientError {
 
 impl StdError for ClientError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.0.status.source()
+        match &self.0.cause {
+            Some(cause) => Some(&**cause),
+            None => self.0.status.source(),
+        }
     }
 }
 
@@ -237,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn a_status_is_taken_apart_and_one_of_a_newer_contract_keeps_its_name() {
+    fn a_status_is_decoded_and_a_reason_of_a_newer_contract_keeps_its_name() {
         let error = ours(Code::NotFound, "RECORD_NOT_FOUND", None);
         assert_eq!((error.code(), error.reason()), (Code::NotFound, Some(ErrorReason::RecordNotFound)));
         assert_eq!(error.metadata().get("name").map(String::as_str), Some("events/e"));
@@ -254,9 +268,9 @@ mod tests {
     }
 
     #[test]
-    fn what_passes_is_what_names_a_delay_and_what_the_way_to_the_server_lost() {
+    fn transient_are_errors_with_a_retry_delay_and_errors_of_the_connection() {
         let second = Some(Duration::from_secs(1));
-        for (error, passes) in [
+        for (error, is_transient) in [
             (ours(Code::Unavailable, "SHUTTING_DOWN", second), true),
             (ours(Code::Unavailable, "STORAGE_FULL", second), true),
             (ours(Code::Unavailable, "STORE_POISONED", None), false),
@@ -272,7 +286,20 @@ mod tests {
             (ClientError::contract("x"), false),
             (ClientError::other_store("a", "b"), false),
         ] {
-            assert_eq!(error.is_transient(), passes, "{error}");
+            assert_eq!(error.is_transient(), is_transient, "{error}");
+        }
+    }
+
+    #[test]
+    fn an_error_keeps_its_cause() {
+        let cause = || std::io::Error::other("the cause");
+        for (error, is_transient) in [
+            (ClientError::address("x", cause()), false),
+            (ClientError::user_agent("x", cause()), false),
+            (Status::from_error(Box::new(cause())).into(), true),
+        ] {
+            assert_eq!(error.source().map(ToString::to_string).as_deref(), Some("the cause"), "{error}");
+            assert_eq!(error.is_transient(), is_transient, "{error}");
         }
     }
 

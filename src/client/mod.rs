@@ -1,10 +1,10 @@
-//! The client: every call of `RecordService` in Rust types, repeated where that is safe and resumed where it was cut.
+//! The client: every call of `RecordService` in Rust types, with retries and streams that resume.
 //!
-//! - Reads and commits are sent again, with growing delays, when the connection is lost or the server says that the fault passes. A
-//!   commit always has a request id, so that sending it again never writes it twice.
-//! - [`Client::watch`], [`Client::export`] and [`Client::ingest`] are streams that go on where they were when a connection is lost:
-//!   nothing is missed and nothing comes twice.
-//! - An [`ClientError`] is one that will not pass, or did not in time. It has the reason, and every violation with its field.
+//! - Reads and commits are retried, with growing delays, when the connection is lost or the server's error is transient. A commit always
+//!   has a request id, so that a retry never writes it twice.
+//! - [`Client::watch`], [`Client::export`] and [`Client::ingest`] are streams that resume when a connection is lost. Nothing is missed,
+//!   and nothing comes twice.
+//! - A [`ClientError`] is not transient, or the retries took too long. It has the reason, and every violation with its field.
 //!
 //! The same type serves over the network ([`Client::connect`]) and in one process ([`Client::over`] the channel that
 //! `rpc::in_process` makes).
@@ -19,7 +19,7 @@
 //! };
 //!
 //! # tokio::runtime::Runtime::new()?.block_on(async {
-//! // Client::connect("http://127.0.0.1:50051").await? is one over the network.
+//! // Over the network: Client::connect("http://127.0.0.1:50051").await?
 //! let client = Client::over(rpc::in_process(Store::in_memory()?).await?);
 //!
 //! let nis = Actor { name: "actors/nis".into(), display_name: "NIS".into(), ..Default::default() };
@@ -41,16 +41,12 @@
 
 mod error;
 mod options;
+
 mod retry;
+mod streams;
 
-mod messages;
-
-mod commit;
 mod read;
-
-mod export;
-mod ingest;
-mod watch;
+mod write;
 
 use std::{sync::Arc, time::Duration};
 
@@ -59,12 +55,12 @@ use tonic::transport::{Channel, Endpoint};
 use crate::proto::record_service_client::RecordServiceClient;
 
 pub use error::{ClientError, FieldViolation, PreconditionViolation, Result};
-pub use ingest::{IngestOptions, Ingested};
-pub use messages::MessageStream;
 pub use options::{ClientOptions, RetryHook};
 pub use read::ClientPage;
+pub use streams::MessageStream;
+pub use write::{IngestOptions, Ingested};
 
-/// A client of one record. Cheap to clone; clones share their connection, which is made again when it is lost.
+/// A client of one server. It is cheap to clone. Clones share one connection, which is made again when it is lost.
 #[derive(Clone, Debug)]
 pub struct Client {
     grpc: RecordServiceClient<Channel>,
@@ -72,14 +68,14 @@ pub struct Client {
 }
 
 impl Client {
-    /// Connects to a server, such as `http://127.0.0.1:50051`. Fails at once where none answers: [`ClientOptions::connect_lazy`]
-    /// does not ask.
+    /// Connects to a server, such as `http://127.0.0.1:50051`. Fails at once if no server answers. [`ClientOptions::connect_lazy`] connects
+    /// later.
     pub async fn connect(url: &str) -> Result<Self> {
         ClientOptions::default().connect(url).await
     }
 
-    /// A client over a channel of the caller's: that of `rpc::in_process`, or one with TLS. Set HTTP/2 keep-alive on a channel over
-    /// a network, or a peer that vanishes is noticed late.
+    /// A client over your own channel: that of `rpc::in_process`, or one with TLS. Set HTTP/2 keep-alive on a channel over a network.
+    /// Without it, a peer that vanishes is noticed late.
     pub fn over(channel: Channel) -> Self {
         ClientOptions::default().over(channel)
     }
@@ -92,13 +88,13 @@ impl ClientOptions {
         Ok(self.over(channel))
     }
 
-    /// As [`Self::connect`], when the first call is made: no server need be there yet. Called within a tokio runtime.
+    /// Like [`Self::connect`], but connects with the first call. The server need not run yet. To be called within a tokio runtime.
     pub fn connect_lazy(self, url: &str) -> Result<Client> {
         let channel = self.endpoint(url)?.connect_lazy();
         Ok(self.over(channel))
     }
 
-    /// A client over a channel of the caller's, with these options save those of the connection.
+    /// A client over your own channel. The options of the connection have no effect on it.
     pub fn over(self, channel: Channel) -> Client {
         let grpc = RecordServiceClient::new(channel).max_decoding_message_size(self.answer_bytes_max);
         Client { grpc, options: Arc::new(self) }
@@ -107,8 +103,8 @@ impl ClientOptions {
     fn endpoint(&self, url: &str) -> Result<Endpoint> {
         let agent = concat!("annals/", env!("CARGO_PKG_VERSION"));
         let agent = if self.user_agent.is_empty() { agent.to_owned() } else { format!("{} {agent}", self.user_agent) };
-        let endpoint = Endpoint::from_shared(url.to_owned()).map_err(|error| ClientError::address(url, &error))?;
-        let endpoint = endpoint.user_agent(agent).map_err(|error| ClientError::user_agent(&self.user_agent, &error))?;
+        let endpoint = Endpoint::from_shared(url.to_owned()).map_err(|error| ClientError::address(url, error))?;
+        let endpoint = endpoint.user_agent(agent).map_err(|error| ClientError::user_agent(&self.user_agent, error))?;
         Ok(endpoint
             .connect_timeout(self.connect_time_max)
             .http2_keep_alive_interval(self.keepalive_interval)

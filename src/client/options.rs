@@ -1,12 +1,12 @@
-//! Every number of the client: how long it waits, and how often it tries.
+//! The options of a client: how long it waits, and how often it retries.
 //!
 //! Knows units and bounds. Must not know calls.
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use super::ClientError;
+use super::error::ClientError;
 
-/// How a client connects and how patient it is. The defaults suit a service that is restarted now and then.
+/// How a client connects, and how long it retries. The defaults suit a service that is restarted now and then.
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -21,31 +21,30 @@ use super::ClientError;
 /// ```
 #[derive(Clone, Debug)]
 pub struct ClientOptions {
-    /// Longest time for a connection to be made. 5 seconds.
+    /// Longest time to connect. 5 seconds.
     pub connect_time_max: Duration,
-    /// Longest time for one unary call, all its tries and the waits between them. 1 minute.
+    /// Longest time for one unary call with all its tries and the waits between them. 1 minute.
     pub call_time_max: Duration,
-    /// Longest time for one try, and for a stream to be opened. 35 seconds: longer than the server's own limit, so that the server is
-    /// heard.
+    /// Longest time for one try, and to open a stream. 35 seconds: longer than the server's own limit, so that the server's error arrives.
     pub try_time_max: Duration,
-    /// How long a stream without progress is tried again. 5 minutes; `None`: for ever, as whoever follows a record may want.
+    /// How long a stream without progress is retried. 5 minutes. `None` is without end, which suits a program that follows a store.
     pub outage_time_max: Option<Duration>,
-    /// Wait before the first repetition; every further one is twice as long. To each as much again is added at random, so that clients
-    /// that were cut together do not come back together. 100 milliseconds.
+    /// Wait before the first retry. Each further wait is twice as long. Up to as much again is added at random, so that clients that lost
+    /// their connections together do not return together. 100 milliseconds.
     pub retry_delay_min: Duration,
-    /// Longest such wait, before the random part. Where the server names a longer one, that counts. 5 seconds.
+    /// Longest such wait, without the random part. The server's retry delay is added. 5 seconds.
     pub retry_delay_max: Duration,
-    /// A watch that says nothing for so many heartbeats is taken for dead and opened again. 3.
+    /// A watch that receives nothing for so many heartbeats is taken for dead and opened again. 3.
     pub heartbeats_missed_max: u32,
-    /// A connection in use on which nothing comes in is pinged after this time. 10 seconds.
+    /// A connection in use is pinged when nothing has arrived for this time. 10 seconds.
     pub keepalive_interval: Duration,
-    /// A connection on which a ping has no answer in this time is lost. 10 seconds.
+    /// A connection is closed when a ping has no answer for this time. 10 seconds.
     pub keepalive_timeout: Duration,
-    /// Bytes of an answer that are read. 16 MiB: the server's own limit is 4 MiB.
+    /// Largest answer, in bytes. 16 MiB: the server's own limit is 4 MiB.
     pub answer_bytes_max: usize,
-    /// Who is calling, as the server's log may show it: `newsroom/2.1`. The client's own name is added.
+    /// The name of the calling program, such as `newsroom/2.1`. The client's own name is added.
     pub user_agent: String,
-    /// Told of every repetition, before the wait.
+    /// Called before the wait of every retry.
     pub on_retry: Option<RetryHook>,
 }
 
@@ -68,20 +67,20 @@ impl Default for ClientOptions {
     }
 }
 
-/// Told of an error that is about to be tried again, and of the wait before.
+/// A function that is called before every retry, with the error and the wait.
 #[derive(Clone)]
-pub struct RetryHook(Arc<Told>);
+pub struct RetryHook(Arc<RetryCallback>);
 
-type Told = dyn Fn(&ClientError, Duration) + Send + Sync;
+type RetryCallback = dyn Fn(&ClientError, Duration) + Send + Sync;
 
 impl RetryHook {
-    /// A hook that calls a function. It is called on the task that waits, and must not block it.
-    pub fn new(told: impl Fn(&ClientError, Duration) + Send + Sync + 'static) -> Self {
-        Self(Arc::new(told))
+    /// A hook that calls a function. It runs on the task that waits, and must not block it.
+    pub fn new(callback: impl Fn(&ClientError, Duration) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(callback))
     }
 
-    /// Tells it.
-    pub(super) fn tell(&self, error: &ClientError, delay: Duration) {
+    /// Calls the function.
+    pub(super) fn call(&self, error: &ClientError, delay: Duration) {
         (self.0)(error, delay);
     }
 }

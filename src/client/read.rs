@@ -1,8 +1,12 @@
-//! Reading: one record, many, lists page by page, history, and what the server says of itself.
+//! Reading: one record, many records, lists page by page, history, and information on the server.
 //!
-//! Knows the requests and the six types. Must not know how a call is repeated.
+//! Knows the requests and the six types. Must not know how a call is retried.
 
-use super::{Client, ClientError, MessageStream, Result};
+use super::{
+    Client,
+    error::{ClientError, Result},
+    streams::MessageStream,
+};
 use crate::{
     model::{RecordKind, TypedRecord},
     proto::{
@@ -19,14 +23,14 @@ const HISTORY_PAGE_SIZE: i32 = 100;
 pub struct ClientPage<T> {
     /// The records.
     pub records: Vec<T>,
-    /// Where the next page begins; empty on the last.
+    /// The token of the next page. Empty on the last page.
     pub next_page_token: String,
     /// The revision that all pages are read at.
     pub revision: i64,
 }
 
 impl Client {
-    /// One record by name, as it is now. With the type of another collection than the name's: `FIELD_INVALID`.
+    /// One record by name, as it is now. If the name is of another type's collection, the error is `FIELD_INVALID`.
     pub async fn get<T: TypedRecord>(&self, name: &str) -> Result<T> {
         self.get_with(&GetRecordRequest { name: name.to_owned(), ..Default::default() }).await
     }
@@ -36,14 +40,14 @@ impl Client {
         self.get_with(&GetRecordRequest { name: name.to_owned(), as_of_revision: revision, ..Default::default() }).await
     }
 
-    /// As [`Self::get`], with all that a request can say: as of when, deleted ones, redirects.
+    /// Like [`Self::get`], with all fields of a request: revision or time, deleted records, redirects.
     pub async fn get_with<T: TypedRecord>(&self, request: &GetRecordRequest) -> Result<T> {
         typed(self.get_record(T::KIND, request).await?)
     }
 
-    /// As [`Self::get_with`], of a kind that is known only when the program runs.
+    /// Like [`Self::get_with`], for a kind that is known only at run time.
     pub async fn get_record(&self, kind: RecordKind, request: &GetRecordRequest) -> Result<Record> {
-        /// The six methods differ in their names and answers only.
+        /// The six methods differ only in their names and answers.
         macro_rules! get {
             ($method:ident, $variant:path) => {
                 self.call(request, |mut grpc, request| async move { grpc.$method(request).await }).await.map($variant)
@@ -59,7 +63,7 @@ impl Client {
         }
     }
 
-    /// Every record that matches a filter, page after page, all from one revision. With a `page_token` it begins there.
+    /// Every record that matches a filter, page after page, all at one revision. With a `page_token` it starts there.
     ///
     /// ```
     /// # #[cfg(feature = "server")] {
@@ -100,9 +104,9 @@ impl Client {
         Ok(ClientPage { records, next_page_token: page.next_page_token, revision: page.revision })
     }
 
-    /// As [`Self::list_page`], of a kind that is known only when the program runs.
+    /// Like [`Self::list_page`], for a kind that is known only at run time.
     pub async fn list_records(&self, kind: RecordKind, request: &ListRecordsRequest) -> Result<ClientPage<Record>> {
-        /// The six responses differ in the name of their first field only.
+        /// The six responses differ only in the name of their first field.
         macro_rules! list {
             ($method:ident, $field:ident, $variant:path) => {
                 self.call(request, |mut grpc, request| async move { grpc.$method(request).await }).await.map(|response| {
@@ -124,8 +128,8 @@ impl Client {
         }
     }
 
-    /// Many records of any types by name, in the order asked, from one revision. What does not fit into one answer is asked for
-    /// again, so `not_returned` is empty.
+    /// Many records of any type by name, in the order of the request, at one revision. Records that do not fit into one answer are
+    /// requested again, so `not_returned` is empty.
     pub async fn batch_get(&self, request: BatchGetRecordsRequest) -> Result<BatchGetRecordsResponse> {
         let mut request = request;
         let mut all = BatchGetRecordsResponse::default();
@@ -145,7 +149,7 @@ impl Client {
         }
     }
 
-    /// Every revision of one record, newest first. Merges are not followed: a redirect has a history of its own.
+    /// Every revision of one record, newest first. Merges are not followed, since a redirect has its own history.
     pub fn history(&self, name: &str) -> MessageStream<proto::Change> {
         let (client, name) = (self.clone(), name.to_owned());
         MessageStream::paged(String::new(), move |page_token| {
@@ -158,13 +162,13 @@ impl Client {
         })
     }
 
-    /// One commit whole: who made it, when, and every change in it.
+    /// One commit: who made it, when, and all its changes.
     pub async fn get_commit(&self, revision: i64) -> Result<proto::Commit> {
         let request = GetCommitRequest { revision };
         self.call(&request, |mut grpc, request| async move { grpc.get_commit(request).await }).await
     }
 
-    /// What the server is: version, limits, head revision, counts.
+    /// The server's version, limits, head revision and counts of records.
     pub async fn info(&self) -> Result<GetServerInfoResponse> {
         self.call(&GetServerInfoRequest {}, |mut grpc, request| async move { grpc.get_server_info(request).await }).await
     }

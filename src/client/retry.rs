@@ -1,4 +1,4 @@
-//! Sending again: the one place that decides whether, when and for how long.
+//! Retries: the one place that decides whether a call is sent again, when, and for how long.
 //!
 //! Knows errors and time. Must not know what a call asks for.
 
@@ -8,20 +8,24 @@ use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use tokio::time::{Instant, sleep, timeout};
 use tonic::{Code, Request, Response, Status, transport::Channel};
 
-use super::{Client, ClientError, ClientOptions, Result};
+use super::{
+    Client,
+    error::{ClientError, Result},
+    options::ClientOptions,
+};
 use crate::proto::record_service_client::RecordServiceClient;
 
-/// The longest time that is told to a server: gRPC's header has eight digits.
-const TOLD_TIME_MAX: Duration = Duration::from_hours(1);
+/// The longest deadline that is sent: gRPC's header has eight digits.
+const SENT_DEADLINE_MAX: Duration = Duration::from_hours(1);
 
-/// The repetitions of one call or stream.
+/// The retries of one call or stream.
 #[derive(Debug)]
 pub(super) struct Retries {
     options: Arc<ClientOptions>,
     delays: ExponentialBackoff,
-    /// When it is given up; for ever where there is none.
+    /// When it is given up. None is never.
     until: Option<Instant>,
-    /// The time that a stream without progress has, counted from its first error.
+    /// How long a stream without progress is retried, from its first error on.
     outage_time_max: Option<Duration>,
 }
 
@@ -32,26 +36,26 @@ impl Retries {
         Self { options: Arc::clone(options), delays: delays(options), until, outage_time_max: None }
     }
 
-    /// For a stream that may go on for ever.
+    /// For a stream that may have no end.
     pub(super) fn of_stream(options: &Arc<ClientOptions>) -> Self {
         let outage_time_max = options.outage_time_max;
         Self { options: Arc::clone(options), delays: delays(options), until: None, outage_time_max }
     }
 
-    /// The server was reached: the outage is over.
+    /// The server was reached, so the outage is over.
     pub(super) fn reached(&mut self) {
         if self.outage_time_max.is_some() {
             self.until = None;
         }
     }
 
-    /// The stream came further: the outage is over, and the next one begins with short waits.
+    /// The stream has made progress, so the outage is over. The next one begins with short waits.
     pub(super) fn progressed(&mut self) {
         self.reached();
         self.delays = delays(&self.options);
     }
 
-    /// Waits until it is worth trying again. Gives the error back where it is not, or not in the time there is.
+    /// Waits until the next try. Returns the error where it is not transient, or where the time does not suffice.
     pub(super) async fn wait(&mut self, error: ClientError) -> Result<()> {
         if !error.is_transient() {
             return Err(error);
@@ -60,20 +64,20 @@ impl Retries {
         if self.until.is_none() {
             self.until = self.outage_time_max.and_then(|limit| now.checked_add(limit));
         }
-        // The random part of ours spreads those who were told the same.
+        // The random part spreads the clients that got the same delay from the server.
         let delay = self.delays.next().unwrap_or_default() + error.retry_delay().unwrap_or_default();
         if self.until.is_some_and(|until| now.checked_add(delay).is_none_or(|then| then >= until)) {
             return Err(error);
         }
-        tracing::debug!(%error, ?delay, "trying again");
+        tracing::debug!(%error, ?delay, "retrying");
         if let Some(hook) = &self.options.on_retry {
-            hook.tell(&error, delay);
+            hook.call(&error, delay);
         }
         sleep(delay).await;
         Ok(())
     }
 
-    /// The time that one try has.
+    /// Longest time for the next try.
     fn try_time_max(&self) -> Duration {
         let left = self.until.map_or(Duration::MAX, |until| until.saturating_duration_since(Instant::now()));
         self.options.try_time_max.min(left)
@@ -90,7 +94,7 @@ fn delays(options: &ClientOptions) -> ExponentialBackoff {
 }
 
 impl Client {
-    /// Makes a unary call until it is answered, fails for good, or its time is up.
+    /// Makes a unary call, and retries it until it succeeds, fails with an error that is not transient, or its time is over.
     pub(super) async fn call<Q, A, F>(
         &self,
         request: &Q,
@@ -104,11 +108,11 @@ impl Client {
         loop {
             let limit = retries.try_time_max();
             let mut message = Request::new(request.clone());
-            message.set_timeout(limit.min(TOLD_TIME_MAX));
+            message.set_timeout(limit.min(SENT_DEADLINE_MAX));
             let began = Instant::now();
             let error = match timeout(limit, send(self.grpc.clone(), message)).await {
                 Ok(Ok(answer)) => return Ok(answer.into_inner()),
-                // tonic ends a call by the same clock, and says CANCELLED then.
+                // tonic ends a call by the same deadline, with CANCELLED.
                 Ok(Err(status)) if status.code() != Code::Cancelled || began.elapsed() < limit => status.into(),
                 _ => ClientError::no_answer(limit),
             };
@@ -152,7 +156,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn waits_grow_to_their_limit_and_end_before_the_time_is_up() {
+    async fn waits_grow_to_their_limit_and_end_before_the_time_is_over() {
         let lost = ClientError::from(Status::unavailable("lost"));
         for retries in [Retries::of_call(&options()), Retries::of_stream(&options())] {
             let (took, count) = tries(retries, &lost).await;
@@ -163,13 +167,13 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_does_not_pass_is_given_back_at_once() {
+    async fn an_error_that_is_not_transient_is_returned_at_once() {
         let refused = ClientError::from(Status::invalid_argument("no"));
         assert_eq!(tries(Retries::of_stream(&options()), &refused).await, (Duration::ZERO, 0));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_stream_that_came_further_has_all_its_patience_again() {
+    async fn a_stream_that_made_progress_is_retried_as_long_as_at_first() {
         let lost = ClientError::from(Status::unavailable("lost"));
         let mut retries = Retries::of_stream(&options());
         for _ in 0..1000 {
@@ -183,14 +187,14 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_servers_delay_is_waited_for_and_one_beyond_the_time_is_not() {
-        let told = |seconds| {
+    async fn the_servers_delay_is_waited_for_where_the_time_suffices() {
+        let delayed = |seconds| {
             let details = ErrorDetails::with_retry_info(Some(Duration::from_secs(seconds)));
             ClientError::from(Status::with_error_details(Code::Unavailable, "full", details))
         };
         let began = Instant::now();
-        Retries::of_call(&options()).wait(told(10)).await.expect("worth it");
+        Retries::of_call(&options()).wait(delayed(10)).await.expect("worth it");
         assert!(began.elapsed() >= Duration::from_secs(10));
-        assert!(Retries::of_call(&options()).wait(told(30)).await.is_err());
+        assert!(Retries::of_call(&options()).wait(delayed(30)).await.is_err());
     }
 }
