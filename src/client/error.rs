@@ -75,8 +75,8 @@ impl ClientError {
         self.0.status.code()
     }
 
-    /// The reason. None where the service did not answer, for example when a connection is lost. Also none where the reason is of a newer
-    /// contract than this client. Then [`Self::reason_name`] has it.
+    /// The reason. None where the service did not answer, for example when a connection is lost. Also none where the reason is
+    /// of a newer contract than this client. Then [`Self::reason_name`] has it.
     pub fn reason(&self) -> Option<ErrorReason> {
         ErrorReason::from_str_name(&format!("ERROR_REASON_{}", self.0.reason))
     }
@@ -116,11 +116,11 @@ impl ClientError {
         &self.0.status
     }
 
-    /// Whether the error is transient: the same request, sent again later, may succeed. The client has retried it already for as long as
-    /// its options say.
+    /// Whether the error is transient: the same request, sent again later, may succeed. The client has retried it already for
+    /// as long as its options say.
     ///
-    /// An error of the service is transient where it has a retry delay, or where only time ran out. `STORE_POISONED` has no delay, since
-    /// it lasts until the store is opened again. All other transient errors are of the connection to the server.
+    /// An error of the service is transient where it has a retry delay, or where only time ran out. `STORE_POISONED` has no
+    /// delay, since it lasts until the store is opened again. All other transient errors are of the connection to the server.
     pub fn is_transient(&self) -> bool {
         if !self.0.reason.is_empty() {
             let ran_out_of_time = matches!(self.reason(), Some(ErrorReason::Deadline | ErrorReason::WatchStalled));
@@ -167,8 +167,9 @@ impl ClientError {
 
     /// A watch was resumed at another store, whose revisions mean other commits.
     pub(super) fn other_store(expected: &str, found: &str) -> Self {
-        let text =
-            format!("the server holds store {found} now, not {expected}: its revisions mean other commits, so start again from 0");
+        let text = format!(
+            "the server holds store {found} now, not {expected}: its revisions mean other commits, so start again from 0"
+        );
         Status::failed_precondition(text).into()
     }
 

@@ -1,9 +1,9 @@
 //! The client: every call of `RecordService` in Rust types, with retries and streams that resume.
 //!
-//! - Reads and commits are retried, with growing delays, when the connection is lost or the server's error is transient. A commit always
-//!   has a request id, so that a retry never writes it twice.
-//! - [`Client::watch`], [`Client::export`] and [`Client::ingest`] are streams that resume when a connection is lost. Nothing is missed,
-//!   and nothing comes twice.
+//! - Reads and commits are retried, with growing delays, when the connection is lost or the server's error is transient. A
+//!   commit always has a request id, so that a retry never writes it twice.
+//! - [`Client::watch`], [`Client::export`] and [`Client::ingest`] are streams that resume when a connection is lost. Nothing is
+//!   missed, and nothing comes twice.
 //! - A [`ClientError`] is not transient, or the retries took too long. It has the reason, and every violation with its field.
 //!
 //! The same type serves over the network ([`Client::connect`]) and in one process ([`Client::over`] the channel that
@@ -68,14 +68,14 @@ pub struct Client {
 }
 
 impl Client {
-    /// Connects to a server, such as `http://127.0.0.1:50051`. Fails at once if no server answers. [`ClientOptions::connect_lazy`] connects
-    /// later.
+    /// Connects to a server, such as `http://127.0.0.1:50051`. Fails at once if no server answers.
+    /// [`ClientOptions::connect_lazy`] connects later.
     pub async fn connect(url: &str) -> Result<Self> {
         ClientOptions::default().connect(url).await
     }
 
-    /// A client over your own channel: that of `rpc::in_process`, or one with TLS. Set HTTP/2 keep-alive on a channel over a network.
-    /// Without it, a peer that vanishes is noticed late.
+    /// A client over your own channel: that of `rpc::in_process`, or one with TLS. Set HTTP/2 keep-alive on a channel over a
+    /// network. Without it, a peer that vanishes is noticed late.
     pub fn over(channel: Channel) -> Self {
         ClientOptions::default().over(channel)
     }
@@ -88,7 +88,8 @@ impl ClientOptions {
         Ok(self.over(channel))
     }
 
-    /// Like [`Self::connect`], but connects with the first call. The server need not run yet. To be called within a tokio runtime.
+    /// Like [`Self::connect`], but connects with the first call. The server need not run yet. To be called within a tokio
+    /// runtime.
     pub fn connect_lazy(self, url: &str) -> Result<Client> {
         let channel = self.endpoint(url)?.connect_lazy();
         Ok(self.over(channel))

@@ -25,16 +25,18 @@ pub struct ClientOptions {
     pub connect_time_max: Duration,
     /// Longest time for one unary call with all its tries and the waits between them. 1 minute.
     pub call_time_max: Duration,
-    /// Longest time for one try, and to open a stream. 35 seconds: longer than the server's own limit, so that the server's error arrives.
+    /// Longest time for one try, and to open a stream. 35 seconds: longer than the server's own limit, so that the server's
+    /// error arrives.
     pub try_time_max: Duration,
-    /// How long a stream without progress is retried. 5 minutes. `None` is without end, which suits a program that follows a store.
+    /// How long a stream without progress is retried. 5 minutes. `None` is without end, which suits a program that follows a
+    /// store.
     pub outage_time_max: Option<Duration>,
-    /// Wait before the first retry. Each further wait is twice as long. Up to as much again is added at random, so that clients that lost
-    /// their connections together do not return together. 100 milliseconds.
+    /// Wait before the first retry. Each further wait is twice as long. Up to as much again is added at random, so that clients
+    /// that lost their connections together do not return together. 100 milliseconds.
     pub retry_delay_min: Duration,
     /// Longest such wait, without the random part. The server's retry delay is added. 5 seconds.
     pub retry_delay_max: Duration,
-    /// A watch that receives nothing for so many heartbeats is taken for dead and opened again. 3.
+    /// A watch that receives nothing for so many heartbeats is considered dead and opened again. 3.
     pub heartbeats_missed_max: u32,
     /// A connection in use is pinged when nothing has arrived for this time. 10 seconds.
     pub keepalive_interval: Duration,

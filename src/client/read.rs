@@ -128,8 +128,8 @@ impl Client {
         }
     }
 
-    /// Many records of any type by name, in the order of the request, at one revision. Records that do not fit into one answer are
-    /// requested again, so `not_returned` is empty.
+    /// Many records of any type by name, in the order of the request, at one revision. Records that do not fit into one answer
+    /// are requested again, so `not_returned` is empty.
     pub async fn batch_get(&self, request: BatchGetRecordsRequest) -> Result<BatchGetRecordsResponse> {
         let mut request = request;
         let mut all = BatchGetRecordsResponse::default();

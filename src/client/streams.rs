@@ -1,5 +1,5 @@
-//! Streams of messages: their type, and the two calls that read one message after another, across as many connections as it takes. A
-//! watch and an export resume after the last message that the caller received.
+//! Streams of messages: their type, and the two calls that read one message after another, across as many connections as it
+//! takes. A watch and an export resume after the last message that the caller received.
 //!
 //! Knows checkpoints, revisions and resume tokens. Must not know what a commit or a record holds.
 
@@ -26,12 +26,14 @@ use crate::proto::{Checkpoint, ExportRequest, ExportResponse, WatchRequest, Watc
 /// The server's heartbeat where the request names none.
 const HEARTBEAT_DEFAULT: Duration = Duration::from_secs(10);
 
-/// Longest time without a message during an initial state. The server sends no heartbeats then, and may read far without a match.
+/// Longest time without a message during an initial state. The server sends no heartbeats then, and may read far without a
+/// match.
 const INITIAL_SILENCE_MAX: Duration = Duration::from_mins(5);
 
 /// Messages in order, until they end or an error does.
 ///
-/// It is a [`Stream`]. [`Self::message`] reads it without an import. It makes progress only while it is polled, and ends when dropped.
+/// It is a [`Stream`]. [`Self::message`] reads it without an import. It makes progress only while it is polled, and ends when
+/// dropped.
 pub struct MessageStream<T>(BoxStream<'static, Result<T>>);
 
 /// Where a stream gets its messages.
@@ -60,7 +62,8 @@ impl<T: Send + 'static> MessageStream<T> {
         Self(Box::pin(stream::iter(first.map(Ok)).chain(Self::from_source(source))))
     }
 
-    /// The elements of one page after another. `fetch` returns the page of a page token, and the next token, which is empty at the end.
+    /// The elements of one page after another. `fetch` returns the page of a page token, and the next token, which is empty at
+    /// the end.
     pub(super) fn paged<F>(page_token: String, fetch: impl Fn(String) -> F + Send + 'static) -> Self
     where
         F: Future<Output = Result<(Vec<T>, String)>> + Send + 'static,
@@ -97,20 +100,21 @@ impl<T> fmt::Debug for MessageStream<T> {
 impl Client {
     /// Follows the store: every commit after `after_revision`, in order, whole, once each.
     ///
-    /// The watch is open when this returns. Without `after_revision`, it shows every commit from then on. When the connection is lost, or
-    /// the server restarts or sends nothing for too long, the watch resumes after the last message that you received. No commit is missed,
-    /// and none comes twice. It ends with an error that is not transient, such as `REVISION_COMPACTED`, or when the server could not be
-    /// reached for `outage_time_max`. It also ends with an error where the server holds another store when the watch is resumed.
+    /// The watch is open when this returns. Without `after_revision`, it shows every commit from then on. When the connection
+    /// is lost, or the server restarts or sends nothing for too long, the watch resumes after the last message that you
+    /// received. No commit is missed, and none comes twice. It ends with an error that is not transient, such as
+    /// `REVISION_COMPACTED`, or when the server could not be reached for `outage_time_max`. It also ends with an error where
+    /// the server holds another store when the watch is resumed.
     ///
     /// This is what you see when a watch is resumed:
     ///
     /// - Only a checkpoint without `opened`, as after a heartbeat.
-    /// - With `initial_state`, while the initial state is not complete: again a checkpoint with `opened` and revision 0. The initial state
-    ///   starts again from a newer revision. Drop the records that you have received.
+    /// - With `initial_state`, while the initial state is not complete: again a checkpoint with `opened` and revision 0. The
+    ///   initial state starts again from a newer revision. Drop the records that you have received.
     /// - With `stop_at_head`: the watch stops at the head of the resumed stream, unless it has reached the first head already.
     ///
-    /// Store `revision` of the last message that you have processed, and send it as `after_revision` when your program starts again. A
-    /// stored 0 is the beginning. With `initial_state` it means that the initial state was not complete.
+    /// Store `revision` of the last message that you have processed, and send it as `after_revision` when your program starts
+    /// again. A stored 0 is the beginning. With `initial_state` it means that the initial state was not complete.
     ///
     /// ```
     /// # #[cfg(feature = "server")] {
@@ -150,11 +154,12 @@ impl Client {
 #[derive(Debug)]
 struct Watch {
     client: Client,
-    /// The request to open it again. It has the revision of the last message that the caller received and that can be resumed from.
+    /// The request to open it again. It has the revision of the last message that the caller received and that can be resumed
+    /// from.
     request: WatchRequest,
     /// The current stream. None where it has to be opened.
     messages: Option<Streaming<WatchResponse>>,
-    /// Longest time without a message. After it the server is taken for dead.
+    /// Longest time without a message. After it the server is considered dead.
     silence_max: Duration,
     /// The first checkpoint.
     opened: Option<Checkpoint>,
@@ -249,9 +254,9 @@ impl MessageSource for Watch {
 impl Client {
     /// Every record of the types asked for, as of one revision, in messages of many records.
     ///
-    /// When the connection is lost, the export resumes after the last message that you received. No record is missed, and none comes
-    /// twice. To resume it in another run of your program, store the `resume_token` of the last message that you have processed, and send
-    /// it with the same request.
+    /// When the connection is lost, the export resumes after the last message that you received. No record is missed, and none
+    /// comes twice. To resume it in another run of your program, store the `resume_token` of the last message that you have
+    /// processed, and send it with the same request.
     ///
     /// ```
     /// # #[cfg(feature = "server")] {

@@ -21,11 +21,11 @@ use crate::proto::{CommitRequest, CommitResponse, IngestRequest, IngestResponse,
 impl Client {
     /// Applies a commit: all of its mutations as one revision, or none.
     ///
-    /// An empty `request_id` is filled in once, before the first try, so that the commit is made once even if it is sent several times.
-    /// Set your own where the same write may be tried again after this program has ended.
+    /// An empty `request_id` is filled in once, before the first try, so that the commit is made once even if it is sent
+    /// several times. Set your own where the same write may be tried again after this program has ended.
     ///
-    /// After an error that [is transient](ClientError::is_transient) it is unknown whether the commit was made. With your own request id,
-    /// send it again. The answer tells you.
+    /// After an error that [is transient](ClientError::is_transient) it is unknown whether the commit was made. With your own
+    /// request id, send it again. The answer tells you.
     pub async fn commit(&self, request: CommitRequest) -> Result<CommitResponse> {
         let request = with_request_id(request);
         self.call(&request, |mut grpc, request| async move { grpc.commit(request).await }).await
@@ -76,13 +76,13 @@ pub struct Ingested {
 impl Client {
     /// Applies a stream of commits, and returns one outcome for each, in order.
     ///
-    /// Each commit is applied whole or not at all. A commit that fails has an error as its outcome, and the stream continues, unless
-    /// [`IngestOptions::stop_on_error`] is set. Many commits are in flight, so that they share the server's syncs. `commits` is read no
-    /// faster than they are answered.
+    /// Each commit is applied whole or not at all. A commit that fails has an error as its outcome, and the stream continues,
+    /// unless [`IngestOptions::stop_on_error`] is set. Many commits are in flight, so that they share the server's syncs.
+    /// `commits` is read no faster than they are answered.
     ///
-    /// An empty `request_id` is filled in. When the connection is lost, all commits without an outcome are sent again in order. Those that
-    /// were applied already get the same answer. When the server could not be reached for `outage_time_max`, the stream itself ends with an
-    /// error. Then commits without an outcome may have been applied or not.
+    /// An empty `request_id` is filled in. When the connection is lost, all commits without an outcome are sent again in order.
+    /// Those that were applied already get the same answer. When the server could not be reached for `outage_time_max`, the
+    /// stream itself ends with an error. Then commits without an outcome may have been applied or not.
     ///
     /// ```
     /// # #[cfg(feature = "server")] {

@@ -1,7 +1,7 @@
 //! Bulk: Ingest, a stream of commits with one answer each, in order, and Export, everything at one revision.
 //!
-//! The commits of an Ingest are in flight together, so that they share syncs. A client that sends faster than they are made is slowed down
-//! by flow control, not refused. An Export is as fast as its client reads.
+//! The commits of an Ingest are in flight together, so that they share syncs. A client that sends faster than they are made is
+//! slowed down by flow control, not refused. An Export is as fast as its client reads.
 //!
 //! Knows the store's queue and its exports. Must not know how a stream is sent.
 
@@ -26,7 +26,7 @@ use crate::{
 
 /// Commits of one Ingest that may wait for their answers.
 const IN_FLIGHT_MAX: usize = 256;
-/// A client that reads nothing for so long is taken for lost.
+/// A client that reads nothing for so long is considered lost.
 const STALLED_AFTER: Duration = Duration::from_mins(10);
 
 /// A commit that has no answer yet.
@@ -131,7 +131,8 @@ fn to_proto(status: &Status) -> proto::google::rpc::Status {
     })
 }
 
-/// Sends the rest of an export, unless its connection is asked to close. Each message has the token that the client can resume from.
+/// Sends the rest of an export, unless its connection is asked to close. Each message has the token that the client can resume
+/// from.
 pub(super) async fn export(
     mut export: Export,
     pools: Arc<Pools>,
@@ -162,6 +163,6 @@ async fn send<T>(sender: &StreamSender<T>, message: T) -> Result<bool, Status> {
     match sender.send(message, STALLED_AFTER).await {
         Ok(()) => Ok(true),
         Err(SendError::Closed) => Ok(false),
-        Err(SendError::Stalled) => Err(status::answer_not_taken(STALLED_AFTER)),
+        Err(SendError::Stalled) => Err(status::answer_not_read(STALLED_AFTER)),
     }
 }

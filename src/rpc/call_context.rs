@@ -1,10 +1,10 @@
-//! The call context: what is known of one call. The front of the layers puts it into the request's extensions, once. All layers and all
-//! handlers read it there.
+//! The call context: what is known of one call. The front of the layers puts it into the request's extensions, once. All layers
+//! and all handlers read it there.
 //!
 //! It is made for every Get, so it is cheap: one allocation, one look at the clock, no text.
 //!
-//! Knows HTTP requests, gRPC's headers and the descriptors of the services. Must not know messages, what a method does, or the store
-//! beyond its [`Caller`].
+//! Knows HTTP requests, gRPC's headers and the descriptors of the services. Must not know messages, what a method does, or the
+//! store beyond its [`Caller`].
 
 use std::{
     sync::{Arc, LazyLock},
@@ -34,7 +34,8 @@ pub(super) const DESCRIPTORS: [&[u8]; 4] = [
 /// One call, as the layers and the handlers know it. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(super) struct CallContext {
-    /// Who calls, where a layer has found that out. It sets this in the request's extensions, for the layers and handlers behind it.
+    /// Who calls, where a layer has found that out. It sets this in the request's extensions, for the layers and handlers
+    /// behind it.
     pub(super) identity: Option<Caller>,
     call: Arc<Call>,
 }
@@ -107,8 +108,8 @@ impl CallContext {
         self.call.started
     }
 
-    /// The time that the call has from [`Self::started`] on: the caller's deadline and the server's own, whichever is sooner. A stream
-    /// has the caller's only.
+    /// The time that the call has from [`Self::started`] on: the caller's deadline and the server's own, whichever is sooner. A
+    /// stream has the caller's only.
     pub(super) fn time_max(&self) -> Option<Duration> {
         self.call.time_max
     }
@@ -129,7 +130,8 @@ impl CallContext {
         self.call.traceparent.as_ref()?.to_str().ok()
     }
 
-    /// Counts a message that has been received, as it is after decompression. One that was not compressed was counted as it arrived.
+    /// Counts a message that has been received, as it is after decompression. One that was not compressed was counted as it
+    /// arrived.
     pub(super) fn charge_message(&self, bytes: usize) -> Result<(), Status> {
         if self.call.is_compressed { self.call.permit.charge(bytes) } else { Ok(()) }
     }
@@ -137,8 +139,8 @@ impl CallContext {
 
 /// Whether a method has a stream of requests or of answers, by its path. The server's own deadline does not apply to those.
 fn is_streaming(path: &str) -> bool {
-    /// The paths of all such methods. They are few, and mostly of different lengths, so that a comparison with each costs less than
-    /// hashing the path.
+    /// The paths of all such methods. They are few, and mostly of different lengths, so that a comparison with each costs less
+    /// than hashing the path.
     static STREAMING: LazyLock<Vec<String>> = LazyLock::new(|| {
         let mut paths = Vec::new();
         for encoded in DESCRIPTORS {

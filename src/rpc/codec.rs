@@ -1,7 +1,8 @@
-//! The codec of all methods: requests arrive as bytes, which a handler decodes, and answers leave as bytes that the store keeps.
+//! The codec of all methods: requests arrive as bytes, which a handler decodes, and answers leave as bytes that the store
+//! keeps.
 //!
-//! tonic's own codec decodes a request before its handler runs. One that is too long or broken would be refused with tonic's words and
-//! codes. Here the handler decodes, and every refusal is one of ours.
+//! tonic's own codec decodes a request before its handler runs. One that is too long or broken would be refused with tonic's
+//! words and codes. Here the handler decodes, and every refusal is one of ours.
 //!
 //! Knows the protobuf encoding. Must not know any message.
 

@@ -1,11 +1,12 @@
 //! One connection, from its acceptance to its end.
 //!
 //! Served with hyper and not with `tonic::transport::Server`, because that one closes a connection of a certain age without
-//! telling its client first (0.14.9), leaves connections behind when a drain takes too long, and can neither limit the number of
-//! connections nor end those on which nothing is sent or read.
+//! telling its client first (0.14.9), leaves connections behind when a drain takes too long, and can neither limit the number
+//! of connections nor end those on which nothing is sent or read.
 //!
-//! It is HTTP/1.1 or HTTP/2 by what the client sends first, with the same limits. Over HTTP/1.1 there is one call at a time, and a client
-//! can be neither asked to close nor pinged. Such a connection is closed after an answer, and sooner where nothing arrives.
+//! It is HTTP/1.1 or HTTP/2 by what the client sends first, with the same limits. Over HTTP/1.1 there is one call at a time,
+//! and a client can be neither asked to close nor pinged. Such a connection is closed after an answer, and sooner where nothing
+//! arrives.
 //!
 //! Knows HTTP/1.1 and HTTP/2. Must not know services, messages or the store.
 
@@ -54,8 +55,8 @@ enum CloseReason {
     Idle,
 }
 
-/// Serves one connection until it ends. Calls run as tasks of `tasks`. After `stop` no new call is accepted, and the connection ends
-/// when those in progress have been answered.
+/// Serves one connection until it ends. Calls run as tasks of `tasks`. After `stop` no new call is accepted, and the connection
+/// ends when those in progress have been answered.
 pub(super) async fn serve<IO, S, B>(
     io: IO,
     service: S,

@@ -1,8 +1,8 @@
-//! The connection context: what the calls of one connection share. Also the permits of its calls and the memory that they use, counted
-//! for the whole server and for each connection.
+//! The connection context: what the calls of one connection share. Also the permits of its calls and the memory that they use,
+//! counted for the whole server and for each connection.
 //!
-//! The memory is that of requests, as they arrive and as they are decompressed, and of answers that clients have not read. A connection
-//! gets a part of it only, so that one client cannot take it all.
+//! The memory is that of requests, as they arrive and as they are decompressed, and of answers that clients have not read. A
+//! connection gets a part of it only, so that one client cannot take it all.
 //!
 //! Knows counts, bounds and intervals of time. Must not know HTTP, what a call does, or how a connection is served.
 
@@ -20,7 +20,8 @@ use tonic::Status;
 use super::{options::ServerOptions, status};
 use crate::store::Caller;
 
-/// Intervals that a call in progress can have begun in: the current one and the one before. A connection with an older call is closed.
+/// Intervals that a call in progress can have begun in: the current one and the one before. A connection with an older call is
+/// closed.
 const INTERVALS: usize = 2;
 
 /// Bytes of a call that are not counted. Most calls are smaller, and counting costs each of them.
@@ -52,8 +53,8 @@ pub(super) struct ConnectionContext {
     open: AtomicUsize,
     /// The number of the current interval, which lasts `answer_time_max`.
     interval: AtomicUsize,
-    /// Unary calls in progress by the interval they began in. Two counters, and a look at each interval's end, cost less than a timer
-    /// for each call.
+    /// Unary calls in progress by the interval they began in. Two counters, and a look at each interval's end, cost less than a
+    /// timer for each call.
     open_by_interval: [AtomicUsize; INTERVALS],
 }
 
@@ -111,8 +112,8 @@ impl ConnectionContext {
         }
     }
 
-    /// Begins a new interval. Returns whether a unary call is still open that began before the interval that ends. Such a call is older
-    /// than its deadline allows, so its client does not read the answer.
+    /// Begins a new interval. Returns whether a unary call is still open that began before the interval that ends. Such a call
+    /// is older than its deadline allows, so its client does not read the answer.
     pub(super) fn next_interval(&self) -> bool {
         let next = self.interval.load(Ordering::Relaxed) + 1;
         let stalled = self.open_by_interval[next % INTERVALS].load(Ordering::Relaxed) > 0;
@@ -121,7 +122,7 @@ impl ConnectionContext {
     }
 }
 
-/// What one call takes of the server: a place among the calls in progress, and memory. It is given back on drop.
+/// What one call takes of the server: a permit, and memory. It is given back on drop.
 #[derive(Debug)]
 pub(super) struct CallPermit {
     connection: Arc<ConnectionContext>,
@@ -141,7 +142,7 @@ impl CallPermit {
         &self.connection
     }
 
-    /// Takes a place among the calls in progress. Refused where there are too many.
+    /// Counts the call as one of those in progress. Refused where there are too many.
     pub(super) fn acquire(&self) -> Result<(), Status> {
         let maximum = self.connection.options.calls_max;
         self.is_counted.store(true, Ordering::Relaxed);

@@ -25,7 +25,8 @@ use crate::{
     store::{self, Store},
 };
 
-/// Bytes of a commit that is decoded, checked and hashed on the thread of its connection. A longer one would keep Gets waiting there.
+/// Bytes of a commit that is decoded, checked and hashed on the thread of its connection. A longer one would keep Gets waiting
+/// there.
 const COMMIT_BYTES_INLINE: usize = 32 << 10;
 
 /// Optional features that are on. Clients test for these names, so none is ever renamed.
@@ -52,8 +53,8 @@ impl Records {
         request.into_inner().decode(self.store.limits().request_bytes)
     }
 
-    /// One record. A read at a revision is a look into memory or at one page of a local disk, which is cheaper here than a hand-over to
-    /// another thread. A read at a time may have to wait for the clock.
+    /// One record. A read at a revision is a look into memory or at one page of a local disk, which is cheaper here than a
+    /// hand-over to another thread. A read at a time may have to wait for the clock.
     async fn get(&self, kind: RecordKind, request: Request<Received<GetRecordRequest>>) -> Result<Response<Encoded>, Status> {
         let request = self.decode(request)?;
         if request.as_of_time.is_some() || self.store.reads_may_block() {

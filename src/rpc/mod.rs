@@ -6,13 +6,11 @@
 //! |--|--|
 //! | `server` | a server's life, and its parts put together |
 //! | `connection`, `connection_context` | one connection: how it is served and closed, and what its calls share |
-//! | `web`, `origins` | gRPC, gRPC-Web, plain GETs and other requests told apart; which web pages may call |
+//! | `web`, `origins` | gRPC, gRPC-Web, plain GETs and other requests; which web pages may call |
 //! | `layers`, `call_context` | the layers that every call passes through, and what they know of the call |
 //! | `services`, `methods` | the services, and their methods |
 //! | `streams`, `watch`, `bulk`, `pool` | streaming methods, and the threads for long work |
 //! | `codec`, `encoded`, `status` | how requests, answers and errors are written |
-//!
-//! Imports point from the top of this table to its bottom. All files may use `options`.
 //!
 //! Knows the store's public API and the contract. Must not know keys, batches or a concrete engine.
 

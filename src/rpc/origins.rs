@@ -57,8 +57,8 @@ impl WebOrigins {
         answer.insert(header::VARY, VARY);
     }
 
-    /// Adds the headers that answer a preflight. Only after [`Self::allow`]. A page may send any header: unknown ones are ignored, and none
-    /// of them authenticates.
+    /// Adds the headers that answer a preflight. Only after [`Self::allow`]. A page may send any header: unknown ones are
+    /// ignored, and none of them authenticates.
     pub(super) fn permit(&self, origin: &HeaderValue, request: &HeaderMap, answer: &mut HeaderMap) {
         self.show(origin, answer);
         answer.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("POST"));

@@ -1,7 +1,7 @@
 //! The pools of long work: lists, batches, history, reads that wait for the clock, checks of long commits.
 //!
-//! As many jobs run at a time as there are cores, so that scans never block the threads that answer Gets. A bounded number of jobs wait.
-//! More are refused, and the client tries again.
+//! As many jobs run at a time as there are cores, so that scans never block the threads that answer Gets. A bounded number of
+//! jobs wait. More are refused, and the client tries again.
 //!
 //! Knows the runtime. Must not know what runs.
 

@@ -1,7 +1,8 @@
-//! A server's life: it listens, serves, reports its health, and stops without losing what it has accepted. Also the same server without a
-//! network, for a client in the same process.
+//! A server's life: it listens, serves, reports its health, and stops without losing what it has accepted. Also the same server
+//! without a network, for a client in the same process.
 //!
-//! Knows the parts of a server and the order in which they start and stop. Must not know messages, or how a connection is served.
+//! Knows the parts of a server and the order in which they start and stop. Must not know messages, or how a connection is
+//! served.
 
 use std::{
     io,
@@ -112,8 +113,9 @@ impl<V1: v1::ServerReflection, V1Alpha: v1alpha::ServerReflection> Server<V1, V1
     }
 }
 
-/// Serves a store on a listener until `shutdown` ends, then stops gracefully: health says `NOT_SERVING`, no new connection or call is
-/// accepted, calls in progress have `drain_time_max` to end, and the store is closed. Commits that were accepted by then are made.
+/// Serves a store on a listener until `shutdown` ends, then stops gracefully: health says `NOT_SERVING`, no new connection or
+/// call is accepted, calls in progress have `drain_time_max` to end, and the store is closed. Commits that were accepted by
+/// then are made.
 ///
 /// A store that is still rebuilding is served at once. It answers UNAVAILABLE, and health says `NOT_SERVING`.
 pub async fn serve(
@@ -237,11 +239,12 @@ fn log_health(health: &StoreHealth, changed: bool) {
     }
 }
 
-/// A channel to a store in this process, for any generated client. It obeys every rule of the wire. It needs a tokio runtime while it is
-/// used. The store is not closed with it.
+/// A channel to a store in this process, for any generated client. It obeys every rule of the wire. It needs a tokio runtime
+/// while it is used. The store is not closed with it.
 pub async fn in_process(store: Store) -> Result<Channel, ServeError> {
     let options = ServerOptions {
-        // Both peers are in this process, so no connection is lost, and none has to be closed for its age or because it is idle.
+        // Both peers are in this process, so no connection is lost, and none has to be closed for its age or because it is
+        // idle.
         connection_age_max: UNLIMITED_TIME,
         connection_idle_time_max: UNLIMITED_TIME,
         first_request_time_max: UNLIMITED_TIME,

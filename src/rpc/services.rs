@@ -1,7 +1,7 @@
 //! All services of a server as one: ours, health, and reflection in both versions. Also the handlers of plain GETs.
 //!
-//! A call goes to its service by a comparison of the path. There are five services, and a router's tables and boxes would cost more than
-//! the Get behind them.
+//! A call goes to its service by a comparison of the path. There are five services, and a router's tables and boxes would cost
+//! more than the Get behind them.
 //!
 //! Knows which services and handlers there are. Must not know what any of them does.
 

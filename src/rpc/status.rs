@@ -1,12 +1,15 @@
 //! Errors as gRPC statuses: the only place that builds one.
 //!
-//! Every status has an `ErrorInfo` with domain "annals" and a reason of the contract. `BadRequest`, `PreconditionFailure` and `RetryInfo`
-//! hold what a client can act on. The one exception is UNIMPLEMENTED, for which the contract has no reason.
+//! Every status has an `ErrorInfo` with domain "annals" and a reason of the contract. `BadRequest`, `PreconditionFailure` and
+//! `RetryInfo` hold what a client can act on. The one exception is UNIMPLEMENTED, for which the contract has no reason.
 //!
 //! Knows the store's errors and gRPC's codes. Must not know which method failed.
 
 use std::{collections::HashMap, fmt, time::Duration};
 
+use bytes::Bytes;
+use http::HeaderMap;
+use http_body::Frame;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, PreconditionViolation, StatusExt};
 
@@ -19,8 +22,8 @@ use crate::{
 /// The `ErrorInfo.domain` of every error.
 pub(super) const DOMAIN: &str = "annals";
 
-/// Bytes that message and details may take as HTTP/2 headers. Above 8 KiB of headers in all, gRPC's C core (Python, Ruby, PHP, C++)
-/// starts to refuse responses, and the client would see a transport error instead of ours.
+/// Bytes that message and details may take as HTTP/2 headers. Above 8 KiB of headers in all, gRPC's C core (Python, Ruby, PHP,
+/// C++) starts to refuse responses, and the client would see a transport error instead of ours.
 const HEADER_BYTES_MAX: usize = 7 * 1024;
 
 /// Bytes of a message that are sent.
@@ -93,14 +96,14 @@ pub(super) fn watch_stalled(revision: u64) -> Status {
     let error = StoreError::new(
         StoreErrorKind::Aborted,
         ErrorReason::WatchStalled,
-        format!("nothing was taken from this watch for ten minutes: watch again with after_revision {revision}"),
+        format!("nothing was read from this watch for ten minutes: watch again with after_revision {revision}"),
     );
     from_store(error.with("revision", revision))
 }
 
 /// A stream's client has read nothing for too long.
-pub(super) fn answer_not_taken(limit: Duration) -> Status {
-    let text = format!("nothing was taken from this stream for {} s: send again what has no answer", limit.as_secs());
+pub(super) fn answer_not_read(limit: Duration) -> Status {
+    let text = format!("nothing was read from this stream for {} s: send again what has no answer", limit.as_secs());
     from_store(StoreError::new(StoreErrorKind::Unavailable, ErrorReason::Deadline, text))
 }
 
@@ -148,16 +151,24 @@ pub(super) fn unimplemented(sentence: impl Into<String>) -> Status {
     Status::unimplemented(sentence)
 }
 
+/// The trailers that end a stream with a status.
+pub(super) fn trailers(status: &Status) -> Result<Frame<Bytes>, Status> {
+    let mut trailers = HeaderMap::new();
+    status.add_header(&mut trailers)?;
+    Ok(Frame::trailers(trailers))
+}
+
 /// Our status for one of tonic's own, where the contract has a reason for it. Most have none and stay.
 ///
-/// For a message over its limit tonic says `OUT_OF_RANGE`, or `RESOURCE_EXHAUSTED` if it was compressed, which clients would retry again
-/// and again. Our statuses always have details.
+/// For a message over its limit tonic says `OUT_OF_RANGE`, or `RESOURCE_EXHAUSTED` if it was compressed, which clients would
+/// retry again and again. Our statuses always have details.
 pub(super) fn from_tonic(status: &Status, decode_bytes_max: usize) -> Option<Status> {
     match status.code() {
         Code::OutOfRange | Code::ResourceExhausted if status.details().is_empty() => {
             Some(limit_exceeded("request.bytes", decode_bytes_max as u64, None))
         }
-        // A request that ends within a message, or gRPC-Web as text that is not base64. That is the client's mistake, not a bug.
+        // A request that ends within a message, or gRPC-Web as text that is not base64. That is the client's mistake, not a
+        // bug.
         Code::Internal
             if status.message() == "Unexpected EOF decoding stream." || status.message().starts_with("tonic-web: ") =>
         {

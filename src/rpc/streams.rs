@@ -1,7 +1,8 @@
 //! What the streaming methods share: the task behind each stream, the sender to its client, and its end.
 //!
-//! A stream's task sends one message at a time and waits until the client reads it. So a slow client slows its task, and messages never
-//! queue up. When the client is gone, the task ends. When the connection is asked to close, its token tells the task.
+//! A stream's task sends one message at a time and waits until the client reads it. So a slow client slows its task, and
+//! messages never queue up. When the client is gone, the task ends. When the connection is asked to close, its token tells the
+//! task.
 //!
 //! Knows tasks and time. Must not know what is sent.
 

@@ -227,7 +227,8 @@ impl Watch {
         Ok(read?)
     }
 
-    /// The commit as this watch shows it. None where nothing of it matches. A filter may have to read what the records were before.
+    /// The commit as this watch shows it. None where nothing of it matches. A filter may have to read what the records were
+    /// before.
     async fn show(&self, change: &Arc<CommittedChange>) -> Result<Option<Bytes>, End> {
         if let Some(shown) = self.selection.shown(change) {
             return Ok(shown);

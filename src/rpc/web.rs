@@ -1,12 +1,13 @@
-//! Tells HTTP requests apart: gRPC is passed on as it is, gRPC-Web is translated, a GET is answered by its handler where there is one, and
-//! anything else gets a sentence.
+//! Handles each HTTP request by its kind: gRPC is passed on as it is, gRPC-Web is translated, a GET is answered by its handler
+//! where there is one, and anything else gets a sentence.
 //!
-//! Web pages cannot speak gRPC: without TLS a browser speaks HTTP/1.1, and it hides from a page the trailers in which a status is sent.
-//! gRPC-Web has the same messages, with the status at the end of the body.
+//! Web pages cannot speak gRPC: without TLS a browser speaks HTTP/1.1, and it hides from a page the trailers in which a status
+//! is sent. gRPC-Web has the same messages, with the status at the end of the body.
 //!
-//! The server checks which pages may call, and does not leave that to browsers alone. In an attack by DNS rebinding a page's own name
-//! leads to this machine, so the browser takes this server for the page's own and does not ask. But it still sends the page's origin. A
-//! page cannot send anything that gets past this check: a browser asks first before it sends one of our content types.
+//! The server checks which pages may call, and does not leave that to browsers alone. In an attack by DNS rebinding a page's
+//! own name leads to this machine, so the browser takes this server for the page's own and does not ask. But it still sends the
+//! page's origin. A page cannot send anything that gets past this check: a browser asks first before it sends one of our
+//! content types.
 //!
 //! Knows content types, methods and origins. Must not know messages, what a method does, or the store.
 
@@ -46,8 +47,8 @@ const ORIGIN_REFUSED: &str = "Pages of this origin may not call this server. The
 /// Answers a GET of one path. The request's extensions hold its call context.
 pub(super) type GetHandler = Box<dyn Fn(Parts) -> BoxFuture<Response<Body>, Infallible> + Send + Sync>;
 
-/// Who answers a plain HTTP GET, by its path. All layers are around them as around the services. A status that a layer answers with is
-/// sent as an HTTP status and a sentence.
+/// Who answers a plain HTTP GET, by its path. All layers are around them as around the services. A status that a layer answers
+/// with is sent as an HTTP status and a sentence.
 pub(super) struct GetHandlers(Vec<(&'static str, GetHandler)>);
 
 impl GetHandlers {
@@ -86,7 +87,7 @@ impl<B> Service<Request<B>> for GetHandlers {
     }
 }
 
-/// All that one connection answers, told apart by the kind of request.
+/// All that one connection answers. The kind of a request decides who answers it.
 #[derive(Clone)]
 pub(super) struct Web<S> {
     grpc: Chain<S>,
@@ -222,8 +223,8 @@ impl<S> Web<S> {
         }))
     }
 
-    /// The origin of the page that calls, where it may. Only browsers send it, and they send it with every POST. A request without an
-    /// origin does not come from a page of another origin.
+    /// The origin of the page that calls, where it may. Only browsers send it, and they send it with every POST. A request
+    /// without an origin does not come from a page of another origin.
     fn allowed_origin(&self, headers: &HeaderMap) -> Result<Option<HeaderValue>, ()> {
         let origin = headers.get(header::ORIGIN);
         let is_allowed = origin.is_none_or(|origin| self.connection.options.web_origins.allow(origin));
@@ -281,8 +282,8 @@ where
     }
 }
 
-/// The body of a request that has to arrive whole in a certain time. A stream over HTTP/2 may send requests for any time, since pings
-/// show whether its client is there. Over HTTP/1.1 there are no pings, and gRPC-Web sends one request only.
+/// The body of a request, which has to arrive whole within a time limit. A stream over HTTP/2 may send requests for any time,
+/// since pings show whether its client is there. Over HTTP/1.1 there are no pings, and gRPC-Web sends one request only.
 #[derive(Debug)]
 struct TimedBody {
     body: Body,

@@ -14,7 +14,7 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::service::Service;
 use tonic::{Code, Status};
 
-use super::CallContext;
+use super::super::call_context::CallContext;
 
 layer!(AccessLogLayer, AccessLog);
 
@@ -45,7 +45,8 @@ impl Drop for LogLine {
     fn drop(&mut self) {
         let (method, peer, started) = (self.context.path(), &*self.context.connection().peer, self.context.started());
         match self.code {
-            // A bug or a broken disk. What a server refuses because of its load, or because it stops, is only worth a debug line.
+            // A bug or a broken disk. What a server refuses because of its load, or because it stops, is only worth a debug
+            // line.
             Code::Unknown | Code::Internal | Code::DataLoss => {
                 tracing::info!(method, code = ?self.code, us = started.elapsed().as_micros(), peer, "call failed");
             }

@@ -18,7 +18,7 @@ use hyper::service::Service;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tonic::Status;
 
-use super::{super::status, CallContext, trailers};
+use super::super::{call_context::CallContext, status};
 
 layer!(DeadlineLayer, Deadline);
 
@@ -104,7 +104,7 @@ impl<B: Body<Data = Bytes, Error = Status> + Default + Unpin> Body for DeadlineB
         let Some(timer) = &mut this.timer else { return Poll::Pending };
         let status = ready!(timer.poll(context));
         this.body = B::default();
-        Poll::Ready(Some(trailers(&status)))
+        Poll::Ready(Some(status::trailers(&status)))
     }
 
     fn is_end_stream(&self) -> bool {

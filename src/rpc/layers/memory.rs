@@ -13,7 +13,7 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::service::Service;
 use tonic::codegen::StdError;
 
-use super::CallContext;
+use super::super::call_context::CallContext;
 
 layer!(MemoryLayer, Memory);
 

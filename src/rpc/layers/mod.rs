@@ -10,13 +10,14 @@
 //! | [`memory`] | counts the bytes of its request |
 //! | [`tonic_defaults`] | keeps its answer uncompressed where the request is, and says in our words what tonic refuses |
 //!
-//! **To add a layer** (identity, metrics, fair scheduling), write its file and add a line to [`Layers`] at the place where it belongs.
-//! A layer is a [`tower_layer::Layer`] without options of its own. Its service reads bounds and counts from the call's context, as do the
-//! handlers: `request.extensions().get::<CallContext>()`. What a layer finds out for those behind it, it sets in the context there, such
-//! as [`CallContext::identity`]. A test below adds one.
+//! **To add a layer** (identity, metrics, fair scheduling), write its file and add a line to [`Layers`] at its position. A
+//! layer is a [`tower_layer::Layer`] without options of its own. Its service reads bounds and counts from the call's context,
+//! as do the handlers: `request.extensions().get::<CallContext>()`. What a layer finds out for those behind it, it sets in the
+//! context there, such as [`CallContext::identity`]. A test below adds one.
 //!
-//! Services are hyper's, called by reference: so the calls of a connection share one chain, and none is cloned for a call. Futures and
-//! bodies are concrete types. The chain allocates the context and the map that holds it, a timer only where a call has to wait.
+//! Services are hyper's, called by reference: so the calls of a connection share one chain, and none is cloned for a call.
+//! Futures and bodies are concrete types. The chain allocates the context and the map that holds it, a timer only where a call
+//! has to wait.
 //!
 //! gRPC-Web is translated outside of the chain. So a status that a layer answers with is translated too.
 //!
@@ -24,11 +25,8 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-use http::{HeaderMap, Request};
-use http_body::Frame;
+use http::Request;
 use hyper::service::Service;
-use tonic::Status;
 use tower_layer::Layer;
 
 use super::{call_context::CallContext, connection_context::ConnectionContext};
@@ -93,13 +91,6 @@ impl<S, B, L: Layer<S, Service: Service<Request<B>>>> Service<Request<B>> for Ch
         request.extensions_mut().insert(context);
         self.layers.call(request)
     }
-}
-
-/// The trailers that end a stream with a status of a layer.
-fn trailers(status: &Status) -> Result<Frame<Bytes>, Status> {
-    let mut trailers = HeaderMap::new();
-    status.add_header(&mut trailers)?;
-    Ok(Frame::trailers(trailers))
 }
 
 #[cfg(test)]

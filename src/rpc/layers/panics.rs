@@ -16,7 +16,7 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::service::Service;
 use tonic::Status;
 
-use super::{super::status, CallContext, trailers};
+use super::super::{call_context::CallContext, status};
 
 layer!(PanicsLayer, Panics);
 
@@ -88,7 +88,7 @@ impl<B: Body<Data = Bytes, Error = Status> + Default + Unpin> Body for PanicsBod
         let this = &mut *self;
         catch_unwind(AssertUnwindSafe(|| Pin::new(&mut this.body).poll_frame(context))).unwrap_or_else(|panic| {
             this.body = B::default();
-            Poll::Ready(Some(trailers(&status_of(&*panic, this.call.as_ref()))))
+            Poll::Ready(Some(status::trailers(&status_of(&*panic, this.call.as_ref()))))
         })
     }
 

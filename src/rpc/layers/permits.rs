@@ -14,7 +14,7 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::service::Service;
 use tonic::Status;
 
-use super::{super::connection_context::OpenCall, CallContext};
+use super::super::{call_context::CallContext, connection_context::OpenCall};
 
 layer!(PermitsLayer, Permits);
 

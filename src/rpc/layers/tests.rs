@@ -8,9 +8,10 @@ use std::{
     task::{Context, Poll},
 };
 
+use bytes::Bytes;
 use http::Response;
-use http_body::Body as HttpBody;
-use tonic::{Code, body::Body, codegen::BoxFuture};
+use http_body::{Body as HttpBody, Frame};
+use tonic::{Code, Status, body::Body, codegen::BoxFuture};
 use tonic_types::StatusExt;
 
 use super::{

@@ -12,7 +12,7 @@ use http::{HeaderName, Request, Response};
 use hyper::service::Service;
 use tonic::Status;
 
-use super::{super::status, CallContext};
+use super::super::{call_context::CallContext, status};
 
 static GRPC_ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
 
@@ -31,8 +31,8 @@ where
         let call = CallContext::of(request.extensions());
         let decode_bytes_max = call.connection().options.decode_bytes_max;
         if !call.is_compressed() {
-            // Answers are compressed for clients that compress their requests. Most clients say with every call what they could read,
-            // which is no wish. To compress each Get for them would cost more than the Get.
+            // Answers are compressed for clients that compress their requests. Most clients say with every call what they could
+            // read, which is no wish. To compress each Get for them would cost more than the Get.
             request.headers_mut().remove(&GRPC_ACCEPT_ENCODING);
         }
         TonicDefaultsFuture { answer: self.0.call(request), decode_bytes_max }
