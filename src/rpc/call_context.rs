@@ -12,7 +12,8 @@ use std::{
 };
 
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Request, uri::PathAndQuery};
-use prost_reflect::DescriptorPool;
+use prost::Message;
+use prost_types::FileDescriptorSet;
 use tokio::time::Instant;
 use tonic::Status;
 
@@ -137,22 +138,23 @@ impl CallContext {
     }
 }
 
-/// Whether a method has a stream of requests or of answers, by its path. The server's own deadline does not apply to those.
-fn is_streaming(path: &str) -> bool {
-    /// The paths of all such methods. They are few, and mostly of different lengths, so that a comparison with each costs less
-    /// than hashing the path.
-    static STREAMING: LazyLock<Vec<String>> = LazyLock::new(|| {
-        let mut paths = Vec::new();
-        for encoded in DESCRIPTORS {
-            let pool = DescriptorPool::decode(encoded).expect("descriptors that were compiled in");
-            for method in pool.services().flat_map(|service| service.methods().collect::<Vec<_>>()) {
-                if method.is_client_streaming() || method.is_server_streaming() {
-                    paths.push(format!("/{}/{}", method.parent_service().full_name(), method.name()));
-                }
+/// The paths of all methods with a stream of requests or of answers, from the descriptors. They are few, and mostly of different
+/// lengths, so that a comparison with each costs less than hashing a path.
+static STREAMING: LazyLock<Vec<String>> = LazyLock::new(|| {
+    let mut paths = Vec::new();
+    for encoded in DESCRIPTORS {
+        let files = FileDescriptorSet::decode(encoded).expect("descriptors that were compiled in").file;
+        for (file, service) in files.iter().flat_map(|file| file.service.iter().map(move |service| (file, service))) {
+            for method in service.method.iter().filter(|method| method.client_streaming() || method.server_streaming()) {
+                paths.push(format!("/{}.{}/{}", file.package(), service.name(), method.name()));
             }
         }
-        paths
-    });
+    }
+    paths
+});
+
+/// Whether a method has a stream of requests or of answers, by its path. The server's own deadline does not apply to those.
+fn is_streaming(path: &str) -> bool {
     STREAMING.iter().any(|streaming| streaming == path)
 }
 
