@@ -158,7 +158,7 @@ impl<'a> PositionKeeper<'a> {
                     && kept.store_id != *store_id
                 {
                     bail!(
-                        "{} holds a position in store {}, and this is store {store_id}, which has other revisions; name another file",
+                        "{} holds a position in store {}, and this is store {store_id}, whose revisions are other commits; name another file",
                         file.display(),
                         kept.store_id
                     );
