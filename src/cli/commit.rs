@@ -101,7 +101,7 @@ async fn apply_file(
 ) -> anyhow::Result<bool> {
     let name = &file.name;
     let from = file.read(progress).with_context(|| format!("cannot read {name}"))?;
-    for (index, request) in json::Reader::<_, CommitRequest>::new(from).enumerate() {
+    for (index, request) in json::JsonReader::<_, CommitRequest>::new(from).enumerate() {
         let mut request = request.map_err(|error| anyhow::anyhow!("{name}, {error}"))?;
         request.validate_only |= arguments.dry_run;
         let label = match request.request_id.as_str() {

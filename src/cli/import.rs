@@ -2,7 +2,7 @@
 //!
 //! Must not know what a row of a format makes.
 
-use std::{path::PathBuf, thread};
+use std::{fmt, path::PathBuf, thread};
 
 use anyhow::{Context, bail};
 use clap::{
@@ -21,12 +21,12 @@ use super::{
 };
 use crate::{
     client::{Client, IngestOptions},
-    formats::import::{
-        BadRow,
-        batch::Batches,
-        bounds::Bounds,
-        format::{FORMATS, Format, Input},
-        known::Known,
+    formats::{
+        self, FORMATS, ImportInput, Importer,
+        import::{
+            BadRow,
+            batch::{BatchBounds, ImportBatches, SentRecords},
+        },
     },
 };
 
@@ -40,7 +40,8 @@ const AHEAD_MAX: usize = 4;
 ///
 /// Each row becomes records. Their names are made from the ids in the row: importing the same file again changes nothing, and
 /// importing a newer file writes the differences. Transient errors are retried. A row that is bad or refused is reported with its number
-/// and the reason; the other rows are imported. Files that end in .gz or .zst are decompressed. docs/data-exchange.md describes the formats.
+/// and the reason; the other rows are imported. Files that end in .gz or .zst are decompressed. docs/formats has a page for each
+/// format.
 #[derive(Debug, Args)]
 #[allow(clippy::doc_markdown)] // Shown to people as it is: a backtick would be, too.
 #[command(
@@ -50,12 +51,12 @@ const AHEAD_MAX: usize = 4;
 )]
 pub(super) struct Arguments {
     /// The format of the files.
-    #[arg(value_parser = PossibleValuesParser::new(FORMATS.iter().map(described)).try_map(|name| named(&name)))]
-    format: &'static Format,
+    #[arg(value_parser = ImportFormat::parser())]
+    format: ImportFormat,
     /// The files to import. - is standard input.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// The mapping of columns to fields, for a format that needs one: see docs/data-exchange.md.
+    /// The mapping of columns to fields, for a format that needs one: see docs/formats/series.md.
     #[arg(long, value_name = "FILE")]
     mapping: Option<PathBuf>,
     /// Stop at the first row that is bad or refused, and import nothing after it. This is slower: commits are applied one at a time.
@@ -71,13 +72,30 @@ pub(super) struct Arguments {
     access: Access,
 }
 
-/// A format with its description, for the help text.
-fn described(format: &Format) -> PossibleValue {
-    PossibleValue::new(format.name).help(format.about)
+/// A format of the registry that can be imported.
+#[derive(Clone, Copy)]
+struct ImportFormat {
+    name: &'static str,
+    importer: &'static Importer,
 }
 
-fn named(name: &str) -> Result<&'static Format, String> {
-    Format::named(name).ok_or_else(|| format!("there is no format {name}"))
+impl ImportFormat {
+    fn parser() -> impl TypedValueParser<Value = Self> {
+        let values = FORMATS.iter().filter(|format| format.importer.is_some());
+        let values = values.map(|format| PossibleValue::new(format.name).help(format.summary));
+        PossibleValuesParser::new(values).try_map(|name| Self::named(&name).ok_or_else(|| format!("there is no format {name}")))
+    }
+
+    fn named(name: &str) -> Option<Self> {
+        let format = formats::named(name)?;
+        Some(Self { name: format.name, importer: format.importer.as_ref()? })
+    }
+}
+
+impl fmt::Debug for ImportFormat {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        to.write_str(self.name)
+    }
 }
 
 /// Runs the command.
@@ -91,7 +109,7 @@ pub(super) fn run(arguments: &Arguments, _: &mut Output) -> anyhow::Result<Outco
         arguments.access.create()?;
         let connection = arguments.access.connect_with(access::options(&progress)).await?;
         let limits = connection.client.info().await?.limits.into_iter().collect();
-        let batches = read(arguments, files, mapping, Bounds::within(&limits), progress.clone());
+        let batches = read(arguments, files, mapping, BatchBounds::within(&limits), progress.clone());
         let sending = Sending::new(batches, report, arguments.dry_run, arguments.strict);
         let imported = import(&connection.client, &sending, arguments.strict).await;
         connection.close().await?;
@@ -111,8 +129,8 @@ pub(super) fn run(arguments: &Arguments, _: &mut Output) -> anyhow::Result<Outco
 /// The text of the mapping file, if the format needs one.
 fn mapping(arguments: &Arguments) -> anyhow::Result<Option<String>> {
     match &arguments.mapping {
-        None if arguments.format.needs_mapping => bail!("{} needs --mapping FILE", arguments.format.name),
-        Some(_) if !arguments.format.needs_mapping => bail!("{} takes no --mapping", arguments.format.name),
+        None if arguments.format.importer.needs_mapping => bail!("{} needs --mapping FILE", arguments.format.name),
+        Some(_) if !arguments.format.importer.needs_mapping => bail!("{} takes no --mapping", arguments.format.name),
         None => Ok(None),
         Some(file) => {
             let text = std::fs::read_to_string(file);
@@ -127,25 +145,25 @@ fn read(
     arguments: &Arguments,
     files: Vec<input::Input>,
     mapping: Option<String>,
-    bounds: Bounds,
+    bounds: BatchBounds,
     progress: ProgressBar,
 ) -> mpsc::Receiver<FileBatch> {
     let (to, batches) = mpsc::channel(AHEAD_MAX);
     let format = arguments.format;
     // A shared record is known to exist when this many more commits were sent: the one that creates it is answered by then.
-    let mut known = if arguments.dry_run { Known::never() } else { Known::after(IN_FLIGHT_MAX) };
+    let mut known = if arguments.dry_run { SentRecords::never() } else { SentRecords::after(IN_FLIGHT_MAX) };
     let salt = if arguments.again { ulid::Ulid::new().to_string() } else { String::new() };
     thread::spawn(move || {
         for (file, input) in files.iter().enumerate() {
             let send = |content| to.blocking_send(FileBatch { file, content }).is_ok();
             let rows = match input.read(&progress) {
-                Ok(content) => (format.open)(Input { content, mapping: mapping.clone() }),
+                Ok(content) => (format.importer.open)(ImportInput { content, mapping: mapping.clone() }),
                 Err(error) => Err(BadRow::whole(0, format!("cannot be read: {error}"))),
             };
             let taken = match rows {
                 Ok(rows) => {
                     let origin = [format.name, &input.name, &salt].join(" ");
-                    Batches::new(rows, bounds, origin, &mut known).all(send)
+                    ImportBatches::new(rows, bounds, origin, &mut known).all(send)
                 }
                 Err(bad) => send(Err(bad)),
             };

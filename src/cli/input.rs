@@ -22,8 +22,8 @@ use tokio::sync::mpsc;
 
 use crate::{
     formats::{
-        json::{self, Error},
-        long_lines::{LINE_BYTES_MAX, read_line},
+        json::{self, JsonError},
+        reading::{LINE_BYTES_MAX, read_line},
     },
     proto::CommitRequest,
 };
@@ -208,9 +208,9 @@ fn parse(text: &[u8]) -> Content {
             Content::Commit { commit, id_from_content }
         }
         // The line number of the error is left out: it is always 1, as the text is one line.
-        Err(Error::Invalid { field, message, .. }) if field.is_empty() => Content::Broken(message),
-        Err(Error::Invalid { field, message, .. }) => Content::Broken(format!("{field}: {message}")),
-        Err(Error::Io(error)) => Content::Unreadable(error),
+        Err(JsonError::Invalid { field, message, .. }) if field.is_empty() => Content::Broken(message),
+        Err(JsonError::Invalid { field, message, .. }) => Content::Broken(format!("{field}: {message}")),
+        Err(JsonError::Io(error)) => Content::Unreadable(error),
     }
 }
 

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     client::ClientError,
-    formats::import::{BadRow, batch::Batch, mutation},
+    formats::import::{BadRow, batch::ImportBatch, mutation},
     proto::{ChangeKind, CommitResponse},
 };
 
@@ -128,7 +128,7 @@ impl RowReport {
     }
 
     /// Counts the rows of a batch that was applied. `before`: by an earlier run.
-    pub(super) fn applied(&mut self, batch: &Batch, response: &CommitResponse, before: bool) {
+    pub(super) fn applied(&mut self, batch: &ImportBatch, response: &CommitResponse, before: bool) {
         // A row that so far makes only shared records comes again with its own.
         let rows = batch.rows.iter().filter(|row| !row.own.is_empty()).count() as u64;
         self.rows += rows;

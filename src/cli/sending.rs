@@ -19,7 +19,7 @@ use crate::{
     client::{Client, ClientError, Ingested},
     formats::import::{
         BadRow,
-        batch::{self, Batch},
+        batch::{self, ImportBatch},
         mutation,
     },
     proto::{CommitRequest, CommitResponse, ErrorReason},
@@ -30,7 +30,7 @@ use crate::{
 pub(super) struct FileBatch {
     /// The index of the file.
     pub(super) file: usize,
-    pub(super) content: Result<Batch, BadRow>,
+    pub(super) content: Result<ImportBatch, BadRow>,
 }
 
 /// The batches of an import.
@@ -54,7 +54,7 @@ struct State {
 
 struct Sent {
     file: usize,
-    batch: Batch,
+    batch: ImportBatch,
     /// Whether the names of its shared records were looked up.
     looked_up: bool,
 }
@@ -105,7 +105,7 @@ impl Sending {
 
     /// Learns the names of the records that the rows of a batch share: a record with the external id may have another name than a row
     /// expects. Records that refer to each other cannot be upserted together; they are upserted one by one.
-    async fn look_up(&self, client: &Client, batch: &Batch) {
+    async fn look_up(&self, client: &Client, batch: &ImportBatch) {
         let Some(shared) = batch.shared() else { return };
         if self.upsert(client, shared.clone()).await {
             return;

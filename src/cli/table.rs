@@ -5,7 +5,7 @@
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use crate::{formats::quantity, model::RecordKind, proto::Change};
+use crate::{formats::values, model::RecordKind, proto::Change};
 
 /// Makes the row of a record.
 type Row = fn(&Value) -> Vec<String>;
@@ -50,7 +50,7 @@ pub(super) fn columns(kind: RecordKind) -> (&'static [&'static str], Row) {
             vec![
                 text(estimate, "/name"),
                 text(estimate, "/estimand/measure"),
-                quantity::in_words(estimate.get("quantity")),
+                values::quantity_in_words(estimate.get("quantity")),
                 word(estimate, "/aspect", "ASPECT_"),
                 time_field(estimate, "/as_of"),
                 text(estimate, "/estimand/subjects"),

@@ -22,7 +22,7 @@ use crate::proto::{self, record::Record};
 /// Why a text is not the message it should be.
 #[derive(Debug)]
 #[non_exhaustive]
-pub enum Error {
+pub enum JsonError {
     /// It is not JSON, or does not fit the message.
     Invalid {
         /// The field, as a path from the message: `mutations[3].create.claim`. Empty for the message itself.
@@ -36,7 +36,7 @@ pub enum Error {
     Io(io::Error),
 }
 
-impl fmt::Display for Error {
+impl fmt::Display for JsonError {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Invalid { field, line, message } if field.is_empty() => write!(to, "line {line}: {message}"),
@@ -46,7 +46,7 @@ impl fmt::Display for Error {
     }
 }
 
-impl std::error::Error for Error {
+impl std::error::Error for JsonError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Io(error) => Some(error),
@@ -97,34 +97,36 @@ pub fn record_value(record: &Record) -> Value {
 }
 
 /// The one message that a text holds.
-pub fn from_str<M: Message + Name + Default>(text: &str) -> Result<M, Error> {
-    let mut messages = Reader::new(text.as_bytes());
-    let message = messages
-        .next()
-        .unwrap_or_else(|| Err(Error::Invalid { field: String::new(), line: 1, message: "there is nothing here".into() }))?;
+pub fn from_str<M: Message + Name + Default>(text: &str) -> Result<M, JsonError> {
+    let mut messages = JsonReader::new(text.as_bytes());
+    let message = messages.next().unwrap_or_else(|| {
+        Err(JsonError::Invalid { field: String::new(), line: 1, message: "there is nothing here".into() })
+    })?;
     match messages.next() {
         None => Ok(message),
         Some(Err(error)) => Err(error),
-        Some(Ok(_)) => {
-            Err(Error::Invalid { field: String::new(), line: 1, message: "there is a second message behind the first".into() })
-        }
+        Some(Ok(_)) => Err(JsonError::Invalid {
+            field: String::new(),
+            line: 1,
+            message: "there is a second message behind the first".into(),
+        }),
     }
 }
 
 /// The message that a JSON value is.
-pub fn from_value<M: Message + Name + Default>(value: Value) -> Result<M, Error> {
+pub fn from_value<M: Message + Name + Default>(value: Value) -> Result<M, JsonError> {
     read(value, descriptor::<M>())
 }
 
 /// Messages one after another: one object over many lines, or one a line, or both. Ends at the first error, since what follows
 /// a broken text cannot be told apart.
-pub struct Reader<R: io::Read, M> {
+pub struct JsonReader<R: io::Read, M> {
     from: Option<serde_json::Deserializer<serde_json::de::IoRead<R>>>,
     descriptor: MessageDescriptor,
     message: PhantomData<fn() -> M>,
 }
 
-impl<R: BufRead, M: Message + Name + Default> Reader<R, M> {
+impl<R: BufRead, M: Message + Name + Default> JsonReader<R, M> {
     /// Reads messages from a text.
     pub fn new(from: R) -> Self {
         let from = Some(serde_json::Deserializer::from_reader(from));
@@ -132,8 +134,8 @@ impl<R: BufRead, M: Message + Name + Default> Reader<R, M> {
     }
 }
 
-impl<R: BufRead, M: Message + Name + Default> Iterator for Reader<R, M> {
-    type Item = Result<M, Error>;
+impl<R: BufRead, M: Message + Name + Default> Iterator for JsonReader<R, M> {
+    type Item = Result<M, JsonError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let from = self.from.as_mut()?;
@@ -153,17 +155,17 @@ impl<R: BufRead, M: Message + Name + Default> Iterator for Reader<R, M> {
 fn read<'de, M: Message + Default>(
     from: impl Deserializer<'de, Error = serde_json::Error>,
     descriptor: MessageDescriptor,
-) -> Result<M, Error> {
+) -> Result<M, JsonError> {
     let mut track = serde_path_to_error::Track::new();
     let from = serde_path_to_error::Deserializer::new(from, &mut track);
     let options = DeserializeOptions::new().deny_unknown_fields(true);
     match DynamicMessage::deserialize_with_options(descriptor, from, &options) {
         Ok(dynamic) => Ok(dynamic.transcode_to().expect("a message fits its own descriptor")),
-        Err(error) if error.is_io() => Err(Error::Io(error.into())),
+        Err(error) if error.is_io() => Err(JsonError::Io(error.into())),
         Err(error) => {
             // "?" is a step that was begun and not read, "." the message itself.
             let field = track.path().to_string().trim_end_matches(['?', '.']).to_owned();
-            Err(Error::Invalid { field, line: error.line(), message: without_position(&error) })
+            Err(JsonError::Invalid { field, line: error.line(), message: without_position(&error) })
         }
     }
 }
@@ -190,7 +192,7 @@ mod tests {
 
     fn check_refused(text: &str, field: &str, line: usize, message: &str) {
         match from_str::<CommitRequest>(text) {
-            Err(Error::Invalid { field: found, line: at, message: says }) => {
+            Err(JsonError::Invalid { field: found, line: at, message: says }) => {
                 assert_eq!((found.as_str(), at), (field, line), "{text}: {says}");
                 assert!(says.contains(message), "{text}: {says}");
             }
@@ -236,7 +238,7 @@ mod tests {
     #[test]
     fn objects_are_read_one_a_line_or_over_many_lines_and_an_error_ends_the_reading() {
         let ids = |text: &str| -> Vec<String> {
-            Reader::<_, CommitRequest>::new(text.as_bytes())
+            JsonReader::<_, CommitRequest>::new(text.as_bytes())
                 .map(|read| read.map_or_else(|_| "error".to_owned(), |request| request.request_id))
                 .collect()
         };

@@ -1,4 +1,7 @@
-//! Other formats: how records come in from, and go out to, what is not protobuf.
+//! External formats: how records are imported from, and exported to, what is not protobuf.
+//!
+//! A format is a folder with a `FORMAT`, and a line in [`FORMATS`]. The commands `import` and `export` with their `--help`, and the
+//! pages in docs/formats, are made from that list.
 //!
 //! Knows the model and the store's public API. Must not know keys or gRPC.
 
@@ -7,30 +10,68 @@ pub mod acled;
 #[cfg(feature = "formats")]
 pub mod claimreview;
 #[cfg(feature = "formats")]
-mod coded;
+pub mod csv;
 #[cfg(test)]
 #[cfg(feature = "formats")]
 mod documentation;
 #[cfg(feature = "formats")]
-mod edtf;
-#[cfg(feature = "formats")]
 pub mod export;
+#[cfg(feature = "formats")]
+mod format;
 #[cfg(feature = "formats")]
 pub mod gdelt;
 #[cfg(feature = "formats")]
-mod identity;
-#[cfg(feature = "formats")]
 pub mod import;
 pub mod json;
-pub mod long_lines;
+#[cfg(feature = "parquet")]
+pub mod parquet;
 #[cfg(feature = "formats")]
-pub(crate) mod quantity;
+pub mod reading;
+#[cfg(feature = "formats")]
+pub mod records;
 #[cfg(test)]
 #[cfg(feature = "formats")]
 mod round_trip;
 #[cfg(feature = "formats")]
 pub mod series;
 #[cfg(feature = "formats")]
+pub mod stix;
+#[cfg(feature = "formats")]
 pub mod table;
 #[cfg(feature = "formats")]
 pub mod ucdp_ged;
+#[cfg(feature = "formats")]
+pub(crate) mod values;
+
+#[cfg(feature = "formats")]
+pub use format::{Exporter, Format, ImportInput, Importer, OpenExportFile};
+
+/// Every external format, in the order in which `--help` and the documentation list them.
+///
+/// ```
+/// use annals::formats::{self, FORMATS};
+///
+/// let imported: Vec<_> = FORMATS.iter().filter(|format| format.importer.is_some()).map(|format| format.name).collect();
+/// assert_eq!(imported, ["records", "ucdp-ged", "gdelt-events", "gdelt-mentions", "acled", "series", "claimreview"]);
+/// assert_eq!(formats::named("csv").and_then(|csv| csv.exporter.as_ref()).map(|csv| csv.extension()), Some("csv"));
+/// ```
+#[cfg(feature = "formats")]
+pub static FORMATS: &[&Format] = &[
+    &records::FORMAT,
+    &csv::FORMAT,
+    #[cfg(feature = "parquet")]
+    &parquet::FORMAT,
+    &stix::FORMAT,
+    &ucdp_ged::FORMAT,
+    &gdelt::events::FORMAT,
+    &gdelt::mentions::FORMAT,
+    &acled::FORMAT,
+    &series::FORMAT,
+    &claimreview::FORMAT,
+];
+
+/// The format with this name.
+#[cfg(feature = "formats")]
+pub fn named(name: &str) -> Option<&'static Format> {
+    FORMATS.iter().copied().find(|format| format.name == name)
+}

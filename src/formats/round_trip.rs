@@ -1,19 +1,16 @@
-//! Whatever stands in a cell of a table comes back out, or its row is refused.
+//! Every cell of a table comes back unchanged in an export, or its row is refused.
 
 use std::{collections::HashMap, fs, io::Cursor, path::Path};
 
 use super::{
-    export::{Rows, TABLES},
-    import::{
-        BadRow, Row,
-        format::{Format, Input},
-        mutation,
-    },
-    table::{Dialect, LineWriter},
+    FORMATS, ImportInput,
+    export::TableExport,
+    import::{BadRow, ImportRow, mutation},
+    table::{TableDialect, TableWriter},
 };
 use crate::{model::RecordName, proto::record::Record};
 
-/// Cells as nobody expects them.
+/// Unusual cells.
 const ODD: [&str; 16] = [
     "",
     " ",
@@ -33,6 +30,15 @@ const ODD: [&str; 16] = [
     "23 October 2024",
 ];
 
+/// Every table that is imported and exported.
+fn tables() -> impl Iterator<Item = &'static TableExport> {
+    FORMATS.iter().filter_map(|format| format.exporter.as_ref()?.table())
+}
+
+fn table(name: &str) -> &'static TableExport {
+    tables().find(|table| table.layout.name == name).expect("a table of this name")
+}
+
 fn file(name: &str) -> &'static str {
     match name {
         "ucdp-ged" => "ucdp/ged_23_1_sample.csv",
@@ -43,30 +49,30 @@ fn file(name: &str) -> &'static str {
 }
 
 /// The first row of a table's sample.
-fn sample(table: &Rows) -> Vec<String> {
+fn sample(table: &TableExport) -> Vec<String> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(file(table.layout.name));
     let content = fs::read_to_string(path).expect("a file of the repository");
     match table.layout.dialect {
-        Dialect::Tsv => content.lines().next().expect("a row").split('\t').map(str::to_owned).collect(),
-        Dialect::Csv => {
+        TableDialect::Tsv => content.lines().next().expect("a row").split('\t').map(str::to_owned).collect(),
+        TableDialect::Csv => {
             let mut reader = csv::Reader::from_reader(content.as_bytes());
             reader.records().next().expect("a row").expect("of the header's length").iter().map(str::to_owned).collect()
         }
     }
 }
 
-fn read(table: &Rows, content: String) -> Vec<Result<Row, BadRow>> {
-    let format = Format::named(table.layout.name).expect("what goes out comes in");
-    let input = Input { content: Box::new(Cursor::new(content)), mapping: None };
+fn read(table: &TableExport, content: String) -> Vec<Result<ImportRow, BadRow>> {
+    let format = super::named(table.layout.name).and_then(|format| format.importer).expect("what is exported can be imported");
+    let input = ImportInput { content: Box::new(Cursor::new(content)), mapping: None };
     (format.open)(input).expect("a header with every column").collect()
 }
 
-/// What the records of a row are written as.
-fn written(table: &Rows, row: &Row) -> Vec<String> {
+/// The exported row of the records of a row.
+fn written(table: &TableExport, row: &ImportRow) -> Vec<String> {
     let records: HashMap<String, Record> =
         row.own.iter().filter_map(|item| Some((mutation::name(item).to_owned(), mutation::record(item)?.clone()))).collect();
     let first = row.own.first().and_then(mutation::record).expect("a record");
-    assert!((table.needs)(first).is_some(), "it is a row");
+    assert!((table.related)(first).is_some(), "it is a row");
     (table.row)(first, &records)
 }
 
@@ -77,14 +83,14 @@ fn same(one: &str, other: &str, is_number: bool) -> bool {
 
 #[test]
 fn an_odd_cell_comes_back_or_its_row_is_refused() {
-    for table in TABLES {
-        let writer = LineWriter(table.layout);
+    for table in tables() {
+        let writer = TableWriter(table.layout);
         let (plain, header) = (sample(table), writer.header().map(|header| header + "\n").unwrap_or_default());
         let (mut good, mut all) = (0, 0);
-        for (place, column) in table.layout.columns.iter().enumerate() {
+        for (position, column) in table.layout.columns.iter().enumerate() {
             for odd in ODD {
                 let mut cells = plain.clone();
-                odd.clone_into(&mut cells[place]);
+                odd.clone_into(&mut cells[position]);
                 let rows = read(table, format!("{header}{}\n", writer.line(cells.clone())));
                 let [row] = rows.as_slice() else { panic!("{} rows of one", rows.len()) };
                 all += 1;
@@ -106,7 +112,7 @@ fn an_odd_cell_comes_back_or_its_row_is_refused() {
 
 #[test]
 fn columns_stand_in_any_order_and_those_that_nobody_knows_are_annotations() {
-    let table = Rows::named("acled").expect("there is one");
+    let table = table("acled");
     let names: Vec<_> = table.layout.columns.iter().map(|column| column.name).collect();
     let cells = sample(table);
     let turn = |texts: &mut Vec<&str>, other| {
@@ -129,12 +135,12 @@ fn columns_stand_in_any_order_and_those_that_nobody_knows_are_annotations() {
 
 #[test]
 fn all_that_is_wrong_with_a_row_is_said_and_the_next_is_read() {
-    let table = Rows::named("gdelt-events").expect("there is one");
-    let writer = LineWriter(table.layout);
+    let table = table("gdelt-events");
+    let writer = TableWriter(table.layout);
     let good = sample(table);
     let mut bad = good.clone();
-    for (place, cell) in [(0, "x"), (1, "20140230"), (59, "2014"), (30, "inf")] {
-        cell.clone_into(&mut bad[place]);
+    for (position, cell) in [(0, "x"), (1, "20140230"), (59, "2014"), (30, "inf")] {
+        cell.clone_into(&mut bad[position]);
     }
     let short = good[..60].join("\t");
     let rows = read(table, format!("{}\n{short}\n{}\n", writer.line(bad), writer.line(good)));

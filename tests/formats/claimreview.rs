@@ -4,8 +4,8 @@ use std::io::Cursor;
 
 use annals::{
     formats::{
-        claimreview::{self, MEMBERS},
-        import::{BadRow, Row},
+        claimreview::{self, REVIEW_MEMBERS},
+        import::{BadRow, ImportRow},
     },
     proto::{
         Actor, ActorKind, Claim, ClaimKind, Mutation, Relation, RelationKind, Source, SourceKind, mutation::Op, record::Record,
@@ -23,7 +23,7 @@ fn file(name: &str) -> String {
     text(&format!("tests/data/claimreview/{name}"))
 }
 
-fn rows(content: impl AsRef<[u8]>) -> Vec<Result<Row, BadRow>> {
+fn rows(content: impl AsRef<[u8]>) -> Vec<Result<ImportRow, BadRow>> {
     claimreview::rows(Cursor::new(content.as_ref().to_vec())).collect()
 }
 
@@ -218,16 +218,16 @@ fn every_member_of_the_list_changes_what_is_made_and_no_other_does() {
         let parent = parents.iter().fold(&mut review, |value, member| &mut value[member.as_str()]);
         parent.as_object_mut().unwrap().shift_remove(last);
         // The members of a listed thing are its own.
-        if MEMBERS.iter().any(|member| member.path.len() < way.len() && way[..member.path.len()] == *member.path) {
+        if REVIEW_MEMBERS.iter().any(|member| member.path.len() < way.len() && way[..member.path.len()] == *member.path) {
             continue;
         }
-        let listed = MEMBERS.iter().any(|member| member.path.len() >= way.len() && member.path[..way.len()] == *way);
+        let listed = REVIEW_MEMBERS.iter().any(|member| member.path.len() >= way.len() && member.path[..way.len()] == *way);
         // Types say what a thing is. Without its type, nothing is a review.
         if way.last().map(String::as_str) != Some("@type") {
             assert_eq!(made(&review) != before, listed, "{way:?}");
         }
     }
-    for member in MEMBERS {
+    for member in REVIEW_MEMBERS {
         assert!(all.iter().any(|way| way.as_slice() == member.path), "the full review lacks {member:?}");
     }
 }

@@ -2,8 +2,8 @@
 
 use annals::{
     formats::{
-        import::{BadRow, Row},
-        series::{self, KEYS, Mapping},
+        import::{BadRow, ImportRow},
+        series::{self, MAPPING_KEYS, Mapping},
     },
     proto::{Actor, Approximation, Estimate, EstimateMode, Quantity, Source},
     store::Store,
@@ -31,7 +31,7 @@ fn forecasts() -> Vec<u8> {
     data("forecasts/flusight_2022-12-12_psi-dice.csv.gz")
 }
 
-fn rows(mapping: Mapping, content: impl AsRef<[u8]>) -> Vec<Result<Row, BadRow>> {
+fn rows(mapping: Mapping, content: impl AsRef<[u8]>) -> Vec<Result<ImportRow, BadRow>> {
     series::rows(mapping, std::io::Cursor::new(content.as_ref().to_vec())).collect()
 }
 
@@ -300,7 +300,7 @@ fn every_key_of_the_list_is_read() {
         assert!(Mapping::parse(text).is_ok(), "{:?}", Mapping::parse(text));
     }
     let text = [table, objects].concat();
-    for key in KEYS {
+    for key in MAPPING_KEYS {
         assert!(
             key.name == "FIELD" || text.contains(&format!("{} =", key.name)) || text.contains(&format!(".{}]]", key.name)),
             "{key:?}"

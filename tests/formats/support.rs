@@ -3,7 +3,10 @@
 use std::{io::Read, path::Path};
 
 use annals::{
-    formats::import::{BadRow, Rows, batch::Batches, bounds::Bounds, known::Known},
+    formats::import::{
+        BadRow, ImportRows,
+        batch::{BatchBounds, ImportBatches, SentRecords},
+    },
     proto::{ChangeKind, ListRecordsRequest},
     store::Store,
 };
@@ -33,14 +36,14 @@ pub(crate) struct Imported {
 }
 
 /// Applies rows in batches, as `annals import` does.
-pub(crate) fn import(store: &Store, rows: Rows) -> Imported {
+pub(crate) fn import(store: &Store, rows: ImportRows) -> Imported {
     use std::sync::atomic::{AtomicU64, Ordering};
     static RUNS: AtomicU64 = AtomicU64::new(0);
     // Another origin, so that nothing is answered from the receipts of a previous run.
     let origin = format!("run {}", RUNS.fetch_add(1, Ordering::Relaxed));
     let mut imported = Imported::default();
-    let mut known = Known::after(1);
-    for batch in Batches::new(rows, Bounds::default(), origin, &mut known) {
+    let mut known = SentRecords::after(1);
+    for batch in ImportBatches::new(rows, BatchBounds::default(), origin, &mut known) {
         match batch {
             Err(bad) => imported.bad.push(bad),
             Ok(batch) => {

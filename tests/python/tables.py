@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,11 +54,29 @@ class Table:
         return self.read(self.files[0].read_text(encoding="utf-8"))[0] if self.is_csv else []
 
 
-UCDP = Table("ucdp-ged", (DATA / "ucdp/ged_23_1_sample.csv",), (0,))
-EVENTS = Table("gdelt-events", (DATA / "gdelt/events.tsv", DATA / "gdelt/events_translated.tsv"), (0,))
-MENTIONS = Table("gdelt-mentions", (DATA / "gdelt/mentions.tsv", DATA / "gdelt/mentions_translated.tsv"), (0, 5, 6, 7, 8, 9))
-ACLED = Table("acled", (DATA / "acled/made_up.csv",), (0,))
-ALL = [UCDP, EVENTS, MENTIONS, ACLED]
+# Files of each format, and the columns that tell one row from another.
+SAMPLES = {
+    "ucdp-ged": (("ucdp/ged_23_1_sample.csv",), (0,)),
+    "gdelt-events": (("gdelt/events.tsv", "gdelt/events_translated.tsv"), (0,)),
+    "gdelt-mentions": (("gdelt/mentions.tsv", "gdelt/mentions_translated.tsv"), (0, 5, 6, 7, 8, 9)),
+    "acled": (("acled/made_up.csv",), (0,)),
+}
+
+
+def both_ways() -> list[str]:
+    """The formats that are imported and exported, as the list in docs/formats has them; our own records are no table."""
+    page = (ROOT / "docs/formats/README.md").read_text(encoding="utf-8")
+    return [name for name in re.findall(r"^\| \[`([a-z-]+)`\].* \| yes \| yes \|$", page, re.MULTILINE) if name != "records"]
+
+
+def table(name: str) -> Table:
+    """The table of a format. A new format needs a sample above."""
+    files, key = SAMPLES[name]
+    return Table(name, tuple(DATA / file for file in files), key)
+
+
+ALL = [table(name) for name in both_ways()]
+UCDP, EVENTS, MENTIONS, ACLED = (table(name) for name in ("ucdp-ged", "gdelt-events", "gdelt-mentions", "acled"))
 
 
 def number(cell: str) -> float | None:

@@ -1,11 +1,9 @@
-//! Where an export is written: to standard output, a text file, a Parquet file, or a folder with one file per collection.
+//! Where an export is written: to standard output, a text file, a file that is not text, or a folder with one file per collection.
 //!
 //! A file appears under its name only when it is complete.
 //!
 //! Must not know where the records come from.
 
-#[cfg(feature = "parquet")]
-use std::fs::File;
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -15,14 +13,15 @@ use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-#[cfg(feature = "parquet")]
-use crate::{cli::resume::Part, formats::export::parquet::Writer};
 use crate::{
     cli::{
         output::Output,
-        resume::{self, Partial},
+        resume::{self, Part, Partial},
     },
-    formats::export::Text,
+    formats::{
+        OpenExportFile,
+        export::{ExportFile, ExportText},
+    },
     model::RecordKind,
     proto::ExportResponse,
 };
@@ -59,14 +58,14 @@ pub(super) struct Start {
 
 /// Standard output.
 pub(super) struct Standard<'a> {
-    format: Box<dyn Text>,
+    format: Box<dyn ExportText>,
     out: &'a mut Output,
     /// Whether the head was written.
     started: bool,
 }
 
 impl<'a> Standard<'a> {
-    pub(super) fn new(format: Box<dyn Text>, out: &'a mut Output) -> Self {
+    pub(super) fn new(format: Box<dyn ExportText>, out: &'a mut Output) -> Self {
         Self { format, out, started: false }
     }
 }
@@ -92,12 +91,12 @@ impl Destination for Standard<'_> {
 
 /// A text file, which the next run resumes.
 pub(super) struct TextFile {
-    format: Box<dyn Text>,
+    format: Box<dyn ExportText>,
     partial: Partial,
 }
 
 impl TextFile {
-    pub(super) fn open(file: &Path, format: Box<dyn Text>, request: Value, store_id: &str) -> anyhow::Result<Self> {
+    pub(super) fn open(file: &Path, format: Box<dyn ExportText>, request: Value, store_id: &str) -> anyhow::Result<Self> {
         Ok(Self { format, partial: Partial::open(file, request, store_id)? })
     }
 }
@@ -121,7 +120,7 @@ impl Destination for TextFile {
 }
 
 /// The text of a message. Before the first message stands the head of the file.
-fn text(format: &dyn Text, message: &ExportResponse, first: bool) -> Vec<u8> {
+fn text(format: &dyn ExportText, message: &ExportResponse, first: bool) -> Vec<u8> {
     let mut text = Vec::new();
     if first {
         format.head(message.revision, &mut text);
@@ -132,26 +131,23 @@ fn text(format: &dyn Text, message: &ExportResponse, first: bool) -> Vec<u8> {
     text
 }
 
-/// A Parquet file. It cannot be resumed: the next run starts it over.
-#[cfg(feature = "parquet")]
-pub(super) struct ParquetFile {
+/// A file that is not text. It cannot be resumed: the next run starts it over.
+pub(super) struct BinaryFile {
     part: Part,
-    writer: Writer<File>,
+    writer: Box<dyn ExportFile>,
     revision: i64,
 }
 
-#[cfg(feature = "parquet")]
-impl ParquetFile {
-    pub(super) fn open(file: &Path, kind: RecordKind) -> anyhow::Result<Self> {
+impl BinaryFile {
+    pub(super) fn open(file: &Path, kind: RecordKind, open: OpenExportFile) -> anyhow::Result<Self> {
         let mut part = Part::open(file)?;
-        let opened = part.content().set_len(0).and_then(|()| Writer::new(kind, part.content().try_clone()?));
+        let opened = part.content().set_len(0).and_then(|()| open(kind, Box::new(part.content().try_clone()?)));
         let writer = opened.with_context(|| format!("cannot write {}", part.path().display()))?;
         Ok(Self { part, writer, revision: 0 })
     }
 }
 
-#[cfg(feature = "parquet")]
-impl Destination for ParquetFile {
+impl Destination for BinaryFile {
     fn start(&self) -> Start {
         Start::default()
     }
@@ -159,7 +155,7 @@ impl Destination for ParquetFile {
     fn write(&mut self, message: &ExportResponse) -> anyhow::Result<()> {
         self.revision = message.revision;
         let mut records = message.records.iter().filter_map(|record| record.record.as_ref());
-        let written = records.try_for_each(|record| self.writer.write(record));
+        let written = records.try_for_each(|record| self.writer.record(record));
         written.with_context(|| format!("cannot write {}", self.part.path().display()))
     }
 
@@ -258,7 +254,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        formats::export::Stix,
+        formats::stix::StixBundle,
         proto::{Record, Source},
     };
 
@@ -273,7 +269,7 @@ mod tests {
     fn a_resumed_bundle_has_one_head_and_every_record_once() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("bundle.json");
-        let open = || TextFile::open(&path, Box::new(Stix::of("store")), json!("stix"), "store").expect("opened");
+        let open = || TextFile::open(&path, Box::new(StixBundle::of("store")), json!("stix"), "store").expect("opened");
         let mut ended = open();
         for number in 1..=2 {
             ended.write(&message(number)).expect("written");

@@ -1,104 +1,77 @@
-//! The formats of `annals export`, by name.
+//! The formats of `annals export --format`.
 //!
-//! Must not know what the content of a format looks like.
+//! Knows the registry of formats. Must not know any one format.
 
-use clap::ValueEnum;
+use std::ops::Deref;
+
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 
 use crate::{
-    formats::export::{Beside, Csv, Lines, RowFile, Rows, Stix, Text},
+    formats::{
+        self, Exporter, FORMATS, OpenExportFile,
+        export::{ExportText, RelatedRecords, TableText},
+    },
     model::RecordKind,
 };
 
-/// The value of `--format`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub(super) enum Format {
-    /// All fields in proto3 JSON, one record per line.
-    #[default]
-    Records,
-    /// Comma-separated values, one file per collection.
-    Csv,
-    /// The rows of UCDP GED, with its columns.
-    UcdpGed,
-    /// The rows of GDELT's events.
-    GdeltEvents,
-    /// The rows of GDELT's mentions.
-    GdeltMentions,
-    /// The rows of ACLED.
-    Acled,
-    /// Apache Parquet, one file per collection.
-    #[cfg(feature = "parquet")]
-    Parquet,
-    /// A STIX 2.1 bundle.
-    Stix,
+/// A format that records can be exported in.
+#[derive(Clone, Copy)]
+pub(super) struct Format {
+    name: &'static str,
+    exporter: &'static Exporter,
 }
 
 impl Format {
-    /// The name, as `--format` takes it.
+    /// The format of an export without `--format`.
+    pub(super) const DEFAULT: &'static str = "records";
+
+    /// Parses `--format`.
+    pub(super) fn parser() -> impl TypedValueParser<Value = Self> {
+        let values = FORMATS.iter().filter(|format| format.exporter.is_some());
+        let values = values.map(|format| PossibleValue::new(format.name).help(format.summary));
+        PossibleValuesParser::new(values).try_map(|name| Self::named(&name).ok_or_else(|| format!("there is no format {name}")))
+    }
+
+    fn named(name: &str) -> Option<Self> {
+        let format = formats::named(name)?;
+        Some(Self { name: format.name, exporter: format.exporter.as_ref()? })
+    }
+
+    /// The name on the command line.
     pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Records => "records",
-            Self::Csv => "csv",
-            Self::UcdpGed => "ucdp-ged",
-            Self::GdeltEvents => "gdelt-events",
-            Self::GdeltMentions => "gdelt-mentions",
-            Self::Acled => "acled",
-            #[cfg(feature = "parquet")]
-            Self::Parquet => "parquet",
-            Self::Stix => "stix",
+        self.name
+    }
+
+    /// Opens a file that is not text. `None` if the format is text.
+    pub(super) fn file(self) -> Option<OpenExportFile> {
+        match self.exporter {
+            Exporter::CollectionFile { open, .. } => Some(*open),
+            _ => None,
         }
     }
 
-    /// The external table, if the format is one.
-    pub(super) fn table(self) -> Option<&'static Rows> {
-        Rows::named(self.name())
-    }
-
-    /// Whether it is text, which can go to standard output.
-    pub(super) fn is_text(self) -> bool {
-        match self {
-            Self::Records | Self::Csv | Self::UcdpGed | Self::GdeltEvents | Self::GdeltMentions | Self::Acled | Self::Stix => {
-                true
-            }
-            #[cfg(feature = "parquet")]
-            Self::Parquet => false,
+    /// Writes the text of a file that holds these collections, or all if there are none. `related` is for rows of a table. `None` if the
+    /// format is not text.
+    pub(super) fn text(self, kinds: &[RecordKind], store_id: &str, related: &RelatedRecords) -> Option<Box<dyn ExportText>> {
+        match self.exporter {
+            Exporter::Text { open, .. } => Some(open(store_id)),
+            Exporter::CollectionText { open, .. } => kinds.first().map(|kind| open(*kind)),
+            Exporter::Table(table) => Some(Box::new(TableText::of(table, related.clone()))),
+            Exporter::CollectionFile { .. } => None,
         }
     }
+}
 
-    /// Whether each collection is a separate file.
-    pub(super) fn is_file_per_collection(self) -> bool {
-        match self {
-            Self::Records | Self::UcdpGed | Self::GdeltEvents | Self::GdeltMentions | Self::Acled | Self::Stix => false,
-            Self::Csv => true,
-            #[cfg(feature = "parquet")]
-            Self::Parquet => true,
-        }
+impl Deref for Format {
+    type Target = Exporter;
+
+    fn deref(&self) -> &Exporter {
+        self.exporter
     }
+}
 
-    /// The extension of its files.
-    pub(super) fn extension(self) -> &'static str {
-        match self {
-            Self::Records => "ndjson",
-            Self::Csv | Self::UcdpGed | Self::Acled => "csv",
-            Self::GdeltEvents | Self::GdeltMentions => "tsv",
-            #[cfg(feature = "parquet")]
-            Self::Parquet => "parquet",
-            Self::Stix => "json",
-        }
-    }
-
-    /// The writer of a text file with these collections of a store. No kinds mean all collections. `beside` is for external tables. None if the
-    /// format is no text.
-    pub(super) fn text(self, kinds: &[RecordKind], store_id: &str, beside: &Beside) -> Option<Box<dyn Text>> {
-        if let Some(table) = self.table() {
-            return Some(Box::new(RowFile::of(table, beside.clone())));
-        }
-        match self {
-            Self::Records => Some(Box::new(Lines)),
-            Self::Csv => kinds.first().map(|kind| Box::new(Csv::of(*kind)) as Box<dyn Text>),
-            #[cfg(feature = "parquet")]
-            Self::Parquet => None,
-            Self::Stix => Some(Box::new(Stix::of(store_id))),
-            Self::UcdpGed | Self::GdeltEvents | Self::GdeltMentions | Self::Acled => None,
-        }
+impl std::fmt::Debug for Format {
+    fn fmt(&self, to: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        to.write_str(self.name)
     }
 }

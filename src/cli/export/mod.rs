@@ -16,7 +16,7 @@ use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
 
 use self::{
-    destination::{Destination, Folder, Standard, TextFile, Written},
+    destination::{BinaryFile, Destination, Folder, Standard, TextFile, Written},
     format::Format,
 };
 use super::{
@@ -30,7 +30,7 @@ use crate::{
     client::{Client, ClientOptions},
     formats::{
         self,
-        export::{Beside, Rows},
+        export::{RelatedRecords, TableExport},
     },
     model::{RecordKind, RecordName},
     proto::{BatchGetRecordsRequest, ExportRequest, ExportResponse, record::Record},
@@ -43,7 +43,7 @@ const NAMES_MAX: usize = 1000;
 ///
 /// All records are as of one revision. A text FILE that ends in .gz or .zst is compressed. FILE appears only when it is complete: until
 /// then it is FILE.part. To resume an interrupted export at the same revision, run the same command again. Transient errors are
-/// retried. Deleted and merged records are not exported. docs/data-exchange.md describes the formats.
+/// retried. Deleted and merged records are not exported. docs/formats has a page for each format.
 #[derive(Debug, Args)]
 #[allow(clippy::doc_markdown)] // Shown to people as it is: a backtick would be, too.
 #[command(
@@ -58,7 +58,7 @@ pub(super) struct Arguments {
     #[arg(value_parser = arguments::collection, value_name = "COLLECTION")]
     collections: Vec<RecordKind>,
     /// The format of the output.
-    #[arg(long, value_enum, default_value_t)]
+    #[arg(long, value_parser = Format::parser(), default_value = Format::DEFAULT)]
     format: Format,
     /// Export the records of one collection that match this filter.
     #[arg(long, default_value = "", hide_default_value = true)]
@@ -100,8 +100,8 @@ pub(super) fn run(arguments: &Arguments, out: &mut Output) -> anyhow::Result<Out
     let written = access::block_on(async {
         let options: ClientOptions = access::options(&progress);
         let connection = arguments.access.connect_with(options).await?;
-        let (client, format, beside) = (&connection.client, arguments.format, Beside::default());
-        let export = Export { client, format, beside, progress: &progress };
+        let (client, format, related) = (&connection.client, arguments.format, RelatedRecords::default());
+        let export = Export { client, format, related, progress: &progress };
         let written = export.run(request, &kinds, target, out).await;
         connection.close().await?;
         written
@@ -145,7 +145,7 @@ fn is_folder(path: &Path) -> bool {
 struct Export<'a> {
     client: &'a Client,
     format: Format,
-    beside: Beside,
+    related: RelatedRecords,
     progress: &'a ProgressBar,
 }
 
@@ -160,7 +160,7 @@ impl Export<'_> {
         let store_id = self.client.info().await?.store_id;
         match target {
             Target::Standard => {
-                let text = self.format.text(kinds, &store_id, &self.beside).expect("what is no text has been refused");
+                let text = self.format.text(kinds, &store_id, &self.related).expect("what is no text has been refused");
                 self.copy(request, Box::new(Standard::new(text, out)), Written::default()).await
             }
             Target::File(file) => {
@@ -200,11 +200,10 @@ impl Export<'_> {
         request: &ExportRequest,
         store_id: &str,
     ) -> anyhow::Result<Box<dyn Destination>> {
-        #[cfg(feature = "parquet")]
-        if let (Format::Parquet, [kind, ..]) = (self.format, kinds) {
-            return Ok(Box::new(destination::ParquetFile::open(file, *kind)?));
+        if let (Some(open), [kind, ..]) = (self.format.file(), kinds) {
+            return Ok(Box::new(BinaryFile::open(file, *kind, open)?));
         }
-        let text = self.format.text(kinds, store_id, &self.beside).expect("what is no text has been opened");
+        let text = self.format.text(kinds, store_id, &self.related).expect("what is no text has been opened");
         Ok(Box::new(TextFile::open(file, text, self.identity(request), store_id)?))
     }
 
@@ -229,7 +228,7 @@ impl Export<'_> {
         let mut export = self.client.export(request);
         while let Some(mut message) = export.message().await? {
             if let Some(table) = self.format.table() {
-                complete_rows(self.client, table, &mut message, &self.beside).await?;
+                complete_rows(self.client, table, &mut message, &self.related).await?;
             }
             to.write(&message)?;
             written.records += message.records.len() as u64;
@@ -250,13 +249,13 @@ fn bar() -> ProgressBar {
     progress
 }
 
-/// Keeps the records of a message that are rows of a table, and reads the other records that the rows need, as of the same revision.
-async fn complete_rows(client: &Client, table: &Rows, message: &mut ExportResponse, beside: &Beside) -> anyhow::Result<()> {
+/// Keeps the records of a message that are rows of a table, and reads their related records, as of the same revision.
+async fn complete_rows(client: &Client, table: &TableExport, message: &mut ExportResponse, related: &RelatedRecords) -> anyhow::Result<()> {
     let mut names = Vec::new();
     message.records.retain(|record| {
-        let needs = record.record.as_ref().and_then(|record| (table.needs)(record));
-        names.extend(needs.iter().flatten().cloned());
-        needs.is_some()
+        let related = record.record.as_ref().and_then(|record| (table.related)(record));
+        names.extend(related.iter().flatten().cloned());
+        related.is_some()
     });
     // An invalid name was made from an id that cannot be imported.
     names.retain(|name| name.parse::<RecordName>().is_ok());
@@ -276,7 +275,7 @@ async fn complete_rows(client: &Client, table: &Rows, message: &mut ExportRespon
             }
         }
     }
-    beside.set(found);
+    related.set(found);
     Ok(())
 }
 

@@ -1,33 +1,38 @@
-//! Fact checks: schema.org's `ClaimReview` in JSON-LD, as pages and feeds have it.
+//! Fact checks: schema.org's `ClaimReview` in JSON-LD, as pages and feeds publish it.
 //!
-//! A review makes the claim that it is about, with whoever made it; a claim of kind VERDICT about that one; a relation RATES between the two,
-//! with the rating; and the sources of both. All of the review as it came is kept in annotations of its page, so that nothing is lost.
+//! A review makes the claim that it is about, with its claimant; a claim of kind VERDICT about that claim; a relation RATES between the two,
+//! with the rating; and the sources of both. The whole review is also kept in annotations of its page, so nothing is lost.
 //!
-//! Knows schema.org. Must not know the store, or who applies what reviews make.
+//! Must not know the store, or who applies what reviews make.
 
-mod agent;
-mod appearance;
-mod date;
-mod members;
 mod node;
-mod rating;
+mod parts;
 mod review;
 
-use std::{collections::VecDeque, io::Read};
+use std::{collections::VecDeque, fmt::Write, io::Read};
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-pub use members::{MEMBERS, Member, members_table};
-
-use self::review::Made;
-use super::import::{
-    BadRow, Row, Rows, Seen, mutation,
-    objects::{self, Numbered, Objects},
-    rules,
+use self::review::ReviewMutations;
+use super::{
+    format::{Format, Importer},
+    import::{
+        BadRow, ImportRow, ImportRows, SeenKeys, mutation,
+        objects::{self, NumberedObject, ObjectIter},
+    },
 };
 
-/// The reviews of a file, a row each: of an array, of a `DataFeed`, of a graph (`@graph`), of one object a line, or of one object. A row has
-/// the number of the element that it stands in; what is no review is passed over.
+/// The format.
+pub static FORMAT: Format = Format {
+    name: "claimreview",
+    summary: "fact checks, schema.org ClaimReview in JSON-LD",
+    page: "claimreview/page.md",
+    importer: Some(Importer { needs_mapping: false, open: |input| Ok(rows(input.content)) }),
+    exporter: None,
+};
+
+/// The reviews of a file, a row each. The file is a review, an array, a `DataFeed`, a graph (`@graph`) or one object a line. A row has the
+/// number of its element; anything that is not a review is skipped.
 ///
 /// ```
 /// use annals::{
@@ -53,23 +58,23 @@ use super::import::{
 /// assert_eq!(verdicts.records[0].kind(), ClaimKind::Verdict);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn rows(from: impl Read + Send + 'static) -> Rows {
+pub fn rows(from: impl Read + Send + 'static) -> ImportRows {
     let objects = objects::any(from, "dataFeedElement");
-    Box::new(Reviews { objects, waiting: VecDeque::new(), seen: Seen::default(), found: false, ended: false })
+    Box::new(Reviews { objects, waiting: VecDeque::new(), seen: SeenKeys::default(), found: false, ended: false })
 }
 
 struct Reviews {
-    objects: Objects,
-    waiting: VecDeque<Result<Row, BadRow>>,
-    /// Reviews by what they are known by; and, so that the same may stand twice, with all that they say.
-    seen: Seen,
-    /// There was a review, or something that might have been one.
+    objects: ObjectIter,
+    waiting: VecDeque<Result<ImportRow, BadRow>>,
+    /// The ids of reviews, and the ids with the whole reviews, so that a review may occur twice if it is the same.
+    seen: SeenKeys,
+    /// Whether there was a review, or something that may have been meant as one.
     found: bool,
     ended: bool,
 }
 
 impl Iterator for Reviews {
-    type Item = Result<Row, BadRow>;
+    type Item = Result<ImportRow, BadRow>;
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
@@ -91,7 +96,7 @@ impl Iterator for Reviews {
 
 impl Reviews {
     /// Reads the reviews of an element.
-    fn read(&mut self, (number, element): Numbered) {
+    fn read(&mut self, (number, element): NumberedObject) {
         let document = match element {
             Ok(document) => document,
             Err(bad) => return self.waiting.push_back(Err(bad)),
@@ -107,7 +112,7 @@ impl Reviews {
         }
     }
 
-    fn row(&mut self, number: u64, made: Made, members: &serde_json::Map<String, Value>) -> Result<Row, String> {
+    fn row(&mut self, number: u64, made: ReviewMutations, members: &Map<String, Value>) -> Result<ImportRow, String> {
         let whole = format!("{} {}", made.id, Value::Object(members.clone()));
         if self.seen.row(&whole).is_none()
             && let Some(row) = self.seen.row(&made.id)
@@ -115,10 +120,61 @@ impl Reviews {
             return Err(format!("is a review that stands in row {row}, too, and says something else here"));
         }
         for mutation in made.shared.iter().chain(&made.own) {
-            mutation::record(mutation).map_or(Ok(()), rules::check)?;
+            mutation::record(mutation).map_or(Ok(()), mutation::check)?;
         }
         self.seen.insert(&made.id, number);
         self.seen.insert(&whole, number);
-        Ok(Row { number, shared: made.shared, own: made.own })
+        Ok(ImportRow { number, shared: made.shared, own: made.own })
     }
+}
+
+/// A member of a review that becomes a field.
+#[derive(Clone, Copy, Debug)]
+pub struct ReviewMember {
+    /// Its path from the review.
+    pub path: &'static [&'static str],
+    /// The fields that it becomes.
+    pub goes_to: &'static str,
+}
+
+const fn member(path: &'static [&'static str], goes_to: &'static str) -> ReviewMember {
+    ReviewMember { path, goes_to }
+}
+
+/// Every member that becomes a field. The annotations keep all members.
+pub const REVIEW_MEMBERS: &[ReviewMember] = &[
+    member(&["url"], "`Source.uri` of the page; with `@id` and `claimReviewed` it makes all names"),
+    member(&["@id"], "names"),
+    member(&["claimReviewed"], "`statement` of the claim of kind FACT that is reviewed, and of the VERDICT about it"),
+    member(&["headline"], "`Source.title`; left out, `name`, else `claimReviewed`"),
+    member(&["inLanguage"], "`language` of the page and both claims"),
+    member(&["license"], "`Source.license`"),
+    member(&["datePublished"], "`Source.published`, `as_of` of the verdict, `said_at` of its first hop, `Rating.assessed_at`"),
+    member(&["author"], "Actors; `Source.authors`, first hop of the verdict, `Rating.assessor`, `Relation.asserted_by`"),
+    member(&["publisher"], "an Actor; `Source.publisher`, second hop of the verdict"),
+    member(&["reviewRating", "alternateName"], "`Rating.code`, as `claimreview.rating:...`; `statement` of the verdict"),
+    member(&["reviewRating", "ratingValue"], "`Rating.value`, if it is on the scale; words here are as `alternateName`"),
+    member(&["reviewRating", "bestRating"], "`Rating.scale_max`, or `scale_min` where the best is the smaller"),
+    member(&["reviewRating", "worstRating"], "`Rating.scale_min`, or `scale_max`"),
+    member(&["reviewRating", "ratingExplanation"], "`Rating.rationale`"),
+    member(&["itemReviewed", "author"], "Actors; first hop of the reviewed claim. Left out: a hop \"unidentified\""),
+    member(&["itemReviewed", "datePublished"], "`said_at` of that hop"),
+    member(
+        &["itemReviewed", "appearance"],
+        "a Source for each, and `citations` of the reviewed claim. Left out: the citation is the review's page",
+    ),
+    member(&["itemReviewed", "firstAppearance"], "the same, before the others"),
+];
+
+/// [`REVIEW_MEMBERS`] as a table in Markdown.
+///
+/// ```
+/// assert!(annals::formats::claimreview::members_table().starts_with("| member | goes to |"));
+/// ```
+pub fn members_table() -> String {
+    let mut table = String::from("| member | goes to |\n|--|--|\n");
+    for ReviewMember { path, goes_to } in REVIEW_MEMBERS {
+        writeln!(table, "| `{}` | {goes_to} |", path.join(".")).expect("a string accepts every write");
+    }
+    table
 }

@@ -1,20 +1,17 @@
-//! What a review makes: its page, the claim that it is about, the verdict, and the rating that links the two.
+//! The mutations of a review: its page, the claim that it is about, the verdict, and the rating between the two.
 //!
-//! Knows `ClaimReview`. Must not know how a file holds reviews.
+//! Must not know how a file holds reviews.
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
 use super::{
-    agent::{Agent, agents},
-    appearance::{Appearance, appearances},
-    date,
-    node::{Node, Thing},
-    rating::Given,
+    node::{Node, Thing, time},
+    parts::{Agent, Appearance, ReviewRating, agents, appearances},
 };
 use crate::{
-    formats::{identity, import::mutation::keep},
+    formats::{import::mutation::keep, values},
     model::{RecordKind, limit},
     proto::{
         Attribution, AttributionRole, Basis, Citation, Claim, ClaimKind, Mutation, Polarity, Relation, RelationKind, Source,
@@ -22,19 +19,19 @@ use crate::{
     },
 };
 
-/// Annotations that the text of a review is kept in, at most.
-const PIECES_MAX: usize = limit::ANNOTATIONS_MAX - 2;
+/// The most annotations for the text of a review.
+const CHUNKS_MAX: usize = limit::ANNOTATIONS_MAX - 2;
 
-/// What a review makes.
-pub(super) struct Made {
-    /// What it is known by.
+/// The mutations of a review.
+pub(super) struct ReviewMutations {
+    /// The id of the review, made from its URL, its `@id` and the reviewed claim.
     pub(super) id: String,
     pub(super) shared: Vec<Mutation>,
     pub(super) own: Vec<Mutation>,
 }
 
-/// Reads a review. The error says why it makes nothing.
-pub(super) fn read(review: Node<'_>) -> Result<Made, String> {
+/// Reads a review. The error says why it cannot be imported.
+pub(super) fn read(review: Node<'_>) -> Result<ReviewMutations, String> {
     let items: Vec<Node<'_>> = review.things("itemReviewed").into_iter().filter_map(node).collect();
     let statement = review
         .text(&["claimReviewed"])
@@ -42,8 +39,8 @@ pub(super) fn read(review: Node<'_>) -> Result<Made, String> {
         .or_else(|| review.text(&["itemReviewed"]))
         .ok_or("has neither claimReviewed nor an item with a name: nobody can say what was reviewed")?;
     let address = review.address().or_else(|| review.text(&["url", "mainEntityOfPage"])).unwrap_or_default();
-    // A page may hold several reviews, and some give all of them the page's own id.
-    let id = identity::digest(&[&address, &review.text(&["@id"]).unwrap_or_default(), &statement]);
+    // A page may hold several reviews, and some pages give all of them the id of the page.
+    let id = values::digest(&[&address, &review.text(&["@id"]).unwrap_or_default(), &statement]);
 
     let authors = agents(review, "author");
     let publishers = agents(review, "publisher");
@@ -70,10 +67,10 @@ pub(super) fn read(review: Node<'_>) -> Result<Made, String> {
         seen_in.push(read_in.clone());
     }
     let language = review.text(&["inLanguage"]).unwrap_or_default();
-    let said_at = items.iter().find_map(|item| item.text(&["datePublished", "dateCreated"])).map(|text| date::time(&text));
+    let said_at = items.iter().find_map(|item| item.text(&["datePublished", "dateCreated"])).map(|text| time(&text));
     let claim_id = format!("claimreview.reviewed:{id}");
     let claim = Claim {
-        name: identity::name_of(RecordKind::Claim, &claim_id),
+        name: values::name_of(RecordKind::Claim, &claim_id),
         external_ids: vec![claim_id],
         statement: statement.clone(),
         language: language.clone(),
@@ -86,8 +83,8 @@ pub(super) fn read(review: Node<'_>) -> Result<Made, String> {
     let reviewed = claim.name.clone();
     own.push(keep(claim, &["statement", "language", "kind", "polarity", "attribution", "citations"]));
 
-    let given = Given::of(review);
-    let reviewed_at = review.text(&["datePublished", "dateCreated"]).map(|text| date::time(&text));
+    let given = ReviewRating::of(review);
+    let reviewed_at = review.text(&["datePublished", "dateCreated"]).map(|text| time(&text));
     let verdict_id = format!("claimreview:{id}");
     let by = if authors.is_empty() { &publishers } else { &authors };
     let mut attribution = vec![hop(by, AttributionRole::Origin, reviewed_at.clone())];
@@ -95,9 +92,9 @@ pub(super) fn read(review: Node<'_>) -> Result<Made, String> {
         attribution.push(hop(&publishers, AttributionRole::Publisher, None));
     }
     let verdict = Claim {
-        name: identity::name_of(RecordKind::Claim, &verdict_id),
+        name: values::name_of(RecordKind::Claim, &verdict_id),
         external_ids: vec![verdict_id],
-        statement: format!("{}: {statement}", capitalised(&given.as_ref().map_or("reviewed".into(), Given::sentence))),
+        statement: format!("{}: {statement}", capitalised(&given.as_ref().map_or("reviewed".into(), ReviewRating::sentence))),
         language,
         kind: ClaimKind::Verdict.into(),
         polarity: Polarity::Affirmed.into(),
@@ -115,12 +112,12 @@ pub(super) fn read(review: Node<'_>) -> Result<Made, String> {
     ));
     if let Some(given) = given {
         let asserted_by = by.first().map(Agent::record_name).unwrap_or_default();
-        // Neither of these ever changes, so that another reviewer is another relation.
-        let rates_id = format!("claimreview.rating:{}", identity::digest(&[&id, &asserted_by]));
+        // The name does not depend on the rating, and differs for another reviewer.
+        let rates_id = format!("claimreview.rating:{}", values::digest(&[&id, &asserted_by]));
         let mut rating = given.rating();
         (rating.assessor, rating.assessed_at) = (asserted_by.clone(), reviewed_at);
         let rates = Relation {
-            name: identity::name_of(RecordKind::Relation, &rates_id),
+            name: values::name_of(RecordKind::Relation, &rates_id),
             external_ids: vec![rates_id],
             kind: RelationKind::Rates.into(),
             subject,
@@ -132,7 +129,7 @@ pub(super) fn read(review: Node<'_>) -> Result<Made, String> {
         };
         own.push(keep(rates, &["kind", "subject", "object", "asserted_by", "rating", "citations"]));
     }
-    Ok(Made { id, shared, own })
+    Ok(ReviewMutations { id, shared, own })
 }
 
 fn node(thing: Thing<'_>) -> Option<Node<'_>> {
@@ -146,19 +143,19 @@ fn node(thing: Thing<'_>) -> Option<Node<'_>> {
 fn page(review: Node<'_>, id: &str, address: &str, statement: &str) -> Source {
     let external_id = format!("claimreview:{id}");
     Source {
-        name: identity::name_of(RecordKind::Source, &external_id),
+        name: values::name_of(RecordKind::Source, &external_id),
         external_ids: vec![external_id],
         kind: SourceKind::FactCheck.into(),
         uri: address.to_owned(),
-        title: identity::title(&review.text(&["headline", "name"]).unwrap_or_else(|| statement.to_owned())),
+        title: values::title(&review.text(&["headline", "name"]).unwrap_or_else(|| statement.to_owned())),
         language: review.text(&["inLanguage"]).unwrap_or_default(),
-        published: review.text(&["datePublished", "dateCreated"]).map(|text| date::time(&text)),
+        published: review.text(&["datePublished", "dateCreated"]).map(|text| time(&text)),
         license: review.text(&["license"]).unwrap_or_default(),
         ..Default::default()
     }
 }
 
-/// Who said it, or that nobody knows.
+/// A hop with these actors, or "unidentified".
 fn hop(agents: &[Agent], role: AttributionRole, said_at: Option<TimeSpec>) -> Attribution {
     let actors: Vec<_> = agents.iter().map(Agent::record_name).collect();
     let description = if actors.is_empty() { "unidentified" } else { "" };
@@ -170,17 +167,17 @@ fn capitalised(sentence: &str) -> String {
     letters.next().map(|first| first.to_ascii_uppercase().to_string() + letters.as_str()).unwrap_or_default()
 }
 
-/// All of a review as it came, in annotations that are short enough: `claimreview.0`, `claimreview.1`, one behind the other.
+/// The whole text of a review, cut into annotations of the allowed length: `claimreview.0`, `claimreview.1` and so on.
 fn whole(review: Node<'_>) -> Result<BTreeMap<String, String>, String> {
     let text = Value::Object(review.members.clone()).to_string();
-    let (mut pieces, mut rest) = (BTreeMap::new(), text.as_str());
+    let (mut chunks, mut rest) = (BTreeMap::new(), text.as_str());
     while !rest.is_empty() {
-        if pieces.len() == PIECES_MAX {
-            return Err(format!("is longer than {} KiB", PIECES_MAX * limit::ANNOTATION_BYTES_MAX / 1024));
+        if chunks.len() == CHUNKS_MAX {
+            return Err(format!("is longer than {} KiB", CHUNKS_MAX * limit::ANNOTATION_BYTES_MAX / 1024));
         }
-        let (piece, more) = rest.split_at(rest.floor_char_boundary(limit::ANNOTATION_BYTES_MAX));
-        pieces.insert(format!("claimreview.{}", pieces.len()), piece.to_owned());
+        let (chunk, more) = rest.split_at(rest.floor_char_boundary(limit::ANNOTATION_BYTES_MAX));
+        chunks.insert(format!("claimreview.{}", chunks.len()), chunk.to_owned());
         rest = more;
     }
-    Ok(pieces)
+    Ok(chunks)
 }

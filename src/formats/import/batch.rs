@@ -1,42 +1,40 @@
-//! Rows put together into commits, within what a server takes.
+//! Rows grouped into commits, within what a server accepts.
 //!
-//! What a commit holds follows from the rows alone, and so does its request id: sending the same file again finds the first answers,
-//! and a file that changed finds none for the rows that did.
+//! The content of a commit depends on the rows alone, and so does its request id. An import of the same file therefore finds the receipts
+//! of the first import, and a changed row finds none.
 //!
-//! Knows rows and bounds. Must not know who applies a commit, or how a row was read.
+//! Must not know who applies a commit, or how a row was read.
 
-use std::collections::{BTreeMap, HashSet};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    mem,
+};
 
 use prost::Message;
 
-use super::{
-    BadRow, Row, Rows,
-    bounds::{Bounds, Room},
-    known::{Known, Standing},
-    mutation,
-};
+use super::{BadRow, ImportRow, ImportRows, mutation};
 use crate::{
-    formats::identity,
+    formats::values,
     proto::{CommitRequest, Mutation},
 };
 
-/// Rows that are one commit.
+/// Rows that become one commit.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Batch {
+pub struct ImportBatch {
     /// The rows, in order. There is at least one.
-    pub rows: Vec<Row>,
-    /// What they make: what is shared first, each once.
+    pub rows: Vec<ImportRow>,
+    /// Their mutations: first the shared records, each once, then the rows' own.
     pub commit: CommitRequest,
-    /// Names of what is shared with an earlier commit of the run: in this commit again, or left out since it is known.
+    /// Names of shared records that an earlier commit of the run has, too. They are in this commit again, or left out of it.
     pub repeats: HashSet<String>,
     origin: String,
 }
 
-/// Puts rows together, in order. A row that is bad, or more than a commit can hold, is an error, and the rest goes on.
+/// Groups rows into batches, in order. A bad row, or a row that is too large for a commit, is an error; the iteration continues after it.
 ///
 /// ```
 /// use annals::{
-///     formats::import::{Row, batch::Batches, bounds::Bounds, known::Known},
+///     formats::import::{ImportRow, batch::{BatchBounds, ImportBatches, SentRecords}},
 ///     proto::{Actor, Event, Mutation, Participant},
 ///     store::Store,
 /// };
@@ -46,13 +44,13 @@ pub struct Batch {
 ///     let title = format!("row {number}");
 ///     let participants = vec![Participant { actor: "actors/x-1".into(), ..Default::default() }];
 ///     let event = Event { name: format!("events/x-{number}"), title, participants, ..Default::default() };
-///     Ok(Row { number, shared: vec![Mutation::upsert(actor.clone())], own: vec![Mutation::upsert(event)] })
+///     Ok(ImportRow { number, shared: vec![Mutation::upsert(actor.clone())], own: vec![Mutation::upsert(event)] })
 /// };
 /// let rows: Vec<_> = (1..=250).map(row).collect();
 ///
 /// let store = Store::in_memory()?;
-/// let mut known = Known::after(1);
-/// let batches = Batches::new(Box::new(rows.into_iter()), Bounds::default(), "x events.csv", &mut known);
+/// let mut sent = SentRecords::after(1);
+/// let batches = ImportBatches::new(Box::new(rows.into_iter()), BatchBounds::default(), "x events.csv", &mut sent);
 /// let mut mutations = Vec::new();
 /// for batch in batches {
 ///     let commit = batch?.commit;
@@ -62,25 +60,25 @@ pub struct Batch {
 /// assert_eq!(mutations, [101, 100, 50]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub struct Batches<'a> {
-    rows: Rows,
-    bounds: Bounds,
+pub struct ImportBatches<'a> {
+    rows: ImportRows,
+    bounds: BatchBounds,
     origin: String,
-    known: &'a mut Known,
-    /// A row that did not fit into the batch before it.
-    waiting: Option<Row>,
-    /// A bad row that ended the batch before it.
+    known: &'a mut SentRecords,
+    /// A row that did not fit into the previous batch.
+    waiting: Option<ImportRow>,
+    /// A bad row that ended the previous batch.
     bad: Option<BadRow>,
 }
 
-impl<'a> Batches<'a> {
-    /// Puts rows together. `origin` says which file they are of, and as which format it is read: it is a part of the request ids, with
-    /// the row's number, so that a row which stands again further down is applied again.
-    pub fn new(rows: Rows, bounds: Bounds, origin: impl Into<String>, known: &'a mut Known) -> Self {
+impl<'a> ImportBatches<'a> {
+    /// `origin` names the file and its format. It is a part of the request ids, together with the row's number, so that a row which
+    /// occurs again further down is applied again.
+    pub fn new(rows: ImportRows, bounds: BatchBounds, origin: impl Into<String>, known: &'a mut SentRecords) -> Self {
         Self { rows, bounds, origin: origin.into(), known, waiting: None, bad: None }
     }
 
-    fn next_row(&mut self) -> Option<Result<Row, BadRow>> {
+    fn next_row(&mut self) -> Option<Result<ImportRow, BadRow>> {
         if let Some(row) = self.waiting.take() {
             return Some(Ok(row));
         }
@@ -88,7 +86,7 @@ impl<'a> Batches<'a> {
             Ok(row) => row,
             Err(bad) => return Some(Err(bad)),
         };
-        let fits = Room::default().take(&row, &self.bounds);
+        let fits = BatchFill::default().take(&row, &self.bounds);
         Some(if fits {
             Ok(row)
         } else {
@@ -106,18 +104,18 @@ impl<'a> Batches<'a> {
     }
 }
 
-impl Iterator for Batches<'_> {
-    type Item = Result<Batch, BadRow>;
+impl Iterator for ImportBatches<'_> {
+    type Item = Result<ImportBatch, BadRow>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if let Some(bad) = self.bad.take() {
             return Some(Err(bad));
         }
-        let (mut rows, mut room) = (Vec::new(), Room::default());
+        let (mut rows, mut room) = (Vec::new(), BatchFill::default());
         loop {
             match self.next_row() {
                 None => break,
-                // In the order of the file.
+                // Rows and errors keep the order of the file.
                 Some(Err(bad)) if rows.is_empty() => return Some(Err(bad)),
                 Some(Err(bad)) => {
                     self.bad = Some(bad);
@@ -132,25 +130,25 @@ impl Iterator for Batches<'_> {
                 }
             }
         }
-        if rows.is_empty() { None } else { Some(Ok(Batch::new(rows, &self.origin, self.known))) }
+        if rows.is_empty() { None } else { Some(Ok(ImportBatch::new(rows, &self.origin, self.known))) }
     }
 }
 
-impl Batch {
-    fn new(rows: Vec<Row>, origin: &str, known: &mut Known) -> Self {
+impl ImportBatch {
+    fn new(rows: Vec<ImportRow>, origin: &str, known: &mut SentRecords) -> Self {
         let (mut repeats, mut left_out) = (HashSet::new(), HashSet::new());
         for name in rows.iter().flat_map(|row| &row.shared).map(mutation::name) {
             match known.ask(name) {
-                Standing::New => {}
-                Standing::Sent => drop(repeats.insert(name.to_owned())),
-                Standing::There => drop((repeats.insert(name.to_owned()), left_out.insert(name.to_owned()))),
+                SentState::New => {}
+                SentState::Sent => drop(repeats.insert(name.to_owned())),
+                SentState::Answered => drop((repeats.insert(name.to_owned()), left_out.insert(name.to_owned()))),
             }
         }
         known.next();
         Self::with(rows, origin, repeats, left_out)
     }
 
-    fn with(rows: Vec<Row>, origin: &str, repeats: HashSet<String>, mut left_out: HashSet<String>) -> Self {
+    fn with(rows: Vec<ImportRow>, origin: &str, repeats: HashSet<String>, mut left_out: HashSet<String>) -> Self {
         let shared = rows.iter().flat_map(|row| &row.shared).filter(|item| left_out.insert(mutation::name(item).to_owned()));
         let mut mutations: Vec<_> = shared.cloned().collect();
         mutations.extend(rows.iter().flat_map(|row| row.own.iter().cloned()));
@@ -158,13 +156,13 @@ impl Batch {
         Self { rows, commit, repeats, origin: origin.to_owned() }
     }
 
-    /// The same rows with everything that they share: for where something that was left out is not there after all.
+    /// The same rows with all their shared records, for use after a record that was left out turned out to be missing.
     #[must_use]
     pub fn whole(self) -> Self {
         Self::with(self.rows, &self.origin, self.repeats, HashSet::new())
     }
 
-    /// The first and the second half of the rows, each with everything that they share; none of a single row.
+    /// The first and the second half of the rows, each with all its shared records. `None` for a single row.
     pub fn halve(mut self) -> Option<[Self; 2]> {
         if self.rows.len() < 2 {
             return None;
@@ -177,7 +175,7 @@ impl Batch {
         Some([first, second])
     }
 
-    /// A commit of nothing but what its rows share, to learn under which names that is there; none where they share nothing.
+    /// A commit of the shared records alone, to learn under which names the store has them. `None` if there are none.
     pub fn shared(&self) -> Option<CommitRequest> {
         let mut seen = HashSet::new();
         let shared = self.rows.iter().flat_map(|row| &row.shared).filter(|item| seen.insert(mutation::name(item)));
@@ -186,7 +184,7 @@ impl Batch {
     }
 }
 
-/// Refers to records under the names that they have instead of those that rows expected.
+/// Replaces the names that rows expected by the names under which the store has the records.
 #[must_use]
 pub fn rename(mut commit: CommitRequest, names: &BTreeMap<String, String>) -> CommitRequest {
     let mut renamed = false;
@@ -199,48 +197,185 @@ pub fn rename(mut commit: CommitRequest, names: &BTreeMap<String, String>) -> Co
     commit
 }
 
-/// A commit whose request id is made from where its rows stand and what they make.
+/// A commit whose request id is made from the position of its rows and their mutations.
 fn commit(mutations: Vec<Mutation>, origin: &str, row: u64) -> CommitRequest {
     let request_id = request_id(&mutations, origin, row);
     CommitRequest { request_id, mutations, ..Default::default() }
 }
 
 fn request_id(mutations: &[Mutation], origin: &str, row: u64) -> String {
-    let place = [origin.as_bytes().to_vec(), row.to_be_bytes().to_vec()];
-    let parts = place.into_iter().chain(mutations.iter().map(Message::encode_to_vec));
-    format!("import:{}", identity::sha256(parts))
+    let position = [origin.as_bytes().to_vec(), row.to_be_bytes().to_vec()];
+    let parts = position.into_iter().chain(mutations.iter().map(Message::encode_to_vec));
+    format!("import:{}", values::sha256(parts))
+}
+
+/// The most that one commit of an import holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BatchBounds {
+    /// Rows.
+    pub rows: usize,
+    /// Mutations, including those of shared records. A row with more is refused.
+    pub mutations: usize,
+    /// Bytes of all mutations. A row with more is refused.
+    pub bytes: usize,
+}
+
+impl Default for BatchBounds {
+    /// Within the default limits of a server, with room for the rest of a commit.
+    fn default() -> Self {
+        Self { rows: 100, mutations: 1000, bytes: 1 << 20 }
+    }
+}
+
+impl BatchBounds {
+    /// The default, or less where the limits of a server (`GetServerInfo.limits`) are lower.
+    pub fn within(limits: &BTreeMap<String, i64>) -> Self {
+        let at_most = |name: &str, bound: usize| {
+            let limit = limits.get(name).and_then(|limit| usize::try_from(*limit).ok());
+            limit.map_or(bound, |limit| bound.min(limit))
+        };
+        let Self { rows, mutations, bytes } = Self::default();
+        // A request is a little longer than its mutations.
+        let request = at_most("request.bytes", bytes) * 15 / 16;
+        Self { rows, mutations: at_most("commit.mutations", mutations), bytes: request.min(at_most("commit.bytes", bytes)) }
+    }
+}
+
+/// The content of a batch so far. It does not depend on what was sent before, so that a file is always cut in the same positions.
+#[derive(Default)]
+struct BatchFill {
+    rows: usize,
+    mutations: usize,
+    bytes: usize,
+    shared: HashSet<String>,
+    own: HashSet<String>,
+}
+
+impl BatchFill {
+    /// Adds a row, if it fits. A commit changes a record once, so a second row of one record does not fit.
+    fn take(&mut self, row: &ImportRow, bounds: &BatchBounds) -> bool {
+        let shared: Vec<_> = row.shared.iter().filter(|mutation| !self.shared.contains(mutation::name(mutation))).collect();
+        let mutations = self.mutations + shared.len() + row.own.len();
+        let bytes =
+            self.bytes + shared.iter().copied().chain(&row.own).map(|mutation| mutation.encoded_len() + 8).sum::<usize>();
+        let named = || row.own.iter().map(mutation::name).filter(|name| !name.is_empty());
+        let again = named().any(|name| self.own.contains(name));
+        if self.rows + 1 > bounds.rows || mutations > bounds.mutations || bytes > bounds.bytes || again {
+            return false;
+        }
+        (self.rows, self.mutations, self.bytes) = (self.rows + 1, mutations, bytes);
+        self.shared.extend(shared.into_iter().map(|mutation| mutation::name(mutation).to_owned()));
+        self.own.extend(named().map(str::to_owned));
+        true
+    }
+}
+
+/// Names that are remembered at least.
+const NAMES_MAX: usize = 1 << 16;
+
+/// Shared records that an import has sent already and need not send again.
+///
+/// An import has at most `window` commits without an answer, so the records of older commits have been answered. If such a commit was
+/// refused, the caller sends the batch [as a whole](ImportBatch::whole).
+#[derive(Debug)]
+pub struct SentRecords {
+    window: Option<u64>,
+    /// Commits so far.
+    commits: u64,
+    /// The first commit of each name. Names that are not asked for any more move to the old generation and are then forgotten, which
+    /// bounds the memory.
+    young: HashMap<String, u64>,
+    old: HashMap<String, u64>,
+}
+
+/// Whether a shared record was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum SentState {
+    /// Not yet.
+    New,
+    /// Yes, perhaps without an answer so far.
+    Sent,
+    /// Yes, and the answer is there.
+    Answered,
+}
+
+impl SentRecords {
+    /// For an import with at most `window` commits in flight.
+    pub fn after(window: usize) -> Self {
+        Self { window: Some(window as u64), commits: 0, young: HashMap::new(), old: HashMap::new() }
+    }
+
+    /// For an import whose commits do not depend on each other, as in a dry run.
+    pub fn never() -> Self {
+        Self { window: None, ..Self::after(0) }
+    }
+
+    /// Whether a record that the next commit needs was sent.
+    fn ask(&mut self, name: &str) -> SentState {
+        let since = self.since(name);
+        match self.window {
+            _ if since == self.commits => SentState::New,
+            Some(window) if self.commits - since >= window => SentState::Answered,
+            _ => SentState::Sent,
+        }
+    }
+
+    /// Counts a commit.
+    fn next(&mut self) {
+        self.commits += 1;
+    }
+
+    fn since(&mut self, name: &str) -> u64 {
+        if let Some(since) = self.young.get(name) {
+            return *since;
+        }
+        let since = self.old.get(name).copied().unwrap_or(self.commits);
+        if self.young.len() >= NAMES_MAX {
+            self.old = mem::take(&mut self.young);
+        }
+        self.young.insert(name.to_owned(), since);
+        since
+    }
 }
 
 #[cfg(test)]
-mod tests {
+mod batch_tests {
     use super::*;
     use crate::proto::{Actor, Event, Participant, record::Record};
 
-    fn row(number: u64, own: &str, shared: &[&str]) -> Row {
+    fn row(number: u64, own: &str, shared: &[&str]) -> ImportRow {
         let actor = |name: &&str| Actor { name: (*name).to_owned(), display_name: (*name).to_owned(), ..Default::default() };
         let participants = shared.iter().map(|name| Participant { actor: (*name).to_owned(), ..Default::default() }).collect();
         let event = Event { name: own.to_owned(), title: own.to_owned(), participants, ..Default::default() };
-        Row { number, shared: shared.iter().map(actor).map(Mutation::upsert).collect(), own: vec![Mutation::upsert(event)] }
+        ImportRow {
+            number,
+            shared: shared.iter().map(actor).map(Mutation::upsert).collect(),
+            own: vec![Mutation::upsert(event)],
+        }
     }
 
-    fn cut(rows: Vec<Result<Row, BadRow>>, bounds: Bounds, known: &mut Known) -> Vec<Result<Batch, BadRow>> {
-        Batches::new(Box::new(rows.into_iter()), bounds, "f", known).collect()
+    fn cut(
+        rows: Vec<Result<ImportRow, BadRow>>,
+        bounds: BatchBounds,
+        known: &mut SentRecords,
+    ) -> Vec<Result<ImportBatch, BadRow>> {
+        ImportBatches::new(Box::new(rows.into_iter()), bounds, "f", known).collect()
     }
 
-    fn names(batch: &Batch) -> Vec<&str> {
+    fn names(batch: &ImportBatch) -> Vec<&str> {
         batch.commit.mutations.iter().map(mutation::name).collect()
     }
 
-    const THREE: Bounds = Bounds { rows: 3, mutations: 4, bytes: 1000 };
+    const THREE: BatchBounds = BatchBounds { rows: 3, mutations: 4, bytes: 1000 };
 
     #[test]
     fn a_batch_ends_at_each_bound_and_where_a_record_comes_again_and_bad_rows_stay_in_order() {
-        let numbers = |rows: Vec<Result<Row, BadRow>>| -> Vec<String> {
-            let show = |piece: Result<Batch, BadRow>| match piece {
+        let numbers = |rows: Vec<Result<ImportRow, BadRow>>| -> Vec<String> {
+            let show = |piece: Result<ImportBatch, BadRow>| match piece {
                 Ok(batch) => batch.rows.iter().map(|row| row.number.to_string()).collect::<Vec<_>>().join(" "),
                 Err(bad) => format!("bad {}", bad.number),
             };
-            cut(rows, THREE, &mut Known::after(1)).into_iter().map(show).collect()
+            cut(rows, THREE, &mut SentRecords::after(1)).into_iter().map(show).collect()
         };
         let plain = |number: u64| Ok(row(number, &format!("events/{number}"), &[]));
         assert_eq!(numbers((1..=4).map(plain).collect()), ["1 2 3", "4"]);
@@ -257,7 +392,7 @@ mod tests {
     #[test]
     fn what_is_shared_stands_once_in_a_commit_and_not_at_all_when_it_is_there_and_the_halves_have_all_of_it() {
         let rows = |first: u64| (first..first + 3).map(|number| Ok(row(number, &format!("events/{number}"), &["actors/a"])));
-        let mut known = Known::after(1);
+        let mut known = SentRecords::after(1);
         let [first, second] = [1, 4].map(|number| cut(rows(number).collect(), THREE, &mut known).remove(0).expect("a batch"));
         assert_eq!(names(&first), ["actors/a", "events/1", "events/2", "events/3"]);
         assert_eq!(names(&second), ["events/4", "events/5", "events/6"]);
@@ -272,8 +407,8 @@ mod tests {
     fn a_request_id_is_the_same_for_the_same_file_and_another_for_another_place_or_content() {
         let id = |number: u64, own: &str, origin: &str| {
             let rows = vec![Ok(row(number, own, &[]))];
-            let mut known = Known::after(1);
-            let batch = Batches::new(Box::new(rows.into_iter()), THREE, origin, &mut known).next();
+            let mut known = SentRecords::after(1);
+            let batch = ImportBatches::new(Box::new(rows.into_iter()), THREE, origin, &mut known).next();
             batch.expect("one").expect("a batch").commit.request_id
         };
         let first = id(1, "events/a", "f");
@@ -286,7 +421,7 @@ mod tests {
 
     #[test]
     fn references_are_renamed_and_the_request_id_with_them_only_where_there_is_one() {
-        let mut known = Known::after(1);
+        let mut known = SentRecords::after(1);
         let batch = cut(vec![Ok(row(1, "events/a", &["actors/a"]))], THREE, &mut known).remove(0).expect("a batch");
         let names = BTreeMap::from([("actors/a".to_owned(), "actors/known".to_owned())]);
         let renamed = rename(batch.commit.clone(), &names);
@@ -296,5 +431,59 @@ mod tests {
         assert_eq!((actor.name.as_str(), event.participants[0].actor.as_str()), ("actors/a", "actors/known"));
         let others = BTreeMap::from([("actors/b".to_owned(), "actors/known".to_owned())]);
         assert_eq!(rename(batch.commit.clone(), &others), batch.commit);
+    }
+}
+
+#[cfg(test)]
+mod bounds_tests {
+    use super::*;
+
+    #[test]
+    fn the_bounds_are_those_of_the_server_where_they_are_lower() {
+        let limits = |entries: &[(&str, i64)]| entries.iter().map(|(name, limit)| ((*name).to_owned(), *limit)).collect();
+        assert_eq!(BatchBounds::within(&limits(&[("commit.mutations", 5000)])).mutations, 1000);
+        let small =
+            BatchBounds::within(&limits(&[("commit.mutations", 50), ("request.bytes", 16_000), ("commit.bytes", 20_000)]));
+        assert_eq!(small, BatchBounds { rows: 100, mutations: 50, bytes: 15_000 });
+    }
+}
+
+#[cfg(test)]
+mod known_tests {
+    use super::*;
+
+    #[test]
+    fn a_record_is_there_when_as_many_commits_as_are_in_flight_came_after_it() {
+        let mut known = SentRecords::after(2);
+        let mut seen = Vec::new();
+        for _ in 0..4 {
+            seen.push((known.ask("actors/a"), known.ask("actors/a")));
+            known.next();
+        }
+        let twice = |standing| (standing, standing);
+        assert_eq!(
+            seen,
+            [twice(SentState::New), twice(SentState::Sent), twice(SentState::Answered), twice(SentState::Answered)]
+        );
+        let mut never = SentRecords::never();
+        never.ask("actors/a");
+        never.next();
+        assert_eq!(never.ask("actors/a"), SentState::Sent);
+    }
+
+    #[test]
+    fn what_is_asked_for_stays_known_and_memory_is_bounded() {
+        let mut known = SentRecords::after(1);
+        known.ask("actors/a");
+        known.next();
+        for number in 0..5 * NAMES_MAX {
+            known.ask(&number.to_string());
+            if number % 1000 == 0 {
+                assert_eq!(known.ask("actors/a"), SentState::Answered);
+            }
+        }
+        assert!(known.young.len() + known.old.len() <= 2 * NAMES_MAX + 2);
+        known.next();
+        assert_eq!(known.ask("0"), SentState::New);
     }
 }

@@ -1,22 +1,22 @@
-//! The mutations that rows are made of: upserts of records with names.
+//! The mutations that rows are made of: upserts of named records, and the check of a record before it is sent.
 //!
-//! Knows mutations and references. Must not know rows or formats.
+//! Must not know rows or formats.
 
 use std::collections::BTreeMap;
 
 use crate::{
-    model::{TypedRecord, wire},
+    model::{self, Path, TypedRecord, Violations, wire},
     proto::{self, Mutation, Upsert, mutation::Op, record::Record},
 };
 
-/// Makes a record, or sets these fields of it where it is there already. A listed field that the record lacks is cleared, so that what a
-/// row says no more is gone; what is not listed belongs to others and stays.
+/// Creates a record, or sets the listed fields of an existing one. A listed field that `record` lacks is cleared, so that a value which
+/// was removed from the row is removed from the record. Fields that are not listed are left alone.
 pub fn keep(record: impl TypedRecord, fields: &[&str]) -> Mutation {
     let update_fields = fields.iter().map(|field| (*field).to_owned()).collect();
     upsert(Upsert { record: Some(of(record)), update_fields, create_only: false })
 }
 
-/// Makes a record, or leaves it as it is.
+/// Creates a record, or leaves an existing one as it is.
 pub fn found(record: impl TypedRecord) -> Mutation {
     upsert(Upsert { record: Some(of(record)), update_fields: Vec::new(), create_only: true })
 }
@@ -29,7 +29,7 @@ fn upsert(upsert: Upsert) -> Mutation {
     Mutation { label: String::new(), op: Some(Op::Upsert(upsert)) }
 }
 
-/// The name of the record that a mutation is about; empty where it has none.
+/// The name of the record that a mutation changes; empty where it has none.
 pub fn name(mutation: &Mutation) -> &str {
     match mutation.op.as_ref() {
         Some(Op::Create(record)) => record_name(Some(record)),
@@ -65,8 +65,8 @@ fn record_name(record: Option<&proto::Record>) -> &str {
     }
 }
 
-/// Refers to records under the names that they have instead of those that were expected. Whether there was anything to change.
-pub(super) fn rename(mutation: &mut Mutation, names: &BTreeMap<String, String>) -> bool {
+/// Replaces names of records in references. Tells whether anything changed.
+pub(in crate::formats) fn rename(mutation: &mut Mutation, names: &BTreeMap<String, String>) -> bool {
     let Some(Op::Upsert(Upsert { record: Some(proto::Record { record: Some(record) }), .. })) = &mut mutation.op else {
         return false;
     };
@@ -89,4 +89,20 @@ fn renamed<T: TypedRecord>(record: &T, names: &BTreeMap<String, String>) -> Reco
         bytes = wire::replace_texts(&bytes, &reference.path, &mut |text| names.get(text).cloned());
     }
     T::decode(bytes.as_slice()).expect("texts were replaced by texts").into_record()
+}
+
+/// Checks a record against the rules of its type, as a commit does, so that a violation is reported with its row. The error names every
+/// violation.
+pub(in crate::formats) fn check(record: &Record) -> Result<(), String> {
+    let mut completed = record.clone();
+    model::resource_mut(&mut completed).complete();
+    let mut violations = Violations::default();
+    let root = Path::ROOT;
+    let at = root.field(model::kind_of(record).singular());
+    model::check(&completed, &model::encode(&completed), &at, &mut violations);
+    if violations.is_empty() {
+        return Ok(());
+    }
+    let said = violations.as_slice().iter().map(|violation| format!("{} {}", violation.field, violation.description));
+    Err(said.collect::<Vec<_>>().join("; "))
 }

@@ -1,41 +1,41 @@
-//! The JSON objects of a file, one at a time: those of an array, wherever it stands in the file, or one a line.
+//! The JSON objects of a file, one at a time: elements of an array anywhere in the file, objects at the top, or one object a line.
 //!
-//! Knows JSON. Must not know what an object means.
+//! Must not know what an object means.
 
 use std::io::{self, BufRead, BufReader, Read};
 
 use serde_json::{Map, Value};
-
-use super::{
-    BadRow,
-    elements::{Elements, Wanted},
-    unmarked::without_mark,
+use struson::{
+    reader::{JsonReader, JsonStreamReader, ReaderError, ReaderSettings, ValueType},
+    serde::DeserializerError,
 };
+
+use super::BadRow;
 use crate::formats::{
     json,
-    long_lines::{LINE_BYTES_MAX, read_line},
+    reading::{Allowance, Bounded, LINE_BYTES_MAX, Unmarked, read_line, without_mark},
 };
 
-/// An object, its number from 1 among those of the file.
-pub type Numbered = (u64, Result<Value, BadRow>);
+/// An object with its number in the file, from 1.
+pub type NumberedObject = (u64, Result<Value, BadRow>);
 
-/// The objects of a file. An error that says where the file cannot be read on is the last.
-pub type Objects = Box<dyn Iterator<Item = Numbered> + Send>;
+/// The objects of a file. After an error that says that the rest of the file is not read, there are none.
+pub type ObjectIter = Box<dyn Iterator<Item = NumberedObject> + Send>;
 
-/// One object a line (NDJSON). A line that is none is an error, and the next is read.
-pub fn lines(from: impl Read + Send + 'static) -> Objects {
+/// One object a line (NDJSON). A line that is not an object is an error, and the next line is read.
+pub fn lines(from: impl Read + Send + 'static) -> ObjectIter {
     Box::new(Lines { from: Some(BufReader::new(from)), number: 0, line: Vec::new() })
 }
 
-/// The elements of the array to which these members lead, from the top of the file: no members where the file is the array. What follows
-/// a text that is not JSON cannot be told apart, so such an error is the last.
-pub fn array(from: impl Read + Send + 'static, members: &[String]) -> Objects {
+/// The elements of the array to which `members` lead from the top of the file; without members, the file itself is the array. Nothing can
+/// be read after text that is not JSON, so such an error is the last item.
+pub fn array(from: impl Read + Send + 'static, members: &[String]) -> ObjectIter {
     Box::new(Elements::new(from, Wanted::At(members.to_vec())))
 }
 
-/// Whatever there is: one object a line; else objects and arrays of them. An object with an array as this member is a case for the
-/// elements of that array.
-pub fn any(from: impl Read + Send + 'static, member: &'static str) -> Objects {
+/// The objects of a file in any of these shapes: one object a line, objects, arrays of objects, or an object with an array of objects as
+/// this `member`.
+pub fn any(from: impl Read + Send + 'static, member: &'static str) -> ObjectIter {
     let mut from = BufReader::new(from);
     let mut begin = Vec::new();
     while begin.trim_ascii().is_empty() {
@@ -45,12 +45,12 @@ pub fn any(from: impl Read + Send + 'static, member: &'static str) -> Objects {
             Err(error) => return Box::new([(1, Err(unreadable(1, &error)))].into_iter()),
         }
     }
-    // Where a line is an object by itself, so are the others.
+    // If the first line is an object, every line is one.
     let object = serde_json::from_slice::<Map<String, Value>>(without_mark(&begin));
-    let is_case = |object: &Map<String, Value>| object.get(member).is_some_and(Value::is_array);
+    let has_array = |object: &Map<String, Value>| object.get(member).is_some_and(Value::is_array);
     let whole = io::Cursor::new(begin).chain(from);
     match object {
-        Ok(object) if !is_case(&object) => lines(whole),
+        Ok(object) if !has_array(&object) => lines(whole),
         _ => Box::new(Elements::new(whole, Wanted::Any(member))),
     }
 }
@@ -62,9 +62,9 @@ struct Lines<R> {
 }
 
 impl<R: Read> Iterator for Lines<R> {
-    type Item = Numbered;
+    type Item = NumberedObject;
 
-    fn next(&mut self) -> Option<Numbered> {
+    fn next(&mut self) -> Option<NumberedObject> {
         loop {
             let from = self.from.as_mut()?;
             self.number += 1;
@@ -108,13 +108,184 @@ fn unreadable(number: u64, error: &io::Error) -> BadRow {
     BadRow::whole(number, format!("cannot be read: {error}; the rest of the file is not read"))
 }
 
+/// The largest element that is read, in bytes.
+const ELEMENT_BYTES_MAX: u64 = 32 << 20;
+
+type Json = JsonStreamReader<Bounded<Box<dyn Read + Send>>>;
+
+/// Which objects of a JSON text to return.
+enum Wanted {
+    /// The elements of the array to which these members lead.
+    At(Vec<String>),
+    /// Objects at the top, elements of arrays at the top, and elements of this member of an object at the top.
+    Any(&'static str),
+}
+
+/// The position of the reader.
+enum Position {
+    /// Between objects and arrays.
+    Top,
+    /// In an array of elements.
+    Array,
+    /// In an object, with the members read so far. `None` once the object turned out to hold the wanted array.
+    Object(Option<Map<String, Value>>),
+    /// After everything wanted.
+    End,
+}
+
+struct Elements {
+    reader: Json,
+    allowance: Allowance,
+    wanted: Wanted,
+    position: Position,
+    /// Whether the array is a member of an object.
+    inside: bool,
+    /// Whether something was found at the top.
+    opened: bool,
+    number: u64,
+}
+
+impl Elements {
+    fn new(from: impl Read + Send + 'static, wanted: Wanted) -> Self {
+        let (bounded, allowance) = Bounded::new(Box::new(Unmarked::new(from)) as Box<dyn Read + Send>, ELEMENT_BYTES_MAX);
+        let settings = ReaderSettings { allow_multiple_top_level: true, ..ReaderSettings::default() };
+        let reader = JsonStreamReader::new_custom(bounded, settings);
+        Self { reader, allowance, wanted, position: Position::Top, inside: false, opened: false, number: 0 }
+    }
+
+    /// The next element, if there is one.
+    fn element(&mut self) -> Result<Option<Value>, ReadFault> {
+        loop {
+            self.allowance.renew();
+            let reader = &mut self.reader;
+            match &mut self.position {
+                Position::End => return Ok(None),
+                Position::Top => {
+                    self.position = open(reader, &self.wanted, self.opened)?;
+                    self.opened = true;
+                }
+                Position::Array if reader.has_next()? => return Ok(Some(reader.deserialize_next()?)),
+                Position::Array => {
+                    reader.end_array()?;
+                    self.position = match self.wanted {
+                        Wanted::At(_) => Position::End,
+                        Wanted::Any(_) if self.inside => Position::Object(None),
+                        Wanted::Any(_) => Position::Top,
+                    };
+                }
+                Position::Object(members) if reader.has_next()? => {
+                    let name = reader.next_name_owned()?;
+                    let is_wanted = matches!(self.wanted, Wanted::Any(wanted) if wanted == name);
+                    if is_wanted && reader.peek()? == ValueType::Array {
+                        reader.begin_array()?;
+                        (self.position, self.inside) = (Position::Array, true);
+                    } else if let Some(members) = members {
+                        members.insert(name, reader.deserialize_next()?);
+                    } else {
+                        reader.skip_value()?;
+                    }
+                }
+                Position::Object(members) => {
+                    reader.end_object()?;
+                    let object = members.take();
+                    (self.position, self.inside) = (Position::Top, false);
+                    if let Some(object) = object {
+                        return Ok(Some(Value::Object(object)));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Enters the next value at the top, or goes to the wanted array.
+fn open(reader: &mut Json, wanted: &Wanted, opened: bool) -> Result<Position, ReadFault> {
+    match wanted {
+        Wanted::At(members) => {
+            for member in members {
+                if reader.peek()? != ValueType::Object {
+                    return Err(ReadFault(format!("there is no object in which to look for {member:?}")));
+                }
+                reader.begin_object()?;
+                seek(reader, member)?;
+            }
+            if reader.peek()? != ValueType::Array {
+                return Err(ReadFault("the objects do not stand in an array here".into()));
+            }
+            reader.begin_array()?;
+            Ok(Position::Array)
+        }
+        Wanted::Any(_) if opened && !reader.has_next()? => Ok(Position::End),
+        Wanted::Any(_) => match reader.peek()? {
+            ValueType::Array => reader.begin_array().map(|()| Position::Array).map_err(ReadFault::from),
+            ValueType::Object => reader.begin_object().map(|()| Position::Object(Some(Map::new()))).map_err(ReadFault::from),
+            _ => Err(ReadFault("there is neither an object nor an array".into())),
+        },
+    }
+}
+
+/// Goes to the value of a member of the open object.
+fn seek(reader: &mut Json, member: &str) -> Result<(), ReadFault> {
+    while reader.has_next()? {
+        if reader.next_name()? == member {
+            return Ok(());
+        }
+        reader.skip_value()?;
+    }
+    Err(ReadFault(format!("there is no member {member:?}")))
+}
+
+impl Iterator for Elements {
+    type Item = NumberedObject;
+
+    fn next(&mut self) -> Option<NumberedObject> {
+        let element = self.element();
+        self.number += 1;
+        match element {
+            Ok(None) => None,
+            Ok(Some(value @ Value::Object(_))) => Some((self.number, Ok(value))),
+            Ok(Some(_)) => Some((self.number, Err(BadRow::whole(self.number, "is not a JSON object")))),
+            Err(ReadFault(reason)) => {
+                self.position = Position::End;
+                Some((self.number, Err(BadRow::whole(self.number, format!("{reason}; the rest of the file is not read")))))
+            }
+        }
+    }
+}
+
+/// Why nothing more can be read.
+struct ReadFault(String);
+
+impl From<ReaderError> for ReadFault {
+    fn from(error: ReaderError) -> Self {
+        Self(match error {
+            ReaderError::SyntaxError(error) => match error.location.line_pos {
+                // Counted from 0 there.
+                Some(at) => format!("is not JSON ({}) in line {}, column {}", error.kind, at.line + 1, at.column + 1),
+                None => format!("is not JSON ({})", error.kind),
+            },
+            ReaderError::IoError { error, .. } => format!("cannot be read: {error}"),
+            error => error.to_string(),
+        })
+    }
+}
+
+impl From<DeserializerError> for ReadFault {
+    fn from(error: DeserializerError) -> Self {
+        match error {
+            DeserializerError::ReaderError(error) => error.into(),
+            error => Self(error.to_string()),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     /// The ids of the objects, and what the errors say.
-    fn ids(objects: Objects) -> Vec<String> {
-        let said = |(number, object): Numbered| match object {
+    fn ids(objects: ObjectIter) -> Vec<String> {
+        let said = |(number, object): NumberedObject| match object {
             Ok(object) => object["id"].to_string(),
             Err(bad) => {
                 assert_eq!(bad.number, number);

@@ -1,32 +1,30 @@
-//! The rows of a file, as columns with values.
+//! The rows of a file, read as its mapping describes: CSV, TSV, JSON or NDJSON.
 //!
-//! Knows tables and JSON. Must not know what becomes of a row.
+//! Must not know what becomes of a row.
 
 use std::{collections::HashMap, io::Read, sync::Arc};
 
 use super::{
-    cells::Raw,
-    mapping::{Format, Mapping},
+    columns::RawRow,
+    mapping::{FileSyntax, Mapping},
 };
-use crate::formats::import::{
-    BadRow,
-    bounded::{Allowance, Bounded},
-    objects,
-    unmarked::Unmarked,
+use crate::formats::{
+    import::{BadRow, objects},
+    reading::{Allowance, Bounded, Unmarked},
 };
 
 /// Rows with their numbers.
-pub(super) type Input = Box<dyn Iterator<Item = (u64, Result<Raw, BadRow>)> + Send>;
+pub(super) type RawRows = Box<dyn Iterator<Item = (u64, Result<RawRow, BadRow>)> + Send>;
 
-/// Opens a file as its mapping says.
-pub(super) fn open(mapping: &Arc<Mapping>, from: impl Read + Send + 'static) -> Input {
+/// Opens a file.
+pub(super) fn open(mapping: &Arc<Mapping>, from: impl Read + Send + 'static) -> RawRows {
     let objects = match mapping.file.format {
-        Format::Csv => {
-            return Box::new(Records::new(mapping, mapping.file.delimiter.map_or(b',', |delimiter| delimiter.0), from));
+        FileSyntax::Csv => {
+            return Box::new(DelimitedRows::new(mapping, mapping.file.delimiter.map_or(b',', |delimiter| delimiter.0), from));
         }
-        Format::Tsv => return Box::new(Records::new(mapping, b'\t', from)),
-        Format::Ndjson => objects::lines(from),
-        Format::Json => objects::array(from, mapping.file.at.as_ref().map_or(&[], |at| at.0.as_slice())),
+        FileSyntax::Tsv => return Box::new(DelimitedRows::new(mapping, b'\t', from)),
+        FileSyntax::Ndjson => objects::lines(from),
+        FileSyntax::Json => objects::array(from, mapping.file.at.as_ref().map_or(&[], |at| at.0.as_slice())),
     };
     let mapping = Arc::clone(mapping);
     Box::new(objects.map(move |(number, object)| {
@@ -34,19 +32,19 @@ pub(super) fn open(mapping: &Arc<Mapping>, from: impl Read + Send + 'static) -> 
             let unused = object.as_object().and_then(|members| members.keys().find(|member| !uses(&mapping, member, true)));
             match unused {
                 Some(member) => Err(BadRow::column(number, member, LEFT_OUT)),
-                None => Ok(Raw::Object(object)),
+                None => Ok(RawRow::Object(object)),
             }
         });
         (number, raw)
     }))
 }
 
-/// Bytes of a row that are read.
+/// The longest row that is read, in bytes.
 const ROW_BYTES_MAX: u64 = 4 << 20;
 
 const LEFT_OUT: &str = "is left out by the mapping: use it, or name it in ignore";
 
-/// Whether a mapping says what becomes of a column.
+/// Whether a mapping uses or ignores a column.
 fn uses(mapping: &Mapping, column: &str, json: bool) -> bool {
     let member = |used: &String| used.strip_prefix('/').and_then(|path| path.split('/').next()) == Some(column);
     mapping.file.ignore.contains(column)
@@ -55,26 +53,26 @@ fn uses(mapping: &Mapping, column: &str, json: bool) -> bool {
         || (json && mapping.used.iter().any(member))
 }
 
-struct Records<R> {
+struct DelimitedRows<R> {
     mapping: Arc<Mapping>,
     from: csv::Reader<Bounded<Unmarked<R>>>,
     allowance: Allowance,
-    /// Where each column stands, once the header was read.
+    /// The position of each column, once the header was read.
     positions: Option<Arc<HashMap<String, usize>>>,
-    /// What is wrong with the header.
+    /// The faults of the header.
     refused: Vec<BadRow>,
     number: u64,
     ended: bool,
 }
 
-impl<R: Read> Records<R> {
+impl<R: Read> DelimitedRows<R> {
     fn new(mapping: &Arc<Mapping>, delimiter: u8, from: R) -> Self {
         let (from, allowance) = Bounded::new(Unmarked::new(from), ROW_BYTES_MAX);
         let from = csv::ReaderBuilder::new().delimiter(delimiter).flexible(true).from_reader(from);
         Self { mapping: Arc::clone(mapping), from, allowance, positions: None, refused: Vec::new(), number: 0, ended: false }
     }
 
-    /// Reads the header, and holds it against the mapping.
+    /// Reads the header, and compares it with the mapping.
     fn read_header(&mut self) -> HashMap<String, usize> {
         let mut positions = HashMap::new();
         match self.from.headers() {
@@ -95,7 +93,7 @@ impl<R: Read> Records<R> {
         positions
     }
 
-    fn record(&mut self, positions: &Arc<HashMap<String, usize>>) -> Option<Result<Raw, BadRow>> {
+    fn record(&mut self, positions: &Arc<HashMap<String, usize>>) -> Option<Result<RawRow, BadRow>> {
         let mut record = csv::ByteRecord::new();
         match self.from.read_byte_record(&mut record) {
             Ok(false) => None,
@@ -104,7 +102,7 @@ impl<R: Read> Records<R> {
                 Some(Err(BadRow::whole(self.number, reason)))
             }
             Ok(true) => Some(match csv::StringRecord::from_byte_record(record) {
-                Ok(record) => Ok(Raw::Record(Arc::clone(positions), record)),
+                Ok(record) => Ok(RawRow::Record(Arc::clone(positions), record)),
                 Err(error) => {
                     let at = error.utf8_error().field();
                     let column =
@@ -120,8 +118,8 @@ impl<R: Read> Records<R> {
     }
 }
 
-impl<R: Read> Iterator for Records<R> {
-    type Item = (u64, Result<Raw, BadRow>);
+impl<R: Read> Iterator for DelimitedRows<R> {
+    type Item = (u64, Result<RawRow, BadRow>);
 
     fn next(&mut self) -> Option<Self::Item> {
         let positions = if let Some(positions) = &self.positions {

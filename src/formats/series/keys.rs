@@ -1,12 +1,17 @@
-//! What a mapping may say: its keys, as data. What is read is held against this list, and the documentation's table is made from it.
+//! The keys of a mapping, and what is wrong with one: every problem at once, each with its line and its field.
 //!
-//! Knows keys. Must not know what is done with them.
+//! A mapping is checked against this list of keys, and the documentation's table is made from it.
+//!
+//! Must not know what is done with a key.
 
-use std::fmt::Write;
+use std::{
+    fmt::{self, Write},
+    ops::Range,
+};
 
 /// A table of a mapping.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Table {
+pub enum MappingTable {
     /// `[file]`
     File,
     /// `[column.NAME]`
@@ -17,8 +22,8 @@ pub enum Table {
     Case,
 }
 
-impl Table {
-    /// As it is written.
+impl MappingTable {
+    /// Its notation in a mapping.
     pub fn written(self) -> &'static str {
         match self {
             Self::File => "[file]",
@@ -31,121 +36,191 @@ impl Table {
 
 /// A key of a mapping.
 #[derive(Clone, Copy, Debug)]
-pub struct Key {
-    /// The table that it stands in.
-    pub table: Table,
-    /// How it is written.
+pub struct MappingKey {
+    /// The table that it belongs to.
+    pub table: MappingTable,
+    /// Its notation.
     pub name: &'static str,
     /// An example of its value.
     pub example: &'static str,
-    /// What it says.
+    /// What it means.
     pub means: &'static str,
 }
 
-const fn key(table: Table, name: &'static str, example: &'static str, means: &'static str) -> Key {
-    Key { table, name, example, means }
+const fn key(table: MappingTable, name: &'static str, example: &'static str, means: &'static str) -> MappingKey {
+    MappingKey { table, name, example, means }
 }
 
-/// Every key. A record has the fields of its message besides.
-pub const KEYS: &[Key] = &[
-    key(Table::File, "format", "\"csv\"", "`csv`, `tsv`, `json` (an array of objects) or `ndjson` (an object a line). Needed"),
-    key(Table::File, "delimiter", "\";\"", "between the columns of `csv`; left out, a comma"),
+/// Every key. A record also has the fields of its message.
+pub const MAPPING_KEYS: &[MappingKey] = &[
     key(
-        Table::File,
-        "at",
-        "\"/data/points\"",
-        "of `json`: the members that lead to the array, where the file is not itself the array",
+        MappingTable::File,
+        "format",
+        "\"csv\"",
+        "`csv`, `tsv`, `json` (an array of objects) or `ndjson` (an object a line). Required",
     ),
+    key(MappingTable::File, "delimiter", "\";\"", "the separator of `csv`; default: a comma"),
+    key(MappingTable::File, "at", "\"/data/points\"", "for `json`: the path of the array, if the file is not itself the array"),
     key(
-        Table::File,
+        MappingTable::File,
         "missing",
         "[\"NA\", \"-\"]",
-        "texts that stand where there is no value. An empty text, and JSON's null, always do",
+        "texts that mean that there is no value. An empty text and JSON's null always do",
     ),
     key(
-        Table::File,
+        MappingTable::File,
         "ignore",
         "[\"notes\"]",
-        "columns that the mapping leaves out on purpose; `*` stands for all. A column that is neither used nor here is an error, so that \
-         nothing is lost unseen",
+        "columns that the mapping leaves out on purpose; `*` means all. A column that is neither used nor listed here is an error, so that \
+         nothing is lost unnoticed",
     ),
-    key(Table::Column, "from", "\"{Losses}\"", "the value to begin with, of columns of the file. Needed"),
+    key(MappingTable::Column, "from", "\"{Losses}\"", "the initial value, made of columns of the file. Required"),
     key(
-        Table::Column,
+        MappingTable::Column,
         "pattern",
         "'about (\\d+)'",
-        "a regular expression: the value is its first group, or all that fits where it has no group; where it does not fit, there is none",
+        "a regular expression: the value is its first group, or the whole match if it has no group; without a match there is no value",
     ),
     key(
-        Table::Column,
+        MappingTable::Column,
         "date",
         "\"%d.%m.%Y\"",
-        "the form of a date, in the signs of strptime; the value becomes EDTF, as exact as the form. Minutes without seconds are left out, \
-         as EDTF has no such thing",
+        "the form of a date in strptime notation; the value becomes EDTF with the precision of the form. Minutes without seconds are left \
+         out, as EDTF has none",
     ),
     key(
-        Table::Column,
+        MappingTable::Column,
         "number",
         "{ group = \".\", decimal = \",\" }",
-        "how a number is written: what parts its thousands, what begins its decimals. Left out, nothing does, and a point",
+        "how a number is written: the separator of its thousands (default: none) and of its decimals (default: a point)",
     ),
     key(
-        Table::Column,
+        MappingTable::Column,
         "values",
         "{ US = \"USA\" }",
-        "what stands for what; the empty text stands for no value. Other values are refused",
+        "replacements of values; an empty replacement means no value. Other values are refused",
     ),
     key(
-        Table::Column,
+        MappingTable::Column,
         "otherwise",
         "\"fips:{location}\"",
-        "what stands for what is not among `values`, of columns of the file",
+        "the replacement of a value that is not among `values`, made of columns of the file",
     ),
-    key(Table::Record, "label", "\"team\"", "how other records of the mapping refer to this one: `\"@team\"`"),
+    key(MappingTable::Record, "label", "\"team\"", "how other records of the mapping refer to this one: `\"@team\"`"),
     key(
-        Table::Record,
+        MappingTable::Record,
         "when",
         "{ type = [\"killed\", \"died\"], note = false }",
-        "of which rows the record is made: columns that have a value (`true`), none (`false`), or one of these. Left out: of all",
+        "for which rows the record is made: columns that have a value (`true`), no value (`false`), or one of the listed values. Default: all rows",
     ),
     key(
-        Table::Record,
+        MappingTable::Record,
         "create_only",
         "false",
-        "whether a record that is there already is left as it is. Left out: sources, actors and events are, the others are not",
+        "whether an existing record is left as it is. Default: true for sources, actors and events, false for the others",
     ),
-    key(Table::Record, "case", "", "see `[[RECORD.case]]`"),
+    key(MappingTable::Record, "case", "", "see `[[RECORD.case]]`"),
     key(
-        Table::Record,
+        MappingTable::Record,
         "FIELD",
         "best = \"{count}\"",
-        "the fields of the record's message, by their names in the contract; texts with columns in braces",
+        "a field of the record's message, by its name in the contract; texts with columns in braces",
     ),
     key(
-        Table::Case,
+        MappingTable::Case,
         "when",
         "{ \"personnel*\" = \"more\" }",
-        "as of a record. The first case that holds counts; a row that fits none is refused",
+        "as for a record. The first case that holds is used; a row without such a case is refused",
     ),
-    key(Table::Case, "FIELD", "quantity = { lower = \"{count}\" }", "fields that this case adds to those of the record"),
+    key(
+        MappingTable::Case,
+        "FIELD",
+        "quantity = { lower = \"{count}\" }",
+        "a field that this case adds to those of the record",
+    ),
 ];
 
-/// The keys of a table that are no fields of a message.
-pub(super) fn names(table: Table) -> impl Iterator<Item = &'static str> {
-    KEYS.iter().filter(move |key| key.table == table && key.name != "FIELD").map(|key| key.name)
+/// The keys of a table that are not fields of a message.
+pub(super) fn names(table: MappingTable) -> impl Iterator<Item = &'static str> {
+    MAPPING_KEYS.iter().filter(move |key| key.table == table && key.name != "FIELD").map(|key| key.name)
 }
 
-/// KEYS as a table in Markdown.
+/// [`MAPPING_KEYS`] as a table in Markdown.
 ///
 /// ```
-/// assert!(annals::formats::series::keys_table().starts_with("| where | key | example | says |"));
+/// assert!(annals::formats::series::keys_table().starts_with("| table | key | example | meaning |"));
 /// ```
 pub fn keys_table() -> String {
-    let mut table = String::from("| where | key | example | says |\n|--|--|--|--|\n");
-    for key in KEYS {
+    let mut table = String::from("| table | key | example | meaning |\n|--|--|--|--|\n");
+    for key in MAPPING_KEYS {
         let example = if key.example.is_empty() { String::new() } else { format!("`{}`", key.example) };
-        let Key { table: place, name, means, .. } = key;
-        writeln!(table, "| `{}` | `{name}` | {example} | {means} |", place.written()).expect("a string takes all");
+        let MappingKey { table: of, name, means, .. } = key;
+        writeln!(table, "| `{}` | `{name}` | {example} | {means} |", of.written()).expect("a string accepts every write");
     }
     table
+}
+
+/// One fault of a mapping.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MappingProblem {
+    /// Line of the mapping, from 1.
+    pub line: usize,
+    /// The field, as a path: `estimate[0].quantity.best`. Empty for the mapping itself.
+    pub field: String,
+    /// What is wrong.
+    pub reason: String,
+}
+
+impl fmt::Display for MappingProblem {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.field.as_str() {
+            "" => write!(to, "line {}: {}", self.line, self.reason),
+            field => write!(to, "line {}, {field}: {}", self.line, self.reason),
+        }
+    }
+}
+
+/// Why a text is not a valid mapping: every fault.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MappingError(pub Vec<MappingProblem>);
+
+impl fmt::Display for MappingError {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, problem) in self.0.iter().enumerate() {
+            let separator = if index == 0 { "" } else { "\n" };
+            write!(to, "{separator}{problem}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for MappingError {}
+
+/// The faults that were found in a text so far.
+pub(super) struct Problems<'a> {
+    text: &'a str,
+    list: Vec<MappingProblem>,
+}
+
+impl<'a> Problems<'a> {
+    pub(super) fn of(text: &'a str) -> Self {
+        Self { text, list: Vec::new() }
+    }
+
+    /// Adds a fault at these bytes of the text.
+    pub(super) fn add(&mut self, at: Range<usize>, field: impl Into<String>, reason: impl Into<String>) {
+        let line = self.text.bytes().take(at.start).filter(|byte| *byte == b'\n').count() + 1;
+        self.list.push(MappingProblem { line, field: field.into(), reason: reason.into() });
+    }
+
+    /// Whether there are none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// All of them, by line.
+    pub(super) fn into_error(mut self) -> MappingError {
+        self.list.sort_by_key(|problem| problem.line);
+        MappingError(self.list)
+    }
 }

@@ -1,6 +1,6 @@
-//! A mapping: how the rows of a file become records, as its author wrote it down in TOML.
+//! A mapping in TOML: how a file is read, and how its rows become records.
 //!
-//! Knows the tables of a mapping. Must not know rows.
+//! Must not know rows.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,30 +11,28 @@ use toml::{
 };
 
 use super::{
-    cells::Columns,
-    column::Column,
-    keys::{self, Table},
-    problem::{MappingError, Problems},
+    columns::{Column, Columns},
+    keys::{self, MappingError, MappingTable, Problems},
     rule::Rule,
 };
 use crate::model::RecordKind;
 
-/// A mapping that was read and holds together.
+/// A valid mapping.
 #[derive(Debug)]
 pub struct Mapping {
-    pub(super) file: File,
+    pub(super) file: FileOptions,
     pub(super) columns: Columns,
-    /// In the order of the text, so that what refers stands behind what it refers to.
+    /// In the order of the text: a record refers only to records above it.
     pub(super) rules: Vec<Rule>,
-    /// The columns of the file that it looks at.
+    /// The columns of the file that it uses.
     pub(super) used: BTreeSet<String>,
 }
 
-/// How a file is to be read.
+/// How a file is read.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct File {
-    pub(super) format: Format,
+pub(super) struct FileOptions {
+    pub(super) format: FileSyntax,
     pub(super) delimiter: Option<Delimiter>,
     pub(super) at: Option<Pointer>,
     #[serde(default)]
@@ -45,14 +43,14 @@ pub(super) struct File {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Format {
+pub(super) enum FileSyntax {
     Csv,
     Tsv,
     Json,
     Ndjson,
 }
 
-/// What stands between columns: one byte.
+/// The separator of columns: one byte.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(try_from = "String")]
 pub(super) struct Delimiter(pub(super) u8);
@@ -68,7 +66,7 @@ impl TryFrom<String> for Delimiter {
     }
 }
 
-/// Members that lead to a value, as a JSON pointer (RFC 6901).
+/// The members that lead to a value, as a JSON pointer (RFC 6901).
 #[derive(Clone, Debug, Deserialize)]
 #[serde(try_from = "String")]
 pub(super) struct Pointer(pub(super) Vec<String>);
@@ -82,19 +80,19 @@ impl TryFrom<String> for Pointer {
     }
 }
 
-impl File {
-    /// The key that is of no use with the format.
+impl FileOptions {
+    /// A key that has no effect with the format.
     fn idle(&self) -> Option<&'static str> {
         match self.format {
-            Format::Csv | Format::Tsv | Format::Ndjson if self.at.is_some() => Some("at"),
-            Format::Tsv | Format::Json | Format::Ndjson if self.delimiter.is_some() => Some("delimiter"),
+            FileSyntax::Csv | FileSyntax::Tsv | FileSyntax::Ndjson if self.at.is_some() => Some("at"),
+            FileSyntax::Tsv | FileSyntax::Json | FileSyntax::Ndjson if self.delimiter.is_some() => Some("delimiter"),
             _ => None,
         }
     }
 }
 
 impl Mapping {
-    /// Reads a mapping. The error names everything that is wrong with it, each with its line and field.
+    /// Parses a mapping. The error names every fault, each with its line and field.
     ///
     /// ```
     /// use annals::formats::series::Mapping;
@@ -120,8 +118,8 @@ impl Mapping {
             problems.add(0..0, "file", "is missing: it says how the file is to be read");
         }
         let span = table.as_ref().map(Spanned::span).unwrap_or_default();
-        let file = table.and_then(|table| read::<File>(table, "file", Table::File, &mut problems));
-        if let Some(key) = file.as_ref().and_then(File::idle) {
+        let file = table.and_then(|table| read::<FileOptions>(table, "file", MappingTable::File, &mut problems));
+        if let Some(key) = file.as_ref().and_then(FileOptions::idle) {
             problems.add(span, format!("file.{key}"), "is of no use with this format");
         }
         let own = tables.get_mut().remove("column").map(|columns| take_columns(&columns, &mut problems)).unwrap_or_default();
@@ -150,7 +148,7 @@ impl Mapping {
     }
 }
 
-/// Takes out the tables of records, and reads them in the order of the text.
+/// Removes the tables of records, and reads them in the order of the text.
 fn take_rules(tables: &mut DeTable<'_>, problems: &mut Problems<'_>) -> Vec<Rule> {
     let mut found = Vec::new();
     for kind in RecordKind::ALL {
@@ -176,7 +174,7 @@ fn take_rules(tables: &mut DeTable<'_>, problems: &mut Problems<'_>) -> Vec<Rule
     rules
 }
 
-/// Reads the columns of the mapping's own.
+/// Reads the columns that the mapping defines.
 fn take_columns(columns: &Spanned<DeValue<'_>>, problems: &mut Problems<'_>) -> BTreeMap<String, Column> {
     let Some(columns) = columns.get_ref().as_table() else {
         problems.add(columns.span(), "column", "is a table of columns: write [column.NAME]");
@@ -185,7 +183,7 @@ fn take_columns(columns: &Spanned<DeValue<'_>>, problems: &mut Problems<'_>) -> 
     let mut own = BTreeMap::new();
     for (name, table) in columns {
         let at = format!("column.{}", name.get_ref());
-        if let Some(column) = read::<Column>(table.clone(), &at, Table::Column, problems) {
+        if let Some(column) = read::<Column>(table.clone(), &at, MappingTable::Column, problems) {
             if let Some(reason) = column.fault() {
                 problems.add(table.span(), at.as_str(), reason);
             }
@@ -202,11 +200,11 @@ fn take_columns(columns: &Spanned<DeValue<'_>>, problems: &mut Problems<'_>) -> 
     own
 }
 
-/// Reads a table whose keys are those of the list.
+/// Reads a table that has only keys of the list.
 fn read<'de, T: Deserialize<'de>>(
     value: Spanned<DeValue<'de>>,
     at: &str,
-    table: Table,
+    table: MappingTable,
     problems: &mut Problems<'_>,
 ) -> Option<T> {
     let span = value.span();
@@ -239,7 +237,7 @@ fn read<'de, T: Deserialize<'de>>(
     }
 }
 
-/// The columns of the file that rules look at, by themselves or through columns of the mapping.
+/// The columns of the file that rules use, directly or through columns of the mapping.
 fn used(rules: &[Rule], columns: &Columns) -> Result<BTreeSet<String>, String> {
     let asked: BTreeSet<String> = rules.iter().flat_map(Rule::columns).collect();
     if let Some(idle) = columns.own.keys().find(|name| !asked.contains(*name)) {

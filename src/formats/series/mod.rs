@@ -1,42 +1,34 @@
-//! Series of numbers in tables and JSON of any shape, as a mapping of their reader's own says.
+//! Series of numbers in tables and JSON of any shape, as a mapping describes them.
 //!
-//! A mapping has two halves. Columns, of the file or made from them, hold texts. Records are messages of the contract written in TOML,
-//! with columns in braces; so whatever the contract can say, a mapping can. What a column without a value stands in is left out.
+//! A mapping has two halves. Columns, of the file or made from them, hold texts. Records are messages of the contract written in TOML, with
+//! columns in braces: a mapping can express whatever the contract can. A value that uses a column without a value is left out.
 //!
-//! Rows that stand one behind the other and speak of the same record are put together, as the quantiles of a distribution.
+//! Adjacent rows of one record are combined, for example the quantiles of a distribution.
 //!
-//! Knows mappings and the contract's descriptors. Must not know any one data set, or who applies what rows make.
+//! Must not know any one data set, or who applies what rows make.
 
-mod cells;
-mod column;
-mod condition;
-mod group;
+mod columns;
 mod input;
 mod keys;
-mod leaf;
 mod mapping;
-mod merge;
-mod problem;
 mod rule;
-mod text;
 mod tree;
 
 use std::{collections::BTreeMap, io::Read, sync::Arc};
 
 use serde_json::{Map, Value};
 
-pub use keys::{KEYS, Key, Table, keys_table};
+pub use keys::{MAPPING_KEYS, MappingError, MappingKey, MappingProblem, MappingTable, keys_table};
 pub use mapping::Mapping;
-pub use problem::{MappingError, Problem};
 
 use self::{
-    cells::{Cells, Fault, Raw},
-    group::{Group, sort_quantiles},
-    input::Input,
-    rule::Made,
+    columns::{Cells, Fault, RawRow},
+    input::RawRows,
+    rule::{DraftRecord, merge},
 };
 use super::{
-    import::{BadRow, Row, Rows, Seen, format, rules},
+    format::{Format, ImportInput, Importer},
+    import::{BadRow, ImportRow, ImportRows, SeenKeys, mutation},
     json,
 };
 use crate::{
@@ -44,7 +36,16 @@ use crate::{
     proto::{self, Mutation, Upsert, mutation::Op},
 };
 
-/// The rows of a file, by a mapping. The number of a row that was put together is that of its first.
+/// The format.
+pub static FORMAT: Format = Format {
+    name: "series",
+    summary: "series of numbers in CSV or JSON, as a mapping describes them",
+    page: "series/page.md",
+    importer: Some(Importer { needs_mapping: true, open }),
+    exporter: None,
+};
+
+/// The rows of a file, by a mapping. Rows that were combined have the number of the first.
 ///
 /// ```
 /// use annals::{
@@ -82,14 +83,14 @@ use crate::{
 /// assert_eq!(second.quantity.and_then(|quantity| quantity.best), Some(7.0));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn rows(mapping: Mapping, from: impl Read + Send + 'static) -> Rows {
+pub fn rows(mapping: Mapping, from: impl Read + Send + 'static) -> ImportRows {
     let mapping = Arc::new(mapping);
     let input = input::open(&mapping, from);
-    Box::new(Series { mapping, input, open: None, waiting: None, seen: Seen::default(), ended: false })
+    Box::new(Series { mapping, input, open: None, waiting: None, seen: SeenKeys::default(), ended: false })
 }
 
 /// As [`rows`], with the mapping as text.
-pub(super) fn open(input: format::Input) -> Result<Rows, BadRow> {
+fn open(input: ImportInput) -> Result<ImportRows, BadRow> {
     let mapping = Mapping::parse(input.mapping.as_deref().unwrap_or_default());
     let mapping = mapping.map_err(|error| BadRow::whole(0, format!("the mapping does not hold:\n{error}")))?;
     Ok(rows(mapping, input.content))
@@ -97,18 +98,18 @@ pub(super) fn open(input: format::Input) -> Result<Rows, BadRow> {
 
 struct Series {
     mapping: Arc<Mapping>,
-    input: Input,
-    /// What the last rows say, to which the next may add.
+    input: RawRows,
+    /// The last rows, to which the next row may belong.
     open: Option<Group>,
-    /// What is to be handed out next.
-    waiting: Option<Result<Row, BadRow>>,
-    /// The records that were handed out.
-    seen: Seen,
+    /// The next row to return.
+    waiting: Option<Result<ImportRow, BadRow>>,
+    /// The names of returned records.
+    seen: SeenKeys,
     ended: bool,
 }
 
 impl Iterator for Series {
-    type Item = Result<Row, BadRow>;
+    type Item = Result<ImportRow, BadRow>;
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
@@ -124,7 +125,7 @@ impl Iterator for Series {
                     self.waiting = self.close();
                 }
                 Some((_, Err(bad))) => return Some(Err(bad)),
-                Some((number, Ok(raw))) => match self.made(number, &raw) {
+                Some((number, Ok(raw))) => match self.drafts(number, &raw) {
                     Err(bad) => return Some(Err(bad)),
                     Ok((shared, own)) => {
                         if let Err(bad) = self.add(number, shared, own) {
@@ -138,8 +139,8 @@ impl Iterator for Series {
 }
 
 impl Series {
-    /// What a row makes: what is shared, and what is its own.
-    fn made(&self, number: u64, raw: &Raw) -> Result<(Vec<Made>, Vec<Made>), BadRow> {
+    /// The shared records and the own records of a row.
+    fn drafts(&self, number: u64, raw: &RawRow) -> Result<(Vec<DraftRecord>, Vec<DraftRecord>), BadRow> {
         let bad = |Fault { column, reason }| BadRow::column(number, column, reason);
         let cells = Cells { raw, columns: &self.mapping.columns };
         let (mut names, mut shared, mut own) = (BTreeMap::new(), Vec::new(), Vec::new());
@@ -149,14 +150,14 @@ impl Series {
             if !rule.label.is_empty() {
                 names.insert(rule.label.as_str(), name.clone());
             }
-            let made = Made { rule: index, name, record };
+            let made = DraftRecord { rule: index, name, record };
             if rule.is_shared() { shared.push(made) } else { own.push(made) }
         }
         Ok((shared, own))
     }
 
-    /// Adds a row to those before it, or lets these go.
-    fn add(&mut self, number: u64, shared: Vec<Made>, own: Vec<Made>) -> Result<(), BadRow> {
+    /// Adds a row to the open group, or closes the group and opens another.
+    fn add(&mut self, number: u64, shared: Vec<DraftRecord>, own: Vec<DraftRecord>) -> Result<(), BadRow> {
         if let Some(open) = self.open.as_mut().filter(|open| open.has_one_of(&own)) {
             return open.add(number, shared, own).map_err(|reason| BadRow::whole(number, reason));
         }
@@ -171,23 +172,23 @@ impl Series {
         Ok(())
     }
 
-    /// Turns what is open into a row.
-    fn close(&mut self) -> Option<Result<Row, BadRow>> {
+    /// Turns the open group into a row.
+    fn close(&mut self) -> Option<Result<ImportRow, BadRow>> {
         let mut group = self.open.take()?;
         for made in &mut group.own {
             self.seen.insert(&made.name, group.first);
             sort_quantiles(&mut made.record);
         }
-        let mutations = |made: &[Made]| made.iter().map(|made| self.mutation(made)).collect::<Result<Vec<_>, _>>();
+        let mutations = |made: &[DraftRecord]| made.iter().map(|made| self.mutation(made)).collect::<Result<Vec<_>, _>>();
         let row = mutations(&group.shared).and_then(|shared| {
             let own = mutations(&group.own)?;
-            Ok(Row { number: group.first, shared, own })
+            Ok(ImportRow { number: group.first, shared, own })
         });
         Some(row.map_err(|reason| BadRow::whole(group.first, group.rows() + &reason)))
     }
 
-    /// The upsert of a record. The error says every rule that the record breaks by itself.
-    fn mutation(&self, made: &Made) -> Result<Mutation, String> {
+    /// The upsert of a record. The error names every violation of the rules of its type.
+    fn mutation(&self, made: &DraftRecord) -> Result<Mutation, String> {
         let rule = self.mapping.rules.get(made.rule).ok_or("no such rule")?;
         let record = record(rule.kind, &made.record)?;
         let update_fields = rule.fields.clone();
@@ -195,10 +196,72 @@ impl Series {
     }
 }
 
-/// A record from its JSON, if it keeps the rules.
+/// A record from its JSON, checked against the rules of its type.
 fn record(kind: RecordKind, fields: &Value) -> Result<proto::Record, String> {
     let wrapped = Value::Object(Map::from_iter([(kind.singular().to_owned(), fields.clone())]));
     let record: proto::Record = json::from_value(wrapped).map_err(|error| error.to_string())?;
-    rules::check(record.record.as_ref().ok_or("is empty")?)?;
+    mutation::check(record.record.as_ref().ok_or("is empty")?)?;
     Ok(record)
+}
+
+/// The most rows of one group. A distribution has some dozens of quantiles.
+const ROWS_MAX: usize = 10_000;
+
+/// Adjacent rows of one record.
+#[derive(Debug)]
+struct Group {
+    first: u64,
+    last: u64,
+    rows: usize,
+    shared: Vec<DraftRecord>,
+    own: Vec<DraftRecord>,
+}
+
+impl Group {
+    /// A group of one row.
+    fn of(number: u64, shared: Vec<DraftRecord>, own: Vec<DraftRecord>) -> Self {
+        Self { first: number, last: number, rows: 1, shared, own }
+    }
+
+    /// Whether a row has a record of the group.
+    fn has_one_of(&self, own: &[DraftRecord]) -> bool {
+        own.iter().any(|made| self.own.iter().any(|here| here.name == made.name))
+    }
+
+    /// Adds a row. A row that contradicts the group is an error and leaves the group unchanged.
+    fn add(&mut self, number: u64, shared: Vec<DraftRecord>, own: Vec<DraftRecord>) -> Result<(), String> {
+        if self.rows == ROWS_MAX {
+            return Err(format!("row {} and {ROWS_MAX} others are of one record already", self.first));
+        }
+        let mut together = self.own.clone();
+        for made in own {
+            match together.iter_mut().find(|here| here.name == made.name) {
+                Some(here) => merge(&mut here.record, made.record)
+                    .map_err(|conflict| format!("{conflict} in {}, of which row {} speaks, too", made.name, self.first))?,
+                None => together.push(made),
+            }
+        }
+        self.own = together;
+        for made in shared {
+            if !self.shared.iter().any(|here| here.name == made.name && here.record == made.record) {
+                self.shared.push(made);
+            }
+        }
+        self.last = number;
+        self.rows += 1;
+        Ok(())
+    }
+
+    /// The rows, for an error message.
+    fn rows(&self) -> String {
+        if self.first == self.last { String::new() } else { format!("rows {} to {} together: ", self.first, self.last) }
+    }
+}
+
+/// Sorts the quantiles of a distribution, which rows may have in any order.
+fn sort_quantiles(estimate: &mut Value) {
+    let p = |quantile: &Value| quantile.get("p").and_then(Value::as_f64).unwrap_or_default();
+    if let Some(quantiles) = estimate.pointer_mut("/quantity/quantiles").and_then(Value::as_array_mut) {
+        quantiles.sort_by(|one, other| p(one).total_cmp(&p(other)));
+    }
 }

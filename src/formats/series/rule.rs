@@ -1,6 +1,6 @@
-//! A rule: which record a row makes, and what of the row is in it.
+//! A rule: for which rows a record is made, and what of a row is in it.
 //!
-//! Knows labels, cases and names. Must not know what a field means, or how rows hang together.
+//! Must not know what a field means, or how rows are grouped.
 
 use std::collections::BTreeMap;
 
@@ -11,15 +11,12 @@ use toml::{
 };
 
 use super::{
-    cells::{Cells, Fault},
-    condition::Condition,
-    keys::{self, Table},
-    merge::merge,
-    problem::Problems,
-    tree::{Place, Tree},
+    columns::{Cells, Fault},
+    keys::{self, MappingTable, Problems},
+    tree::{MappingContext, Tree},
 };
 use crate::{
-    formats::identity::{escaped, name_of},
+    formats::values::{escaped, name_of},
     model::{RecordKind, RecordName, is_id},
 };
 
@@ -27,13 +24,13 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Rule {
     pub(super) kind: RecordKind,
-    /// Empty where nothing refers to it.
+    /// Empty if nothing refers to it.
     pub(super) label: String,
     pub(super) create_only: bool,
     when: Condition,
     tree: Tree,
     cases: Vec<Case>,
-    /// The fields that rows set, or clear where they have nothing for them.
+    /// The fields that rows set, or clear if they have no value for them.
     pub(super) fields: Vec<String>,
 }
 
@@ -43,9 +40,9 @@ struct Case {
     tree: Tree,
 }
 
-/// What a row makes of a rule.
+/// The record that a row makes by a rule, before it is checked.
 #[derive(Clone, Debug)]
-pub(super) struct Made {
+pub(super) struct DraftRecord {
     /// Which of the mapping's rules.
     pub(super) rule: usize,
     pub(super) name: String,
@@ -54,7 +51,7 @@ pub(super) struct Made {
 }
 
 impl Rule {
-    /// Reads one.
+    /// Reads a rule, and reports what is wrong with it.
     pub(super) fn read(
         kind: RecordKind,
         table: &Spanned<DeValue<'_>>,
@@ -66,13 +63,13 @@ impl Rule {
             problems.add(table.span(), at, "is a table: write [[ ]] above it");
             return None;
         };
-        let mut place = Place { schema: kind.schema(), labels, problems };
+        let mut context = MappingContext { schema: kind.schema(), labels, problems };
         let mut rule = Self {
             kind,
             label: String::new(),
             create_only: is_shared(kind),
             when: Condition::default(),
-            tree: fields(entries, Table::Record, at, &mut place),
+            tree: fields(entries, MappingTable::Record, at, &mut context),
             cases: Vec::new(),
             fields: Vec::new(),
         };
@@ -81,7 +78,7 @@ impl Rule {
             if let Some(text) = label.get_ref().as_str().filter(fits) {
                 rule.label = text.into();
             } else {
-                place.problems.add(
+                context.problems.add(
                     label.span(),
                     format!("{at}.label"),
                     "is a text of 1-63 of a-z, 0-9 and -, once in a mapping",
@@ -91,17 +88,21 @@ impl Rule {
         if let Some(only) = entries.get("create_only") {
             match only.get_ref().as_bool() {
                 Some(only) => rule.create_only = only,
-                None => place.problems.add(only.span(), format!("{at}.create_only"), "is true or false"),
+                None => context.problems.add(only.span(), format!("{at}.create_only"), "is true or false"),
             }
         }
         if let Some(when) = entries.get("when") {
-            rule.when = Condition::read(when, &format!("{at}.when"), place.problems);
+            rule.when = Condition::read(when, &format!("{at}.when"), context.problems);
         }
         if let Some(cases) = entries.get("case") {
-            rule.cases = Case::read_all(cases, at, &mut place);
+            rule.cases = Case::read_all(cases, at, &mut context);
         }
         if !["name", "external_ids"].iter().any(|field| entries.contains_key(*field)) {
-            place.problems.add(table.span(), at, "has neither external_ids nor a name, so a second import would make it again");
+            context.problems.add(
+                table.span(),
+                at,
+                "has neither external_ids nor a name, so a second import would make it again",
+            );
         }
         rule.fields = rule
             .trees()
@@ -114,12 +115,12 @@ impl Rule {
         Some(rule)
     }
 
-    /// Whether its records are shared by rows: what a number is about and who says it, not the saying.
+    /// Whether its records are shared by rows: sources, actors and events are, what is said about them is not.
     pub(super) fn is_shared(&self) -> bool {
         is_shared(self.kind)
     }
 
-    /// The columns that it looks at.
+    /// The columns that it uses.
     pub(super) fn columns(&self) -> Vec<String> {
         let mut columns: Vec<String> = Vec::new();
         for tree in self.trees() {
@@ -155,13 +156,13 @@ impl Rule {
                 }
                 Err(error) => Err(self.fault(&error.to_string())),
             },
-            // Who is not named is not there; what is said has to be.
+            // A shared record without an id is left out; a row's own record must have one.
             None if self.is_shared() => Ok(None),
             None => Err(self.fault("has no id here: a column of its name or external id has no value")),
         }
     }
 
-    /// The record that a row makes, given the names of those that it may refer to.
+    /// The record that a row makes. `names` has the names of the records above by their labels.
     pub(super) fn make(&self, name: &str, cells: Cells<'_>, names: &BTreeMap<&str, String>) -> Result<Value, Fault> {
         let mut record = self.tree.fill(cells, names)?.unwrap_or_default();
         if let Some(case) = self.case(cells)? {
@@ -174,7 +175,7 @@ impl Rule {
         Ok(record)
     }
 
-    /// The case of a row, if there are any.
+    /// The case of a row, if the rule has cases.
     fn case(&self, cells: Cells<'_>) -> Result<Option<&Case>, Fault> {
         for case in &self.cases {
             if case.when.holds(cells)? {
@@ -202,34 +203,166 @@ fn is_shared(kind: RecordKind) -> bool {
 }
 
 impl Case {
-    fn read_all(cases: &Spanned<DeValue<'_>>, at: &str, place: &mut Place<'_, '_>) -> Vec<Self> {
+    fn read_all(cases: &Spanned<DeValue<'_>>, at: &str, context: &mut MappingContext<'_, '_>) -> Vec<Self> {
         let Some(list) = cases.get_ref().as_array() else {
-            place.problems.add(cases.span(), format!("{at}.case"), "is a list of tables: write [[ ]] above each");
+            context.problems.add(cases.span(), format!("{at}.case"), "is a list of tables: write [[ ]] above each");
             return Vec::new();
         };
         let mut read = Vec::new();
         for (index, case) in list.iter().enumerate() {
             let at = format!("{at}.case[{index}]");
             let Some(entries) = case.get_ref().as_table() else {
-                place.problems.add(case.span(), at, "is a table");
+                context.problems.add(case.span(), at, "is a table");
                 continue;
             };
             let Some(when) = entries.get("when") else {
-                place.problems.add(case.span(), at, "has no when: it says of which rows the case is");
+                context.problems.add(case.span(), at, "has no when: it says of which rows the case is");
                 continue;
             };
-            let when = Condition::read(when, &format!("{at}.when"), place.problems);
-            read.push(Self { when, tree: fields(entries, Table::Case, &at, place) });
+            let when = Condition::read(when, &format!("{at}.when"), context.problems);
+            read.push(Self { when, tree: fields(entries, MappingTable::Case, &at, context) });
         }
         read
     }
 }
 
-/// The fields of a message among the entries of a table, without what is for the mapping itself.
-fn fields(entries: &DeTable<'_>, table: Table, at: &str, place: &mut Place<'_, '_>) -> Tree {
+/// The entries of a table that are fields of the message, without the keys of the mapping itself.
+fn fields(entries: &DeTable<'_>, table: MappingTable, at: &str, context: &mut MappingContext<'_, '_>) -> Tree {
     let mut fields = entries.clone();
     for name in keys::names(table) {
         fields.remove(name);
     }
-    Tree::read(&place.schema.message, &fields, at, "", place)
+    Tree::read(&context.schema.message, &fields, at, "", context)
+}
+
+/// A condition on columns, all of which have to hold.
+#[derive(Debug, Default)]
+struct Condition {
+    columns: Vec<(String, Wanted)>,
+}
+
+#[derive(Debug)]
+enum Wanted {
+    /// Any value, or none.
+    Present(bool),
+    /// One of these values.
+    OneOf(Vec<String>),
+}
+
+impl Condition {
+    /// Reads the value of `when`.
+    fn read(value: &Spanned<DeValue<'_>>, at: &str, problems: &mut Problems<'_>) -> Self {
+        let mut condition = Self::default();
+        let empty = DeTable::new();
+        let table = value.get_ref().as_table().unwrap_or_else(|| {
+            problems.add(value.span(), at, "is a table of columns: write it in { }");
+            &empty
+        });
+        for (column, wanted) in table {
+            let texts = match wanted.get_ref() {
+                DeValue::Boolean(there) => {
+                    condition.columns.push((column.get_ref().to_string(), Wanted::Present(*there)));
+                    continue;
+                }
+                DeValue::Array(list) => list.iter().map(|element| text(element.get_ref())).collect(),
+                single => text(single).map(|text| vec![text]),
+            };
+            if let Some(texts) = texts {
+                condition.columns.push((column.get_ref().to_string(), Wanted::OneOf(texts)));
+            } else {
+                let at = format!("{at}.{}", column.get_ref());
+                problems.add(wanted.span(), at, "is true, false, a text, a number, or a list of these");
+            }
+        }
+        condition
+    }
+
+    /// The columns that it uses.
+    fn columns(&self) -> impl Iterator<Item = &str> {
+        self.columns.iter().map(|(column, _)| column.as_str())
+    }
+
+    /// Whether it holds for a row.
+    fn holds(&self, cells: Cells<'_>) -> Result<bool, Fault> {
+        for (column, wanted) in &self.columns {
+            let value = cells.get(column)?;
+            let holds = match wanted {
+                Wanted::Present(there) => value.is_some() == *there,
+                Wanted::OneOf(texts) => value.is_some_and(|value| texts.contains(&value)),
+            };
+            if !holds {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}
+
+fn text(value: &DeValue<'_>) -> Option<String> {
+    match value {
+        DeValue::String(text) => Some(text.to_string()),
+        DeValue::Integer(number) => Some(number.to_string()),
+        DeValue::Float(number) => Some(number.to_string()),
+        _ => None,
+    }
+}
+
+/// Merges the JSON of one record from several rows: adds missing fields, and missing elements of lists. Two different values of a field are
+/// an error, which leaves `into` partly changed.
+pub(super) fn merge(into: &mut Value, other: Value) -> Result<(), String> {
+    add(into, other, &mut Vec::new())
+}
+
+fn add(into: &mut Value, other: Value, path: &mut Vec<String>) -> Result<(), String> {
+    match (into, other) {
+        (into @ Value::Null, other) => *into = other,
+        (_, Value::Null) => {}
+        (Value::Object(into), Value::Object(other)) => {
+            for (name, value) in other {
+                match into.get_mut(&name) {
+                    Some(there) => {
+                        path.push(name);
+                        add(there, value, path)?;
+                        path.pop();
+                    }
+                    None => drop(into.insert(name, value)),
+                }
+            }
+        }
+        (Value::Array(into), Value::Array(other)) => {
+            for element in other {
+                if !into.contains(&element) {
+                    into.push(element);
+                }
+            }
+        }
+        (into, other) if *into == other => {}
+        (into, other) => return Err(format!("{} is {other} here, and was {into} before", path.join("."))),
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn check(mut into: Value, other: Value, expect: Result<Value, &str>) {
+        match (merge(&mut into, other), expect) {
+            (Ok(()), Ok(expect)) => assert_eq!(into, expect),
+            (Err(conflict), Err(expect)) => assert_eq!(conflict, expect),
+            (outcome, _) => panic!("{outcome:?}: {into}"),
+        }
+    }
+
+    #[test]
+    fn fields_and_elements_are_added_and_nothing_is_replaced() {
+        check(json!({"a": {"b": 1}}), json!({"a": {"c": 2}, "d": 3}), Ok(json!({"a": {"b": 1, "c": 2}, "d": 3})));
+        check(json!({"a": [1, 2]}), json!({"a": [2, 3]}), Ok(json!({"a": [1, 2, 3]})));
+        check(json!({"a": {"b": 1}}), json!({"a": {"b": 1}}), Ok(json!({"a": {"b": 1}})));
+        check(json!({"a": {"b": 1}}), json!({"a": {"b": 2}}), Err("a.b is 2 here, and was 1 before"));
+        check(json!({"a": [1]}), json!({"a": 1}), Err("a is 1 here, and was [1] before"));
+        check(Value::Null, json!({"a": 1}), Ok(json!({"a": 1})));
+    }
 }

@@ -1,26 +1,48 @@
 //! Records as rows of UCDP GED.
 //!
-//! Knows where a row's columns are kept. Must not know how the records were found.
+//! Must not know how the records were found.
 
-use super::{ESTIMATES, LAYOUT, SIDES, estimate_name};
+use super::layout::{ESTIMATES, LAYOUT, SIDES, estimate_name};
 use crate::{
-    formats::table::{Stored, code_of, number_text},
-    proto::{Estimate, Event, Participant, Quantity},
+    formats::{
+        export::TableExport,
+        table::{RecordRemainder, code_of, code_value, number_text},
+    },
+    model::RecordKind,
+    proto::{Estimate, Event, Participant, Quantity, record::Record},
 };
 
-/// The names of the estimates of an event's row; none if it is of no row.
-pub(super) fn needs(event: &Event) -> Option<Vec<String>> {
+/// The export of its rows.
+pub(super) static ROWS: TableExport = TableExport {
+    layout: &LAYOUT,
+    kind: RecordKind::Event,
+    filter: "external_ids = \"ucdp.ged:*\"",
+    related: |record| match record {
+        Record::Event(event) => related(event),
+        _ => None,
+    },
+    row: |record, related| match record {
+        Record::Event(event) => row(event, |name| match related.get(name) {
+            Some(Record::Estimate(estimate)) => Some(estimate),
+            _ => None,
+        }),
+        _ => Vec::new(),
+    },
+};
+
+/// The names of the estimates of an event's row. `None` if the event is not a row.
+fn related(event: &Event) -> Option<Vec<String>> {
     let id = code_of(&event.external_ids, "ucdp.ged")?;
     Some(ESTIMATES.iter().map(|(_, part, _)| estimate_name(id, part)).collect())
 }
 
-/// The row of an event and its estimates, found by name. An estimate that is gone leaves its cells empty.
+/// The row of an event and its estimates, which `find` finds by name. A missing estimate leaves its cells empty.
 pub(super) fn row<'a>(event: &Event, find: impl Fn(&str) -> Option<&'a Estimate>) -> Vec<String> {
-    let stored = Stored { labels: &event.labels, metrics: &event.metrics, annotations: &event.annotations };
-    LAYOUT.row(stored, |column| field(event, column, &find))
+    let stored = RecordRemainder { labels: &event.labels, metrics: &event.metrics, annotations: &event.annotations };
+    LAYOUT.row(stored, |column| cell(event, column, &find))
 }
 
-fn field<'a>(event: &Event, column: &str, find: &impl Fn(&str) -> Option<&'a Estimate>) -> String {
+fn cell<'a>(event: &Event, column: &str, find: &impl Fn(&str) -> Option<&'a Estimate>) -> String {
     let place = event.places.first();
     let time = event.time.as_ref();
     let code = |codes: &[String], scheme: &str| code_of(codes, scheme).unwrap_or_default().to_owned();
@@ -32,7 +54,7 @@ fn field<'a>(event: &Event, column: &str, find: &impl Fn(&str) -> Option<&'a Est
         "conflict_new_id" => code(&event.labels, "ucdp.conflict"),
         "dyad_new_id" => code(&event.labels, "ucdp.dyad"),
         "source_original" => text(event.attribution.iter().map(|hop| &hop.description).find(|text| !text.is_empty())),
-        "where_prec" => after(place.map(|place| &place.precision_code)),
+        "where_prec" => code_value(place.map(|place| &place.precision_code)),
         "where_coordinates" => text(place.map(|place| &place.display_name)),
         "where_description" => text(place.map(|place| &place.description)),
         "adm_1" => text(place.and_then(|place| place.admin.first())),
@@ -42,9 +64,9 @@ fn field<'a>(event: &Event, column: &str, find: &impl Fn(&str) -> Option<&'a Est
         "geom_wkt" => text(place.map(|place| &place.geometry_wkt)),
         "priogrid_gid" => place.map(|place| code(&place.external_ids, "priogrid")).unwrap_or_default(),
         "event_clarity" => {
-            after(event.ratings.iter().map(|rating| &rating.code).find(|code| code.starts_with("ucdp.event_clarity:")))
+            code_value(event.ratings.iter().map(|rating| &rating.code).find(|code| code.starts_with("ucdp.event_clarity:")))
         }
-        "date_prec" => after(time.map(|time| &time.precision_code)),
+        "date_prec" => code_value(time.map(|time| &time.precision_code)),
         "date_start" => text(time.map(|time| &time.edtf)).split('/').next().unwrap_or_default().to_owned(),
         "date_end" => text(time.map(|time| &time.edtf)).split('/').next_back().unwrap_or_default().to_owned(),
         "low" => number_text(quantity(event, "best", find).and_then(|quantity| quantity.lower)),
@@ -53,14 +75,14 @@ fn field<'a>(event: &Event, column: &str, find: &impl Fn(&str) -> Option<&'a Est
             let side = SIDES.iter().find(|(_, columns)| columns.contains(&column));
             let participant = |side: &str| event.participants.iter().find(|participant| participant.side == side);
             match side {
-                Some((side, columns)) => participant(side).map(|found| of_side(found, columns, column)).unwrap_or_default(),
+                Some((side, columns)) => participant(side).map(|found| side_cell(found, columns, column)).unwrap_or_default(),
                 None => number_text(quantity(event, column, find).and_then(|quantity| quantity.best)),
             }
         }
     }
 }
 
-fn of_side(participant: &Participant, columns: &[&str; 4], column: &str) -> String {
+fn side_cell(participant: &Participant, columns: &[&str; 4], column: &str) -> String {
     let [id, old_id, words, state] = columns;
     let code = |scheme: &str| code_of(&participant.codes, scheme).unwrap_or_default().to_owned();
     match column {
@@ -76,9 +98,4 @@ fn quantity<'a>(event: &Event, column: &str, find: &impl Fn(&str) -> Option<&'a 
     let id = code_of(&event.external_ids, "ucdp.ged")?;
     let (_, part, _) = ESTIMATES.iter().find(|(name, _, _)| *name == column)?;
     find(&estimate_name(id, part))?.quantity.as_ref()
-}
-
-/// What a code says behind its scheme.
-fn after(code: Option<&String>) -> String {
-    code.and_then(|code| code.split_once(':')).map(|(_, code)| code.to_owned()).unwrap_or_default()
 }

@@ -1,17 +1,22 @@
 //! Rows of UCDP GED as records.
 //!
-//! Knows what a row makes. Must not know how it is sent.
+//! Must not know how a row is sent.
 
-use super::{ESTIMATES, LAYOUT, SIDES, articles::articles, estimate_name, export};
+use std::iter::zip;
+
+use super::{
+    export,
+    layout::{ESTIMATES, LAYOUT, SIDES, estimate_name},
+};
 use crate::{
     formats::{
-        coded, identity,
+        format::ImportInput,
         import::{
-            BadRow, Row, Rows,
-            format::Input,
+            BadRow, ImportRow, ImportRows,
             mutation::{found, keep},
         },
-        table::{self, Kept, Line},
+        table::{self, RowRemainder, TableRow},
+        values,
     },
     model::is_external_id,
     proto::{
@@ -20,12 +25,12 @@ use crate::{
     },
 };
 
-/// Whoever codes the data set.
+/// The actor that codes the data set.
 const CODER: &str = "actors/ucdp";
 /// The data set as a source.
 const DATASET: &str = "sources/ucdp-ged";
 
-/// What the row's event has of the row: an import sets these fields, and leaves the others to whoever wrote them.
+/// The fields of a row's event that an import sets. It leaves all other fields alone.
 const EVENT_FIELDS: &[&str] = &[
     "external_ids",
     "labels",
@@ -44,11 +49,11 @@ const EVENT_FIELDS: &[&str] = &[
 ];
 
 /// The rows of a file.
-pub(crate) fn rows(input: Input) -> Result<Rows, BadRow> {
+pub(super) fn rows(input: ImportInput) -> Result<ImportRows, BadRow> {
     table::rows(input.content, &LAYOUT, row)
 }
 
-fn row(line: &Line<'_>) -> Result<Row, BadRow> {
+fn row(line: &TableRow<'_>) -> Result<ImportRow, BadRow> {
     let id = line.id_needed("id");
     let articles = articles(line);
     let mut shared = vec![found(coder()), found(dataset())];
@@ -67,8 +72,8 @@ fn row(line: &Line<'_>) -> Result<Row, BadRow> {
     let find = |name: &str| estimates.iter().find(|estimate| estimate.name == name);
     event.annotations.extend(line.lost(&export::row(&event, find)));
     let mut own = vec![keep(event, EVENT_FIELDS).labelled(label(&id))];
-    own.extend(estimates.into_iter().map(|estimate| keep(estimate, coded::ESTIMATE_FIELDS)));
-    Ok(Row { number: line.number(), shared, own })
+    own.extend(estimates.into_iter().map(|estimate| keep(estimate, table::ESTIMATE_FIELDS)));
+    Ok(ImportRow { number: line.number(), shared, own })
 }
 
 fn label(id: &str) -> String {
@@ -103,12 +108,12 @@ fn citation(id: &str) -> Citation {
 }
 
 /// The conflict and the dyad of a row.
-fn parents(line: &Line<'_>) -> [Mutation; 2] {
+fn parents(line: &TableRow<'_>) -> [Mutation; 2] {
     let (conflict, dyad) = (line.id_needed("conflict_new_id"), line.id_needed("dyad_new_id"));
     let event = |scheme: &str, id: &str, title: &str, links: Vec<EventLink>| Event {
         name: format!("events/{scheme}-{id}").replace('.', "-"),
         external_ids: vec![format!("{scheme}:{id}")],
-        title: identity::title(title),
+        title: values::title(title),
         links,
         ..Default::default()
     };
@@ -121,8 +126,8 @@ fn part_of(event: &str) -> EventLink {
     EventLink { event: event.to_owned(), kind: EventLinkKind::PartOf.into() }
 }
 
-/// A side of a row. Only states have a number in Gleditsch and Ward's list.
-fn actor(line: &Line<'_>, columns: &[&str; 4]) -> Actor {
+/// The actor of a side. Only states have a number in Gleditsch and Ward's list.
+fn actor(line: &TableRow<'_>, columns: &[&str; 4]) -> Actor {
     let [id, old_id, words, state] = columns;
     let (id, old_id, state) = (line.id_needed(id), line.id(old_id), line.id(state));
     let labels = [("ucdp.actor_dset_id", &old_id), ("ucdp.gwno", &state)].into_iter().filter(|(_, code)| !code.is_empty());
@@ -132,13 +137,13 @@ fn actor(line: &Line<'_>, columns: &[&str; 4]) -> Actor {
         name: format!("actors/ucdp-actor-{id}"),
         external_ids: vec![format!("ucdp.actor:{id}")],
         labels,
-        display_name: identity::title(line.needed(words)),
+        display_name: values::title(line.needed(words)),
         kind: kind.into(),
         ..Default::default()
     }
 }
 
-fn participant(line: &Line<'_>, side: &str, columns: &[&str; 4]) -> Participant {
+fn participant(line: &TableRow<'_>, side: &str, columns: &[&str; 4]) -> Participant {
     let [id, old_id, words, state] = columns;
     let [id, old_id, state] = [id, old_id, state].map(|column| line.id(column));
     let codes = [("ucdp.actor", &id), ("ucdp.actor_dset_id", &old_id), ("ucdp.gwno", &state)];
@@ -153,8 +158,8 @@ fn participant(line: &Line<'_>, side: &str, columns: &[&str; 4]) -> Participant 
     }
 }
 
-fn event(line: &Line<'_>, id: &str, citations: Vec<Citation>) -> Event {
-    let Kept { mut labels, metrics, annotations } = line.kept();
+fn event(line: &TableRow<'_>, id: &str, citations: Vec<Citation>) -> Event {
+    let RowRemainder { mut labels, metrics, annotations } = line.remainder();
     labels.push(format!("ucdp.conflict:{}", line.id("conflict_new_id")));
     labels.push(format!("ucdp.dyad:{}", line.id("dyad_new_id")));
     let mut external_ids = vec![format!("ucdp.ged:{id}")];
@@ -173,7 +178,7 @@ fn event(line: &Line<'_>, id: &str, citations: Vec<Citation>) -> Event {
         labels,
         metrics,
         annotations,
-        title: identity::title(&format!("{words}: {a} - {b}, {place}")),
+        title: values::title(&format!("{words}: {a} - {b}, {place}")),
         types: vec![format!("ucdp.type_of_violence:{violence}")],
         actuality: Actuality::Occurred.into(),
         time: Some(time(line)),
@@ -191,18 +196,18 @@ fn event(line: &Line<'_>, id: &str, citations: Vec<Citation>) -> Event {
     }
 }
 
-fn time(line: &Line<'_>) -> TimeSpec {
+fn time(line: &TableRow<'_>) -> TimeSpec {
     let (start, end) = (line.date("date_start"), line.date("date_end"));
     let edtf = if start == end { start } else { format!("{start}/{end}") };
     TimeSpec { edtf, precision_code: format!("ucdp.date_prec:{}", line.id_needed("date_prec")), ..Default::default() }
 }
 
-fn place(line: &Line<'_>) -> Place {
+fn place(line: &TableRow<'_>) -> Place {
     let precision = line.id_needed("where_prec");
     let divisions = [line.text("adm_1"), line.text("adm_2")];
     let grid = line.id("priogrid_gid");
     Place {
-        display_name: identity::title(line.text("where_coordinates")),
+        display_name: values::title(line.text("where_coordinates")),
         admin: divisions.into_iter().filter(|division| !division.is_empty()).map(str::to_owned).collect(),
         latitude: line.number_or_none("latitude"),
         longitude: line.number_or_none("longitude"),
@@ -225,12 +230,12 @@ fn place(line: &Line<'_>) -> Place {
     }
 }
 
-/// Who reported it, where the row says so, and who coded it.
-fn attribution(line: &Line<'_>) -> Vec<Attribution> {
-    coded::attribution(line.text("source_original"), AttributionRole::Origin, CODER)
+/// Who reported it, if the row says so, and the coder.
+fn attribution(line: &TableRow<'_>) -> Vec<Attribution> {
+    table::attribution(line.text("source_original"), AttributionRole::Origin, CODER)
 }
 
-fn estimate(line: &Line<'_>, id: &str, column: &str, part: &str, population: &str) -> Estimate {
+fn estimate(line: &TableRow<'_>, id: &str, column: &str, part: &str, population: &str) -> Estimate {
     let best = line.number_needed(column);
     let mut quantity = Quantity { best: Some(best), ..Default::default() };
     if column == "best" {
@@ -241,6 +246,70 @@ fn estimate(line: &Line<'_>, id: &str, column: &str, part: &str, population: &st
     Estimate {
         name: estimate_name(id, part),
         external_ids: vec![format!("ucdp.ged.{part}:{id}")],
-        ..coded::fatalities(&label(id), population, quantity, attribution(line), citation(id))
+        ..table::fatalities(&label(id), population, quantity, attribution(line), citation(id))
     }
+}
+
+/// The most articles of a row that become sources: fewer than a record may have references.
+const ARTICLES_MAX: usize = 200;
+
+/// An article that a row rests on.
+struct Article {
+    /// The name of its source.
+    name: String,
+    /// Upserts of its publisher and its source.
+    mutations: Vec<Mutation>,
+}
+
+/// The articles of a row, split at the semicolons of three columns. The columns are also kept whole. If they do not have the same number of
+/// parts, there are no articles.
+fn articles(line: &TableRow<'_>) -> Vec<Article> {
+    let split = |column: &str| line.text(column).split(';').map(str::trim).collect::<Vec<_>>();
+    let (offices, dates, headlines) = (split("source_office"), split("source_date"), split("source_headline"));
+    if line.text("source_office").is_empty() || offices.len() != dates.len() || offices.len() != headlines.len() {
+        return Vec::new();
+    }
+    let parts = zip(offices, zip(dates, headlines)).take(ARTICLES_MAX);
+    let mut articles: Vec<Article> = Vec::new();
+    for (office, (date, headline)) in
+        parts.filter(|(office, (date, headline))| ![office, date, headline].iter().all(|part| part.is_empty()))
+    {
+        let article = article(office, date, headline);
+        if !articles.iter().any(|known| known.name == article.name) {
+            articles.push(article);
+        }
+    }
+    articles
+}
+
+fn article(office: &str, date: &str, headline: &str) -> Article {
+    let mut mutations = Vec::new();
+    let mut publisher = String::new();
+    if !office.is_empty() {
+        let id = values::digest(&[office]);
+        publisher = format!("actors/ucdp-office-{id}");
+        mutations.push(found(Actor {
+            name: publisher.clone(),
+            external_ids: vec![format!("ucdp.office:{id}")],
+            display_name: values::title(office),
+            kind: ActorKind::Organization.into(),
+            ..Default::default()
+        }));
+    }
+    let id = values::digest(&[office, date, headline]);
+    let name = format!("sources/ucdp-article-{id}");
+    let published = (!date.is_empty()).then(|| match date.parse::<jiff::civil::Date>() {
+        Ok(day) if date.len() == 10 => TimeSpec { edtf: day.to_string(), ..Default::default() },
+        _ => TimeSpec { verbatim: date.to_owned(), ..Default::default() },
+    });
+    mutations.push(found(Source {
+        name: name.clone(),
+        external_ids: vec![format!("ucdp.article:{id}")],
+        kind: SourceKind::NewsArticle.into(),
+        title: values::title(headline),
+        publisher,
+        published,
+        ..Default::default()
+    }));
+    Article { name, mutations }
 }

@@ -1,111 +1,18 @@
 //! The UCDP Georeferenced Event Dataset: a row is an event of organised violence and five numbers of dead.
 //!
-//! Knows the columns of the data set. Must not know files or who sends what.
+//! Must not know files, or who sends what.
 
-mod articles;
 mod export;
 mod import;
+mod layout;
 
-pub(crate) use import::rows;
+use super::format::{Exporter, Format, Importer};
 
-use super::{
-    export::Rows,
-    table::{Dialect, Layout, annotation, id_label, label, metric, number, text},
-};
-use crate::{model::RecordKind, proto::record::Record};
-
-/// Its rows on their way out.
-pub const ROWS: Rows = Rows {
-    layout: &LAYOUT,
-    kind: RecordKind::Event,
-    filter: "external_ids = \"ucdp.ged:*\"",
-    needs: |record| match record {
-        Record::Event(event) => export::needs(event),
-        _ => None,
-    },
-    row: |record, beside| match record {
-        Record::Event(event) => export::row(event, |name| match beside.get(name) {
-            Some(Record::Estimate(estimate)) => Some(estimate),
-            _ => None,
-        }),
-        _ => Vec::new(),
-    },
-};
-
-/// The columns, and where each is kept.
-pub static LAYOUT: Layout = Layout {
+/// The format.
+pub static FORMAT: Format = Format {
     name: "ucdp-ged",
-    scheme: "ucdp",
-    dialect: Dialect::Csv,
-    columns: &[
-        number("id", "ged", "external id `ucdp.ged:…`, and the names of the row's records"),
-        text("relid", "relid", "external id `ucdp.relid:…`"),
-        metric("year", "year"),
-        metric("active_year", "active_year"),
-        label("code_status", "code_status"),
-        number("type_of_violence", "type_of_violence", "type `ucdp.type_of_violence:…`, and in words in the title"),
-        id_label("conflict_dset_id", "conflict_dset_id"),
-        number("conflict_new_id", "conflict", "label `ucdp.conflict:…`; the conflict's event, of which the dyad's is a part"),
-        annotation("conflict_name", "conflict_name"),
-        id_label("dyad_dset_id", "dyad_dset_id"),
-        number("dyad_new_id", "dyad", "label `ucdp.dyad:…`; the dyad's event, of which the row's is a part"),
-        annotation("dyad_name", "dyad_name"),
-        number("side_a_dset_id", "side_a_dset_id", "code `ucdp.actor_dset_id:…` of the participant, side a"),
-        number("side_a_new_id", "side_a_new_id", "code `ucdp.actor:…` of the participant, side a; the actor"),
-        text("side_a", "side_a", "words of the participant, side a; the actor's name, where the row makes the actor"),
-        number("side_b_dset_id", "side_b_dset_id", "as `side_a_dset_id`, side b"),
-        number("side_b_new_id", "side_b_new_id", "as `side_a_new_id`, side b"),
-        text("side_b", "side_b", "as `side_a`, side b"),
-        metric("number_of_sources", "number_of_sources"),
-        annotation("source_article", "source_article"),
-        annotation("source_office", "source_office"),
-        annotation("source_date", "source_date"),
-        annotation("source_headline", "source_headline"),
-        text("source_original", "source_original", "attribution: the hop that is the origin. Empty: the coder's hop alone"),
-        number("where_prec", "where_prec", "place: precision, and `ucdp.where_prec:…` as its code"),
-        text("where_coordinates", "where_coordinates", "place: display name"),
-        text("where_description", "where_description", "place: description"),
-        text("adm_1", "adm_1", "place: first division"),
-        text("adm_2", "adm_2", "place: second division"),
-        number("latitude", "latitude", "place: latitude"),
-        number("longitude", "longitude", "place: longitude"),
-        text("geom_wkt", "geom_wkt", "place: geometry"),
-        number("priogrid_gid", "priogrid_gid", "place: external id `priogrid:…`"),
-        label("country", "country"),
-        id_label("country_id", "country_id"),
-        label("region", "region"),
-        number("event_clarity", "event_clarity", "rating `ucdp.event_clarity:…`, assessed by UCDP"),
-        number("date_prec", "date_prec", "time: `ucdp.date_prec:…` as its precision code"),
-        text("date_start", "date_start", "time: where the interval begins"),
-        text("date_end", "date_end", "time: where the interval ends"),
-        number("deaths_a", "deaths_a", "estimate of population `ucdp.population:side_a`"),
-        number("deaths_b", "deaths_b", "estimate of population `ucdp.population:side_b`"),
-        number("deaths_civilians", "deaths_civilians", "estimate of population `ucdp.population:civilians`"),
-        number("deaths_unknown", "deaths_unknown", "estimate of population `ucdp.population:unknown`"),
-        number("best", "best", "estimate of all: best"),
-        number("high", "high", "estimate of all: upper; where low, best and high are out of order, that is said"),
-        number("low", "low", "estimate of all: lower"),
-        number("gwnoa", "gwnoa", "code `ucdp.gwno:…` of the participant, side a"),
-        number("gwnob", "gwnob", "as `gwnoa`, side b"),
-    ],
+    summary: "UCDP Georeferenced Event Dataset, CSV in its own columns",
+    page: "ucdp_ged/page.md",
+    importer: Some(Importer { needs_mapping: false, open: import::rows }),
+    exporter: Some(Exporter::Table(&export::ROWS)),
 };
-
-/// The estimates of a row: the column, what its name and external id say, and its population. The first has bounds.
-const ESTIMATES: [(&str, &str, &str); 5] = [
-    ("best", "total", ""),
-    ("deaths_a", "deaths-a", "ucdp.population:side_a"),
-    ("deaths_b", "deaths-b", "ucdp.population:side_b"),
-    ("deaths_civilians", "deaths-civilians", "ucdp.population:civilians"),
-    ("deaths_unknown", "deaths-unknown", "ucdp.population:unknown"),
-];
-
-/// The sides of a row: what a participant calls it, and the columns of its id, old id, name and state number.
-const SIDES: [(&str, [&str; 4]); 2] = [
-    ("a", ["side_a_new_id", "side_a_dset_id", "side_a", "gwnoa"]),
-    ("b", ["side_b_new_id", "side_b_dset_id", "side_b", "gwnob"]),
-];
-
-/// Name of an estimate of a row.
-fn estimate_name(id: &str, part: &str) -> String {
-    format!("estimates/ucdp-ged-{id}-{part}")
-}

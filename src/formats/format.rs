@@ -1,0 +1,122 @@
+//! What an external format is to the rest of the program: a name, an importer, an exporter and a page of documentation.
+//!
+//! Must not know any one format.
+
+use std::{
+    fmt,
+    io::{self, BufRead, Write},
+};
+
+use super::{
+    export::{ExportFile, ExportText, TableExport},
+    import::{BadRow, ImportRows},
+    table::TableDialect,
+};
+use crate::model::RecordKind;
+
+/// An external format. The list of all formats is [`FORMATS`](super::FORMATS).
+pub struct Format {
+    /// The name on the command line: `ucdp-ged`.
+    pub name: &'static str,
+    /// What it is, in one line, for `--help` and the documentation.
+    pub summary: &'static str,
+    /// The text from which its page docs/formats/NAME.md is made, as a path below src/formats.
+    pub page: &'static str,
+    /// `None` if the format is only exported.
+    pub importer: Option<Importer>,
+    /// `None` if the format is only imported.
+    pub exporter: Option<Exporter>,
+}
+
+/// How files of a format are imported.
+#[derive(Clone, Copy)]
+pub struct Importer {
+    /// Whether a mapping has to be given, which says what the columns of the file mean.
+    pub needs_mapping: bool,
+    /// Opens a file. An error says why it is not a file of the format at all.
+    pub open: fn(ImportInput) -> Result<ImportRows, BadRow>,
+}
+
+/// A file to import.
+pub struct ImportInput {
+    /// Its content, decompressed.
+    pub content: Box<dyn BufRead + Send>,
+    /// The text of the mapping, for a format that needs one.
+    pub mapping: Option<String>,
+}
+
+/// Opens the output of an export that is not text, for one collection.
+pub type OpenExportFile = fn(RecordKind, Box<dyn Write + Send>) -> io::Result<Box<dyn ExportFile>>;
+
+/// How records are exported in a format.
+#[derive(Clone, Copy)]
+pub enum Exporter {
+    /// One text file of all records.
+    Text {
+        /// The file's extension, without the dot.
+        extension: &'static str,
+        /// The writer, for a store with this id.
+        open: fn(&str) -> Box<dyn ExportText>,
+    },
+    /// A text file for each collection.
+    CollectionText {
+        /// The files' extension, without the dot.
+        extension: &'static str,
+        /// The writer of a collection.
+        open: fn(RecordKind) -> Box<dyn ExportText>,
+    },
+    /// A file for each collection that is not text: it cannot be written to standard output, or resumed.
+    CollectionFile {
+        /// The files' extension, without the dot.
+        extension: &'static str,
+        /// The writer of a collection.
+        open: OpenExportFile,
+    },
+    /// The rows of a table, as text: the records that an import of the format has made.
+    Table(&'static TableExport),
+}
+
+impl Exporter {
+    /// The extension of its files, without the dot.
+    pub fn extension(&self) -> &'static str {
+        match self {
+            Self::Text { extension, .. } | Self::CollectionText { extension, .. } | Self::CollectionFile { extension, .. } => {
+                extension
+            }
+            Self::Table(table) => match table.layout.dialect {
+                TableDialect::Csv => "csv",
+                TableDialect::Tsv => "tsv",
+            },
+        }
+    }
+
+    /// Whether its files are text, which can go to standard output and be resumed after any record.
+    pub fn is_text(&self) -> bool {
+        !matches!(self, Self::CollectionFile { .. })
+    }
+
+    /// Whether each collection has a file of its own.
+    pub fn is_file_per_collection(&self) -> bool {
+        matches!(self, Self::CollectionText { .. } | Self::CollectionFile { .. })
+    }
+
+    /// The table whose rows it writes, if it does.
+    pub fn table(&self) -> Option<&'static TableExport> {
+        match self {
+            Self::Table(table) => Some(table),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Debug for Format {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        to.write_str(self.name)
+    }
+}
+
+impl fmt::Debug for ImportInput {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        to.debug_struct("ImportInput").finish_non_exhaustive()
+    }
+}
