@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    model::{self, Path, TypedRecord, Violations, wire},
+    model::{self, Path, TypedRecord, wire},
     proto::{self, Mutation, Upsert, mutation::Op, record::Record},
 };
 
@@ -91,18 +91,13 @@ fn renamed<T: TypedRecord>(record: &T, names: &BTreeMap<String, String>) -> Reco
     T::decode(bytes.as_slice()).expect("texts were replaced by texts").into_record()
 }
 
-/// Checks a record against the rules of its type, as a commit does, so that a violation is reported with its row. The error names every
-/// violation.
+/// Checks a record as a commit does, so that a violation is reported with its row. The error names every violation.
 pub(in crate::formats) fn check(record: &Record) -> Result<(), String> {
-    let mut completed = record.clone();
-    model::resource_mut(&mut completed).complete();
-    let mut violations = Violations::default();
     let root = Path::ROOT;
-    let at = root.field(model::kind_of(record).singular());
-    model::check(&completed, &model::encode(&completed), &at, &mut violations);
+    let violations = model::check_record(record.clone(), &root.field(model::kind_of(record).singular())).violations;
     if violations.is_empty() {
         return Ok(());
     }
-    let said = violations.as_slice().iter().map(|violation| format!("{} {}", violation.field, violation.description));
-    Err(said.collect::<Vec<_>>().join("; "))
+    let texts = violations.as_slice().iter().map(|violation| format!("{} {}", violation.field, violation.description));
+    Err(texts.collect::<Vec<_>>().join("; "))
 }

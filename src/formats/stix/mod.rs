@@ -168,7 +168,8 @@ mod tests {
             (&a[0]["id"], &b[0]["id"], &json!("related-to"))
         );
         let mut other = Vec::new();
-        StixBundle::of("another store").record(&Record::Actor(Actor { name: "actors/b".into(), ..Default::default() }), &mut other);
+        StixBundle::of("another store")
+            .record(&Record::Actor(Actor { name: "actors/b".into(), ..Default::default() }), &mut other);
         assert!(!String::from_utf8_lossy(&other).contains(b[0]["id"].as_str().expect("an id")), "ids of two stores differ");
     }
 
