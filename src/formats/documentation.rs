@@ -81,7 +81,7 @@ fn record_blocks(mutations: &[Mutation]) -> String {
 
 // ---------------------------------------------------------------------------------------------------- parts of pages
 
-/// What stands in the place of a line such as `{{columns}}`.
+/// The text that replaces a line such as `{{columns}}`.
 fn part(format: &'static Format, words: &[&str]) -> String {
     match words {
         ["commands"] => commands(format),

@@ -1,10 +1,10 @@
 //! proto3 JSON, as grpcurl and every protobuf library read and write it.
 //!
-//! Written with proto field names (`update_fields`, not `updateFields`), so that what is printed can be pasted into a filter;
-//! 64-bit integers are strings there, as the mapping demands. Both kinds of names are read. A field that is not in the contract
-//! is an error and never passed over: it would be a fact that the record silently lacks.
+//! It is written with proto field names (`update_fields`, not `updateFields`), so that output can be pasted into a filter. 64-bit integers
+//! are strings, as the JSON mapping requires. Both kinds of field names are read. A field that is not in the contract is an error: if it
+//! were ignored, the record would silently lack a fact.
 //!
-//! Knows descriptors. Must not know what any message means.
+//! Must not know what any message means.
 
 use std::{
     fmt,
@@ -19,17 +19,17 @@ use serde_json::Value;
 
 use crate::proto::{self, record::Record};
 
-/// Why a text is not the message it should be.
+/// Why a text cannot be read as a message.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum JsonError {
-    /// It is not JSON, or does not fit the message.
+    /// It is not JSON, or it does not fit the message.
     Invalid {
         /// The field, as a path from the message: `mutations[3].create.claim`. Empty for the message itself.
         field: String,
         /// Line of the text, from 1.
         line: usize,
-        /// What is wrong.
+        /// What is wrong with it.
         message: String,
     },
     /// It could not be read.
@@ -66,7 +66,7 @@ pub fn to_value<M: Message + Name>(message: &M) -> Value {
     value
 }
 
-/// Puts the entries of maps in the order of their keys: equal messages have equal texts.
+/// Sorts the entries of maps by their keys, so that equal messages have equal texts.
 fn sort_maps(value: &mut Value, descriptor: &MessageDescriptor) {
     let Value::Object(fields) = value else { return };
     for (name, value) in fields {
@@ -84,7 +84,7 @@ fn sort_maps(value: &mut Value, descriptor: &MessageDescriptor) {
     }
 }
 
-/// A record as JSON, without the `Record` around it.
+/// A record as JSON, without the `Record` message around it.
 pub fn record_value(record: &Record) -> Value {
     match record {
         Record::Source(record) => to_value(record),
@@ -96,7 +96,7 @@ pub fn record_value(record: &Record) -> Value {
     }
 }
 
-/// The one message that a text holds.
+/// Reads a text that is a single message.
 pub fn from_str<M: Message + Name + Default>(text: &str) -> Result<M, JsonError> {
     let mut messages = JsonReader::new(text.as_bytes());
     let message = messages.next().unwrap_or_else(|| {
@@ -108,18 +108,18 @@ pub fn from_str<M: Message + Name + Default>(text: &str) -> Result<M, JsonError>
         Some(Ok(_)) => Err(JsonError::Invalid {
             field: String::new(),
             line: 1,
-            message: "there is a second message behind the first".into(),
+            message: "there is a second message after the first".into(),
         }),
     }
 }
 
-/// The message that a JSON value is.
+/// Reads a JSON value as a message.
 pub fn from_value<M: Message + Name + Default>(value: Value) -> Result<M, JsonError> {
     read(value, descriptor::<M>())
 }
 
-/// Messages one after another: one object over many lines, or one a line, or both. Ends at the first error, since what follows
-/// a broken text cannot be told apart.
+/// Reads messages one after another, each on one line or on several. Ends at the first error, since the text after a fault cannot be split
+/// into messages.
 pub struct JsonReader<R: io::Read, M> {
     from: Option<serde_json::Deserializer<serde_json::de::IoRead<R>>>,
     descriptor: MessageDescriptor,
@@ -139,7 +139,7 @@ impl<R: BufRead, M: Message + Name + Default> Iterator for JsonReader<R, M> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let from = self.from.as_mut()?;
-        // Anything but white space up to the end is another message, or a fault that reading it will report.
+        // Anything but white space is another message, or a fault that reading it reports.
         if from.end().is_ok() {
             self.from = None;
             return None;
@@ -163,14 +163,14 @@ fn read<'de, M: Message + Default>(
         Ok(dynamic) => Ok(dynamic.transcode_to().expect("a message fits its own descriptor")),
         Err(error) if error.is_io() => Err(JsonError::Io(error.into())),
         Err(error) => {
-            // "?" is a step that was begun and not read, "." the message itself.
+            // "?" is a step that was not completed, "." the message itself.
             let field = track.path().to_string().trim_end_matches(['?', '.']).to_owned();
             Err(JsonError::Invalid { field, line: error.line(), message: without_position(&error) })
         }
     }
 }
 
-/// `serde_json` ends its texts with the position, which we give as a number.
+/// The text of an error without the position at its end, which is reported as a number.
 pub(super) fn without_position(error: &serde_json::Error) -> String {
     let text = error.to_string();
     match text.rfind(" at line ") {
@@ -180,7 +180,7 @@ pub(super) fn without_position(error: &serde_json::Error) -> String {
 }
 
 fn descriptor<M: Name>() -> MessageDescriptor {
-    proto::descriptors().get_message_by_name(&M::full_name()).expect("every message of ours is in the contract's descriptors")
+    proto::descriptors().get_message_by_name(&M::full_name()).expect("the descriptors have every message of the contract")
 }
 
 #[cfg(test)]

@@ -137,7 +137,7 @@ fn feeds_and_lines_are_read_and_errors_say_where() {
     for (bad, says) in bad.iter().zip([
         "row 2: is not JSON",
         "row 3: has neither claimReviewed",
-        "row 6: is a review that stands in row 4, too",
+        "row 6: is a review that row 4 has, too",
         "row 7, @type: is missing",
     ]) {
         assert!(bad.starts_with(says), "{bad}");

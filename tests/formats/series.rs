@@ -178,7 +178,7 @@ fn rows_of_one_record_stand_one_behind_the_other_and_agree() {
         small(quantiles),
         "day,p,v\n2024-01-01,0.1,1\n2024-01-02,0.1,1\n2024-01-01,0.9,3\n",
         2,
-        &[(3, "", "was made of row 1: rows of one record stand one behind the other")],
+        &[(3, "", "was made of row 1: rows of one record have to be adjacent")],
     );
     check_bad(
         small(quantiles),

@@ -250,7 +250,12 @@ fn bar() -> ProgressBar {
 }
 
 /// Keeps the records of a message that are rows of a table, and reads their related records, as of the same revision.
-async fn complete_rows(client: &Client, table: &TableExport, message: &mut ExportResponse, related: &RelatedRecords) -> anyhow::Result<()> {
+async fn complete_rows(
+    client: &Client,
+    table: &TableExport,
+    message: &mut ExportResponse,
+    related: &RelatedRecords,
+) -> anyhow::Result<()> {
     let mut names = Vec::new();
     message.records.retain(|record| {
         let related = record.record.as_ref().and_then(|record| (table.related)(record));

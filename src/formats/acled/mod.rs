@@ -49,7 +49,7 @@ pub static LAYOUT: TableLayout = TableLayout {
         text(
             "assoc_actor_1",
             "assoc_actor_1",
-            "participants, side a: associates, one for each part between semicolons; the actors",
+            "participants, side a: an associate for each part between semicolons; the actors",
         ),
         text("inter1", "inter1", "code `acled.inter:…` of the party, side a"),
         text("actor2", "actor2", "as `actor1`, side b"),
@@ -67,11 +67,11 @@ pub static LAYOUT: TableLayout = TableLayout {
         number("latitude", "latitude", "place: latitude"),
         number("longitude", "longitude", "place: longitude"),
         number("geo_precision", "geo_precision", "place: precision, and `acled.geo_precision:…` as its code"),
-        text("source", "source", "attribution: the hop that has published it; sources, one for each part between semicolons"),
+        text("source", "source", "attribution: the publisher; a source for each part between semicolons"),
         label("source_scale", "source_scale"),
         text("notes", "notes", "description"),
         number("fatalities", "fatalities", "estimate of all dead: best"),
-        text("tags", "tags", "labels `acled.tag:…`, one for each part between semicolons"),
+        text("tags", "tags", "a label `acled.tag:…` for each part between semicolons"),
         metric("timestamp", "timestamp"),
     ],
 };

@@ -117,7 +117,7 @@ impl Reviews {
         if self.seen.row(&whole).is_none()
             && let Some(row) = self.seen.row(&made.id)
         {
-            return Err(format!("is a review that stands in row {row}, too, and says something else here"));
+            return Err(format!("is a review that row {row} has, too, with different content"));
         }
         for mutation in made.shared.iter().chain(&made.own) {
             mutation::record(mutation).map_or(Ok(()), mutation::check)?;
@@ -143,25 +143,25 @@ const fn member(path: &'static [&'static str], goes_to: &'static str) -> ReviewM
 
 /// Every member that becomes a field. The annotations keep all members.
 pub const REVIEW_MEMBERS: &[ReviewMember] = &[
-    member(&["url"], "`Source.uri` of the page; with `@id` and `claimReviewed` it makes all names"),
-    member(&["@id"], "names"),
+    member(&["url"], "`Source.uri` of the page; a part of all names, with `@id` and `claimReviewed`"),
+    member(&["@id"], "a part of all names"),
     member(&["claimReviewed"], "`statement` of the claim of kind FACT that is reviewed, and of the VERDICT about it"),
-    member(&["headline"], "`Source.title`; left out, `name`, else `claimReviewed`"),
+    member(&["headline"], "`Source.title`; without it `name`, else `claimReviewed`"),
     member(&["inLanguage"], "`language` of the page and both claims"),
     member(&["license"], "`Source.license`"),
     member(&["datePublished"], "`Source.published`, `as_of` of the verdict, `said_at` of its first hop, `Rating.assessed_at`"),
     member(&["author"], "Actors; `Source.authors`, first hop of the verdict, `Rating.assessor`, `Relation.asserted_by`"),
     member(&["publisher"], "an Actor; `Source.publisher`, second hop of the verdict"),
     member(&["reviewRating", "alternateName"], "`Rating.code`, as `claimreview.rating:...`; `statement` of the verdict"),
-    member(&["reviewRating", "ratingValue"], "`Rating.value`, if it is on the scale; words here are as `alternateName`"),
-    member(&["reviewRating", "bestRating"], "`Rating.scale_max`, or `scale_min` where the best is the smaller"),
+    member(&["reviewRating", "ratingValue"], "`Rating.value`, if it is on the scale; words are used as `alternateName`"),
+    member(&["reviewRating", "bestRating"], "`Rating.scale_max`, or `scale_min` if the best is the smaller number"),
     member(&["reviewRating", "worstRating"], "`Rating.scale_min`, or `scale_max`"),
     member(&["reviewRating", "ratingExplanation"], "`Rating.rationale`"),
-    member(&["itemReviewed", "author"], "Actors; first hop of the reviewed claim. Left out: a hop \"unidentified\""),
+    member(&["itemReviewed", "author"], "Actors; first hop of the reviewed claim. Without it: a hop \"unidentified\""),
     member(&["itemReviewed", "datePublished"], "`said_at` of that hop"),
     member(
         &["itemReviewed", "appearance"],
-        "a Source for each, and `citations` of the reviewed claim. Left out: the citation is the review's page",
+        "a Source for each, and `citations` of the reviewed claim. Without it: the citation is the review's page",
     ),
     member(&["itemReviewed", "firstAppearance"], "the same, before the others"),
 ];

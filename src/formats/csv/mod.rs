@@ -325,7 +325,7 @@ mod tests {
         };
         assert_eq!(
             meaning(RecordKind::Event, "actuality"),
-            (CsvCell::Enum, "As the recorder reads it; who says so are the claims about the event.".into())
+            (CsvCell::Enum, "Whether it happened, as the recorder reads it.".into())
         );
         assert_eq!(meaning(RecordKind::Source, "kind"), (CsvCell::Enum, "What kind of document it is.".into()));
         assert_eq!(meaning(RecordKind::Source, "retrieve_time").0, CsvCell::Time);

@@ -44,7 +44,7 @@ pub static LAYOUT: TableLayout = TableLayout {
         text(
             "Actor1Code",
             "actor1_code",
-            "code `cameo.actor:…` of the initiator; where it is a country's or a known group's alone, the actor",
+            "code `cameo.actor:…` of the initiator; the actor, if it is the code of a country or a known group alone",
         ),
         text("Actor1Name", "actor1_name", "words of the initiator"),
         text("Actor1CountryCode", "actor1_country", "code `cameo.country:…` of the initiator"),
@@ -58,7 +58,7 @@ pub static LAYOUT: TableLayout = TableLayout {
         text(
             "Actor2Code",
             "actor2_code",
-            "code `cameo.actor:…` of the recipient; where it is a country's or a known group's alone, the actor",
+            "code `cameo.actor:…` of the recipient; the actor, if it is the code of a country or a known group alone",
         ),
         text("Actor2Name", "actor2_name", "words of the recipient"),
         text("Actor2CountryCode", "actor2_country", "code `cameo.country:…` of the recipient"),
@@ -82,7 +82,7 @@ pub static LAYOUT: TableLayout = TableLayout {
         text(
             "Actor1Geo_Type",
             "actor1_geo_type",
-            "place of the initiator: precision, and `gdelt.geo_type:…` as its code; without a place 0",
+            "place of the initiator: precision, and `gdelt.geo_type:…` as its code; 0 without a place",
         ),
         text("Actor1Geo_FullName", "actor1_geo_name", "place of the initiator: display name"),
         text("Actor1Geo_CountryCode", "actor1_geo_country", "place of the initiator: external id `fips:…`"),
@@ -94,7 +94,7 @@ pub static LAYOUT: TableLayout = TableLayout {
         text(
             "Actor2Geo_Type",
             "actor2_geo_type",
-            "place of the recipient: precision, and `gdelt.geo_type:…` as its code; without a place 0",
+            "place of the recipient: precision, and `gdelt.geo_type:…` as its code; 0 without a place",
         ),
         text("Actor2Geo_FullName", "actor2_geo_name", "place of the recipient: display name"),
         text("Actor2Geo_CountryCode", "actor2_geo_country", "place of the recipient: external id `fips:…`"),
@@ -106,7 +106,7 @@ pub static LAYOUT: TableLayout = TableLayout {
         text(
             "ActionGeo_Type",
             "action_geo_type",
-            "place of the event: precision, and `gdelt.geo_type:…` as its code; without a place 0",
+            "place of the event: precision, and `gdelt.geo_type:…` as its code; 0 without a place",
         ),
         text("ActionGeo_FullName", "action_geo_name", "place of the event: display name"),
         text("ActionGeo_CountryCode", "action_geo_country", "place of the event: external id `fips:…`"),

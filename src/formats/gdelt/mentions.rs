@@ -38,7 +38,7 @@ pub static LAYOUT: TableLayout = TableLayout {
     columns: &[
         id_label("GLOBALEVENTID", "event"),
         metric("EventTimeDate", "event_time"),
-        text("MentionTimeDate", "mention_time", "from when the relation holds; when the source was read"),
+        text("MentionTimeDate", "mention_time", "time from which the relation holds; `retrieve_time` of the source"),
         label("MentionType", "mention_type"),
         annotation("MentionSourceName", "source_name"),
         annotation("MentionIdentifier", "identifier"),

@@ -210,7 +210,7 @@ fn open(reader: &mut Json, wanted: &Wanted, opened: bool) -> Result<Position, Re
                 seek(reader, member)?;
             }
             if reader.peek()? != ValueType::Array {
-                return Err(ReadFault("the objects do not stand in an array here".into()));
+                return Err(ReadFault("there is no array of objects here".into()));
             }
             reader.begin_array()?;
             Ok(Position::Array)
@@ -308,7 +308,7 @@ mod tests {
         assert_eq!(ids(array(text(r#"[{"id":1},7,{"id":3}]"#), &top)), ["1", "row 2: is not a JSON object", "3"]);
         for (broken, says) in [
             ("", "IncompleteDocument"),
-            ("{}", "stand in an array"),
+            ("{}", "no array of objects"),
             ("[{\"id\":1", "IncompleteDocument"),
             ("[{]", "in line 1, column 3"),
         ] {

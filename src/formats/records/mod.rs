@@ -101,7 +101,10 @@ impl RecordRows {
                 Err(error) => {
                     // Waiting lines can still be set.
                     self.ended = true;
-                    return Some(Err(BadRow::whole(number, format!("cannot be read, nor what is behind it: {error}"))));
+                    return Some(Err(BadRow::whole(
+                        number,
+                        format!("cannot be read: {error}; the rest of the file is not read"),
+                    )));
                 }
             }
         }
@@ -115,7 +118,8 @@ impl RecordRows {
         if !made.waits {
             return Ok(Some(self.row(number, made.whole)));
         }
-        self.wait(number, line).map_err(|error| BadRow::whole(number, format!("cannot be kept for later: {error}")))?;
+        self.wait(number, line)
+            .map_err(|error| BadRow::whole(number, format!("cannot be stored until the end of the file: {error}")))?;
         Ok(made.first.map(|mut first| {
             mutation::rename(&mut first, &self.merged);
             ImportRow { number, shared: vec![first], own: Vec::new() }
@@ -179,7 +183,10 @@ impl Iterator for RecordRows {
             }
             Err(error) => {
                 self.waiting = Waiting::None;
-                Some(Err(BadRow::whole(self.number, format!("what was kept for later cannot be read: {error}"))))
+                Some(Err(BadRow::whole(
+                    self.number,
+                    format!("records stored until the end of the file cannot be read: {error}"),
+                )))
             }
         }
     }

@@ -81,7 +81,7 @@ impl<R: Read> DelimitedRows<R> {
             Ok(header) => {
                 for (position, column) in header.iter().enumerate() {
                     if positions.insert(column.to_owned(), position).is_some() {
-                        self.refused.push(BadRow::column(0, column, "stands twice in the header"));
+                        self.refused.push(BadRow::column(0, column, "is twice in the header"));
                     } else if !uses(&self.mapping, column, false) {
                         self.refused.push(BadRow::column(0, column, LEFT_OUT));
                     }

@@ -163,7 +163,7 @@ impl Series {
         }
         for made in &own {
             if let Some(row) = self.seen.row(&made.name) {
-                let reason = format!("{} was made of row {row}: rows of one record stand one behind the other", made.name);
+                let reason = format!("{} was made of row {row}: rows of one record have to be adjacent", made.name);
                 return Err(BadRow::whole(number, reason));
             }
         }

@@ -184,7 +184,7 @@ impl Node {
             let known = |label: &str| context.labels.iter().any(|known| known == label);
             let wrong = match (&leaf.becomes, fixed.strip_prefix('@')) {
                 (Scalar::Reference, Some(label)) if !known(label) => {
-                    Some(format!("no record above has the label {label:?}: what a record refers to stands before it"))
+                    Some(format!("no record above has the label {label:?}: a record refers to records above it"))
                 }
                 (Scalar::Reference, Some(_)) => None,
                 _ => leaf.value(fixed).err(),

@@ -52,7 +52,7 @@ impl ExportText for StixBundle {
     fn head(&self, revision: i64, to: &mut Vec<u8>) {
         let id = self.ids.bundle(revision);
         to.extend_from_slice(format!("{{\"type\":\"bundle\",\"id\":\"{id}\",\"objects\":[\n").as_bytes());
-        // Two that are always there, so that all others stand behind a comma.
+        // These two are always there, so every other object follows a comma.
         to.extend_from_slice(format!("{},\n{}", created_by(), definition()).as_bytes());
     }
 

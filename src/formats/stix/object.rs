@@ -34,7 +34,7 @@ pub struct StixObject {
 pub(super) const RECORD: StixObject =
     StixObject { kind: "", each: "", only: "", applies: |_, _| true, is_record: true, observed_by: &[], properties: &[] };
 
-/// An object beside that of the record.
+/// A further object of a record.
 pub(super) const FURTHER: StixObject = StixObject { is_record: false, ..RECORD };
 
 /// A property of an object.

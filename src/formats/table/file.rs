@@ -146,7 +146,7 @@ impl Iterator for TableReader {
 }
 
 fn unreadable(number: u64, error: &csv::Error) -> BadRow {
-    BadRow::whole(number, format!("cannot be read, nor what is behind it: {error}"))
+    BadRow::whole(number, format!("cannot be read: {error}; the rest of the file is not read"))
 }
 
 /// Writes the rows of a table.

@@ -2,7 +2,7 @@
 //!
 //! The list of a format's columns drives its reader and its writer, and the documentation's table is made from it.
 //!
-//! Nothing is lost: a cell that the row's records would not give back unchanged (an id with a leading zero, a date with a time behind it)
+//! Nothing is lost: a cell that the row's records would not give back unchanged (an id with a leading zero, a date followed by a time)
 //! is kept as an annotation under the column's key, and the export writes that annotation.
 //!
 //! Must not know any one format, or how a table is read.
@@ -162,7 +162,7 @@ pub(crate) fn number_text(number: Option<f64>) -> String {
     number.map(|number| number.to_string()).unwrap_or_default()
 }
 
-/// The part of a code behind its scheme; empty without a code.
+/// A code without its scheme; empty without a code.
 pub(crate) fn code_value(code: Option<&String>) -> String {
     code.and_then(|code| code.split_once(':')).map(|(_, value)| value.to_owned()).unwrap_or_default()
 }
