@@ -1,60 +1,48 @@
-//! The record inside a Rust program, without a network or an async runtime.
+//! The record inside a Rust program, without a network or an async runtime: 1,000 commits, followed, listed and exported.
 //!
 //! ```text
 //! cargo run --no-default-features --example embed
 //! ```
 
 use annals::{
-    proto::{
-        Actor, Citation, CommitRequest, Event, GetRecordRequest, ListRecordsRequest, Mutation, Participant, Source, SourceKind,
-    },
-    store::Store,
+    proto::{Actor, CommitRequest, ExportRequest, ListRecordsRequest, Mutation, WatchRequest},
+    store::{Caller, Store},
 };
 
 fn main() -> annals::store::Result<()> {
-    // Store::open("./annals-data") keeps it on disk.
+    // In a folder that outlives the program: Store::open("./annals-data").
     let store = Store::in_memory()?;
+    let mut watch = store.watch(&WatchRequest { after_revision: Some(0), ..Default::default() })?;
 
-    // One call writes an article, an actor and an event, or none of them. "@nis" is the label of the actor in this call.
-    let article = Source {
-        kind: SourceKind::NewsArticle.into(),
-        title: "Troops sent to Russia".into(),
-        text: "The NIS reported that North Korea has deployed around 3,000 troops to Russia.".into(),
-        ..Default::default()
+    // Submitted commits share a sync. The id makes a request safe to send again.
+    let commit = |number: u32| {
+        let actor = Actor { display_name: format!("Unit {number}"), ..Default::default() };
+        CommitRequest::of(format!("unit-{number}"), [Mutation::create(actor)])
     };
-    let nis = Actor {
-        display_name: "National Intelligence Service".into(),
-        external_ids: vec!["wikidata:Q484816".into()],
-        ..Default::default()
-    };
-    let deployment = Event {
-        name: "events/deployment".into(),
-        title: "Troops deployed to Russia".into(),
-        participants: vec![Participant { actor: "@nis".into(), ..Default::default() }],
-        citations: vec![Citation { source: "@article".into(), quote: "around 3,000 troops".into(), ..Default::default() }],
-        ..Default::default()
-    };
-    let mutations =
-        [Mutation::upsert(nis).labelled("nis"), Mutation::create(article).labelled("article"), Mutation::create(deployment)];
-    let first = store.commit(CommitRequest::of("article-1", mutations))?;
-    println!("revision {} has {} records", first.revision, first.results.len());
+    let submitted: Vec<_> = (1..=1000).map(|number| store.submit(&Caller::anonymous(), commit(number))).collect();
+    for pending in submitted {
+        pending.wait()?;
+    }
 
-    // An update replaces the fields that it sets.
-    let title =
-        Event { name: "events/deployment".into(), title: "3,000 troops deployed to Russia".into(), ..Default::default() };
-    let second = store.commit(CommitRequest::of("article-1-title", [Mutation::update(title)]))?;
+    for commit in watch.by_ref().take(1000) {
+        let commit = commit?;
+        println!("revision {}: {}", commit.revision, commit.changes[0].name);
+    }
 
-    // Read the event as it is now and as it was before, then list all events with the actor.
-    let now: Event = store.get("events/deployment")?;
-    let before: Event = store.get_with(&GetRecordRequest {
-        name: "events/deployment".into(),
-        as_of_revision: first.revision,
-        ..Default::default()
-    })?;
-    println!("revision {}: {}\nrevision {}: {}", first.revision, before.title, second.revision, now.title);
-    let actor = &now.participants[0].actor;
-    let filter = format!("participants.actor:\"{actor}\"");
-    let page = store.list::<Event>(&ListRecordsRequest { filter, ..Default::default() })?;
-    println!("{} events with {actor}", page.records.len());
+    // The records at two revisions; 0 is the newest.
+    for snapshot in [store.at(500)?, store.at(0)?] {
+        let filter = r#"display_name = "Unit 9*""#.to_owned();
+        let units = snapshot.list::<Actor>(ListRecordsRequest { filter, ..Default::default() });
+        let names = units.map(|unit| unit.map(|unit| unit.display_name)).collect::<Result<Vec<_>, _>>()?;
+        println!("revision {}: {} units, such as {}", snapshot.revision(), names.len(), names[0]);
+    }
+
+    let exported = store.export(&ExportRequest::default())?.collect::<Result<Vec<_>, _>>()?;
+    println!("{} records exported", exported.len());
     store.close()
+}
+
+#[test]
+fn it_runs() -> annals::store::Result<()> {
+    main()
 }

@@ -23,14 +23,15 @@
 // The contract.
 pub mod proto;
 
+// What a record and a store are bounded by.
+mod limits;
+
 // What a record is.
 pub mod model;
 
 // Durable ordered bytes, and on them the record's revisions.
 pub mod engine;
 mod open;
-// Watches and exports are read through the server alone.
-#[cfg_attr(not(feature = "server"), allow(dead_code, unused_imports))]
 pub mod store;
 
 // Other formats.

@@ -25,10 +25,11 @@ struct Rule {
 
 const RULES: &[Rule] = &[
     Rule { module: "crate::proto", never: &["crate", "sled", "tokio", "hyper", "http"], but: &[] },
+    Rule { module: "crate::limits", never: &["crate", "prost", "tonic", "tokio"], but: &[] },
     Rule {
         module: "crate::model",
         never: &["crate", "sled", "tonic", "tokio", "hyper", "http", "std::fs", "std::thread"],
-        but: &["crate::model", "crate::proto"],
+        but: &["crate::model", "crate::limits", "crate::proto"],
     },
     Rule {
         module: "crate::engine",
@@ -50,17 +51,17 @@ const RULES: &[Rule] = &[
             "http",
             "tokio",
         ],
-        but: &["crate::store", "crate::engine", "crate::model", "crate::proto", "tokio::sync"],
+        but: &["crate::store", "crate::engine", "crate::model", "crate::limits", "crate::proto", "tokio::sync"],
     },
     Rule {
         module: "crate::formats",
         never: &["crate", "tonic", "sled"],
-        but: &["crate::formats", "crate::store", "crate::model", "crate::proto"],
+        but: &["crate::formats", "crate::store", "crate::model", "crate::limits", "crate::proto"],
     },
     Rule {
         module: "crate::rpc",
         never: &["crate", "sled", "std::fs", "rustix"],
-        but: &["crate::rpc", "crate::store", "crate::model", "crate::proto"],
+        but: &["crate::rpc", "crate::store", "crate::model", "crate::limits", "crate::proto"],
     },
     Rule {
         module: "crate::client",

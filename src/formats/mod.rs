@@ -22,6 +22,7 @@ mod format;
 pub mod gdelt;
 #[cfg(feature = "formats")]
 pub mod import;
+#[cfg(feature = "json")]
 pub mod json;
 #[cfg(feature = "parquet")]
 pub mod parquet;

@@ -15,7 +15,10 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use unicode_normalization::UnicodeNormalization;
 
-use crate::model::{ID_CHARS_MAX, RecordKind, limit};
+use crate::{
+    limits,
+    model::{ID_CHARS_MAX, RecordKind},
+};
 
 /// Characters of a digest: 128 bits, so that two values never share one by chance.
 const DIGEST_CHARS: usize = 32;
@@ -40,7 +43,7 @@ pub(crate) fn sha256(parts: impl IntoIterator<Item = impl AsRef<[u8]>>) -> Strin
 
 /// A text as a title or a display name: normalised, and cut to the allowed length.
 pub(crate) fn title(text: &str) -> String {
-    text.nfc().filter(|letter| !letter.is_ascii_control()).take(limit::TITLE_CHARS_MAX).collect()
+    text.nfc().filter(|letter| !letter.is_ascii_control()).take(limits::TITLE_CHARS_MAX).collect()
 }
 
 /// An external id as a part of a name: in lower case where it has only capitals and digits, else its digest.

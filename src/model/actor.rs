@@ -1,12 +1,12 @@
-//! Actor: whoever acts or speaks.
+//! Actor: a person, organisation or group that acts or speaks.
 //!
 //! Knows `Actor`: its rules, links and indexes. Must not know what it did or said.
 
 use prost::Message as _;
 
 use super::{
-    Chain, Index, Link, Part, Path, RecordKind, Resource, ResourceType, Violations, code, country, header::Header, language,
-    rating, text, time,
+    Chain, Index, Link, Part, Path, RecordKind, Resource, ResourceType, Violations, code, header::Header, place, rating, text,
+    time,
 };
 use crate::proto::{self, ActorName, Affiliation, AffiliationRole, record::Record};
 
@@ -65,7 +65,7 @@ fn check_names(names: &[ActorName], at: &Path<'_>, violations: &mut Violations) 
     for (index, name) in names.iter().enumerate() {
         let at = at.index(index);
         text::check_display_name(&name.text, &at.field("text"), violations);
-        language::check(&name.language, &at.field("language"), violations);
+        text::check_language(&name.language, &at.field("language"), violations);
         time::check_field(name.valid.as_ref(), "valid", &at, violations);
     }
 }
@@ -83,7 +83,7 @@ fn check_listed_country(country: &str, at: &Path<'_>, violations: &mut Violation
     if country.is_empty() {
         violations.invalid(at, "is empty: write an ISO 3166-1 alpha-3 code");
     }
-    country::check(country, at, violations);
+    place::check_country(country, at, violations);
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
-//! Citations: where the words stand.
+//! Citations and attributions: where the words stand, and the hops from the person who said them to where they were read.
 //!
-//! Knows `Citation` and how its span counts in a text. Must not know how to find the source: whoever does hands in its text.
+//! Knows `Citation`, `Attribution`, and how a span counts in a text. Must not know what was said, nor how to find the source: its
+//! text is handed in.
 
-use super::{Path, Violations, violation::quoted};
-use crate::proto::{Citation, TextSpan};
+use super::{Path, Violations, time, violation::quoted};
+use crate::proto::{Attribution, Citation, TextSpan};
 
 /// Reports spans that are none.
 pub(super) fn check_all(citations: &[Citation], at: &Path<'_>, violations: &mut Violations) {
@@ -20,7 +21,7 @@ pub(super) fn check_all(citations: &[Citation], at: &Path<'_>, violations: &mut 
     }
 }
 
-/// Reports a span that does not lie in the text of its source, and a quote that is not what stands there (V6). `text` is the
+/// Reports a span outside the text of its source, and a quote that differs from the text there (V6). `text` is the
 /// source's, and not empty: where a source keeps no text, its citations are kept unchecked.
 ///
 /// Spans count Unicode code points, end exclusive. Bytes are compared as they are: nothing is normalised.
@@ -55,9 +56,27 @@ fn split_at_character(text: &str, position: u32) -> Option<(&str, &str)> {
     text.split_at_checked(starts.nth(position)?)
 }
 
+/// Sets the bounds of the times at which the hops said it.
+pub(super) fn complete_attribution(hops: &mut [Attribution]) {
+    hops.iter_mut().filter_map(|hop| hop.said_at.as_mut()).for_each(time::complete);
+}
+
+/// Reports hops that nobody makes (V4) and their times.
+pub(super) fn check_attribution(hops: &[Attribution], at: &Path<'_>, violations: &mut Violations) {
+    let at = at.field("attribution");
+    for (index, hop) in hops.iter().enumerate() {
+        let at = at.index(index);
+        if hop.actors.is_empty() && hop.description.is_empty() {
+            violations.invalid(&at, "names nobody: a hop has actors, or a description such as \"reports\"");
+        }
+        time::check_field(hop.said_at.as_ref(), "said_at", &at, violations);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proto::TimeSpec;
 
     fn citation(start: u32, end: u32, quote: &str) -> Citation {
         Citation { span: Some(TextSpan { start, end }), quote: quote.into(), ..Default::default() }
@@ -109,5 +128,23 @@ mod tests {
             assert_eq!(violations.as_slice()[0].field, "citations[1].span");
             check(&citation(start, end, ""), "abc def", &[]);
         }
+    }
+
+    #[test]
+    fn v4_a_hop_has_actors_or_a_description() {
+        let hops = [
+            Attribution { actors: vec!["actors/a".into()], ..Default::default() },
+            Attribution { description: "reports".into(), ..Default::default() },
+            Attribution { cue: "said".into(), ..Default::default() },
+            Attribution {
+                description: "some".into(),
+                said_at: Some(TimeSpec { edtf: "then".into(), ..Default::default() }),
+                ..Default::default()
+            },
+        ];
+        let mut violations = Violations::default();
+        check_attribution(&hops, &Path::ROOT, &mut violations);
+        let fields: Vec<_> = violations.as_slice().iter().map(|violation| violation.field.as_str()).collect();
+        assert_eq!(fields, ["attribution[2]", "attribution[3].said_at.edtf"]);
     }
 }

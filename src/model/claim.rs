@@ -5,10 +5,12 @@
 use prost::Message as _;
 
 use super::{
-    Index, Part, Path, RecordKind, Resource, ResourceType, Violations, attribution, citation, header::Header, language, limit,
-    rating, reference, text, time,
+    Index, Part, Path, RecordKind, Resource, ResourceType, Violations, citation, header::Header, name, rating, text, time,
 };
-use crate::proto::{self, record::Record};
+use crate::{
+    limits,
+    proto::{self, record::Record},
+};
 
 /// The type as the store sees it.
 pub(super) const TYPE: ResourceType =
@@ -23,7 +25,7 @@ const INDEXES: &[Index] = &[
 
 impl Resource for proto::Claim {
     fn complete(&mut self) {
-        attribution::complete(&mut self.attribution);
+        citation::complete_attribution(&mut self.attribution);
         self.as_of.iter_mut().for_each(time::complete);
         self.reference_time.iter_mut().for_each(time::complete);
         rating::complete(&mut self.ratings);
@@ -32,15 +34,15 @@ impl Resource for proto::Claim {
     fn check(&self, at: &Path<'_>, violations: &mut Violations) {
         let Self { external_ids, labels, metrics, annotations, .. } = self;
         Header { external_ids, labels, metrics, annotations }.check(at, violations);
-        text::check_chars(&self.statement, limit::STATEMENT_CHARS_MAX, &at.field("statement"), violations);
-        language::check(&self.language, &at.field("language"), violations);
-        attribution::check_all(&self.attribution, at, violations);
+        text::check_chars(&self.statement, limits::STATEMENT_CHARS_MAX, &at.field("statement"), violations);
+        text::check_language(&self.language, &at.field("language"), violations);
+        citation::check_attribution(&self.attribution, at, violations);
         citation::check_all(&self.citations, at, violations);
         for (index, about) in self.about.iter().enumerate() {
             let allowed = [RecordKind::Event, RecordKind::Actor, RecordKind::Claim, RecordKind::Estimate];
-            reference::check_kind(about, &allowed, &at.field("about").index(index), violations);
+            name::check_kind(about, &allowed, &at.field("about").index(index), violations);
         }
-        reference::check_kind(&self.condition, &[RecordKind::Event, RecordKind::Claim], &at.field("condition"), violations);
+        name::check_kind(&self.condition, &[RecordKind::Event, RecordKind::Claim], &at.field("condition"), violations);
         time::check_field(self.as_of.as_ref(), "as_of", at, violations);
         time::check_field(self.reference_time.as_ref(), "reference_time", at, violations);
         rating::check_all(&self.ratings, at, violations);

@@ -2,7 +2,8 @@
 //!
 //! Knows their form. Must not know what any scheme means: the few whose codes are known stand in `rating`.
 
-use super::{Path, Violations, limit, violation::quoted};
+use super::{Path, Violations, violation::quoted};
+use crate::limits;
 
 /// Longest scheme, in characters, which are ASCII.
 const SCHEME_CHARS_MAX: usize = 32;
@@ -28,7 +29,7 @@ fn is_scheme(scheme: &str) -> bool {
 pub fn is_code(text: &str) -> bool {
     split(text).is_some_and(|(_, code)| {
         !code.is_empty()
-            && (code.len() <= limit::CODE_CHARS_MAX || code.chars().count() <= limit::CODE_CHARS_MAX)
+            && (code.len() <= limits::CODE_CHARS_MAX || code.chars().count() <= limits::CODE_CHARS_MAX)
             && !code.starts_with(char::is_whitespace)
             && !code.ends_with(char::is_whitespace)
             && !code.chars().any(char::is_control)
@@ -38,7 +39,7 @@ pub fn is_code(text: &str) -> bool {
 /// Whether a text is "scheme:value", the value of printable ASCII without spaces.
 pub fn is_external_id(text: &str) -> bool {
     split(text).is_some_and(|(_, value)| {
-        (1..=limit::EXTERNAL_ID_CHARS_MAX).contains(&value.len()) && value.bytes().all(|byte| byte.is_ascii_graphic())
+        (1..=limits::EXTERNAL_ID_CHARS_MAX).contains(&value.len()) && value.bytes().all(|byte| byte.is_ascii_graphic())
     })
 }
 
@@ -51,7 +52,7 @@ pub(super) fn check(code: &str, at: &Path<'_>, violations: &mut Violations) {
                 "{} is not a code: write scheme:code, the scheme 1-32 of a-z 0-9 . _ - beginning with a letter or digit, the code \
                  1-{} characters without spaces at its ends",
                 quoted(code),
-                limit::CODE_CHARS_MAX
+                limits::CODE_CHARS_MAX
             ),
         );
     }
@@ -76,7 +77,7 @@ pub(super) fn check_external_id(id: &str, at: &Path<'_>, violations: &mut Violat
                 "{} is not an external id: write scheme:value, the scheme 1-32 of a-z 0-9 . _ - beginning with a letter or digit, \
                  the value 1-{} printable ASCII characters without spaces",
                 quoted(id),
-                limit::EXTERNAL_ID_CHARS_MAX
+                limits::EXTERNAL_ID_CHARS_MAX
             ),
         );
     }

@@ -37,7 +37,7 @@ pub(super) struct Bounds {
     pub(super) latest: Option<i64>,
 }
 
-/// Why a text has no bounds, in words for whoever sent it.
+/// Why a text has no bounds, in words for the caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Error {
     /// No sentence of the grammar.

@@ -5,8 +5,8 @@
 use prost::Message as _;
 
 use super::{
-    Chain, Index, Link, Part, Path, RecordKind, Resource, ResourceType, Violations, attribution, citation, code, country,
-    header::Header, quantity, rating, reference, time,
+    Chain, Index, Link, Part, Path, RecordKind, Resource, ResourceType, Violations, citation, code, header::Header, name,
+    place, quantity, rating, time,
 };
 use crate::proto::{self, Estimand, EstimateMode, EstimateOrigin, record::Record};
 
@@ -37,7 +37,7 @@ impl Resource for proto::Estimate {
         }
         self.as_of.iter_mut().for_each(time::complete);
         self.reference_time.iter_mut().for_each(time::complete);
-        attribution::complete(&mut self.attribution);
+        citation::complete_attribution(&mut self.attribution);
         rating::complete(&mut self.ratings);
     }
 
@@ -55,7 +55,7 @@ impl Resource for proto::Estimate {
         check_times(self, at, violations);
         check_inputs(self, at, violations);
         check_support(self, at, violations);
-        attribution::check_all(&self.attribution, at, violations);
+        citation::check_attribution(&self.attribution, at, violations);
         citation::check_all(&self.citations, at, violations);
         rating::check_all(&self.ratings, at, violations);
     }
@@ -82,14 +82,14 @@ fn series(estimand: &Estimand, unit: &str) -> String {
 fn check_estimand(estimand: &Estimand, at: &Path<'_>, violations: &mut Violations) {
     code::check(&estimand.measure, &at.field("measure"), violations);
     for (index, subject) in estimand.subjects.iter().enumerate() {
-        reference::check_kind(subject, &[RecordKind::Event, RecordKind::Actor], &at.field("subjects").index(index), violations);
+        name::check_kind(subject, &[RecordKind::Event, RecordKind::Actor], &at.field("subjects").index(index), violations);
     }
     code::check(&estimand.population, &at.field("population"), violations);
     let place = at.field("place");
     if estimand.place.contains(':') {
         code::check_external_id(&estimand.place, &place, violations);
     } else {
-        country::check(&estimand.place, &place, violations);
+        place::check_country(&estimand.place, &place, violations);
     }
 }
 

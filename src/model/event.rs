@@ -5,10 +5,10 @@
 use prost::Message as _;
 
 use super::{
-    Chain, Index, Link, Part, Path, RecordKind, Resource, ResourceType, Violations, attribution, citation, code,
-    header::Header, participant, place, rating, text, time,
+    Chain, Index, Link, Part, Path, RecordKind, Resource, ResourceType, Violations, citation, code, header::Header, place,
+    rating, text, time,
 };
-use crate::proto::{self, EventLinkKind, record::Record};
+use crate::proto::{self, EventLinkKind, Participant, record::Record};
 
 /// The type as the store sees it.
 pub(super) const TYPE: ResourceType =
@@ -25,7 +25,7 @@ const INDEXES: &[Index] = &[
 impl Resource for proto::Event {
     fn complete(&mut self) {
         self.time.iter_mut().for_each(time::complete);
-        attribution::complete(&mut self.attribution);
+        citation::complete_attribution(&mut self.attribution);
         rating::complete(&mut self.ratings);
     }
 
@@ -38,9 +38,9 @@ impl Resource for proto::Event {
         for (index, place) in self.places.iter().enumerate() {
             place::check(place, &at.field("places").index(index), violations);
         }
-        participant::check_all(&self.participants, at, violations);
+        check_participants(&self.participants, at, violations);
         citation::check_all(&self.citations, at, violations);
-        attribution::check_all(&self.attribution, at, violations);
+        citation::check_attribution(&self.attribution, at, violations);
         rating::check_all(&self.ratings, at, violations);
     }
 
@@ -54,11 +54,35 @@ impl Resource for proto::Event {
     }
 }
 
+/// Reports participants of whom nothing is said, and codes and places of the wrong form.
+fn check_participants(participants: &[Participant], at: &Path<'_>, violations: &mut Violations) {
+    let at = at.field("participants");
+    for (index, participant) in participants.iter().enumerate() {
+        let at = at.index(index);
+        if is_nobody(participant) {
+            violations.invalid(&at, "is nobody: set actor, codes, verbatim, associated_with or place");
+        }
+        code::check_all(&participant.codes, &at.field("codes"), violations);
+        if let Some(place) = &participant.place {
+            place::check(place, &at.field("place"), violations);
+        }
+    }
+}
+
+/// A role alone is no participant. Data sets know some only by a code, a name that they do not resolve, or where they were.
+fn is_nobody(participant: &Participant) -> bool {
+    participant.actor.is_empty()
+        && participant.codes.is_empty()
+        && participant.verbatim.is_empty()
+        && participant.associated_with.is_empty()
+        && participant.place.is_none()
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::testing;
     use super::*;
-    use crate::proto::{Attribution, Citation, Event, EventLink, Participant, Place, Rating, TimeSpec};
+    use crate::proto::{Attribution, Citation, Event, EventLink, ParticipantRole, Place, Rating, TimeSpec};
 
     fn check(change: impl FnOnce(&mut Event), expect: &[&str]) {
         let mut event = testing::event();
@@ -105,5 +129,33 @@ mod tests {
         let links = Resource::links(&event);
         assert_eq!(links.len(), 1);
         assert_eq!((links[0].path().as_str(), links[0].to), ("links[1].event", "events/b"));
+    }
+
+    fn check_participant(change: impl FnOnce(&mut Participant), expect: &[&str]) {
+        let mut participant = Participant { role: ParticipantRole::Party.into(), side: "a".into(), ..Default::default() };
+        change(&mut participant);
+        let mut violations = Violations::default();
+        check_participants(&[participant], &Path::ROOT, &mut violations);
+        let fields: Vec<_> = violations.as_slice().iter().map(|violation| violation.field.as_str()).collect();
+        assert_eq!(fields, expect);
+    }
+
+    #[test]
+    fn a_participant_is_somebody_if_only_by_a_code_a_word_or_a_place() {
+        check_participant(|_| {}, &["participants[0]"]);
+        check_participant(|participant| participant.actor = "actors/a".into(), &[]);
+        check_participant(|participant| participant.codes = vec!["cameo.type:MIL".into()], &[]);
+        check_participant(|participant| participant.verbatim = "KIWI".into(), &[]);
+        check_participant(|participant| participant.associated_with = "actors/a".into(), &[]);
+        check_participant(|participant| participant.place = Some(Place::default()), &[]);
+    }
+
+    #[test]
+    fn codes_and_place_are_checked() {
+        check_participant(|participant| participant.codes = vec!["MIL".into()], &["participants[0].codes[0]"]);
+        check_participant(
+            |participant| participant.place = Some(Place { country: "XX".into(), ..Default::default() }),
+            &["participants[0].place.country"],
+        );
     }
 }

@@ -4,7 +4,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{Path, Violations, code, limit};
+use super::{Path, Violations, code};
+use crate::limits;
 
 /// The common fields of a record of whatever type.
 #[derive(Clone, Copy, Debug)]
@@ -23,15 +24,15 @@ impl Header<'_> {
     /// Reports what is too many, too long or of the wrong form. That metrics are finite is looked at with all numbers.
     pub(super) fn check(&self, at: &Path<'_>, violations: &mut Violations) {
         let ids = at.field("external_ids");
-        violations.limit(&ids, "external_ids.count", limit::EXTERNAL_IDS_MAX as u64, self.external_ids.len() as u64);
+        violations.limit(&ids, limits::EXTERNAL_IDS, self.external_ids.len() as u64);
         code::check_external_ids(self.external_ids, &ids, violations);
 
         let labels = at.field("labels");
-        violations.limit(&labels, "labels.count", limit::LABELS_MAX as u64, self.labels.len() as u64);
+        violations.limit(&labels, limits::LABELS, self.labels.len() as u64);
         code::check_all(self.labels, &labels, violations);
 
         let metrics = at.field("metrics");
-        violations.limit(&metrics, "metrics", limit::METRICS_MAX as u64, self.metrics.len() as u64);
+        violations.limit(&metrics, limits::METRICS, self.metrics.len() as u64);
         check_keys(self.metrics.keys(), &metrics, violations);
 
         check_annotations(self.annotations, &at.field("annotations"), violations);
@@ -40,10 +41,10 @@ impl Header<'_> {
 
 /// Reports annotations, of a record or of a commit, that are too many, too long or have keys of the wrong form.
 pub fn check_annotations(annotations: &BTreeMap<String, String>, at: &Path<'_>, violations: &mut Violations) {
-    violations.limit(at, "annotations", limit::ANNOTATIONS_MAX as u64, annotations.len() as u64);
+    violations.limit(at, limits::ANNOTATIONS, annotations.len() as u64);
     check_keys(annotations.keys(), at, violations);
     for (key, value) in annotations {
-        violations.limit(&at.key(key), "annotations.value_bytes", limit::ANNOTATION_BYTES_MAX as u64, value.len() as u64);
+        violations.limit(&at.key(key), limits::ANNOTATION_BYTES, value.len() as u64);
     }
 }
 
@@ -53,7 +54,7 @@ fn check_keys<'a>(keys: impl Iterator<Item = &'a String>, at: &Path<'_>, violati
         if key.is_empty() || !key.bytes().all(allowed) {
             violations.invalid(&at.key(key), "is not a key: use 1-63 of a-z 0-9 . _ / -");
         } else {
-            violations.limit(&at.key(key), "map_key.chars", limit::KEY_CHARS_MAX as u64, key.len() as u64);
+            violations.limit(&at.key(key), limits::KEY_CHARS, key.len() as u64);
         }
     }
 }

@@ -15,48 +15,41 @@ mod relation;
 mod source;
 
 // What they are to the store.
-mod kind;
 mod name;
 mod resource;
-pub mod schema;
+pub(crate) mod schema;
 mod shape;
 mod typed_record;
 mod violation;
-pub mod wire;
+pub(crate) mod wire;
 
 // Values that several types share.
-mod attribution;
 mod citation;
 mod code;
-mod country;
 mod edtf;
 mod header;
-mod language;
-pub mod limit;
-mod participant;
 mod place;
 mod quantity;
 mod rating;
-mod reference;
 mod text;
 mod time;
-pub mod words;
+mod words;
 
 #[cfg(test)]
 mod testing;
 
 pub use citation::check_against_text;
 pub use code::{is_code, is_external_id};
-pub use country::country_alpha2;
 pub use edtf::is_edtf;
 pub use header::check_annotations;
-pub use kind::RecordKind;
-pub use limit::LIMITS;
-pub use name::{ID_CHARS_MAX, RecordName, RecordNameError, is_id};
+pub use name::{ID_CHARS_MAX, RecordKind, RecordName, RecordNameError, is_id};
+pub use place::country_alpha2;
 pub use resource::{Chain, Index, Link, Part, Resource, ResourceType, check, encode, kind_of, resource, resource_mut};
 pub(crate) use resource::{CheckedRecord, check_record};
+pub(crate) use shape::is_timestamp;
 pub use typed_record::TypedRecord;
 pub use violation::{Fault, Path, Violation, Violations};
+pub use words::words;
 
 /// The list of six: a new type is its messages, its file and its line here.
 pub const RESOURCES: [ResourceType; 6] = [source::TYPE, actor::TYPE, event::TYPE, claim::TYPE, estimate::TYPE, relation::TYPE];

@@ -1,8 +1,71 @@
-//! Names of records: `events/01jb2r...`. A name means one record for ever.
+//! The six kinds of record, their names, `events/01jb2r...`, and references between them. A name means one record and is never
+//! used for another.
+//!
+//! Which kind a field refers to, its annotation says; here is what the annotation alone does not say. Whether a record is there
+//! is for the store. Must not know records.
 
 use std::{fmt, str::FromStr};
 
-use super::{RecordKind, violation::quoted};
+use super::{Path, Violations, violation::quoted};
+use crate::proto::{self, record_types};
+
+macro_rules! kinds {
+    ($($message:ident = $number:literal, $singular:literal, $collection:literal;)*) => {
+        /// A kind of record. Its number is a key's first byte after the table's, and `RecordType`'s in the contract: never reused.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[repr(u8)]
+        #[allow(missing_docs)]
+        pub enum RecordKind {
+            $($message = $number,)*
+        }
+
+        impl RecordKind {
+            /// Every kind, by number.
+            pub const ALL: [Self; [$($number),*].len()] = [$(Self::$message),*];
+
+            /// The first part of a name: "events".
+            pub const fn collection(self) -> &'static str {
+                match self {
+                    $(Self::$message => $collection,)*
+                }
+            }
+
+            /// One of them, as the field of `Record` is named: "event".
+            pub const fn singular(self) -> &'static str {
+                match self {
+                    $(Self::$message => $singular,)*
+                }
+            }
+
+            /// The message's name in the contract, without its package: "Event".
+            pub const fn message(self) -> &'static str {
+                match self {
+                    $(Self::$message => stringify!($message),)*
+                }
+            }
+        }
+    };
+}
+
+record_types!(kinds);
+
+impl RecordKind {
+    /// The kind with this number.
+    pub fn from_number(number: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| *kind as u8 == number)
+    }
+
+    /// The kind whose names start with this collection.
+    pub fn from_collection(collection: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.collection() == collection)
+    }
+}
+
+impl From<RecordKind> for proto::RecordType {
+    fn from(kind: RecordKind) -> Self {
+        Self::try_from(i32::from(kind as u8)).expect("kinds and record types share their numbers")
+    }
+}
 
 /// Longest id of a record, in characters.
 pub const ID_CHARS_MAX: usize = 63;
@@ -14,7 +77,7 @@ pub struct RecordName {
     id: Box<str>,
 }
 
-/// Why a text is not a name, in words for whoever sent it.
+/// Why a text is not a name, in words for the caller.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct RecordNameError(String);
@@ -77,6 +140,22 @@ impl fmt::Display for RecordName {
     }
 }
 
+/// The kind of record that a reference names, judged by its collection.
+pub(super) fn kind_of_reference(reference: &str) -> Option<RecordKind> {
+    let (collection, _) = reference.split_once('/')?;
+    RecordKind::from_collection(collection)
+}
+
+/// Reports a reference to a record of another kind than these. One that is unset or no name is reported elsewhere.
+pub(super) fn check_kind(reference: &str, allowed: &[RecordKind], at: &Path<'_>, violations: &mut Violations) {
+    if let Some(kind) = kind_of_reference(reference)
+        && !allowed.contains(&kind)
+    {
+        let allowed: Vec<_> = allowed.iter().map(|kind| kind.collection()).collect();
+        violations.invalid(at, format!("{} is a {}: refer to {}", quoted(reference), kind.singular(), allowed.join(", ")));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -105,5 +184,13 @@ mod tests {
         check("events/a/b", false);
         check("things/a", false);
         check("", false);
+    }
+
+    #[test]
+    fn the_kind_is_that_of_the_collection() {
+        assert_eq!(kind_of_reference("events/e1"), Some(RecordKind::Event));
+        assert_eq!(kind_of_reference("things/e1"), None);
+        assert_eq!(kind_of_reference("events"), None);
+        assert_eq!(kind_of_reference(""), None);
     }
 }

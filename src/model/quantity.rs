@@ -24,7 +24,7 @@ pub(super) fn check(quantity: &Quantity, aspect: Aspect, at: &Path<'_>, violatio
     check_status(quantity, at, violations);
     check_order(quantity, at, violations);
     check_quantiles(&quantity.quantiles, at, violations);
-    if quantity.interval_level.is_some_and(|level| level <= 0.0 || level >= 1.0) {
+    if quantity.interval_level.is_some_and(is_no_probability) {
         violations.invalid(&at.field("interval_level"), "is not between 0 and 1: 0.95 stands for 95 %");
     }
     for (name, number) in [("best", quantity.best), ("lower", quantity.lower), ("upper", quantity.upper)] {
@@ -99,11 +99,16 @@ fn check_order(quantity: &Quantity, at: &Path<'_>, violations: &mut Violations) 
     }
 }
 
+/// Whether a number is outside 0 to 1, or at one of the two. What is not finite is reported with all numbers.
+fn is_no_probability(number: f64) -> bool {
+    number <= 0.0 || number >= 1.0
+}
+
 /// The part of V3 that concerns quantiles.
 fn check_quantiles(quantiles: &[Quantile], at: &Path<'_>, violations: &mut Violations) {
     let at = at.field("quantiles");
     for (index, quantile) in quantiles.iter().enumerate() {
-        if quantile.p <= 0.0 || quantile.p >= 1.0 {
+        if is_no_probability(quantile.p) {
             violations.invalid(&at.index(index).field("p"), format!("{} is not between 0 and 1", quantile.p));
         }
     }

@@ -5,8 +5,8 @@
 use prost::Message as _;
 
 use super::{
-    Chain, Index, Link, Part, Path, RecordKind, Resource, ResourceType, Violations, citation, header::Header, rating,
-    reference, time,
+    Chain, Index, Link, Part, Path, RecordKind, Resource, ResourceType, Violations, citation, header::Header, name, rating,
+    time,
 };
 use crate::proto::{self, RelationKind, record::Record};
 
@@ -56,7 +56,7 @@ impl Resource for proto::Relation {
 /// V11. Ends that are missing or no names are reported as such, and have no kind here.
 fn check_ends(relation: &proto::Relation, at: &Path<'_>, violations: &mut Violations) {
     let (at_subject, at_object) = (at.field("subject"), at.field("object"));
-    let (subject, object) = (reference::kind(&relation.subject), reference::kind(&relation.object));
+    let (subject, object) = (name::kind_of_reference(&relation.subject), name::kind_of_reference(&relation.object));
     let kind = relation.kind();
     if relation.subject.is_empty() {
         if kind != RelationKind::Rates {
@@ -69,7 +69,7 @@ fn check_ends(relation: &proto::Relation, at: &Path<'_>, violations: &mut Violat
         violations.invalid(&at.field("rating"), "is required, unless subject is the claim that rates in words");
     }
     let mut check_end = |reference: &str, allowed: &[RecordKind], at: &Path<'_>| {
-        reference::check_kind(reference, allowed, at, violations);
+        name::check_kind(reference, allowed, at, violations);
     };
     match kind {
         RelationKind::Supersedes | RelationKind::Corrects | RelationKind::Retracts => {

@@ -8,7 +8,7 @@
 use prost::{DecodeError, Message};
 
 use super::{Path, RecordKind, Violations, shape};
-use crate::proto::record::Record;
+use crate::proto::{record::Record, record_types};
 
 /// The rules of a record's type.
 pub trait Resource {
@@ -102,29 +102,39 @@ impl RecordKind {
     }
 }
 
-/// What the record inside the `oneof` says of itself.
-pub fn resource(record: &Record) -> &dyn Resource {
-    match record {
-        Record::Source(source) => source,
-        Record::Actor(actor) => actor,
-        Record::Event(event) => event,
-        Record::Claim(claim) => claim,
-        Record::Estimate(estimate) => estimate,
-        Record::Relation(relation) => relation,
-    }
+macro_rules! by_type {
+    ($($message:ident = $number:literal, $singular:literal, $collection:literal;)*) => {
+        /// The rules of the record inside the `oneof`.
+        pub fn resource(record: &Record) -> &dyn Resource {
+            match record {
+                $(Record::$message(inner) => inner,)*
+            }
+        }
+
+        /// As [`resource`], to be completed.
+        pub fn resource_mut(record: &mut Record) -> &mut dyn Resource {
+            match record {
+                $(Record::$message(inner) => inner,)*
+            }
+        }
+
+        /// The kind of the record inside the `oneof`.
+        pub fn kind_of(record: &Record) -> RecordKind {
+            match record {
+                $(Record::$message(_) => RecordKind::$message,)*
+            }
+        }
+
+        /// The bytes of the record inside the `oneof`, without the `oneof` around it.
+        pub fn encode(record: &Record) -> Vec<u8> {
+            match record {
+                $(Record::$message(inner) => inner.encode_to_vec(),)*
+            }
+        }
+    };
 }
 
-/// As [`resource`], to be completed.
-pub fn resource_mut(record: &mut Record) -> &mut dyn Resource {
-    match record {
-        Record::Source(source) => source,
-        Record::Actor(actor) => actor,
-        Record::Event(event) => event,
-        Record::Claim(claim) => claim,
-        Record::Estimate(estimate) => estimate,
-        Record::Relation(relation) => relation,
-    }
-}
+record_types!(by_type);
 
 /// Reports every rule and limit that a record breaks by itself: first what holds of every field by its declared type, then
 /// the rules of the record's own. `encoded` is what [`encode`] makes of it. References are looked at for their form, and for
@@ -154,30 +164,6 @@ pub(crate) fn check_record(mut record: Record, at: &Path<'_>) -> CheckedRecord {
     let mut violations = Violations::default();
     check(&record, &body, at, &mut violations);
     CheckedRecord { body, violations, linked: !resource(&record).links().is_empty() }
-}
-
-/// The kind of the record inside the `oneof`.
-pub fn kind_of(record: &Record) -> RecordKind {
-    match record {
-        Record::Source(_) => RecordKind::Source,
-        Record::Actor(_) => RecordKind::Actor,
-        Record::Event(_) => RecordKind::Event,
-        Record::Claim(_) => RecordKind::Claim,
-        Record::Estimate(_) => RecordKind::Estimate,
-        Record::Relation(_) => RecordKind::Relation,
-    }
-}
-
-/// The bytes of the record inside the `oneof`, without the `oneof` around it.
-pub fn encode(record: &Record) -> Vec<u8> {
-    match record {
-        Record::Source(source) => source.encode_to_vec(),
-        Record::Actor(actor) => actor.encode_to_vec(),
-        Record::Event(event) => event.encode_to_vec(),
-        Record::Claim(claim) => claim.encode_to_vec(),
-        Record::Estimate(estimate) => estimate.encode_to_vec(),
-        Record::Relation(relation) => relation.encode_to_vec(),
-    }
 }
 
 #[cfg(test)]

@@ -11,73 +11,73 @@ use super::RecordKind;
 use crate::proto;
 
 /// Number of the field that holds a record's name; 1 to 11 are the same in every record.
-pub const NAME: u32 = 1;
+pub(crate) const NAME: u32 = 1;
 /// Number of `revision`.
-pub const REVISION: u32 = 2;
+pub(crate) const REVISION: u32 = 2;
 /// Number of `create_revision`.
-pub const CREATE_REVISION: u32 = 3;
+pub(crate) const CREATE_REVISION: u32 = 3;
 /// Number of `create_time`.
-pub const CREATE_TIME: u32 = 4;
+pub(crate) const CREATE_TIME: u32 = 4;
 /// Number of `update_time`.
-pub const UPDATE_TIME: u32 = 5;
+pub(crate) const UPDATE_TIME: u32 = 5;
 /// Number of `delete_time`.
-pub const DELETE_TIME: u32 = 6;
+pub(crate) const DELETE_TIME: u32 = 6;
 /// Number of `external_ids`.
-pub const EXTERNAL_IDS: u32 = 7;
+pub(crate) const EXTERNAL_IDS: u32 = 7;
 /// Number of `labels`.
-pub const LABELS: u32 = 8;
+pub(crate) const LABELS: u32 = 8;
 /// Number of `merged_names`.
-pub const MERGED_NAMES: u32 = 11;
+pub(crate) const MERGED_NAMES: u32 = 11;
 
 /// A type of record, as declared.
 #[derive(Debug)]
-pub struct Schema {
+pub(crate) struct Schema {
     /// Which type.
-    pub kind: RecordKind,
+    pub(crate) kind: RecordKind,
     /// Its message.
-    pub message: MessageDescriptor,
+    pub(crate) message: MessageDescriptor,
     /// Its top-level fields, by number.
-    pub fields: Vec<TopField>,
+    pub(crate) fields: Vec<TopField>,
     /// Every field at any depth that refers to a record, in the order of the contract.
-    pub references: Vec<Reference>,
+    pub(crate) references: Vec<Reference>,
 }
 
 /// A top-level field of a record.
 #[derive(Debug)]
-pub struct TopField {
+pub(crate) struct TopField {
     /// Its number.
-    pub number: u32,
+    pub(crate) number: u32,
     /// Its proto name.
-    pub name: String,
+    pub(crate) name: String,
     /// Its JSON name.
-    pub json_name: String,
+    pub(crate) json_name: String,
     /// The server writes it; what a client sends is ignored. True of `name`, too.
-    pub output_only: bool,
+    pub(crate) output_only: bool,
     /// It may be set once and not changed afterwards.
-    pub immutable: bool,
+    pub(crate) immutable: bool,
 }
 
 /// A field that holds names of records.
 #[derive(Debug)]
-pub struct Reference {
+pub(crate) struct Reference {
     /// Field numbers from the record down: also the field's part of a reference key.
-    pub path: Vec<u32>,
+    pub(crate) path: Vec<u32>,
     /// The same in proto names.
-    pub names: Vec<String>,
+    pub(crate) names: Vec<String>,
     /// Which steps are repeated.
-    pub repeated: Vec<bool>,
+    pub(crate) repeated: Vec<bool>,
     /// The kind it must refer to; any where `None`.
-    pub target: Option<RecordKind>,
+    pub(crate) target: Option<RecordKind>,
 }
 
 impl Reference {
     /// The path in proto names, as a filter has it: "attribution.actors".
-    pub fn dotted(&self) -> String {
+    pub(crate) fn dotted(&self) -> String {
         self.names.join(".")
     }
 
     /// The path of one value, given the positions that [`super::wire::visit_texts`] reports: `attribution[0].actors[1]`.
-    pub fn at(&self, positions: &[usize]) -> String {
+    pub(crate) fn at(&self, positions: &[usize]) -> String {
         let mut path = String::new();
         for ((name, repeated), position) in self.names.iter().zip(&self.repeated).zip(positions) {
             if !path.is_empty() {
@@ -94,19 +94,24 @@ impl Reference {
 
 impl Schema {
     /// The top-level field with this proto or JSON name.
-    pub fn field(&self, name: &str) -> Option<&TopField> {
+    pub(crate) fn field(&self, name: &str) -> Option<&TopField> {
         self.fields.iter().find(|field| field.name == name || field.json_name == name)
     }
 
     /// The proto name of a top-level field.
-    pub fn field_name(&self, number: u32) -> &str {
+    pub(crate) fn field_name(&self, number: u32) -> &str {
         self.fields.iter().find(|field| field.number == number).map_or("", |field| field.name.as_str())
     }
 }
 
 impl RecordKind {
+    /// Its message in the contract: the names, numbers and types of all fields.
+    pub fn descriptor(self) -> &'static MessageDescriptor {
+        &self.schema().message
+    }
+
     /// The type as the contract declares it.
-    pub fn schema(self) -> &'static Schema {
+    pub(crate) fn schema(self) -> &'static Schema {
         static SCHEMAS: LazyLock<Vec<Schema>> = LazyLock::new(|| RecordKind::ALL.into_iter().map(read).collect());
         SCHEMAS.iter().find(|schema| schema.kind == self).expect("every kind has a message in the contract")
     }

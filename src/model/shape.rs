@@ -1,6 +1,6 @@
 //! What holds of every field by its declared type alone, so that no field of no message is forgotten.
 //!
-//! Texts have no control characters, numbers are finite, enums have a value that the contract knows, timestamps lie in the
+//! Texts have no control characters, numbers are finite, enums have a value that the contract knows, timestamps are in the
 //! years 0001 to 9999, references are names, and fields that the contract calls required are there. The declarations are read
 //! once into a table, and one walk over the encoded record holds its fields against it.
 //!
@@ -11,11 +11,12 @@ use std::{collections::HashMap, sync::LazyLock};
 use prost_reflect::{Cardinality, FieldDescriptor, MessageDescriptor};
 
 use super::{
-    Path, RecordKind, RecordName, Violations, edtf, limit,
+    Path, RecordKind, RecordName, Violations, edtf,
     schema::{has_behavior, reference_target},
     text,
     wire::{self, Value},
 };
+use crate::limits;
 
 /// First second after the year 9999, of the Unix epoch.
 const END_SECOND: i64 = 253_402_300_800;
@@ -114,7 +115,7 @@ fn holds(field: &FieldDescriptor, known: &mut HashMap<String, usize>, list: &mut
     }
 }
 
-/// An enum's number as it stands on the wire.
+/// An enum's number as it is encoded on the wire.
 fn wire_number(number: i32) -> u64 {
     i64::from(number).cast_unsigned()
 }
@@ -124,7 +125,7 @@ pub(super) fn check(kind: RecordKind, encoded: &[u8], at: &Path<'_>, violations:
     let Some(shape) = SHAPES.records.get(&kind).and_then(|position| SHAPES.list.get(*position)) else { return };
     let mut references = 0;
     check_message(shape, encoded, at, &mut references, violations);
-    violations.limit(at, "references.count", limit::REFERENCES_MAX as u64, references);
+    violations.limit(at, limits::REFERENCES, references);
 }
 
 fn check_message(shape: &Shape, message: &[u8], at: &Path<'_>, references: &mut u64, violations: &mut Violations) {
@@ -189,6 +190,11 @@ fn check_value(holds: &Holds, value: Value<'_>, at: &Path<'_>, references: &mut 
     }
 }
 
+/// Whether these are the seconds and nanoseconds of a time in the years 0001 to 9999.
+pub(crate) fn is_timestamp(seconds: i64, nanos: i64) -> bool {
+    (edtf::FIRST_SECOND..END_SECOND).contains(&seconds) && (0..=NANOS_MAX).contains(&nanos)
+}
+
 fn check_timestamp(timestamp: &[u8], at: &Path<'_>, violations: &mut Violations) {
     let (mut seconds, mut nanos) = (0, 0);
     for field in wire::fields(timestamp) {
@@ -198,7 +204,7 @@ fn check_timestamp(timestamp: &[u8], at: &Path<'_>, violations: &mut Violations)
             _ => {}
         }
     }
-    if !(edtf::FIRST_SECOND..END_SECOND).contains(&seconds) || !(0..=NANOS_MAX).contains(&nanos) {
+    if !is_timestamp(seconds, nanos) {
         violations.invalid(at, "is not a timestamp of the years 0001 to 9999 with nanos from 0 to 999999999");
     }
 }

@@ -6,10 +6,12 @@ use prost::Message as _;
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    Chain, Index, Link, Part, Path, RecordKind, Resource, ResourceType, Violations, header::Header, language, limit, rating,
-    text, time,
+    Chain, Index, Link, Part, Path, RecordKind, Resource, ResourceType, Violations, header::Header, rating, text, time,
 };
-use crate::proto::{self, record::Record};
+use crate::{
+    limits,
+    proto::{self, record::Record},
+};
 
 /// The type as the store sees it.
 pub(super) const TYPE: ResourceType = ResourceType {
@@ -38,7 +40,7 @@ impl Resource for proto::Source {
         let Self { external_ids, labels, metrics, annotations, .. } = self;
         Header { external_ids, labels, metrics, annotations }.check(at, violations);
         text::check_title(&self.title, &at.field("title"), violations);
-        language::check(&self.language, &at.field("language"), violations);
+        text::check_language(&self.language, &at.field("language"), violations);
         time::check_field(self.published.as_ref(), "published", at, violations);
         check_text(&self.text, &self.sha256, at, violations);
         rating::check_all(&self.ratings, at, violations);
@@ -58,13 +60,13 @@ impl Resource for proto::Source {
 
 /// Reports a text that is too long and a hash that is none, or not the text's (V6).
 fn check_text(text: &str, sha256: &str, at: &Path<'_>, violations: &mut Violations) {
-    if text.len() > limit::TEXT_BYTES_MAX {
+    if text.len() > limits::TEXT_BYTES_MAX {
         violations.invalid(
             &at.field("text"),
             format!(
                 "has {} bytes: at most {} are allowed; leave it at its uri and send its sha256",
                 text.len(),
-                limit::TEXT_BYTES_MAX
+                limits::TEXT_BYTES_MAX
             ),
         );
     } else if !is_sha256(sha256) {

@@ -1,11 +1,13 @@
-//! Texts: which characters they may hold, how long they may be, and when they must be in NFC.
+//! Texts: which characters they may hold, how long they may be, when they must be in NFC; and the tag of their language.
 //!
-//! A text is stored as it was sent or refused; nothing here trims, normalises or re-encodes. Knows strings. Must not know
+//! Of a language tag, BCP 47, only the form is checked: the registry grows, and a record must not become invalid by the age of a
+//! server. A text is stored as it was sent or refused; nothing here trims, normalises or re-encodes. Knows strings. Must not know
 //! which field of the contract a string stands in.
 
 use unicode_normalization::is_nfc;
 
-use super::{Path, Violations, limit};
+use super::{Path, Violations, violation::quoted};
+use crate::limits;
 
 /// The first character that no text may hold, and its position in characters: U+0000 to U+001F but tab, line feed and
 /// carriage return; and U+007F.
@@ -48,7 +50,7 @@ pub(super) fn check_chars(text: &str, maximum: usize, at: &Path<'_>, violations:
 
 /// Reports a title that is too long.
 pub(super) fn check_title(title: &str, at: &Path<'_>, violations: &mut Violations) {
-    check_chars(title, limit::TITLE_CHARS_MAX, at, violations);
+    check_chars(title, limits::TITLE_CHARS_MAX, at, violations);
 }
 
 /// Reports a display name that is too long or not in NFC: two names that look the same must be the same bytes, or nobody
@@ -57,6 +59,34 @@ pub(super) fn check_display_name(name: &str, at: &Path<'_>, violations: &mut Vio
     check_title(name, at, violations);
     if !is_nfc(name) {
         violations.invalid(at, "is not in Unicode normalisation form NFC: normalise it before sending");
+    }
+}
+
+/// Whether a text has the form of a BCP 47 tag: subtags of 1 to 8 letters and digits with hyphens between, the first a
+/// language of letters, or `x` or `i`; a subtag of one character announces another.
+fn is_tag(text: &str) -> bool {
+    let mut subtags = text.split('-');
+    let Some(first) = subtags.next() else { return false };
+    let is_language = (2..=8).contains(&first.len()) && first.bytes().all(|byte| byte.is_ascii_alphabetic());
+    let announces = matches!(first, "x" | "X" | "i" | "I");
+    if !is_language && !announces {
+        return false;
+    }
+    let mut last = first;
+    for subtag in subtags {
+        if !(1..=8).contains(&subtag.len()) || !subtag.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+            return false;
+        }
+        last = subtag;
+    }
+    // After "x" a subtag of one character is private and may stand last: "x-a".
+    last.len() > 1 || text.to_ascii_lowercase().split('-').rev().skip(1).any(|subtag| subtag == "x")
+}
+
+/// Reports a tag that is there and has not the form.
+pub(super) fn check_language(tag: &str, at: &Path<'_>, violations: &mut Violations) {
+    if !tag.is_empty() && !is_tag(tag) {
+        violations.invalid(at, format!("{} is not a BCP 47 language tag: write for example ko, en-GB or zh-Hant", quoted(tag)));
     }
 }
 
@@ -101,5 +131,51 @@ mod tests {
         check(check_display_name, "Zoe\u{308}", false);
         check(check_display_name, "\u{1111}\u{1169}", false);
         check(check_display_name, "\u{212b}ngström", false);
+    }
+
+    #[test]
+    fn a_tag_is_subtags_of_letters_and_digits_with_hyphens_between() {
+        for tag in [
+            "en",
+            "ko",
+            "en-GB",
+            "zh-Hant-TW",
+            "spa",
+            "und",
+            "mul",
+            "sr-Latn-RS",
+            "de-CH-1901",
+            "sl-rozaj-biske-1994",
+            "x-a",
+            "x-klingon",
+            "i-klingon",
+            "en-x-a",
+            "en-u-ca-gregory",
+            "es-419",
+            "EN-gb",
+        ] {
+            assert!(is_tag(tag), "{tag}");
+        }
+        for tag in [
+            "",
+            "e",
+            "en_GB",
+            "en-",
+            "-en",
+            "en--GB",
+            "english language",
+            "en-a",
+            "x",
+            "i",
+            "1a",
+            "e1",
+            "한국어",
+            "en-longsubtag",
+            "languages9",
+            "en GB",
+            "srclc:spa",
+        ] {
+            assert!(!is_tag(tag), "{tag}");
+        }
     }
 }

@@ -47,7 +47,7 @@ fn instant(timestamp: &Timestamp) -> Instant {
     (timestamp.seconds, timestamp.nanos)
 }
 
-/// Whether everything that one time can mean lies before everything that another can. Unknown bounds reach without end, and
+/// Whether everything that one time can mean is before everything that another can. Unknown bounds reach without end, and
 /// so does a time to the side that its qualifier leaves open: what holds SINCE a day has not ended with it.
 pub(super) fn is_wholly_before(one: &TimeSpec, other: &TimeSpec) -> bool {
     match (end(one), begin(other)) {

@@ -3,7 +3,7 @@
 //! Knows the messages. Must not know what a rule says of them.
 
 use super::RecordKind;
-use crate::proto::{self, mutation::Op, record::Record};
+use crate::proto::{self, mutation::Op, record::Record, record_types};
 
 /// One of the six messages. Sealed: the contract has no others.
 pub trait TypedRecord: prost::Message + Default + Clone + PartialEq + sealed::Sealed {
@@ -22,7 +22,7 @@ mod sealed {
 }
 
 macro_rules! typed_records {
-    ($($name:ident),*) => {$(
+    ($($name:ident = $number:literal, $singular:literal, $collection:literal;)*) => {$(
         impl sealed::Sealed for proto::$name {}
 
         impl TypedRecord for proto::$name {
@@ -48,7 +48,7 @@ macro_rules! typed_records {
     )*};
 }
 
-typed_records!(Source, Actor, Event, Claim, Estimate, Relation);
+record_types!(typed_records);
 
 impl proto::CommitRequest {
     /// A commit of these mutations. `request_id`: unique to this write, and the same when it is sent again.

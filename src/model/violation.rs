@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::limits::Limit;
+
 /// Where a field stands in a message: `mutations[3].create.claim.attribution[0].actors[1]`. Built on the stack while
 /// walking down; written out only when there is something to report.
 #[derive(Clone, Copy, Debug)]
@@ -100,7 +102,8 @@ impl Violations {
     }
 
     /// Reports a value of which there is too much, if there is.
-    pub fn limit(&mut self, at: &Path<'_>, limit: &'static str, maximum: u64, actual: u64) {
+    pub(crate) fn limit(&mut self, at: &Path<'_>, limit: Limit, actual: u64) {
+        let Limit { name: limit, maximum, .. } = limit;
         if actual > maximum {
             self.list.push(Violation {
                 field: at.to_string(),

@@ -7,20 +7,20 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-/// One field as it stands in a message.
+/// One encoded field of a message.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Field<'a> {
+pub(crate) struct Field<'a> {
     /// Its number in the contract.
-    pub number: u32,
+    pub(crate) number: u32,
     /// Its value.
-    pub value: Value<'a>,
+    pub(crate) value: Value<'a>,
     /// All its bytes, tag included.
-    pub raw: &'a [u8],
+    pub(crate) raw: &'a [u8],
 }
 
 /// A value by its wire type.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Value<'a> {
+pub(crate) enum Value<'a> {
     /// Integers, bools, enums.
     Varint(u64),
     /// Doubles.
@@ -33,7 +33,7 @@ pub enum Value<'a> {
 
 impl<'a> Value<'a> {
     /// The bytes of a text or message; nothing for the other wire types.
-    pub fn bytes(self) -> &'a [u8] {
+    pub(crate) fn bytes(self) -> &'a [u8] {
         match self {
             Value::Bytes(bytes) => bytes,
             _ => &[],
@@ -41,14 +41,14 @@ impl<'a> Value<'a> {
     }
 
     /// The text; empty where it is not one.
-    pub fn text(self) -> &'a str {
+    pub(crate) fn text(self) -> &'a str {
         std::str::from_utf8(self.bytes()).unwrap_or_default()
     }
 }
 
 impl Value<'_> {
     /// Seconds and nanoseconds of a `google.protobuf.Timestamp`.
-    pub fn timestamp(self) -> (i64, i32) {
+    pub(crate) fn timestamp(self) -> (i64, i32) {
         let number = |number| match first(self.bytes(), number) {
             Some(Value::Varint(value)) => value.cast_signed(),
             _ => 0,
@@ -60,13 +60,13 @@ impl Value<'_> {
 /// The fields of a message in the order in which they stand.
 ///
 /// Reads what this program has encoded or decoded before. Bytes that are no message end the iteration, they do not panic.
-pub fn fields(message: &[u8]) -> Fields<'_> {
+pub(crate) fn fields(message: &[u8]) -> Fields<'_> {
     Fields { rest: message }
 }
 
 /// Iterator of [`fields`].
 #[derive(Clone, Debug)]
-pub struct Fields<'a> {
+pub(crate) struct Fields<'a> {
     rest: &'a [u8],
 }
 
@@ -104,7 +104,7 @@ impl<'a> Iterator for Fields<'a> {
 }
 
 /// Reads a varint; gives it and what follows it.
-pub fn varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
+pub(crate) fn varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
     let mut value = 0u64;
     for (at, byte) in bytes.iter().enumerate().take(10) {
         value |= u64::from(byte & 0x7f) << (7 * at);
@@ -116,7 +116,7 @@ pub fn varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
 }
 
 /// Appends a varint.
-pub fn put_varint(mut value: u64, to: &mut Vec<u8>) {
+pub(crate) fn put_varint(mut value: u64, to: &mut Vec<u8>) {
     while value >= 0x80 {
         to.push((value & 0x7f) as u8 | 0x80);
         value >>= 7;
@@ -125,46 +125,46 @@ pub fn put_varint(mut value: u64, to: &mut Vec<u8>) {
 }
 
 /// Appends a field of text, bytes or a message.
-pub fn put_bytes(number: u32, value: &[u8], to: &mut Vec<u8>) {
+pub(crate) fn put_bytes(number: u32, value: &[u8], to: &mut Vec<u8>) {
     put_varint(u64::from(number) << 3 | 2, to);
     put_varint(value.len() as u64, to);
     to.extend_from_slice(value);
 }
 
 /// Appends an integer field.
-pub fn put_int(number: u32, value: u64, to: &mut Vec<u8>) {
+pub(crate) fn put_int(number: u32, value: u64, to: &mut Vec<u8>) {
     put_varint(u64::from(number) << 3, to);
     put_varint(value, to);
 }
 
 /// The first field with this number.
-pub fn first(message: &[u8], number: u32) -> Option<Value<'_>> {
+pub(crate) fn first(message: &[u8], number: u32) -> Option<Value<'_>> {
     fields(message).find(|field| field.number == number).map(|field| field.value)
 }
 
 /// Every text of a repeated field of texts.
-pub fn texts(message: &[u8], number: u32) -> impl Iterator<Item = &str> {
+pub(crate) fn texts(message: &[u8], number: u32) -> impl Iterator<Item = &str> {
     fields(message).filter(move |field| field.number == number).map(|field| field.value.text())
 }
 
 /// The numbers of the fields that are set, ascending.
-pub fn numbers(message: &[u8]) -> Vec<u32> {
+pub(crate) fn numbers(message: &[u8]) -> Vec<u32> {
     let mut numbers: Vec<u32> = fields(message).map(|field| field.number).collect();
     numbers.sort_unstable();
     numbers.dedup();
     numbers
 }
 
-/// A message taken apart at the top level: the bytes of each field, tags included, all elements of a repeated one together.
+/// A message split at the top level: the bytes of each field, tags included, all elements of a repeated one together.
 /// Two encodings of one message are equal exactly if these are, as maps are encoded in key order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Parts {
+pub(crate) struct Parts {
     fields: BTreeMap<u32, Vec<u8>>,
 }
 
 impl Parts {
     /// Takes a message apart.
-    pub fn of(message: &[u8]) -> Self {
+    pub(crate) fn of(message: &[u8]) -> Self {
         let mut parts = Self::default();
         for field in fields(message) {
             parts.fields.entry(field.number).or_default().extend_from_slice(field.raw);
@@ -173,12 +173,12 @@ impl Parts {
     }
 
     /// The bytes of a field, empty where it is unset.
-    pub fn get(&self, number: u32) -> &[u8] {
+    pub(crate) fn get(&self, number: u32) -> &[u8] {
         self.fields.get(&number).map_or(&[], Vec::as_slice)
     }
 
     /// Replaces a field by bytes with their tags; unset where there are none.
-    pub fn set(&mut self, number: u32, raw: Vec<u8>) {
+    pub(crate) fn set(&mut self, number: u32, raw: Vec<u8>) {
         if raw.is_empty() {
             self.fields.remove(&number);
         } else {
@@ -187,7 +187,7 @@ impl Parts {
     }
 
     /// Adds texts to a repeated field, each once.
-    pub fn add_texts(&mut self, number: u32, added: impl IntoIterator<Item = String>) {
+    pub(crate) fn add_texts(&mut self, number: u32, added: impl IntoIterator<Item = String>) {
         let mut raw = self.get(number).to_vec();
         let mut present: HashSet<String> = texts(&raw, number).map(str::to_owned).collect();
         for text in added {
@@ -200,7 +200,7 @@ impl Parts {
     }
 
     /// Keeps the texts of a repeated field that `keep` wants.
-    pub fn retain_texts(&mut self, number: u32, keep: impl Fn(&str) -> bool) {
+    pub(crate) fn retain_texts(&mut self, number: u32, keep: impl Fn(&str) -> bool) {
         let mut raw = Vec::new();
         for text in texts(self.get(number), number).filter(|text| keep(text)) {
             put_bytes(number, text.as_bytes(), &mut raw);
@@ -209,12 +209,12 @@ impl Parts {
     }
 
     /// The numbers of the fields that are set.
-    pub fn numbers(&self) -> impl Iterator<Item = u32> {
+    pub(crate) fn numbers(&self) -> impl Iterator<Item = u32> {
         self.fields.keys().copied()
     }
 
     /// The numbers of the fields in which two messages differ, ascending.
-    pub fn differences(&self, other: &Self) -> Vec<u32> {
+    pub(crate) fn differences(&self, other: &Self) -> Vec<u32> {
         let mut numbers: Vec<u32> =
             self.numbers().chain(other.numbers()).filter(|number| self.get(*number) != other.get(*number)).collect();
         numbers.sort_unstable();
@@ -223,13 +223,13 @@ impl Parts {
     }
 
     /// The message, fields by number.
-    pub fn encode(&self) -> Vec<u8> {
+    pub(crate) fn encode(&self) -> Vec<u8> {
         self.fields.values().flatten().copied().collect()
     }
 }
 
 /// Visits every value that stands at a path of field numbers, through messages and repeated fields alike.
-pub fn visit_values<'a>(message: &'a [u8], path: &[u32], visit: &mut dyn FnMut(Value<'a>)) {
+pub(crate) fn visit_values<'a>(message: &'a [u8], path: &[u32], visit: &mut dyn FnMut(Value<'a>)) {
     let Some((number, rest)) = path.split_first() else { return };
     for field in fields(message).filter(|field| field.number == *number) {
         if rest.is_empty() {
@@ -242,7 +242,7 @@ pub fn visit_values<'a>(message: &'a [u8], path: &[u32], visit: &mut dyn FnMut(V
 
 /// Visits every text that stands at a path of field numbers, through messages and repeated fields alike. `visit` is given the
 /// positions of the repeated steps (an element's index among the fields of its number, 0 where there is one) and the text.
-pub fn visit_texts<'a>(message: &'a [u8], path: &[u32], visit: &mut dyn FnMut(&[usize], &'a str)) {
+pub(crate) fn visit_texts<'a>(message: &'a [u8], path: &[u32], visit: &mut dyn FnMut(&[usize], &'a str)) {
     fn walk<'a>(message: &'a [u8], path: &[u32], at: &mut Vec<usize>, visit: &mut dyn FnMut(&[usize], &'a str)) {
         let Some((number, rest)) = path.split_first() else { return };
         for (index, field) in fields(message).filter(|field| field.number == *number).enumerate() {
@@ -259,7 +259,7 @@ pub fn visit_texts<'a>(message: &'a [u8], path: &[u32], visit: &mut dyn FnMut(&[
 }
 
 /// The message with every text at a path of field numbers replaced by what `replace` returns, where that is something.
-pub fn replace_texts(message: &[u8], path: &[u32], replace: &mut dyn FnMut(&str) -> Option<String>) -> Vec<u8> {
+pub(crate) fn replace_texts(message: &[u8], path: &[u32], replace: &mut dyn FnMut(&str) -> Option<String>) -> Vec<u8> {
     let Some((number, rest)) = path.split_first() else { return message.to_vec() };
     let mut replaced = Vec::with_capacity(message.len());
     for field in fields(message) {

@@ -13,7 +13,7 @@ use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
 /// word, and stay. Hangul stays in syllables. A script written without spaces yields its runs whole.
 ///
 /// ```
-/// use annals::model::words::words;
+/// use annals::model::words;
 ///
 /// assert_eq!(words("Zoë  O’Brien-Łukasz"), ["zoe", "o", "brien", "lukasz"]);
 /// assert_eq!(words("폭풍군단 (Storm Corps)"), ["폭풍군단", "storm", "corps"]);

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     proto::{self, IngestRequest, IngestResponse, ingest_response::Outcome},
-    store::{Caller, PendingCommit, Store, stream::Export},
+    store::{Caller, Export, PendingCommit, Store},
 };
 
 /// Commits of one Ingest that may wait for their answers.
@@ -149,7 +149,7 @@ pub(super) async fn export(
             .await?;
         export = rest;
         let Some(chunk) = chunk.map_err(status::from_store)? else { return Ok(()) };
-        if !send(&sender, Encoded::export_chunk(&chunk)).await? {
+        if !send(&sender, Encoded::export_chunk(&chunk, export.revision())).await? {
             return Ok(());
         }
         if closing.is_cancelled() {

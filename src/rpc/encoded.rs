@@ -11,7 +11,7 @@ use prost::{
 use crate::{
     model::{RecordKind, wire},
     proto,
-    store::{EncodedBatch, EncodedPage, stream::ExportChunk},
+    store::{EncodedBatch, EncodedPage, ExportChunk},
 };
 
 /// Number of `ExportResponse.records`, as of `RecordBatch.records`.
@@ -76,11 +76,8 @@ impl Encoded {
 
     /// A `List*Response`. Field 1 is the records, for every kind.
     pub(super) fn page(page: EncodedPage) -> Self {
-        let tail = proto::ListEventsResponse {
-            events: Vec::new(),
-            next_page_token: page.next_page_token,
-            revision: to_i64(page.revision),
-        };
+        let tail =
+            proto::ListEventsResponse { events: Vec::new(), next_page_token: page.next_page_token, revision: page.revision };
         let mut heads = Vec::with_capacity(page.records.len() * 4);
         let records = page.records.into_iter().map(|bytes| {
             put_head(1, bytes.len(), &mut heads);
@@ -95,7 +92,7 @@ impl Encoded {
         let tail = proto::BatchGetRecordsResponse {
             records: Vec::new(),
             missing: batch.missing,
-            revision: to_i64(batch.revision),
+            revision: batch.revision,
             not_returned: batch.not_returned,
         };
         let mut heads = Vec::with_capacity(batch.records.len() * 8);
@@ -110,16 +107,12 @@ impl Encoded {
     }
 
     /// An `ExportResponse`.
-    pub(super) fn export_chunk(chunk: &ExportChunk) -> Self {
+    pub(super) fn export_chunk(chunk: &ExportChunk, revision: i64) -> Self {
         let mut message = Vec::new();
         for (kind, record) in &chunk.records {
             put_record(*kind, record, &mut message);
         }
-        let tail = proto::ExportResponse {
-            records: Vec::new(),
-            resume_token: chunk.resume_token.clone(),
-            revision: to_i64(chunk.revision),
-        };
+        let tail = proto::ExportResponse { records: Vec::new(), resume_token: chunk.resume_token.clone(), revision };
         tail.encode_raw(&mut message);
         Self::message(message.into())
     }
@@ -192,10 +185,6 @@ fn put_head(field: u32, bytes: usize, to: &mut Vec<u8>) {
 
 fn head_bytes(field: u32, bytes: usize) -> usize {
     key_len(field) + encoded_len_varint(bytes as u64)
-}
-
-fn to_i64(revision: u64) -> i64 {
-    i64::try_from(revision).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

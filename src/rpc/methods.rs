@@ -2,7 +2,7 @@
 //!
 //! Knows the store's public API. Must not know how a stream is sent, or how an error becomes a status.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use prost::Message;
 use tonic::{Request, Response, Status, async_trait};
@@ -20,7 +20,7 @@ use super::{
     watch::Watch,
 };
 use crate::{
-    model::{self, RecordKind},
+    model::RecordKind,
     proto::{self, CommitRequest, GetRecordRequest, ListRecordsRequest},
     store::{self, Store},
 };
@@ -95,24 +95,17 @@ fn call_of<T>(request: &Request<T>) -> &CallContext {
 fn server_info(store: &Store, options: &ServerOptions) -> Result<proto::GetServerInfoResponse, store::StoreError> {
     let info = store.info()?;
     let counts = info.record_counts.into_iter();
+    let limits = store.limits().list().chain(options.limits());
     Ok(proto::GetServerInfoResponse {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         store_id: info.store_id,
-        head_revision: to_i64(info.head_revision),
-        oldest_revision: to_i64(info.oldest_revision),
+        head_revision: info.head_revision,
+        oldest_revision: info.oldest_revision,
         record_counts: counts.map(|(kind, count)| (kind.collection().to_owned(), to_i64(count))).collect(),
-        limits: limits(store, options).into_iter().map(|(name, limit)| (name.to_owned(), to_i64(limit))).collect(),
+        limits: limits.map(|limit| (limit.name.to_owned(), to_i64(limit.maximum))).collect(),
         features: FEATURES.map(str::to_owned).into(),
         server_time: Some(std::time::SystemTime::now().into()),
     })
-}
-
-/// Every limit that a caller can meet.
-fn limits(store: &Store, options: &ServerOptions) -> BTreeMap<&'static str, u64> {
-    let mut limits = store.limits().by_name();
-    limits.extend(model::LIMITS.map(|(name, limit)| (name, limit as u64)));
-    limits.extend(options.by_name());
-    limits
 }
 
 fn to_i64(number: u64) -> i64 {
@@ -244,7 +237,7 @@ impl RecordService for Records {
     async fn export(&self, request: Request<Received<proto::ExportRequest>>) -> Result<Response<Self::ExportStream>, Status> {
         let closing = call_of(&request).connection().closing.clone();
         let request = self.decode(request)?;
-        let export = self.read(move |store| store.export(&request)).await?.into_inner();
+        let export = self.read(move |store| store.export_chunks(&request)).await?.into_inner();
         let pools = Arc::clone(&self.pools);
         Ok(self.streams.start(|sender| bulk::export(export, pools, closing, sender)))
     }

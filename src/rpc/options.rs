@@ -5,11 +5,12 @@
 //!
 //! Must not know how an option is enforced.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::origins::WebOrigins;
+use crate::limits::Limit;
 
 /// Limits and times of the server. The defaults suit a server that everyone on a network can reach.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -116,19 +117,24 @@ impl Default for ServerOptions {
 }
 
 impl ServerOptions {
-    /// Each limit that a caller can meet, by the name that errors and `GetServerInfo.limits` give.
-    pub fn by_name(&self) -> BTreeMap<&'static str, u64> {
-        BTreeMap::from([
-            ("rpc.call_ms", u64::try_from(self.call_time_max.as_millis()).unwrap_or(u64::MAX)),
-            ("rpc.calls", self.calls_max as u64),
-            ("rpc.calls_per_connection", u64::from(self.calls_per_connection_max)),
-            ("rpc.bytes", self.bytes_max as u64),
-            ("rpc.bytes_per_connection", self.bytes_per_connection_max as u64),
-            ("rpc.reads_waiting", self.reads_waiting_max as u64),
-            ("rpc.commits_waiting", self.commits_waiting_max as u64),
-            ("rpc.connections", self.connections_max as u64),
-            ("rpc.header_bytes", u64::from(self.header_bytes_max)),
-        ])
+    /// Each limit that a caller can meet. Those of the store are in [`StoreLimits::list`](crate::store::StoreLimits::list).
+    pub fn limits(&self) -> [Limit; 9] {
+        let limit = |name, maximum, bounds| Limit { name, maximum, bounds };
+        let call_ms = u64::try_from(self.call_time_max.as_millis()).unwrap_or(u64::MAX);
+        let headers = "the headers of a request. The transport refuses the call. Over HTTP/1.1 the status is 431, also for more \
+                       than 100 headers";
+        let on_a_connection = "calls in progress on a connection; 1 over HTTP/1.1. The next call waits at the client";
+        [
+            limit("rpc.call_ms", call_ms, "one unary call. A shorter deadline of the client takes precedence. `DEADLINE`"),
+            limit("rpc.calls", self.calls_max as u64, "calls in progress. `TOO_MANY_REQUESTS`"),
+            limit("rpc.calls_per_connection", u64::from(self.calls_per_connection_max), on_a_connection),
+            limit("rpc.bytes", self.bytes_max as u64, "memory for the messages of calls in progress. `TOO_MANY_REQUESTS`"),
+            limit("rpc.bytes_per_connection", self.bytes_per_connection_max as u64, "the same for one connection"),
+            limit("rpc.reads_waiting", self.reads_waiting_max as u64, "reads that wait for a thread. `TOO_MANY_REQUESTS`"),
+            limit("rpc.commits_waiting", self.commits_waiting_max as u64, "long commits that wait. `TOO_MANY_REQUESTS`"),
+            limit("rpc.connections", self.connections_max as u64, "connections. The next one is closed"),
+            limit("rpc.header_bytes", u64::from(self.header_bytes_max), headers),
+        ]
     }
 }
 

@@ -170,7 +170,7 @@ pub async fn serve(
 async fn close(store: Store) -> Result<(), ServeError> {
     match task::spawn_blocking(move || store.close()).await {
         Ok(result) => result.map_err(ServeError::Close),
-        Err(error) => Err(ServeError::Close(store::StoreError::internal(format_args!("closing the store failed: {error}")))),
+        Err(error) => Err(ServeError::Close(store::StoreError::internal(format!("closing the store failed: {error}")))),
     }
 }
 

@@ -40,6 +40,10 @@ const VIOLATION_OVERHEAD_BYTES: usize = 16;
 
 /// The status of an error of the store.
 pub(super) fn from_store(error: StoreError) -> Status {
+    // What an operator should see is logged here, where it is answered.
+    if let Some(text) = error.for_operator() {
+        tracing::error!("{text}");
+    }
     let code = match error.kind {
         StoreErrorKind::Invalid => Code::InvalidArgument,
         StoreErrorKind::NotFound => Code::NotFound,
@@ -143,7 +147,7 @@ pub(super) fn connection_ends() -> Status {
 
 /// A bug: `what` goes to the log, its id to the caller.
 pub(super) fn internal(what: impl fmt::Display) -> Status {
-    from_store(StoreError::internal(what))
+    from_store(StoreError::internal(what.to_string()))
 }
 
 /// A method that does not exist, or not yet. The sentence says what to use instead.

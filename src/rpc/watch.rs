@@ -17,10 +17,7 @@ use super::{
 };
 use crate::{
     proto::{self, Checkpoint, ListRecordsRequest, WatchRequest, WatchResponse},
-    store::{
-        Store, StoreError,
-        stream::{ChangeStream, CommittedChange, Selection},
-    },
+    store::{ChangeStream, CommittedChange, Selection, Store, StoreError, after_revision},
 };
 
 /// Longest silence where the request does not say.
@@ -90,17 +87,7 @@ impl Watch {
     ) -> Result<Self, StoreError> {
         let selection = Selection::parse(&request.types, &request.filter, store.limits())?;
         let heartbeat = heartbeat(request.heartbeat_interval.as_ref())?;
-        let after = match request.after_revision {
-            Some(_) if request.initial_state => {
-                let text = "not with initial_state, which begins at the newest revision: set one of the two";
-                return Err(StoreError::field("after_revision", text));
-            }
-            Some(revision) => {
-                let text = "a revision is never negative: send the revision of the last message you received, or 0";
-                Some(u64::try_from(revision).map_err(|_| StoreError::field("after_revision", text))?)
-            }
-            None => None,
-        };
+        let after = after_revision(&request)?;
         let stream = store.change_stream(after)?;
         Ok(Self {
             selection,

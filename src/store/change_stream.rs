@@ -23,7 +23,7 @@ use super::{
 use crate::engine::{LogSeek, LogSequence};
 
 /// Bytes of commits that a change stream hands out at once, and so holds for a reader that stops in the middle of them. One commit may be more.
-const PIECE_BYTES: usize = 256 << 10;
+const CHUNK_BYTES: usize = 256 << 10;
 /// Commits made lately that are kept for the change streams that are about to read them.
 const RECENT_COMMITS: usize = 4096;
 /// Bytes of the commits made lately that are kept, as the log has them. What is made of them may be several times that.
@@ -39,6 +39,8 @@ const SELECTED_SIZES_MAX: usize = 3;
 pub(super) struct Published {
     pub(super) sequence: u64,
     pub(super) revision: u64,
+    /// Nothing will be published any more: the store was closed, or its writer has failed.
+    pub(super) ended: bool,
 }
 
 /// A commit as change streams hand it out, shared by those who read it.
@@ -107,11 +109,17 @@ impl ChangeStream {
         self.published.borrow().revision
     }
 
-    /// Waits until there may be something to read. An error: the store was closed.
+    /// The store whose commits these are.
+    pub(super) fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Waits until there is something to read. An error: the store was closed, or failed, and everything was read.
     pub(crate) async fn changed(&mut self) -> Result<()> {
         let position = self.position.0;
-        self.published.wait_for(|published| published.sequence > position).await.map_err(|_| StoreError::shutting_down())?;
-        Ok(())
+        let published = self.published.wait_for(|published| published.sequence > position || published.ended).await;
+        let moved = published.is_ok_and(|published| published.sequence > position);
+        if moved { Ok(()) } else { self.store.inner().check_readable().and(Err(StoreError::shutting_down())) }
     }
 
     /// What follows, if it was read lately and needs no look at the disk.
@@ -124,7 +132,7 @@ impl ChangeStream {
         (!recent.is_empty()).then(|| self.pass(recent, head))
     }
 
-    /// What follows, as far as one piece of the log holds it. Empty at the head. May wait for the disk.
+    /// What follows, as far as one chunk of the log holds it. Empty at the head. May wait for the disk.
     pub(crate) fn read(&mut self) -> Result<Vec<Arc<CommittedChange>>> {
         // All change streams are woken at once: another may have read it on the way here.
         if let Some(recent) = self.read_recent() {
@@ -132,7 +140,7 @@ impl ChangeStream {
         }
         let head = *self.published.borrow_and_update();
         let inner = self.store.inner();
-        let entries = inner.engine.read_log(self.position, PIECE_BYTES)?;
+        let entries = inner.engine.read_log(self.position, CHUNK_BYTES)?;
         let mut read = Vec::with_capacity(entries.len());
         for entry in entries.iter().take_while(|entry| entry.sequence.0 <= head.sequence) {
             let change = match Entry::of(entry)? {
@@ -219,7 +227,7 @@ impl CommittedChange {
 }
 
 impl Recent {
-    /// Keeps an entry, unless it lies so far behind the head that whoever reads it is alone.
+    /// Keeps an entry, unless it is so far behind the head that no other reader is likely to need it.
     fn add(&self, sequence: u64, change: Option<Arc<CommittedChange>>, bytes: usize, head: u64) {
         if sequence + (RECENT_COMMITS as u64) < head {
             return;
@@ -235,16 +243,16 @@ impl Recent {
         }
     }
 
-    /// The entries that follow on one without a gap, as far as they are kept and make one piece.
+    /// The entries that follow on one without a gap, as far as they are kept and make one chunk.
     fn after(&self, position: u64, head: u64) -> Vec<(u64, Option<Arc<CommittedChange>>)> {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let following = kept.entries.range(position + 1..=head.max(position + 1)).zip(position + 1..);
-        let mut piece = 0;
+        let mut chunk = 0;
         following
             .take_while(|((sequence, (_, bytes)), expected)| {
                 // The first is handed out whatever its size.
-                let fits = piece == 0 || piece + bytes <= PIECE_BYTES;
-                piece += bytes;
+                let fits = chunk == 0 || chunk + bytes <= CHUNK_BYTES;
+                chunk += bytes;
                 *sequence == expected && fits
             })
             .map(|((sequence, (change, _)), _)| (*sequence, change.clone()))

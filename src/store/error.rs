@@ -1,8 +1,10 @@
 //! What the store answers when it cannot do what was asked.
 //!
-//! Knows reasons and what a caller can do next. Must not know gRPC's codes.
+//! An error is never logged here. The code that answers a caller, and the writer's thread, log what an operator should see.
+//!
+//! Knows reasons, causes and what a caller can do next. Must not know gRPC's codes, or logs.
 
-use std::fmt;
+use std::{error::Error, fmt, sync::Arc};
 
 use crate::{
     engine,
@@ -14,66 +16,82 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StoreErrorKind {
-    /// Mend the request: it can never succeed as it is.
+    /// Correct the request: it can never succeed unchanged.
     Invalid,
-    /// There is no such thing.
+    /// The record does not exist.
     NotFound,
-    /// The name or id is taken.
+    /// The name or id is in use.
     AlreadyExists,
     /// The state of the record forbids it: change that first.
     FailedPrecondition,
-    /// Somebody was faster: read again, redo, send again.
+    /// Another commit came first: read again, redo the change, send it again.
     Aborted,
     /// The revision cannot be read.
     OutOfRange,
-    /// Stored data is damaged or gone.
+    /// Stored data is damaged or missing.
     DataLoss,
-    /// Too much at once: wait and send again.
+    /// Too many requests at once. Transient: wait and send again.
     Exhausted,
-    /// Not now: wait and send again.
+    /// Unavailable. Transient: wait and send again.
     Unavailable,
-    /// A bug.
+    /// A bug in this program.
     Internal,
 }
 
-/// A condition on a record that did not hold.
+/// A precondition on a record that failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FailedPrecondition {
     /// The reason, without prefix: "`REVISION_MISMATCH`".
     pub reason: ErrorReason,
     /// The record.
     pub subject: String,
-    /// A sentence.
+    /// What failed, as a sentence.
     pub description: String,
 }
 
-/// Everything that was found wrong.
+/// Everything that is wrong, beside the message.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StoreErrorDetails {
-    /// The message says it all.
+    /// Nothing beyond the message.
     #[default]
     None,
-    /// Fields of the request.
+    /// Violations in fields of the request.
     Fields(Vec<Violation>),
-    /// The state of records.
+    /// Preconditions on records that failed.
     Preconditions(Vec<FailedPrecondition>),
 }
 
 /// Why a call failed. Reasons and the keys of `metadata` are API, as `errors.proto` lists them; the text is not.
-#[derive(Clone, Debug, PartialEq, Eq)]
+///
+/// Two errors are equal where a caller is told the same: the cause does not count.
+#[derive(Clone, Debug)]
 pub struct StoreError {
     /// What the caller can do next.
     pub kind: StoreErrorKind,
     /// The reason, as the contract names it.
     pub reason: ErrorReason,
-    /// A whole sentence that says what to do and works without the details.
+    /// A sentence that says what to do. It is complete without the details.
     pub message: String,
     /// The variables of the message.
     pub metadata: Vec<(&'static str, String)>,
     /// All violations.
     pub details: StoreErrorDetails,
+    /// What happened below the store. For the operator, not for the caller.
+    cause: Option<Arc<dyn Error + Send + Sync>>,
 }
+
+impl PartialEq for StoreError {
+    fn eq(&self, other: &Self) -> bool {
+        let told = |error: &Self| (error.kind, error.reason);
+        told(self) == told(other)
+            && self.message == other.message
+            && self.metadata == other.metadata
+            && self.details == other.details
+    }
+}
+
+impl Eq for StoreError {}
 
 impl fmt::Display for StoreError {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -81,7 +99,14 @@ impl fmt::Display for StoreError {
     }
 }
 
-impl std::error::Error for StoreError {}
+impl Error for StoreError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.cause.as_deref().map(|cause| cause as &(dyn Error + 'static))
+    }
+}
+
+/// Names an internal error in the log and to the caller.
+const LOG_ID: &str = "log_id";
 
 /// The outcome of a call on the store.
 pub type Result<T, E = StoreError> = std::result::Result<T, E>;
@@ -89,7 +114,40 @@ pub type Result<T, E = StoreError> = std::result::Result<T, E>;
 impl StoreError {
     /// An error without variables or details.
     pub fn new(kind: StoreErrorKind, reason: ErrorReason, message: impl Into<String>) -> Self {
-        Self { kind, reason, message: message.into(), metadata: Vec::new(), details: StoreErrorDetails::None }
+        let details = StoreErrorDetails::None;
+        Self { kind, reason, message: message.into(), metadata: Vec::new(), details, cause: None }
+    }
+
+    /// Adds what happened below the store: [`Error::source`] of this error.
+    #[must_use]
+    pub fn because(mut self, cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        self.cause = Some(Arc::from(cause.into()));
+        self
+    }
+
+    /// Whether the same read may succeed in a moment, once the state is rebuilt.
+    pub(super) fn passes_with_a_rebuild(&self) -> bool {
+        self.reason == ErrorReason::StoreRebuilding
+    }
+
+    /// What an operator should see in a log: the message and every cause below it. `None` where the caller alone can act.
+    pub fn for_operator(&self) -> Option<String> {
+        let is_told = matches!(self.kind, StoreErrorKind::Internal | StoreErrorKind::DataLoss)
+            || matches!(self.reason, ErrorReason::StorePoisoned | ErrorReason::StoreRebuilding);
+        let mut cause = self.source().filter(|_| is_told)?;
+        let mut text = cause.to_string();
+        while let Some(below) = cause.source() {
+            // A cause that repeats what is below it says it once.
+            let below_text = below.to_string();
+            if !text.ends_with(&below_text) {
+                text.extend([": ", &below_text]);
+            }
+            cause = below;
+        }
+        Some(match self.metadata.iter().find(|(key, _)| *key == LOG_ID) {
+            Some((_, log_id)) => format!("internal error {log_id}: {text}"),
+            None => text,
+        })
     }
 
     /// Adds a variable of the message.
@@ -99,7 +157,7 @@ impl StoreError {
         self
     }
 
-    /// Adds what was found wrong.
+    /// Adds the violations.
     #[must_use]
     pub fn with_details(mut self, details: StoreErrorDetails) -> Self {
         self.details = details;
@@ -112,19 +170,19 @@ impl StoreError {
         Self::from(Violation { field: field.to_owned(), description, fault: Fault::Invalid })
     }
 
-    /// A bug of ours. What happened goes to the log under an id, and only the id to the caller.
-    pub fn internal(what: impl fmt::Display) -> Self {
+    /// A bug in this program. The cause is for the log. The caller gets an id that is also in the log.
+    pub fn internal(what: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         let log_id = ulid::Ulid::new().to_string().to_lowercase();
-        tracing::error!(log_id, "internal error: {what}");
         Self::new(
             StoreErrorKind::Internal,
             ErrorReason::Internal,
             format!("the server has a bug: its log says more under {log_id}; repeating the request may or may not help"),
         )
-        .with("log_id", log_id)
+        .with(LOG_ID, log_id)
+        .because(what)
     }
 
-    /// There is no such record.
+    /// The record does not exist.
     pub fn not_found(name: &str) -> Self {
         Self::new(
             StoreErrorKind::NotFound,
@@ -195,22 +253,17 @@ impl StoreError {
 impl From<engine::EngineError> for StoreError {
     fn from(error: engine::EngineError) -> Self {
         let text = error.to_string();
-        match error {
+        let told = match error {
             engine::EngineError::Full { .. } => Self::new(
                 StoreErrorKind::Unavailable,
                 ErrorReason::StorageFull,
                 format!("{text}: writes are refused until there is room again, reads go on"),
             ),
             engine::EngineError::Corrupt(_) | engine::EngineError::Format { .. } => {
-                tracing::error!("{text}");
                 Self::new(StoreErrorKind::DataLoss, ErrorReason::StoreCorrupt, format!("{text}: restore from a backup"))
             }
-            engine::EngineError::State(_) => {
-                tracing::error!("{text}");
-                Self::rebuilding(0, 0)
-            }
+            engine::EngineError::State(_) => Self::rebuilding(0, 0),
             engine::EngineError::Poisoned(_) | engine::EngineError::Io { .. } | engine::EngineError::Superseded { .. } => {
-                tracing::error!("{text}");
                 Self::new(
                     StoreErrorKind::Unavailable,
                     ErrorReason::StorePoisoned,
@@ -218,12 +271,46 @@ impl From<engine::EngineError> for StoreError {
                      start it again",
                 )
             }
-            // Whoever opens a folder meets this, never a caller of the service: the contract has no reason for it.
+            // A program that opens a folder gets this, never a caller of the service: the contract has no reason for it.
             engine::EngineError::InUse { .. } => Self::new(
                 StoreErrorKind::Unavailable,
                 ErrorReason::Unspecified,
                 format!("{text}: stop that process, or if it is a server, ask it instead of the folder"),
             ),
-        }
+        };
+        told.because(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    fn io() -> engine::EngineError {
+        engine::EngineError::Io { context: "writing a.log".into(), source: io::Error::other("the disk is gone") }
+    }
+
+    #[test]
+    fn an_error_keeps_its_cause_and_is_equal_without_it() {
+        let error = StoreError::from(io());
+        let cause = error.source().expect("the engine's error");
+        assert_eq!(cause.to_string(), "writing a.log: the disk is gone");
+        assert!(cause.source().is_some_and(|below| below.is::<io::Error>()));
+        let other = StoreError::from(engine::EngineError::Poisoned("one failed".into()));
+        assert_eq!(error, other, "a caller is told the same");
+        assert_eq!(error.clone().source().map(ToString::to_string), error.source().map(ToString::to_string));
+    }
+
+    #[test]
+    fn an_operator_is_told_the_causes_of_what_the_caller_cannot_mend() {
+        assert_eq!(StoreError::from(io()).for_operator().as_deref(), Some("writing a.log: the disk is gone"));
+        let bug = StoreError::internal("no such index");
+        let log_id = &bug.metadata[0].1;
+        assert_eq!(bug.for_operator(), Some(format!("internal error {log_id}: no such index")));
+        assert_eq!(StoreError::not_found("events/e").for_operator(), None);
+        assert_eq!(StoreError::shutting_down().for_operator(), None);
+        assert_eq!(StoreError::rebuilding(1, 2).for_operator(), None, "the writer says so itself");
     }
 }

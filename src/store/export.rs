@@ -1,31 +1,32 @@
-//! Everything at one revision, page by page, from wherever a reader stopped.
+//! Everything at one revision, page by page, and resumed where a reader stopped.
 //!
-//! Knows lists. Must not know streams or messages of the contract.
+//! Knows snapshots and selections. Must not know keys, or how a server streams.
 
 use bytes::Bytes;
 
 use super::{
-    Store,
+    EncodedPage, Store,
+    entry::record,
     error::{Result, StoreError, StoreErrorKind},
     query::token::{self, Purpose},
     selection::Selection,
+    snapshot::StoreSnapshot,
 };
 use crate::{
-    model::{RecordKind, wire},
-    proto::{ErrorReason, ExportRequest, ListRecordsRequest},
+    model::{RecordKind, schema, wire},
+    proto::{ErrorReason, ExportRequest, ListRecordsRequest, Record},
 };
 
 /// Records that are read at once.
 const PAGE_RECORDS: i32 = 1000;
 
-/// An export on its way.
+/// An export in progress, as encoded records.
 #[derive(Debug)]
 pub(crate) struct Export {
-    store: Store,
+    snapshot: StoreSnapshot,
     selection: Selection,
     filter: String,
-    revision: u64,
-    /// Which of the selection's kinds is being read; past the last: it is done.
+    /// Which of the selection's kinds is read; past the last: nothing is left.
     kind: usize,
     /// Where its next page begins; empty at its start.
     page_token: String,
@@ -34,29 +35,74 @@ pub(crate) struct Export {
     started: bool,
 }
 
-/// A piece of an export.
+/// Some records of an export.
 #[derive(Debug)]
 pub(crate) struct ExportChunk {
     pub(crate) records: Vec<(RecordKind, Bytes)>,
-    /// Where to go on after this piece.
+    /// Resumes after these records.
     pub(crate) resume_token: String,
-    pub(crate) revision: u64,
+}
+
+/// Every record at one revision. Made by [`Store::export`].
+///
+/// It ends after an error, except `STORE_REBUILDING`: after that one the next call tries again. It keeps the store open as a
+/// clone of the store does.
+#[derive(Debug)]
+pub struct StoreExport {
+    export: Export,
+    /// What is left of the last chunk.
+    records: std::vec::IntoIter<(RecordKind, Bytes)>,
+    /// The record that was given last.
+    last: Option<(RecordKind, Bytes)>,
+    /// Resumes after the last chunk.
+    resume_token: String,
+    ended: bool,
 }
 
 impl Store {
-    /// Begins an export, or goes on with one. May wait for the clock.
-    pub(crate) fn export(&self, request: &ExportRequest) -> Result<Export> {
+    /// Every record at one revision, by type and name. A request selects types and records as it does on the service. May wait
+    /// for the clock where the request has a time.
+    ///
+    /// ```
+    /// use annals::{proto::{Actor, CommitRequest, ExportRequest, Mutation}, store::Store};
+    ///
+    /// let store = Store::in_memory()?;
+    /// let actor = |id| Mutation::create(Actor { name: format!("actors/{id}"), display_name: "NIS".into(), ..Default::default() });
+    /// store.commit(CommitRequest::of("first", [actor("a"), actor("b")]))?;
+    ///
+    /// let mut export = store.export(&ExportRequest::default())?;
+    /// let first = export.next().expect("two records")?;
+    /// // An export that ended half way resumes at the same revision.
+    /// let resumed = ExportRequest { resume_token: export.resume_token(), ..Default::default() };
+    /// assert_eq!((export.revision(), store.export(&resumed)?.count()), (1, 1));
+    /// # Ok::<(), annals::store::StoreError>(())
+    /// ```
+    pub fn export(&self, request: &ExportRequest) -> Result<StoreExport> {
+        let export = self.export_chunks(request)?;
+        Ok(StoreExport {
+            resume_token: export.resume_token(),
+            export,
+            records: Vec::new().into_iter(),
+            last: None,
+            ended: false,
+        })
+    }
+
+    /// As [`Self::export`], for a server that sends encoded records.
+    pub(crate) fn export_chunks(&self, request: &ExportRequest) -> Result<Export> {
         let selection = Selection::parse(&request.types, &request.filter, self.limits())?;
         let asked = digest(request);
-        let (revision, kind, page_token) = match request.resume_token.as_str() {
-            "" => (self.revision_as_of(request.as_of_revision, request.as_of_time.as_ref())?, 0, String::new()),
-            text => resume(text, &asked)?,
+        let (snapshot, kind, page_token) = match request.resume_token.as_str() {
+            "" => (self.snapshot(request.as_of_revision, request.as_of_time.as_ref())?, 0, String::new()),
+            text => {
+                let (revision, kind, page_token) = resume(text, &asked)?;
+                (StoreSnapshot::of(self, revision), kind, page_token)
+            }
         };
         Ok(Export {
-            store: self.clone(),
+            snapshot,
             filter: request.filter.clone(),
             selection,
-            revision,
             kind,
             page_token,
             started: !request.resume_token.is_empty(),
@@ -66,14 +112,18 @@ impl Store {
 }
 
 impl Export {
-    /// The next piece; none at the end. The first has no records where there are none at all, and tells the revision.
+    /// The revision that is exported.
+    pub(crate) fn revision(&self) -> i64 {
+        self.snapshot.revision()
+    }
+
+    /// The next chunk; none at the end. The first has no records where there are none at all, and tells the revision.
     pub(crate) fn next(&mut self) -> Result<Option<ExportChunk>> {
         let mut records = Vec::new();
         while records.is_empty()
             && let Some(kind) = self.selection.kinds().get(self.kind).copied()
         {
-            // Revision 0 is the empty record; a list would read the newest instead.
-            let page = if self.revision == 0 { super::EncodedPage::default() } else { self.page(kind)? };
+            let page = self.page(kind)?;
             records.extend(page.records.into_iter().map(|record| (kind, record)));
             if page.next_page_token.is_empty() {
                 self.kind += 1;
@@ -84,26 +134,85 @@ impl Export {
         if records.is_empty() && !first {
             return Ok(None);
         }
-        Ok(Some(ExportChunk { records, resume_token: self.resume_token(), revision: self.revision }))
+        Ok(Some(ExportChunk { records, resume_token: self.resume_token() }))
     }
 
-    fn page(&self, kind: RecordKind) -> Result<super::EncodedPage> {
-        let request = ListRecordsRequest {
+    fn page(&self, kind: RecordKind) -> Result<EncodedPage> {
+        let request = ListRecordsRequest { page_token: self.page_token.clone(), ..self.request() };
+        let position = token::decode(kind, &request)?.map(|token| token.position);
+        self.snapshot.list_encoded(kind, &request, position.as_ref())
+    }
+
+    /// What every page is asked for with.
+    fn request(&self) -> ListRecordsRequest {
+        ListRecordsRequest {
             filter: self.filter.clone(),
             page_size: PAGE_RECORDS,
-            page_token: self.page_token.clone(),
-            as_of_revision: self.revision.cast_signed(),
+            as_of_revision: self.snapshot.revision(),
             ..Default::default()
-        };
-        self.store.list_encoded(kind, &request)
+        }
     }
 
+    /// Resumes after the chunks so far.
     fn resume_token(&self) -> String {
+        self.token(self.kind, &self.page_token)
+    }
+
+    /// Resumes after one record.
+    fn token_after(&self, kind: RecordKind, record: &[u8]) -> String {
+        let position = self.selection.kinds().iter().position(|selected| *selected == kind).unwrap_or(self.kind);
+        let name = wire::texts(record, schema::NAME).next().unwrap_or_default();
+        let id = name.split_once('/').map_or(name, |(_, id)| id);
+        let revision = self.snapshot.revision().cast_unsigned();
+        self.token(position, &token::after(kind, &self.request(), revision, id))
+    }
+
+    fn token(&self, kind: usize, page_token: &str) -> String {
         let mut payload = self.asked.clone();
-        wire::put_varint(self.revision, &mut payload);
-        wire::put_varint(self.kind as u64, &mut payload);
-        payload.extend_from_slice(self.page_token.as_bytes());
+        wire::put_varint(self.snapshot.revision().cast_unsigned(), &mut payload);
+        wire::put_varint(kind as u64, &mut payload);
+        payload.extend_from_slice(page_token.as_bytes());
         token::seal(Purpose::Export, &payload)
+    }
+}
+
+impl StoreExport {
+    /// The revision that is exported; 0 before the first commit.
+    pub fn revision(&self) -> i64 {
+        self.export.revision()
+    }
+
+    /// Resumes after the last record that was given: all other fields of the request must be the same.
+    pub fn resume_token(&self) -> String {
+        match &self.last {
+            Some((kind, record)) if self.records.len() > 0 => self.export.token_after(*kind, record),
+            _ => self.resume_token.clone(),
+        }
+    }
+}
+
+impl Iterator for StoreExport {
+    type Item = Result<Record>;
+
+    fn next(&mut self) -> Option<Result<Record>> {
+        loop {
+            if let Some((kind, bytes)) = self.records.next() {
+                let decoded = record(kind, &bytes);
+                self.last = Some((kind, bytes));
+                return decoded.transpose();
+            }
+            if self.ended {
+                return None;
+            }
+            match self.export.next() {
+                Ok(Some(chunk)) => (self.records, self.resume_token) = (chunk.records.into_iter(), chunk.resume_token),
+                Ok(None) => self.ended = true,
+                Err(error) => {
+                    self.ended = !error.passes_with_a_rebuild();
+                    return Some(Err(error));
+                }
+            }
+        }
     }
 }
 

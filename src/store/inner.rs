@@ -169,7 +169,7 @@ impl Inner {
         }
         let text =
             "what is stored cannot be read, and rebuilding the state from the log did not mend it: the server's log says more";
-        *error = StoreError::new(StoreErrorKind::DataLoss, ErrorReason::StoreCorrupt, text);
+        *error = StoreError::new(StoreErrorKind::DataLoss, ErrorReason::StoreCorrupt, text).because(error.clone());
         false
     }
 
@@ -209,7 +209,7 @@ impl Inner {
         shared.meta = meta.clone();
         self.head.store(meta.revision, Ordering::Release);
         drop(shared);
-        let published = Published { sequence: meta.sequence, revision: meta.revision };
+        let published = Published { sequence: meta.sequence, revision: meta.revision, ended: false };
         self.published.send_if_modified(|last| std::mem::replace(last, published) != published);
         self.changed.notify_all();
     }
@@ -272,6 +272,8 @@ impl Inner {
         if !matches!(self.condition(), StoreHealth::Failed(_)) {
             self.set(StoreHealth::Closed);
         }
+        // Watches that wait for the next commit wait no longer.
+        self.published.send_modify(|published| published.ended = true);
     }
 
     fn set(&self, condition: StoreHealth) {

@@ -5,7 +5,7 @@
 //! |--|--|--|
 //! | meta | [`Meta`](super::replay::Meta): format, store id, what is applied, counters | open, rebuild, `GetServerInfo` |
 //! | history: kind, id, revision | an older [`Version`](super::version::Version) | reading at a revision |
-//! | rest: kind, id, revision, number | a further piece of a version too long for one value | the same |
+//! | rest: kind, id, revision, number | a further chunk of a version too long for one value | the same |
 //! | current: kind, id | the newest version, tombstone or redirect | get and list at head |
 //! | index: kind, index, values, id | empty: a posting | lists by filter and order |
 //! | reference: target kind and id, referrer's kind, field, origin, referrer's id | empty: a posting | `REFERENCED`, filters on references |
@@ -82,7 +82,7 @@ fn history_of(kind: RecordKind, id: &str) -> Vec<u8> {
     key
 }
 
-/// A further piece of a version, from 1.
+/// A further chunk of a version, from 1.
 pub(crate) fn rest(kind: RecordKind, id: &str, revision: u64, number: u64) -> Vec<u8> {
     let mut key = vec![REST, kind as u8];
     put_text(id, &mut key);
@@ -254,7 +254,7 @@ pub(crate) fn describe(key: &[u8]) -> String {
     match *table {
         META => "the meta value".to_owned(),
         HISTORY => format!("an older version of {} (key {})", record(), hex(key)),
-        REST => format!("a further piece of a version of {} (key {})", record(), hex(key)),
+        REST => format!("a further chunk of a version of {} (key {})", record(), hex(key)),
         CURRENT => format!("the newest version of {}/{}", kind.map_or("?", RecordKind::collection), after_kind()),
         INDEX => format!("an index entry of {}/{} (key {})", kind.map_or("?", RecordKind::collection), last_id(key), hex(key)),
         REFERENCE => format!("a reference to {} (key {})", record(), hex(key)),

@@ -25,6 +25,7 @@ use self::{
     queue::{Job, Queue, QueuePermit},
     writer::Writer,
 };
+pub use crate::limits::{Limit, StoreLimits};
 use crate::{
     engine::Engine,
     model::RecordKind,
@@ -38,7 +39,6 @@ mod error;
 mod export;
 mod inner;
 mod keys;
-mod limits;
 mod mutate;
 mod postings;
 pub mod query;
@@ -46,23 +46,33 @@ mod queue;
 mod read;
 mod replay;
 mod selection;
-pub(crate) mod stream;
-mod typed;
+mod snapshot;
 mod verify;
 mod version;
 mod view;
+mod watch;
 mod writer;
+
+// What a server streams.
+#[cfg(feature = "server")]
+pub(crate) use self::{
+    change_stream::{ChangeStream, CommittedChange},
+    export::{Export, ExportChunk},
+    selection::Selection,
+    watch::after_revision,
+};
 
 pub use clock::{Clock, SystemClock};
 pub use error::{FailedPrecondition, Result, StoreError, StoreErrorDetails, StoreErrorKind};
-pub use limits::StoreLimits;
-pub use typed::TypedPage;
+pub use export::StoreExport;
+pub use snapshot::{SnapshotList, SnapshotReferences, StoreSnapshot, TypedPage};
 pub use verify::{Discrepancy, DiscrepancyKind, VerifyReport, verify};
+pub use watch::StoreWatch;
 
-/// How a store is run.
+/// Options of a store.
 #[derive(Clone)]
 pub struct StoreOptions {
-    /// Every bound.
+    /// The limits that the store enforces.
     pub limits: StoreLimits,
     /// Where commit times come from.
     pub clock: Arc<dyn Clock>,
@@ -95,35 +105,35 @@ impl Caller {
     }
 }
 
-/// Whether a store answers.
+/// Whether a store answers reads and writes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StoreHealth {
     /// Reads and writes are answered.
     Serving,
-    /// The state is being rebuilt from the log, or what the state lacks is being replayed: nothing is answered yet.
+    /// The state is rebuilt, or caught up, from the log. Nothing is answered yet.
     Rebuilding {
-        /// Entries of the log that are done.
+        /// Log entries that are replayed.
         done: u64,
-        /// Entries of the log.
+        /// Log entries in total.
         total: u64,
     },
     /// Reads are answered; writes are refused until the store is opened again. The text says why.
     ReadOnly(String),
     /// Nothing is answered: the log is damaged or cannot be read. The text says why.
     Failed(String),
-    /// It was closed.
+    /// The store was closed.
     Closed,
 }
 
-/// What a store says of itself.
+/// What a store holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoreInfo {
     /// Identifies the data. Made when the store is created.
     pub store_id: String,
     /// The newest revision.
-    pub head_revision: u64,
+    pub head_revision: i64,
     /// The oldest revision that can be read.
-    pub oldest_revision: u64,
+    pub oldest_revision: i64,
     /// Live records of each kind.
     pub record_counts: BTreeMap<RecordKind, u64>,
 }
@@ -136,10 +146,10 @@ pub struct EncodedPage {
     /// Where the next page begins; empty on the last.
     pub next_page_token: String,
     /// The revision that all pages are read at.
-    pub revision: u64,
+    pub revision: i64,
 }
 
-/// What was found of a batch of names.
+/// The records of a batch of names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EncodedBatch {
     /// The records in the order asked, each encoded as its kind's message.
@@ -149,12 +159,12 @@ pub struct EncodedBatch {
     /// Names of records that did not fit.
     pub not_returned: Vec<String>,
     /// The revision that all were read at.
-    pub revision: u64,
+    pub revision: i64,
 }
 
 /// The record: every version of every record, in one order.
 ///
-/// Cheap to clone; all clones are one store. When the last one goes, the store is closed as by [`Self::close`].
+/// Cheap to clone; all clones are one store. When the last one is dropped, the store is closed as by [`Self::close`].
 #[derive(Clone)]
 pub struct Store {
     handle: Arc<Handle>,
@@ -166,7 +176,7 @@ impl fmt::Debug for Store {
     }
 }
 
-/// Ends the writer when the last handle on a store goes.
+/// Ends the writer when the last handle on a store is dropped.
 struct Handle {
     inner: Arc<Inner>,
     writer: Mutex<Option<JoinHandle<()>>>,
@@ -183,14 +193,14 @@ impl Store {
             // A panic here is a bug. What is in the log is sound; nobody is left waiting for an answer.
             match catch_unwind(AssertUnwindSafe(|| writer.run())) {
                 Ok(Ok(())) => {}
-                Ok(Err(error)) => shared.failed(&error),
-                Err(_) => shared.failed(&StoreError::internal("the writer panicked")),
+                Ok(Err(error)) => give_up(&shared, &error),
+                Err(_) => give_up(&shared, &StoreError::internal("the writer panicked")),
             }
             shared.closed();
         });
         match thread {
             Ok(thread) => Ok(Self { handle: Arc::new(Handle { inner, writer: Mutex::new(Some(thread)) }) }),
-            Err(error) => Err(StoreError::internal(format!("the writer's thread cannot be started: {error}"))),
+            Err(error) => Err(StoreError::internal(error)),
         }
     }
 
@@ -203,25 +213,25 @@ impl Store {
         self.inner().wait_until_serving()
     }
 
-    /// Whether it answers.
+    /// Whether the store answers reads and writes.
     pub fn condition(&self) -> StoreHealth {
         self.inner().condition()
     }
 
-    /// What it holds. A read as any other: while the state is rebuilt, as when the store opens, `STORE_REBUILDING`, since the
-    /// log may hold more than is known then.
+    /// What the store holds. While the state is rebuilt this fails with `STORE_REBUILDING`, as every read does: the log may
+    /// hold more than is known then.
     pub fn info(&self) -> Result<StoreInfo> {
         let meta = self.read(|inner| Ok(inner.meta()))?;
         let live = |kind: RecordKind| meta.live.get(&u32::from(kind as u8)).copied().unwrap_or_default();
         Ok(StoreInfo {
             store_id: meta.store_id.clone(),
-            head_revision: meta.revision,
-            oldest_revision: meta.oldest_revision,
+            head_revision: meta.revision.cast_signed(),
+            oldest_revision: meta.oldest_revision.cast_signed(),
             record_counts: RecordKind::ALL.into_iter().map(|kind| (kind, live(kind))).collect(),
         })
     }
 
-    /// Its bounds.
+    /// The limits that the store enforces.
     pub fn limits(&self) -> &StoreLimits {
         &self.inner().options.limits
     }
@@ -231,8 +241,8 @@ impl Store {
         self.inner().engine.reads_may_block()
     }
 
-    /// Hands a commit to the writer. From here on it does not depend on the caller: dropping the answer does not undo it. A
-    /// full queue is `TOO_MANY_REQUESTS`.
+    /// Hands a commit to the writer. The commit no longer depends on the caller: dropping the answer does not undo it. A full
+    /// queue is `TOO_MANY_REQUESTS`.
     pub fn submit(&self, caller: &Caller, request: proto::CommitRequest) -> PendingCommit {
         match self.inner().queue.place() {
             Ok(place) => self.submit_at(place, caller, request),
@@ -241,6 +251,7 @@ impl Store {
     }
 
     /// As [`Self::submit`], but waits for a place in the queue: for streams, whose sender is held up by flow control.
+    #[cfg(feature = "server")]
     pub(crate) async fn submit_when_free(&self, caller: &Caller, request: proto::CommitRequest) -> PendingCommit {
         match self.inner().queue.place_when_free().await {
             Ok(place) => self.submit_at(place, caller, request),
@@ -272,11 +283,17 @@ impl Store {
         inner.read(|| read(inner))
     }
 
-    /// Stops: what was submitted is committed and answered, then the engine is closed. Later calls fail.
+    /// Shuts the store down: submitted commits are completed and answered, then the engine is closed. Later calls fail.
     pub fn close(&self) -> Result<()> {
         self.handle.stop();
         Ok(self.inner().engine.close()?)
     }
+}
+
+/// Logs why the writer failed, and fails every later call with it.
+fn give_up(inner: &Inner, error: &StoreError) {
+    tracing::error!("{}", error.for_operator().unwrap_or_else(|| error.to_string()));
+    inner.failed(error);
 }
 
 impl Handle {
@@ -301,14 +318,14 @@ impl Drop for Handle {
     }
 }
 
-/// The answer to a submitted commit, when it comes.
+/// The answer to a submitted commit: a thread can wait for it, a task can await it.
 #[must_use = "the answer says whether the commit was made"]
 pub struct PendingCommit {
     answer: tokio::sync::oneshot::Receiver<Result<proto::CommitResponse>>,
 }
 
 impl PendingCommit {
-    /// An answer that is there already.
+    /// An answer that is known already.
     fn ready(outcome: Result<CommitResponse>) -> Self {
         let (sender, answer) = oneshot::channel();
         // The receiver is right here.
@@ -316,7 +333,7 @@ impl PendingCommit {
         Self { answer }
     }
 
-    /// Blocks this thread until the answer is there. Must not be called from an async task.
+    /// Blocks this thread until the commit is answered. Must not be called from an async task.
     pub fn wait(self) -> Result<proto::CommitResponse> {
         self.answer.blocking_recv().unwrap_or_else(|_| Err(StoreError::shutting_down()))
     }

@@ -11,8 +11,7 @@ use super::keys::{self, IndexKey};
 use crate::model::{
     Index, Part, RecordKind, RecordName,
     schema::{Reference, Schema},
-    wire,
-    words::words,
+    wire, words,
 };
 
 /// Field number of `Attribution.role`.
@@ -103,7 +102,7 @@ pub(crate) fn postings(kind: RecordKind, id: &str, record: &[u8]) -> Vec<Vec<u8>
             let last = at + 1 == index.parts.len();
             prefixes = prefixes
                 .into_iter()
-                .flat_map(|prefix| with_part(&prefix, part, record, Place { first: at == 0, last }))
+                .flat_map(|prefix| with_part(&prefix, part, record, PartPosition { first: at == 0, last }))
                 .collect();
         }
         postings.extend(prefixes.into_iter().map(|prefix| prefix.entry(id)));
@@ -116,9 +115,9 @@ pub(crate) fn postings(kind: RecordKind, id: &str, record: &[u8]) -> Vec<Vec<u8>
     postings
 }
 
-/// Where a part stands in its index.
+/// Where a part is in its index.
 #[derive(Clone, Copy)]
-struct Place {
+struct PartPosition {
     first: bool,
     last: bool,
 }
@@ -127,7 +126,7 @@ struct Place {
 ///
 /// A part that is not the first has an entry for unset, so that the parts before it find every record that has them; so has
 /// a single time at the end, which serves an order.
-fn with_part(prefix: &IndexKey, part: &PostingPart, record: &[u8], place: Place) -> Vec<IndexKey> {
+fn with_part(prefix: &IndexKey, part: &PostingPart, record: &[u8], position: PartPosition) -> Vec<IndexKey> {
     let mut keys = Vec::new();
     match part {
         PostingPart::Text(path) => wire::visit_values(record, &path.numbers, &mut |value| {
@@ -147,7 +146,7 @@ fn with_part(prefix: &IndexKey, part: &PostingPart, record: &[u8], place: Place)
                 let (seconds, nanos) = value.timestamp();
                 keys.push(prefix.clone().time(seconds, nanos));
             });
-            if keys.is_empty() && place.last && !path.many {
+            if keys.is_empty() && position.last && !path.many {
                 keys.push(prefix.clone().unset());
             }
         }
@@ -159,13 +158,13 @@ fn with_part(prefix: &IndexKey, part: &PostingPart, record: &[u8], place: Place)
             }
         }
     }
-    if keys.is_empty() && !place.first {
+    if keys.is_empty() && !position.first {
         keys.push(prefix.clone().unset());
     }
     keys
 }
 
-/// Every reference that a record holds: the field's path, whether it stands at the origin of an attribution, the name.
+/// Every reference of a record: the field's path, whether it is at the origin of an attribution, the name.
 pub(crate) fn for_each_reference(schema: &Schema, record: &[u8], visit: &mut dyn FnMut(&[u32], bool, RecordName)) {
     for reference in &schema.references {
         let in_attribution = tells_origin(reference);
@@ -176,6 +175,13 @@ pub(crate) fn for_each_reference(schema: &Schema, record: &[u8], visit: &mut dyn
             }
         });
     }
+}
+
+/// Whether a record refers to a name.
+pub(crate) fn refers_to(kind: RecordKind, record: &[u8], target: &str) -> bool {
+    let mut refers = false;
+    for_each_reference(kind.schema(), record, &mut |_, _, name| refers |= name.to_string() == target);
+    refers
 }
 
 /// Whether the keys of a reference tell who stands at the origin of an attribution.

@@ -70,6 +70,7 @@ impl Queue {
     }
 
     /// A place in the queue of commits, waited for.
+    #[cfg(feature = "server")]
     pub(super) async fn place_when_free(&self) -> Result<QueuePermit> {
         let place = Arc::clone(&self.places).acquire_owned().await;
         place.map(|permit| QueuePermit { _permit: permit }).map_err(|_| StoreError::shutting_down())

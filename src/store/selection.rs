@@ -65,6 +65,7 @@ impl Selection {
     }
 
     /// As [`Self::show`], if another watcher was shown the same.
+    #[cfg(feature = "server")]
     #[allow(clippy::option_option)] // As `CommittedChange::known` has it.
     pub(crate) fn shown(&self, change: &CommittedChange) -> Option<Option<Bytes>> {
         change.known(&self.key)

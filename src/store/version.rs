@@ -1,7 +1,7 @@
 //! One version of one record as the state keeps it: a record, a tombstone or a redirect.
 //!
-//! A long version is cut: its value holds the first piece, and the keys `rest` hold the others. They are written before the
-//! value that needs them and never changed, so the piece count in a value always finds its pieces.
+//! A long version is cut: its value holds the first chunk, and the keys `rest` hold the others. They are written before the
+//! value that needs them and never changed, so the chunk count in a value always finds its chunks.
 //!
 //! Knows the bytes of a value. Must not know what made the version, or who reads it.
 
@@ -16,7 +16,7 @@ use crate::{
 
 /// Bytes of a record in one value of the state: what the engine takes, less what stands around the record (numbers, and the
 /// name of a redirect's target).
-pub(crate) const PIECE_BYTES_MAX: usize = VALUE_BYTES_MAX - 256;
+pub(crate) const CHUNK_BYTES_MAX: usize = VALUE_BYTES_MAX - 256;
 
 /// A version of a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,13 +39,13 @@ impl Version {
 
     /// The value, and the values of the keys `rest` that belong to it.
     pub(crate) fn encode(&self, kind: RecordKind, id: &str) -> (Bytes, Vec<(Vec<u8>, Bytes)>) {
-        let inline = self.record.len().min(PIECE_BYTES_MAX);
+        let inline = self.record.len().min(CHUNK_BYTES_MAX);
         let rest: Vec<_> = self
             .record
             .slice(inline..)
-            .chunks(PIECE_BYTES_MAX)
+            .chunks(CHUNK_BYTES_MAX)
             .zip(1..)
-            .map(|(piece, number)| (keys::rest(kind, id, self.revision, number), self.record.slice_ref(piece)))
+            .map(|(chunk, number)| (keys::rest(kind, id, self.revision, number), self.record.slice_ref(chunk)))
             .collect();
         let mut value = Vec::with_capacity(inline + 16);
         value.push(u8::try_from(i32::from(self.change)).expect("change kinds are a handful"));
@@ -105,19 +105,19 @@ impl Head {
         self.redirect.as_deref()
     }
 
-    /// The keys of the further pieces, in order. Most versions have none.
+    /// The keys of the further chunks, in order. Most versions have none.
     pub(crate) fn rest_keys(&self, kind: RecordKind, id: &str) -> Vec<Vec<u8>> {
         (1..=self.rest).map(|number| keys::rest(kind, id, self.revision, number)).collect()
     }
 
-    /// The version, given the pieces of [`Self::rest_keys`].
-    pub(crate) fn join(self, pieces: &[Bytes]) -> Version {
-        let record = if pieces.is_empty() {
+    /// The version, given the chunks of [`Self::rest_keys`].
+    pub(crate) fn join(self, chunks: &[Bytes]) -> Version {
+        let record = if chunks.is_empty() {
             self.inline
         } else {
             let mut whole = self.inline.to_vec();
-            for piece in pieces {
-                whole.extend_from_slice(piece);
+            for chunk in chunks {
+                whole.extend_from_slice(chunk);
             }
             whole.into()
         };
@@ -137,16 +137,16 @@ mod tests {
             record: (0..=250).cycle().take(bytes).collect::<Vec<u8>>().into(),
         };
         let (value, rest) = version.encode(RecordKind::Event, "e");
-        assert!(rest.iter().all(|(_, piece)| piece.len() <= PIECE_BYTES_MAX));
+        assert!(rest.iter().all(|(_, chunk)| chunk.len() <= CHUNK_BYTES_MAX));
         let head = Head::decode(&value).unwrap();
         assert_eq!(head.rest_keys(RecordKind::Event, "e"), rest.iter().map(|(key, _)| key.clone()).collect::<Vec<_>>());
-        let pieces: Vec<_> = rest.into_iter().map(|(_, piece)| piece).collect();
-        assert_eq!(head.join(&pieces), version);
+        let chunks: Vec<_> = rest.into_iter().map(|(_, chunk)| chunk).collect();
+        assert_eq!(head.join(&chunks), version);
     }
 
     #[test]
     fn a_version_of_any_length_is_read_as_it_was_written() {
-        for bytes in [0, 1, PIECE_BYTES_MAX - 1, PIECE_BYTES_MAX, PIECE_BYTES_MAX + 1, 3 * PIECE_BYTES_MAX, 256 * 1024] {
+        for bytes in [0, 1, CHUNK_BYTES_MAX - 1, CHUNK_BYTES_MAX, CHUNK_BYTES_MAX + 1, 3 * CHUNK_BYTES_MAX, 256 * 1024] {
             check(bytes, None);
             check(bytes, Some("events/other"));
         }

@@ -78,9 +78,9 @@ impl<'a> View<'a> {
         if keys.is_empty() {
             return Ok(head.join(&[]));
         }
-        let pieces: Option<Vec<Bytes>> = self.state.get_many(&keys)?.into_iter().collect();
-        match pieces {
-            Some(pieces) => Ok(head.join(&pieces)),
+        let chunks: Option<Vec<Bytes>> = self.state.get_many(&keys)?.into_iter().collect();
+        match chunks {
+            Some(chunks) => Ok(head.join(&chunks)),
             None => Err(damaged(kind, id)),
         }
     }
@@ -111,13 +111,13 @@ impl<'a> View<'a> {
         Ok(names)
     }
 
-    /// Keys and values of a range, in pieces of `limit`, each from where the last ended.
+    /// Keys and values of a range, in chunks of `limit`, each from where the last ended.
     pub(crate) fn scan(&self, range: KeyRange, direction: ScanDirection, limit: usize) -> Scan<'a> {
         Scan { state: self.state, range: Some(range), direction, limit, batch: Vec::new().into_iter() }
     }
 }
 
-/// Keys and values of a range, read in pieces as they are asked for.
+/// Keys and values of a range, read in chunks as they are asked for.
 pub(crate) struct Scan<'a> {
     state: &'a dyn State,
     range: Option<KeyRange>,

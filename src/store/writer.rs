@@ -206,6 +206,7 @@ impl Writer {
             let passes = matches!(error, engine::EngineError::Full { .. });
             let error = StoreError::from(error);
             if !passes {
+                tracing::error!("{}", error.for_operator().unwrap_or_default());
                 self.inner.refuse_writes(&error);
             }
             // What was numbered never was.
@@ -248,7 +249,8 @@ impl Writer {
                 return Err(error);
             }
             trust = Trust::Not;
-            tracing::error!("the state failed while it was rebuilt: {error}; trying again");
+            let text = error.for_operator().unwrap_or_else(|| error.to_string());
+            tracing::error!("the state failed while it was rebuilt: {text}; trying again");
             if !self.refuse_for(REBUILD_RETRY, &error) {
                 return Ok(false);
             }

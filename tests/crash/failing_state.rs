@@ -38,7 +38,7 @@ const REST: u8 = 0x11;
 const TABLES: [(u8, &str); 5] = [
     (META, "the meta value"),
     (0x10, "an older version"),
-    (REST, "a further piece"),
+    (REST, "a further chunk"),
     (0x20, "a newest version"),
     (0x50, "a receipt"),
 ];

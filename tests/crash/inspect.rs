@@ -56,13 +56,14 @@ impl<'a> Inspection<'a> {
     /// After the store is ready.
     pub(crate) fn serving(mut self, store: &Store) -> Inspected {
         let info = self.patiently(store, || store.info()).expect("a store that serves says what it holds");
-        self.done.compared.revision = info.head_revision;
+        let head = info.head_revision.cast_unsigned();
+        self.done.compared.revision = head;
         let promised = self.script.acknowledged.iter().flatten().map(|answer| answer.revision).max().unwrap_or(0);
-        if promised > info.head_revision {
-            (self.report)(format!("lost: revision {promised} was acknowledged and the store ends at {}", info.head_revision));
+        if promised > head {
+            (self.report)(format!("lost: revision {promised} was acknowledged and the store ends at {}", head));
         }
-        if self.script.seen > info.head_revision {
-            (self.report)(format!("lost: revision {} was read and the store ends at {}", self.script.seen, info.head_revision));
+        if self.script.seen > head {
+            (self.report)(format!("lost: revision {} was read and the store ends at {}", self.script.seen, head));
         }
         let writers = self.compare_commits(store);
         self.send_again(store);

@@ -123,8 +123,8 @@ fn commit_until_killed(script: &Script, store: &Store, from: u64) {
                     }
                     Err(_) => return,
                 };
-                if info.head_revision > seen {
-                    seen = info.head_revision;
+                if info.head_revision.cast_unsigned() > seen {
+                    seen = info.head_revision.cast_unsigned();
                     match store.get_commit(seen.cast_signed()) {
                         Ok(_) => say(&Said::Seen { revision: seen }),
                         Err(error) => return violated(format!("revision {seen} is the head and cannot be read: {error}")),

@@ -8,7 +8,7 @@ mod brute;
 mod random;
 
 use annals::{
-    model::{RESOURCES, RecordKind, words::words},
+    model::{RESOURCES, RecordKind, words},
     proto::ErrorReason,
     store::{StoreLimits, query::Filter},
 };
@@ -57,7 +57,7 @@ fn a_filter_means_the_same_as_in_a_second_implementation() {
     let limits = StoreLimits { filter_chars: 1 << 20, filter_terms: 1 << 20, ..StoreLimits::default() };
     let (mut matched, mut evaluated) = (0u64, 0u64);
     for kind in RecordKind::ALL {
-        let message = &kind.schema().message;
+        let message = kind.descriptor();
         let world = world(kind);
         let records: Vec<_> = (0..200)
             .map(|_| {
@@ -163,7 +163,7 @@ fn another_parser_of_the_grammar_reads_the_same_tree() {
     while compared < 2_000 {
         let kind = RecordKind::ALL[rng.usize(..6)];
         let depth = rng.u32(..4);
-        let tree = random::tree(&mut rng, &kind.schema().message, &world(kind), depth, true);
+        let tree = random::tree(&mut rng, kind.descriptor(), &world(kind), depth, true);
         let text = random::spell(&mut rng, &tree);
         if !common(&tree) || Filter::parse(kind, &text, &StoreLimits::default()).is_err() {
             continue;
@@ -249,7 +249,7 @@ fn no_noise_makes_the_parser_panic() {
     for _case in 0..60_000 {
         let kind = RecordKind::ALL[rng.usize(..6)];
         let depth = rng.u32(..3);
-        let tree = random::tree(&mut rng, &kind.schema().message, &world(kind), depth, true);
+        let tree = random::tree(&mut rng, kind.descriptor(), &world(kind), depth, true);
         let mut letters: Vec<char> = random::spell(&mut rng, &tree).chars().collect();
         for _change in 0..rng.usize(1..4) {
             let at = rng.usize(..letters.len().max(1)).min(letters.len());

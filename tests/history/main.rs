@@ -29,7 +29,7 @@ use annals::{
         embedded::{EmbeddedEngine, EmbeddedOptions},
         memory::MemoryEngine,
     },
-    model::{RecordKind, words::words},
+    model::{RecordKind, words},
     proto::{self, BatchGetRecordsRequest, CommitRequest, CommitResponse, GetRecordRequest, ListRecordsRequest},
     store::{Caller, Clock, PendingCommit, Store, StoreError, StoreOptions, verify},
 };
@@ -286,7 +286,7 @@ fn revision_at(store: &Store, time_us: i64) -> u64 {
         allow_missing: true,
         ..Default::default()
     };
-    store.batch_get(&request).unwrap().revision
+    store.batch_get(&request).unwrap().revision.cast_unsigned()
 }
 
 /// What a Get must answer.
@@ -343,7 +343,7 @@ fn list_page_by_page(
         assert_eq!(page.revision, revision, "all pages are read at one revision");
         records.extend(page.records);
         if page.next_page_token.is_empty() {
-            return Ok((revision, records));
+            return Ok((revision.cast_unsigned(), records));
         }
         request.page_token = page.next_page_token;
     }
@@ -586,7 +586,7 @@ fn every_revision_reads_as_a_replay_to_it_and_as_an_independent_model() {
         assert_eq!(entry.revision, revision, "revisions have no gaps");
         let at_head = serving(Arc::new(prefix.reopen()), StoreOptions::default());
         let info = at_head.info().unwrap();
-        assert_eq!(info.head_revision, revision);
+        assert_eq!(info.head_revision, revision.cast_signed());
         for (kind, count) in info.record_counts {
             let live = run.model.listed(kind.collection(), revision, false).len() as u64;
             assert_eq!(count, live, "{kind:?} at {revision}");

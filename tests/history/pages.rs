@@ -61,7 +61,7 @@ fn read(store: &Store, mut rng: Rng, ended: &AtomicBool, overtaken: &AtomicU64) 
             show_deleted: rng.u32(..4) == 0,
             ..Default::default()
         };
-        let head = || store.info().unwrap().head_revision;
+        let head = || store.info().unwrap().head_revision.cast_unsigned();
         let (before, mut pages) = (head(), 0);
         let (revision, records) = list_page_by_page(store, kind, &request, &mut || pages += 1).unwrap();
         assert!(revision >= before, "a list is of everything that was answered before it began");

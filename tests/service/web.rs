@@ -168,7 +168,7 @@ async fn a_page_of_an_origin_that_is_not_listed_may_not_call_and_writes_nothing(
                 assert!(answer.text().await.contains("--web-origin"));
             }
         }
-        assert_eq!(server.store.info().expect("info").head_revision, u64::from(may), "{allowed}");
+        assert_eq!(server.store.info().expect("info").head_revision, i64::from(may), "{allowed}");
         server.stop().await;
     }
 }

@@ -7,6 +7,7 @@ mod support;
 mod cycles;
 mod faults;
 mod identity;
+mod library;
 mod merges;
 mod references;
 mod requests;

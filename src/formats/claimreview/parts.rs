@@ -5,7 +5,8 @@
 use super::node::{Node, Thing};
 use crate::{
     formats::{import::mutation, values},
-    model::{RecordKind, is_external_id, limit},
+    limits,
+    model::{RecordKind, is_external_id},
     proto::{Actor, ActorKind, Citation, Mutation, Rating, Source},
 };
 
@@ -199,7 +200,7 @@ impl ReviewRating {
         let number = self.value.map(|value| value.to_string());
         let words = self.words.clone().or(number).unwrap_or_default();
         let plain: String = words.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
-        let code: String = plain.trim().chars().take(limit::CODE_CHARS_MAX).collect();
+        let code: String = plain.trim().chars().take(limits::CODE_CHARS_MAX).collect();
         let scale = self.scale().filter(|_| value.is_some());
         let cut = (code != words).then_some(words);
         Rating {

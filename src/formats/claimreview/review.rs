@@ -12,7 +12,8 @@ use super::{
 };
 use crate::{
     formats::{import::mutation::keep, values},
-    model::{RecordKind, limit},
+    limits,
+    model::RecordKind,
     proto::{
         Attribution, AttributionRole, Basis, Citation, Claim, ClaimKind, Mutation, Polarity, Relation, RelationKind, Source,
         SourceKind, TimeSpec,
@@ -20,7 +21,7 @@ use crate::{
 };
 
 /// The most annotations for the text of a review.
-const CHUNKS_MAX: usize = limit::ANNOTATIONS_MAX - 2;
+const CHUNKS_MAX: usize = limits::ANNOTATIONS_MAX - 2;
 
 /// The mutations of a review.
 pub(super) struct ReviewMutations {
@@ -173,9 +174,9 @@ fn whole(review: Node<'_>) -> Result<BTreeMap<String, String>, String> {
     let (mut chunks, mut rest) = (BTreeMap::new(), text.as_str());
     while !rest.is_empty() {
         if chunks.len() == CHUNKS_MAX {
-            return Err(format!("is longer than {} KiB", CHUNKS_MAX * limit::ANNOTATION_BYTES_MAX / 1024));
+            return Err(format!("is longer than {} KiB", CHUNKS_MAX * limits::ANNOTATION_BYTES_MAX / 1024));
         }
-        let (chunk, more) = rest.split_at(rest.floor_char_boundary(limit::ANNOTATION_BYTES_MAX));
+        let (chunk, more) = rest.split_at(rest.floor_char_boundary(limits::ANNOTATION_BYTES_MAX));
         chunks.insert(format!("claimreview.{}", chunks.len()), chunk.to_owned());
         rest = more;
     }

@@ -10,10 +10,7 @@ use super::{
     file::RowCells,
     layout::{ColumnTarget, RowRemainder, TableColumn, TableLayout},
 };
-use crate::{
-    formats::import::BadRow,
-    model::{is_code, limit},
-};
+use crate::{formats::import::BadRow, limits, model::is_code};
 
 /// A row of a table. Faults are noted as cells are read, and [`TableRow::check`] reports all of them.
 pub(crate) struct TableRow<'a> {
@@ -172,7 +169,7 @@ fn same(column: &TableColumn, cell: &str, out: &str) -> bool {
 /// A column's name in the form of a key.
 fn plain(column: &str) -> String {
     let plain = |letter: char| if letter.is_ascii_alphanumeric() { letter.to_ascii_lowercase() } else { '_' };
-    column.chars().map(plain).take(limit::KEY_CHARS_MAX / 2).collect()
+    column.chars().map(plain).take(limits::KEY_CHARS_MAX / 2).collect()
 }
 
 fn date(text: &str) -> Option<Date> {

@@ -6,10 +6,9 @@ use std::collections::BTreeSet;
 
 use super::{
     Changes, Outcome, Planned, Sets, body,
-    finding::{Conflict, refuse},
-    identity::external_ids,
-    request::{Operation, Sent, Work, duplicate},
-    update::{FieldMask, Update},
+    conflict::{Conflict, refuse},
+    request::{FieldMask, Operation, Sent, Update, Work, duplicate},
+    rules::external_ids,
 };
 use crate::{
     model::{RecordName, schema, wire},
@@ -23,13 +22,13 @@ use crate::{
 
 /// A mutation that is refused, or an error of the store itself.
 enum Refusal {
-    Finding(Conflict),
+    Conflict(Conflict),
     Error(StoreError),
 }
 
 impl From<Conflict> for Refusal {
-    fn from(finding: Conflict) -> Self {
-        Self::Finding(finding)
+    fn from(conflict: Conflict) -> Self {
+        Self::Conflict(conflict)
     }
 }
 
@@ -42,7 +41,7 @@ impl From<StoreError> for Refusal {
 impl Changes<'_> {
     /// Finds the record of each mutation, in order, each seeing what those before it do.
     pub(super) fn find_records(&mut self, work: Work, new_id: &mut dyn FnMut() -> String) -> Result<()> {
-        let mut findings = Vec::new();
+        let mut conflicts = Vec::new();
         for (index, mutation) in work.mutations.into_iter().enumerate() {
             match self.find_record(index, mutation.op, new_id) {
                 Ok((name, outcome)) => {
@@ -50,11 +49,11 @@ impl Changes<'_> {
                     self.subjects.push((name, mutation.label));
                     self.outcomes.push(outcome);
                 }
-                Err(Refusal::Finding(finding)) => findings.push(finding),
+                Err(Refusal::Conflict(conflict)) => conflicts.push(conflict),
                 Err(Refusal::Error(error)) => return Err(error),
             }
         }
-        refuse(findings)
+        refuse(conflicts)
     }
 
     fn find_record(
@@ -78,7 +77,7 @@ impl Changes<'_> {
             Operation::Upsert { sent, fields, create_only } => self.upsert(index, sent, fields, create_only, new_id),
             Operation::Delete { name, allow_missing, .. } => {
                 let before = match self.live(index, &name) {
-                    Err(Refusal::Finding(_)) if allow_missing && self.is_gone(&name)? => {
+                    Err(Refusal::Conflict(_)) if allow_missing && self.is_gone(&name)? => {
                         let revision = self.before(&name)?.map_or(0, |before| before.revision);
                         return Ok((name.clone(), Outcome::Unchanged { name: name.to_string(), revision }));
                     }
@@ -160,13 +159,13 @@ impl Changes<'_> {
             Some(target) => target,
         };
         let before = match self.live(index, &name) {
-            Err(Refusal::Finding(finding)) => {
+            Err(Refusal::Conflict(conflict)) => {
                 // Merging again what is merged already changes nothing.
                 return match self.view.resolve(&name)? {
                     Some(resolved) if resolved.redirected && resolved.name == target.name => {
                         Ok(unchanged(name, &target.version))
                     }
-                    _ => Err(finding.into()),
+                    _ => Err(conflict.into()),
                 };
             }
             before => before?,
@@ -255,7 +254,7 @@ impl Changes<'_> {
         adds: bool,
     ) -> (RecordName, Outcome) {
         let update = Update::new(sent.kind, sent.body, fields, adds);
-        // Whoever looks an external id up from here on must see this record as it will be.
+        // A later mutation that looks up an external id must see this record as it will be.
         let body = update.join(body(&before.record));
         let sets = Sets::Fields(update.numbers());
         let mut planned = Planned::new(name.clone(), Some(before), ChangeKind::Updated, body, sets, sent.at);

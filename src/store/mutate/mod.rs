@@ -5,21 +5,16 @@
 //!
 //! Knows the view of the store and the types' rules. Must not know the log, the queue or the engine.
 
-mod checked;
+mod conflict;
 mod existence;
-mod finding;
-mod identity;
-mod links;
-mod preconditions;
 mod references;
-pub(crate) mod request;
+pub(super) mod request;
 mod rules;
-mod update;
 
 use std::collections::HashMap;
 
-use self::{request::Work, update::Update};
-use super::{error::Result, limits::StoreLimits, version::Version, view::View};
+use self::request::{Update, Work};
+use super::{StoreLimits, error::Result, version::Version, view::View};
 use crate::{
     model::{CheckedRecord, RecordKind, RecordName, schema, wire},
     proto::ChangeKind,
@@ -75,7 +70,7 @@ impl Sets {
     }
 }
 
-/// What a mutation comes to.
+/// The result of a mutation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
     /// The change with this index.
@@ -109,7 +104,7 @@ struct After {
 
 /// Checks a commit against the store and says what it would do. `new_id` makes the ids of records that come without a name.
 pub(crate) fn plan(view: View<'_>, work: Work, limits: &StoreLimits, new_id: &mut dyn FnMut() -> String) -> Result<Plan> {
-    preconditions::check(view, &work)?;
+    conflict::check_preconditions(view, &work)?;
     let mut changes = Changes {
         view,
         limits,
@@ -169,7 +164,7 @@ impl Changes<'_> {
 
     fn add(&mut self, planned: Planned) -> usize {
         let index = self.planned.len();
-        for external_id in identity::external_ids(&planned.body) {
+        for external_id in rules::external_ids(&planned.body) {
             self.by_external_id.entry(external_id.to_owned()).or_default().push(index);
         }
         self.by_name.insert(planned.name.clone(), index);

@@ -8,15 +8,13 @@ use bytes::Bytes;
 use prost::Message;
 use sha2::{Digest, Sha256};
 
-use super::update::FieldMask;
 use crate::{
     model::{self, CheckedRecord, Path, RecordKind, RecordName, Violations, check_record, is_id, kind_of, schema, wire},
     proto::{self, ErrorReason, mutation::Op, precondition::Condition},
     store::{
-        Caller,
+        Caller, StoreLimits,
         entry::Asked,
         error::{Result, StoreError, StoreErrorDetails, StoreErrorKind},
-        limits::StoreLimits,
     },
 };
 
@@ -61,7 +59,7 @@ pub(crate) struct Sent {
     pub(crate) name: Option<RecordName>,
     /// The encoded record without what only the server writes.
     pub(crate) body: Vec<u8>,
-    /// The record held against the rules already, where it may be created as it is: it refers to no label.
+    /// The record, checked already, where it may be created unchanged: it refers to no label.
     pub(crate) checked: Option<CheckedRecord>,
     /// Where the record stands in the request: "mutations[3].create.claim".
     pub(crate) at: String,
@@ -141,13 +139,8 @@ fn parse_work(
     limits: &StoreLimits,
 ) -> Result<Work> {
     let mut violations = Violations::default();
-    violations.limit(&Path::ROOT.field("mutations"), "commit.mutations", limits.commit_mutations, mutations.len() as u64);
-    violations.limit(
-        &Path::ROOT.field("preconditions"),
-        "commit.preconditions",
-        limits.commit_preconditions,
-        preconditions.len() as u64,
-    );
+    violations.limit(&Path::ROOT.field("mutations"), limits.commit_mutations(), mutations.len() as u64);
+    violations.limit(&Path::ROOT.field("preconditions"), limits.commit_preconditions(), preconditions.len() as u64);
     if let Some(error) = StoreError::from_violations(std::mem::take(&mut violations)) {
         return Err(error);
     }
@@ -269,7 +262,7 @@ fn parse_merge(merge: &proto::Merge, at: &Path<'_>, violations: &mut Violations)
     Some(Operation::Merge { name, into, if_revision: if_revision?, if_into_revision: if_into_revision? })
 }
 
-/// Parses a record that was sent. `creates`: it may be created as it is, and is held against the rules here and now, on the
+/// Parses a record that was sent. `creates`: it may be created unchanged, and is checked here, on the
 /// caller's thread, rather than on the one writer's.
 fn parse_record(
     record: Option<proto::Record>,
@@ -437,4 +430,86 @@ pub(crate) fn duplicate(name: &RecordName, first: usize, second: usize) -> Store
     .with("first", first)
     .with("second", second)
     .with_details(StoreErrorDetails::Fields(vec![violation(first, second), violation(second, first)]))
+}
+
+/// The fields that an update sets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum FieldMask {
+    /// Those that are set in what was sent.
+    Sent,
+    /// All but immutable ones.
+    All,
+    /// These, by number.
+    Listed(BTreeSet<u32>),
+}
+
+/// What was sent to change a record.
+#[derive(Clone, Debug)]
+pub(super) struct Update {
+    kind: RecordKind,
+    /// The body that was sent.
+    pub(super) sent: Vec<u8>,
+    fields: FieldMask,
+    /// External ids, and labels unless listed, are added and never taken away: an upsert.
+    adds: bool,
+}
+
+impl Update {
+    pub(super) fn new(kind: RecordKind, sent: Vec<u8>, fields: FieldMask, adds: bool) -> Self {
+        Self { kind, sent, fields, adds }
+    }
+
+    /// The fields that are set, by number.
+    pub(super) fn numbers(&self) -> Vec<u32> {
+        let sent = || wire::fields(&self.sent).map(|field| field.number).collect::<BTreeSet<_>>();
+        let mut numbers = match &self.fields {
+            FieldMask::Sent => sent(),
+            FieldMask::Listed(listed) => listed.clone(),
+            FieldMask::All => {
+                let fields = self.kind.schema().fields.iter();
+                fields.filter(|field| !field.output_only && !field.immutable).map(|field| field.number).collect()
+            }
+        };
+        if self.adds && !wire::Parts::of(&self.sent).get(schema::EXTERNAL_IDS).is_empty() {
+            numbers.insert(schema::EXTERNAL_IDS);
+        }
+        numbers.into_iter().collect()
+    }
+
+    /// The body as it will be, before the server computes anything.
+    pub(super) fn join(&self, before: &[u8]) -> Vec<u8> {
+        let sent = wire::Parts::of(&self.sent);
+        let mut joined = wire::Parts::of(before);
+        for number in self.numbers() {
+            let only_adds = match number {
+                schema::EXTERNAL_IDS => self.adds,
+                schema::LABELS => self.adds && matches!(self.fields, FieldMask::Sent),
+                _ => false,
+            };
+            if only_adds {
+                joined.add_texts(number, wire::texts(sent.get(number), number).map(str::to_owned));
+            } else {
+                joined.set(number, sent.get(number).to_vec());
+            }
+        }
+        joined.encode()
+    }
+
+    /// Reports immutable fields that would change, and gives whether there are none. One that is empty may be set.
+    pub(super) fn check_immutable(&self, before: &[u8], at: &Path<'_>, violations: &mut Violations) -> bool {
+        let mut kept = true;
+        let (before, sent) = (wire::Parts::of(before), wire::Parts::of(&self.sent));
+        for number in self.numbers() {
+            let immutable = self.kind.schema().fields.iter().find(|field| field.number == number && field.immutable);
+            let Some(field) = immutable else { continue };
+            if !before.get(number).is_empty() && before.get(number) != sent.get(number) {
+                kept = false;
+                violations.invalid(
+                    &at.field(&field.name),
+                    "was set when it was first written and never changes: make a new record, and link the two",
+                );
+            }
+        }
+        kept
+    }
 }

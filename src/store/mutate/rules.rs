@@ -1,4 +1,4 @@
-//! Each record as it will be, held against the rules of its type.
+//! Checks each record, as it will be, against the rules of its type; and that no two live records have one external id.
 //!
 //! Knows the types' own rules. Must not know which record of the store a mutation found, or how.
 
@@ -6,12 +6,24 @@ use std::collections::HashMap;
 
 use prost::Message;
 
-use super::{Changes, body, checked::decode};
-use crate::{
-    model::{self, Path, RecordKind, RecordName, Violations, check_record, schema, wire},
-    proto::{ChangeKind, Citation, Source},
-    store::error::{Result, StoreError},
+use super::{
+    Changes, body,
+    conflict::{Conflict, refuse},
 };
+use crate::{
+    engine::ScanDirection,
+    limits,
+    model::{self, Path, RecordKind, RecordName, Violations, check_record, schema, wire},
+    proto::{ChangeKind, Citation, ErrorReason, Source, record::Record},
+    store::{
+        error::{Result, StoreError, StoreErrorKind},
+        keys,
+        postings::external_id_key,
+    },
+};
+
+/// Keys read at once when looking for the holder of an external id: all but a few are held by one record.
+const HOLDERS_AT_ONCE: usize = 4;
 
 impl Changes<'_> {
     /// Joins what was sent with what was there, lets the server's part be computed, and holds the result against the rules.
@@ -51,15 +63,15 @@ impl Changes<'_> {
             } else if planned.change == ChangeKind::Updated {
                 // The record that another was merged into.
                 let count = wire::texts(&planned.body, schema::EXTERNAL_IDS).count();
-                violations.limit(&at, "external_ids.count", model::limit::EXTERNAL_IDS_MAX as u64, count as u64);
+                violations.limit(&at, limits::EXTERNAL_IDS, count as u64);
                 planned.linked = true;
             }
-            violations.limit(&at, "record.bytes", self.limits.record_bytes, planned.body.len() as u64);
+            violations.limit(&at, self.limits.record_bytes(), planned.body.len() as u64);
             if planned.change != ChangeKind::Unchanged {
                 bytes += planned.body.len() as u64;
             }
         }
-        violations.limit(&Path::ROOT.field("mutations"), "commit.bytes", self.limits.commit_bytes, bytes);
+        violations.limit(&Path::ROOT.field("mutations"), self.limits.commit_bytes(), bytes);
         self.check_quotes(&mut violations)?;
         StoreError::from_violations(violations).map_or(Ok(()), Err)
     }
@@ -98,5 +110,69 @@ impl Changes<'_> {
             return Ok(None);
         };
         Ok(Source::decode(after.body.as_slice()).ok())
+    }
+}
+
+/// Reads a body that was encoded here.
+pub(crate) fn decode(kind: RecordKind, body: &[u8]) -> Result<Record> {
+    (kind.resource_type().decode)(body).map_err(|error| {
+        StoreError::internal(format!("a {} that was encoded here cannot be decoded: {error}", kind.singular()))
+    })
+}
+
+/// The external ids of a record or of its body.
+pub(super) fn external_ids(record: &[u8]) -> impl Iterator<Item = &str> {
+    wire::texts(record, schema::EXTERNAL_IDS)
+}
+
+impl Changes<'_> {
+    /// The live record that will have an external id, as far as planned by now.
+    pub(super) fn holder(
+        &self,
+        kind: RecordKind,
+        external_id: &str,
+        other_than: Option<&RecordName>,
+    ) -> Result<Option<RecordName>> {
+        let has_it = |body: &[u8]| external_ids(body).any(|id| id == external_id);
+        let planned = self.by_external_id.get(external_id).into_iter().flatten().filter_map(|index| self.planned.get(*index));
+        for planned in planned.filter(|planned| planned.name.kind() == kind && Some(&planned.name) != other_than) {
+            if planned.is_live() && has_it(&planned.body) {
+                return Ok(Some(planned.name.clone()));
+            }
+        }
+        let range = external_id_key(kind).text(external_id).range();
+        for entry in self.view.scan(range, ScanDirection::Forward, HOLDERS_AT_ONCE) {
+            let (key, _) = entry?;
+            let Ok(name) = RecordName::new(kind, keys::last_id(&key)) else { continue };
+            if Some(&name) == other_than || self.by_name.contains_key(&name) {
+                continue;
+            }
+            if self.before(&name)?.is_some_and(|version| version.is_live() && has_it(&version.record)) {
+                return Ok(Some(name));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Checks that no external id is on two live records.
+    pub(super) fn check_external_ids(&self) -> Result<()> {
+        let mut conflicts = Vec::new();
+        for planned in self.planned.iter().filter(|planned| planned.is_live()) {
+            let had = planned.before.as_ref().filter(|before| before.is_live()).map(|before| &before.record);
+            for external_id in external_ids(&planned.body) {
+                if had.is_some_and(|record| external_ids(record).any(|id| id == external_id)) {
+                    continue;
+                }
+                let Some(holder) = self.holder(planned.name.kind(), external_id, Some(&planned.name))? else { continue };
+                let message =
+                    format!("{}: {holder} has the external id {external_id}: upsert that record, or merge the two", planned.at);
+                conflicts.push(
+                    Conflict::new(StoreErrorKind::AlreadyExists, ErrorReason::ExternalIdTaken, &holder, message)
+                        .with("external_id", external_id)
+                        .with("name", &holder),
+                );
+            }
+        }
+        refuse(conflicts)
     }
 }

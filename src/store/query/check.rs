@@ -1,4 +1,4 @@
-//! A filter's tree held against the contract: which fields there are, what may be compared with what.
+//! Checks a filter's tree against the contract: which fields exist, and what may be compared with what.
 //!
 //! The outcome, [`Predicate`], consists of field numbers and typed values and cannot be wrong any more.
 //! Knows the tree and the fields. Must not know how a record is stored.
@@ -9,12 +9,11 @@ use jiff::{Timestamp, civil, tz::TimeZone};
 use prost_reflect::EnumDescriptor;
 
 use super::{
-    field::{Field, Scope, Values},
-    lexer::{Operator, Text},
-    mistake::Mistake,
+    field::{Container, Field, Values},
+    lexer::{Mistake, Operator, Text},
     parse::{Compare, Expr, Literal},
 };
-use crate::model::{RecordKind, RecordName, words::words};
+use crate::model::{RecordKind, RecordName, words};
 
 /// A filter that is known to make sense.
 #[derive(Clone, Debug, PartialEq)]
@@ -126,31 +125,31 @@ impl From<Operator> for Comparison {
 
 /// Checks a filter on records of a kind.
 pub(super) fn check(kind: RecordKind, expr: &Expr) -> Result<Predicate, Mistake> {
-    expression(&Scope::record(kind), expr)
+    expression(&Container::record(kind), expr)
 }
 
-fn expression(scope: &Scope, expr: &Expr) -> Result<Predicate, Mistake> {
-    let all = |parts: &[Expr]| parts.iter().map(|part| expression(scope, part)).collect::<Result<Vec<_>, _>>();
+fn expression(container: &Container, expr: &Expr) -> Result<Predicate, Mistake> {
+    let all = |parts: &[Expr]| parts.iter().map(|part| expression(container, part)).collect::<Result<Vec<_>, _>>();
     match expr {
         Expr::All(parts) => all(parts).map(Predicate::All),
         Expr::Any(parts) => all(parts).map(Predicate::Any),
-        Expr::Not(part) => Ok(Predicate::Not(Box::new(expression(scope, part)?))),
-        Expr::Compare(compare) => comparison(scope, compare),
+        Expr::Not(part) => Ok(Predicate::Not(Box::new(expression(container, part)?))),
+        Expr::Compare(compare) => comparison(container, compare),
         Expr::Within { field: path, inside } => {
-            let field = Field::resolve(scope, path)?;
+            let field = Field::resolve(container, path)?;
             let Values::Message(message) = &field.values else {
                 let at = path.names.first().map_or(0, |(at, _)| *at);
                 let expected = format!("a field that holds messages before :( ), as {} does not", field.name);
                 return Err(Mistake::new(at, field.name, expected));
             };
-            let inner = scope.inside(&field, message);
+            let inner = container.inside(&field, message);
             Ok(Predicate::Within(field, Box::new(expression(&inner, inside)?)))
         }
     }
 }
 
-fn comparison(scope: &Scope, compare: &Compare) -> Result<Predicate, Mistake> {
-    let field = Field::resolve(scope, &compare.field)?;
+fn comparison(container: &Container, compare: &Compare) -> Result<Predicate, Mistake> {
+    let field = Field::resolve(container, &compare.field)?;
     let test = match (&compare.value, &field.values) {
         (Literal::Star, _) => Test::Set,
         (literal, Values::Text) => text_test(compare, literal)?,

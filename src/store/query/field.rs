@@ -4,12 +4,12 @@
 
 use prost_reflect::{EnumDescriptor, FieldDescriptor, Kind as FieldKind, MessageDescriptor};
 
-use super::{lexer, mistake::Mistake};
+use super::lexer::{self, Mistake};
 use crate::model::{Part, RecordKind};
 
 /// The message a field's name is read in: a record, or a message somewhere inside one.
 #[derive(Clone, Debug)]
-pub(super) struct Scope {
+pub(super) struct Container {
     /// The record's kind.
     pub(super) kind: RecordKind,
     /// The message.
@@ -18,13 +18,13 @@ pub(super) struct Scope {
     pub(super) above: Vec<u32>,
 }
 
-impl Scope {
+impl Container {
     /// A record.
     pub(super) fn record(kind: RecordKind) -> Self {
         Self { kind, message: kind.schema().message.clone(), above: Vec::new() }
     }
 
-    /// The messages that a field of this scope holds.
+    /// The messages that a field of this container holds.
     pub(super) fn inside(&self, field: &Field, message: &MessageDescriptor) -> Self {
         let above = self.above.iter().chain(&field.numbers).copied().collect();
         Self { kind: self.kind, message: message.clone(), above }
@@ -36,7 +36,7 @@ impl Scope {
 pub(super) struct Field {
     /// As it was written, in proto names.
     pub(super) name: String,
-    /// Field numbers from the scope down. The last is a map's where `key` is set.
+    /// Field numbers from the container down. The last is a map's where `key` is set.
     pub(super) numbers: Vec<u32>,
     /// The key of a map.
     pub(super) key: Option<String>,
@@ -75,14 +75,14 @@ pub(super) enum Values {
 
 impl Field {
     /// Finds a field by its name in proto or JSON form.
-    pub(super) fn resolve(scope: &Scope, path: &lexer::Path) -> Result<Self, Mistake> {
+    pub(super) fn resolve(container: &Container, path: &lexer::Path) -> Result<Self, Mistake> {
         let mut found = Self {
             name: String::new(),
             numbers: Vec::new(),
             key: None,
             many: false,
             always_set: false,
-            values: Values::Message(scope.message.clone()),
+            values: Values::Message(container.message.clone()),
         };
         let mut names = path.names.iter();
         while let Some((at, name)) = names.next() {
@@ -91,14 +91,16 @@ impl Field {
             };
             let field = message.get_field_by_name(name).or_else(|| message.get_field_by_json_name(name));
             let Some(field) = field else {
-                return match words(scope, name) {
+                return match words(container, name) {
                     Some(words) if found.numbers.is_empty() && path.word().is_some() => Ok(words),
-                    _ => {
-                        Err(Mistake::new(*at, name, format!("a field of {}: {}", message.name(), field_names(scope, message))))
-                    }
+                    _ => Err(Mistake::new(
+                        *at,
+                        name,
+                        format!("a field of {}: {}", message.name(), field_names(container, message)),
+                    )),
                 };
             };
-            found.step(&field, scope);
+            found.step(&field, container);
             if field.is_map() {
                 found.take_key(&field, names.as_slice(), path.key.as_ref())?;
                 return Ok(found);
@@ -115,7 +117,7 @@ impl Field {
     }
 
     /// Follows a field of the message reached so far.
-    fn step(&mut self, field: &FieldDescriptor, scope: &Scope) {
+    fn step(&mut self, field: &FieldDescriptor, container: &Container) {
         if !self.name.is_empty() {
             self.name.push('.');
         }
@@ -126,8 +128,8 @@ impl Field {
         self.always_set = matches!(self.values, Values::Bool | Values::Int | Values::Double)
             && !field.supports_presence()
             && !field.is_list();
-        let from_record = || scope.above.iter().chain(&self.numbers).copied();
-        if let Some(reference) = scope.kind.schema().references.iter().find(|r| from_record().eq(r.path.iter().copied())) {
+        let from_record = || container.above.iter().chain(&self.numbers).copied();
+        if let Some(reference) = container.kind.schema().references.iter().find(|r| from_record().eq(r.path.iter().copied())) {
             self.values = Values::Reference(reference.target);
         }
     }
@@ -174,11 +176,11 @@ fn values(kind: FieldKind) -> Values {
 }
 
 /// The virtual field that an index over words makes.
-fn words(scope: &Scope, name: &str) -> Option<Field> {
-    let (name, paths) = virtual_fields(scope).find(|(field, _)| *field == name || json_name(field) == name)?;
+fn words(container: &Container, name: &str) -> Option<Field> {
+    let (name, paths) = virtual_fields(container).find(|(field, _)| *field == name || json_name(field) == name)?;
     let numbers = |dotted: &&str| {
         let path = dotted.split('.').map(|name| (0, name.to_owned())).collect();
-        Field::resolve(scope, &lexer::Path { names: path, key: None }).map(|field| field.numbers)
+        Field::resolve(container, &lexer::Path { names: path, key: None }).map(|field| field.numbers)
     };
     Some(Field {
         name: name.to_owned(),
@@ -190,18 +192,18 @@ fn words(scope: &Scope, name: &str) -> Option<Field> {
     })
 }
 
-fn virtual_fields(scope: &Scope) -> impl Iterator<Item = (&'static str, &'static [&'static str])> {
-    let indexes = if scope.above.is_empty() { scope.kind.resource_type().indexes } else { &[] };
+fn virtual_fields(container: &Container) -> impl Iterator<Item = (&'static str, &'static [&'static str])> {
+    let indexes = if container.above.is_empty() { container.kind.resource_type().indexes } else { &[] };
     indexes.iter().flat_map(|index| index.parts).filter_map(|part| match part {
         Part::Words(name, paths) => Some((*name, *paths)),
         _ => None,
     })
 }
 
-fn field_names(scope: &Scope, message: &MessageDescriptor) -> String {
+fn field_names(container: &Container, message: &MessageDescriptor) -> String {
     let mut names: Vec<String> = message.fields().map(|field| field.name().to_owned()).collect();
-    if *message == scope.message {
-        names.extend(virtual_fields(scope).map(|(name, _)| name.to_owned()));
+    if *message == container.message {
+        names.extend(virtual_fields(container).map(|(name, _)| name.to_owned()));
     }
     names.join(", ")
 }

@@ -1,14 +1,31 @@
-//! A filter as the rest of the store uses it.
+//! A filter, and whether a record matches: it is evaluated on encoded bytes, without decoding them.
+//!
+//! What "unset" means, in one place: an absent message or `optional` field, an empty text or list, an enum's number 0, a
+//! missing key of a map. Nothing that is unset passes any test, `!=` included. A bool or number without `optional` is never
+//! unset by itself: it is 0 where the message around it says nothing of it; where that message is absent, it is unset with it.
+//! In a map the key decides: a key with an empty text is still set.
+//!
+//! Knows the wire format and checked filters. Must not know how a filter is spelled, or how a record is found.
 
 use super::{
-    check::{Predicate, Test, check},
-    mistake::Of,
+    check::{Comparison, Pattern, Predicate, Test, check},
+    field::{Field, Values},
+    lexer::TextField,
     parse::parse,
 };
 use crate::{
-    model::RecordKind,
+    model::{
+        RecordKind,
+        wire::{self, Value},
+        words,
+    },
     store::{StoreLimits, error::Result, view::View},
 };
+
+/// Field number of the key in a map's entry.
+const ENTRY_KEY: u32 = 1;
+/// Field number of the value in a map's entry.
+const ENTRY_VALUE: u32 = 2;
 
 /// A filter on the records of one kind, ready to be asked about any number of them.
 ///
@@ -32,12 +49,12 @@ impl Filter {
     /// Fails with `FILTER_INVALID`, whose metadata say where and what was expected, or with `LIMIT_EXCEEDED`.
     pub fn parse(kind: RecordKind, text: &str, limits: &StoreLimits) -> Result<Self> {
         let tree = parse(text, limits)?;
-        let predicate = check(kind, &tree).map_err(|mistake| mistake.into_error(Of::Filter, text))?;
+        let predicate = check(kind, &tree).map_err(|mistake| mistake.into_error(TextField::Filter, text))?;
         Ok(Self { predicate })
     }
 
-    /// Lets each name of a record stand for every name that leads to the same record in this view. A filter that is not
-    /// expanded compares references as they are stored.
+    /// Makes each name of a record match every name that leads to the same record in this view. A filter that is not expanded
+    /// compares references as they are stored.
     pub(crate) fn expand(&mut self, view: &View<'_>) -> Result<()> {
         expand(&mut self.predicate, view)
     }
@@ -63,5 +80,129 @@ fn expand(predicate: &mut Predicate, view: &View<'_>) -> Result<()> {
             Ok(())
         }
         Predicate::Value(..) => Ok(()),
+    }
+}
+
+impl Predicate {
+    /// Whether a message satisfies it.
+    pub(super) fn matches(&self, message: &[u8]) -> bool {
+        match self {
+            Self::All(parts) => parts.iter().all(|part| part.matches(message)),
+            Self::Any(parts) => parts.iter().any(|part| part.matches(message)),
+            Self::Not(part) => !part.matches(message),
+            Self::Value(Field { values: Values::Words(paths), .. }, test) => has_words(message, paths, test),
+            Self::Value(field, test) => any_value(message, &field.numbers, field, &mut |value| test.passes(field, value)),
+            Self::Within(field, inside) => {
+                any_value(message, &field.numbers, field, &mut |value| inside.matches(value.bytes()))
+            }
+        }
+    }
+}
+
+/// Whether some set value of a field passes. Records are kept as they were encoded here: a field that is not repeated stands
+/// in a message once, and an empty text or a number 0 only where that says something.
+pub(super) fn any_value<'m>(
+    message: &'m [u8],
+    numbers: &[u32],
+    field: &Field,
+    passes: &mut dyn FnMut(Value<'m>) -> bool,
+) -> bool {
+    let Some((number, below)) = numbers.split_first() else { return false };
+    let mut found = wire::fields(message).filter(|field| field.number == *number).map(|field| field.value);
+    if !below.is_empty() {
+        return found.any(|value| any_value(value.bytes(), below, field, passes));
+    }
+    if let Some(key) = &field.key {
+        return found.any(|entry| {
+            wire::first(entry.bytes(), ENTRY_KEY).map_or("", Value::text) == key
+                && passes(wire::first(entry.bytes(), ENTRY_VALUE).unwrap_or_else(|| zero(&field.values)))
+        });
+    }
+    if !field.always_set {
+        return found.any(|value| is_set(&field.values, value) && passes(value));
+    }
+    passes(found.next().unwrap_or_else(|| zero(&field.values)))
+}
+
+/// Whether a value that stands in a message is one.
+fn is_set(values: &Values, value: Value<'_>) -> bool {
+    match values {
+        Values::Text | Values::Reference(_) => !value.bytes().is_empty(),
+        Values::Enum(_) => value != Value::Varint(0),
+        _ => true,
+    }
+}
+
+/// What proto3 leaves out.
+fn zero(values: &Values) -> Value<'static> {
+    match values {
+        Values::Double => Value::Fixed64(0),
+        Values::Bool | Values::Int | Values::Enum(_) => Value::Varint(0),
+        _ => Value::Bytes(&[]),
+    }
+}
+
+impl Test {
+    fn passes(&self, field: &Field, value: Value<'_>) -> bool {
+        match self {
+            Self::Set => true,
+            Self::Text(comparison, text) => comparison.holds(value.bytes().cmp(text.as_bytes())),
+            Self::Like { negated, pattern } => pattern.matches(value.text()) != *negated,
+            Self::Name { negated, names, .. } => {
+                names.binary_search_by(|name| name.as_str().cmp(value.text())).is_ok() != *negated
+            }
+            Self::Bool(comparison, literal) => comparison.holds((int(value) != 0).cmp(literal)),
+            Self::Int(comparison, literal) => comparison.holds(int(value).cmp(literal)),
+            Self::Enum(comparison, literal) => comparison.holds(int(value).cmp(&i64::from(*literal))),
+            Self::Double(comparison, literal) => double(value)
+                .partial_cmp(literal)
+                .map_or(*comparison == Comparison::NotEqual, |ordering| comparison.holds(ordering)),
+            Self::Time(comparison, literal) => comparison.holds(value.timestamp().cmp(literal)),
+            Self::Words { .. } => {
+                debug_assert!(false, "words are tested as a whole: {field:?}");
+                false
+            }
+        }
+    }
+}
+
+impl Pattern {
+    fn matches(&self, text: &str) -> bool {
+        match self {
+            Self::Prefix(prefix) => text.starts_with(prefix),
+            Self::Suffix(suffix) => text.ends_with(suffix),
+            Self::Contains(inner) => text.contains(inner),
+        }
+    }
+}
+
+/// A varint as a whole number: of 64 or 32 bits with sign, or of 32 without.
+pub(super) fn int(value: Value<'_>) -> i64 {
+    match value {
+        Value::Varint(number) => number.cast_signed(),
+        _ => 0,
+    }
+}
+
+/// A double.
+pub(super) fn double(value: Value<'_>) -> f64 {
+    match value {
+        Value::Fixed64(bits) => f64::from_bits(bits),
+        _ => 0.0,
+    }
+}
+
+/// Whether all the words of a test are among those of a record, wherever each stands.
+fn has_words(record: &[u8], paths: &[Vec<u32>], test: &Test) -> bool {
+    let mut have = Vec::new();
+    for path in paths {
+        wire::visit_values(record, path, &mut |value| have.extend(words(value.text())));
+    }
+    match test {
+        Test::Words { words, prefix } => words.iter().enumerate().all(|(at, word)| {
+            let begins = *prefix && at + 1 == words.len();
+            have.iter().any(|candidate| if begins { candidate.starts_with(word.as_str()) } else { candidate == word })
+        }),
+        _ => !have.is_empty(),
     }
 }

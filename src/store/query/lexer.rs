@@ -1,16 +1,25 @@
-//! The words of a filter and of an order: fields, values, operators.
+//! The words of a filter and of an order: fields, values, operators; and what is wrong with a text: where, what was found there,
+//! what was expected.
 //!
-//! Knows how they are spelled. Must not know how they go together, or which fields there are.
+//! Knows how words are spelled. Must not know how they go together, or which fields there are.
 
 use winnow::{
     Parser, Result,
     ascii::{digit1, multispace0},
     combinator::{alt, eof, opt, peek},
-    stream::{Location, Stream as _},
+    error::ParserError,
+    stream::{LocatingSlice, Location, Stream},
     token::{any, one_of, take_while},
 };
 
-use super::mistake::{Input, Mistake};
+use crate::{
+    model::{Fault, Violation},
+    proto::ErrorReason,
+    store::error::{StoreError, StoreErrorDetails, StoreErrorKind},
+};
+
+/// Longest part of the text that an error repeats, in characters.
+const FOUND_CHARS_MAX: usize = 60;
 
 /// A word, and where it stands.
 #[derive(Clone, Debug, PartialEq)]
@@ -223,6 +232,73 @@ fn begins_name(letter: char) -> bool {
 
 fn continues_name(letter: char) -> bool {
     letter.is_ascii_alphanumeric() || letter == '_'
+}
+
+/// Text that is being read, with the position reached.
+pub(super) type Input<'t> = LocatingSlice<&'t str>;
+
+/// The first thing that is wrong with a text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Mistake {
+    /// Byte of the text at which it stands; its length for "something is missing at the end".
+    pub(super) at: usize,
+    /// What stands there, as it was written.
+    pub(super) found: String,
+    /// What could stand there instead.
+    pub(super) expected: String,
+}
+
+impl Mistake {
+    pub(super) fn new(at: usize, found: impl Into<String>, expected: impl Into<String>) -> Self {
+        Self { at, found: found.into(), expected: expected.into() }
+    }
+
+    /// The error for the caller. A position is the number of characters before it.
+    pub(super) fn into_error(self, of: TextField, text: &str) -> StoreError {
+        let position = text.get(..self.at).unwrap_or(text).chars().count();
+        let mut found: String = self.found.chars().take(FOUND_CHARS_MAX).collect();
+        if found.len() < self.found.len() {
+            found.push('…');
+        }
+        let (field, reason) = match of {
+            TextField::Filter => ("filter", ErrorReason::FilterInvalid),
+            TextField::OrderBy => ("order_by", ErrorReason::OrderByInvalid),
+        };
+        let shown = if found.is_empty() { "its end".to_owned() } else { found.clone() };
+        let description = format!("at position {position}, found {shown}, expected {}", self.expected);
+        StoreError::new(StoreErrorKind::Invalid, reason, format!("{field}: {description}"))
+            .with("position", position)
+            .with("found", found)
+            .with("expected", self.expected)
+            .with_details(StoreErrorDetails::Fields(vec![Violation {
+                field: field.to_owned(),
+                description,
+                fault: Fault::Invalid,
+            }]))
+    }
+}
+
+/// Which text of a request it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TextField {
+    /// `filter`.
+    Filter,
+    /// `order_by`.
+    OrderBy,
+}
+
+/// What combinators report by themselves; the lexer's callers say it better where they can.
+impl<'t> ParserError<Input<'t>> for Mistake {
+    type Inner = Self;
+
+    fn from_input(input: &Input<'t>) -> Self {
+        let found = input.peek_token().map_or_else(String::new, |letter| letter.to_string());
+        Self::new(input.current_token_start(), found, "a field, a value, an operator or a parenthesis")
+    }
+
+    fn into_inner(self) -> Result<Self, Self> {
+        Ok(self)
+    }
 }
 
 #[cfg(test)]

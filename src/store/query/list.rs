@@ -16,8 +16,8 @@ use super::{
     filter::Filter,
     order::Order,
     plan::{Access, ByIndex, FEW, Plan, RowOrder, every_name},
+    scan::{Ids, Keys, Step},
     served::served,
-    stream::{Ids, Keys, Step},
     token::{self, Position},
 };
 use crate::{
@@ -33,7 +33,7 @@ use crate::{
     },
 };
 
-/// Fewest rows fetched at once, where there are as many: looking for the one match that tells of another page takes many.
+/// Fewest rows fetched at once: the search for the one match that shows that another page exists may read many.
 const FETCH_ROWS_MIN: usize = 8;
 /// Most rows fetched at once.
 const FETCH_ROWS_MAX: usize = 64;
@@ -94,11 +94,11 @@ struct Reader<'r> {
 
 /// A record that may match.
 struct Row {
-    /// Its place: the sort key that it should have, and its id.
+    /// Where it is in the list: the sort key that it should have, and its id.
     position: Position,
     /// Its newest version, where that came with the key.
     value: Option<Bytes>,
-    /// Whether it may match at all; otherwise it only says how far the reading has come.
+    /// Whether it may match at all; otherwise it only marks the position reached.
     wanted: bool,
 }
 
@@ -203,7 +203,8 @@ impl<'r> Reader<'r> {
 
     /// Fills a page with what matches among rows in order.
     fn fill(&self, mut rows: Rows<'r>) -> Result<EncodedPage> {
-        let mut filling = Filling { page: EncodedPage { revision: self.view.revision, ..EncodedPage::default() }, bytes: 0 };
+        let mut filling =
+            Filling { page: EncodedPage { revision: self.view.revision.cast_signed(), ..EncodedPage::default() }, bytes: 0 };
         let mut reached = self.at.cloned().unwrap_or_default();
         let mut looked = 0u64;
         loop {
@@ -233,7 +234,7 @@ impl<'r> Reader<'r> {
     /// Sorts what matches among rows in any order, and fills a page with what follows the position. No more than one page
     /// is kept while the rows go by.
     fn sort(&self, mut rows: Rows<'r>) -> Result<EncodedPage> {
-        let behind = self.at.map(|at| self.order.place(&at.key, &at.id));
+        let behind = self.at.map(|at| self.order.total_key(&at.key, &at.id));
         let mut matches = 0u64;
         let mut kept: BinaryHeap<(Vec<u8>, Position)> = BinaryHeap::new();
         loop {
@@ -249,16 +250,17 @@ impl<'r> Reader<'r> {
                     return Err(self.too_many(matches));
                 }
                 let key = self.order.key(&record);
-                let place = self.order.place(&key, &row.position.id);
-                if behind.as_ref().is_none_or(|behind| place > *behind) {
-                    kept.push((place, Position { key, id: row.position.id }));
+                let total = self.order.total_key(&key, &row.position.id);
+                if behind.as_ref().is_none_or(|behind| total > *behind) {
+                    kept.push((total, Position { key, id: row.position.id }));
                     if kept.len() > self.page_size.saturating_add(1) {
                         kept.pop();
                     }
                 }
             }
         }
-        let mut filling = Filling { page: EncodedPage { revision: self.view.revision, ..EncodedPage::default() }, bytes: 0 };
+        let mut filling =
+            Filling { page: EncodedPage { revision: self.view.revision.cast_signed(), ..EncodedPage::default() }, bytes: 0 };
         let mut reached = self.at.cloned().unwrap_or_default();
         for (_, position) in kept.into_sorted_vec() {
             // The record was there a moment ago, and what was at a revision does not change.
@@ -307,7 +309,8 @@ impl<'r> Reader<'r> {
 
     fn too_many(&self, actual: u64) -> StoreError {
         let orders: Vec<_> = served(self.kind).into_iter().filter_map(|index| index.order).collect();
-        let maximum = self.limits.sort_rows;
+        let limit = self.limits.sort_rows();
+        let maximum = limit.maximum;
         let collection = self.kind.collection();
         StoreError::from(Violation {
             field: "order_by".to_owned(),
@@ -317,7 +320,7 @@ impl<'r> Reader<'r> {
                 self.order,
                 orders.join("; ")
             ),
-            fault: Fault::Limit { limit: "list.sort_rows", maximum, actual },
+            fault: Fault::Limit { limit: limit.name, maximum, actual },
         })
     }
 }
@@ -367,7 +370,7 @@ impl IndexRows<'_> {
     }
 }
 
-/// A time as it stands in an index, as the part of a sort key in this direction; or back.
+/// Converts a time between its form in an index and its form in a sort key of this direction.
 fn turned(part: &[u8], descending: bool) -> Vec<u8> {
     part.iter().enumerate().map(|(at, byte)| if descending && at > 0 { !byte } else { *byte }).collect()
 }

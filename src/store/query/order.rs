@@ -1,17 +1,16 @@
 //! The order of a list: its text, and the keys that sort records by it.
 //!
 //! A key holds each field's value in bytes that sort as the values do, backwards for `desc`, and unset last either way. Two
-//! records never share a place: the name decides where the keys are equal.
+//! records never share a key: the name decides where the keys are equal.
 //!
 //! Knows fields and the wire format. Must not know indexes.
 
 use std::fmt;
 
 use super::{
-    evaluate::{any_value, double, int},
-    field::{Field, Scope, Values},
-    lexer::{Token, Word, tokens},
-    mistake::{Mistake, Of},
+    field::{Container, Field, Values},
+    filter::{any_value, double, int},
+    lexer::{Mistake, TextField, Token, Word, tokens},
     parse::within,
 };
 use crate::{
@@ -47,8 +46,8 @@ pub(super) struct OrderField {
 impl Order {
     /// Reads the text of an order: `field [desc]`, with commas between. An empty text is the order by name.
     pub(super) fn parse(kind: RecordKind, text: &str, limits: &StoreLimits) -> Result<Self> {
-        within("order_by", "filter.chars", limits.filter_chars, text.chars().count())?;
-        parse(kind, text).map_err(|mistake| mistake.into_error(Of::OrderBy, text))
+        within("order_by", limits.filter_chars(), text.chars().count())?;
+        parse(kind, text).map_err(|mistake| mistake.into_error(TextField::OrderBy, text))
     }
 
     /// What a record is sorted by, but for its name. Empty for an order by name.
@@ -62,15 +61,15 @@ impl Order {
     }
 
     /// The key and the name together: unique, and in the order of the list.
-    pub(super) fn place(&self, key: &[u8], id: &str) -> Vec<u8> {
-        let mut place = key.to_vec();
+    pub(super) fn total_key(&self, key: &[u8], id: &str) -> Vec<u8> {
+        let mut total = key.to_vec();
         let id = id.bytes().chain([0]);
         if self.names_descending {
-            place.extend(id.map(|byte| !byte));
+            total.extend(id.map(|byte| !byte));
         } else {
-            place.extend(id);
+            total.extend(id);
         }
-        place
+        total
     }
 }
 
@@ -100,7 +99,7 @@ fn parse(kind: RecordKind, text: &str) -> std::result::Result<Order, Mistake> {
         let Word::Path(path) = &token.word else {
             return Err(Mistake::new(token.at, token.text, "a field, such as time.earliest"));
         };
-        let field = Field::resolve(&Scope::record(kind), path)?;
+        let field = Field::resolve(&Container::record(kind), path)?;
         if let Some(why) = unsortable(&field) {
             return Err(Mistake::new(
                 token.at,
@@ -154,7 +153,7 @@ fn part(field: &Field, record: &[u8]) -> Vec<u8> {
     let mut part = vec![UNSET];
     any_value(record, &field.numbers, field, &mut |value| {
         part = match &field.values {
-            // The same bytes as in an index, whose entries then serve as places.
+            // The same bytes as in an index, whose entries then serve as positions.
             Values::Time => keys::time_part(Some(value.timestamp())),
             Values::Double => with_value(&ordered(double(value)).to_be_bytes()),
             Values::Bool | Values::Int | Values::Enum(_) => with_value(&(int(value).cast_unsigned() ^ 1 << 63).to_be_bytes()),

@@ -11,14 +11,11 @@
 //!
 //! Knows the grammar. Must not know which fields there are.
 
-use super::{
-    lexer::{Operator, Path, Text, Token, Word, tokens},
-    mistake::{Mistake, Of},
-};
+use super::lexer::{Mistake, Operator, Path, Text, TextField, Token, Word, tokens};
 use crate::{
     model::{self, Violations},
     store::{
-        StoreLimits,
+        Limit, StoreLimits,
         error::{Result, StoreError},
     },
 };
@@ -78,18 +75,19 @@ pub(super) enum Literal {
 
 /// Reads a filter. Its size is checked first, so that what follows may call itself.
 pub(super) fn parse(text: &str, limits: &StoreLimits) -> Result<Expr> {
-    within("filter", "filter.chars", limits.filter_chars, text.chars().count())?;
-    let tokens = tokens(text).map_err(|mistake| mistake.into_error(Of::Filter, text))?;
-    within("filter", "filter.depth", limits.filter_depth.min(DEPTH_MAX), depth(&tokens))?;
-    within("filter", "filter.terms", limits.filter_terms, terms(&tokens))?;
+    within("filter", limits.filter_chars(), text.chars().count())?;
+    let tokens = tokens(text).map_err(|mistake| mistake.into_error(TextField::Filter, text))?;
+    let depth_max = limits.filter_depth();
+    within("filter", Limit { maximum: depth_max.maximum.min(DEPTH_MAX), ..depth_max }, depth(&tokens))?;
+    within("filter", limits.filter_terms(), terms(&tokens))?;
     let mut parser = Parser { tokens: &tokens, end: text.len() };
-    parser.filter().map_err(|mistake| mistake.into_error(Of::Filter, text))
+    parser.filter().map_err(|mistake| mistake.into_error(TextField::Filter, text))
 }
 
 /// Checks a size of a field of the request against its limit.
-pub(super) fn within(field: &str, limit: &'static str, maximum: u64, actual: usize) -> Result<()> {
+pub(super) fn within(field: &str, limit: Limit, actual: usize) -> Result<()> {
     let mut violations = Violations::default();
-    violations.limit(&model::Path::ROOT.field(field), limit, maximum, actual as u64);
+    violations.limit(&model::Path::ROOT.field(field), limit, actual as u64);
     StoreError::from_violations(violations).map_or(Ok(()), Err)
 }
 

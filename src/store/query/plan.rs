@@ -1,6 +1,6 @@
 //! How a list is read: which keys lead to the records that can match, and what puts them in order.
 //!
-//! A plan never decides whether a record matches: keys are postings, so every record is held against the whole filter. A plan
+//! A plan never decides whether a record matches: keys are postings, so every record is checked against the whole filter. A plan
 //! only leaves out records that cannot match. There are no statistics; what is likely to lead to few records is preferred.
 //!
 //! Knows checked filters, orders, indexes and keys. Must not read any.
@@ -146,7 +146,7 @@ struct Times {
 impl Plan {
     /// Chooses how to read the records of a kind. The filter is expanded, where references are to be found by other names.
     pub(super) fn choose(kind: RecordKind, filter: &Filter, order: &Order) -> Self {
-        let root = Place { kind, name: String::new(), path: Vec::new() };
+        let root = Prefix { kind, name: String::new(), path: Vec::new() };
         let mut conditions = Conditions::default();
         conditions.add(filter.predicate(), &root);
         let best = conditions.access(kind);
@@ -161,14 +161,14 @@ pub(super) fn every_name(kind: RecordKind) -> Access {
     Access::Names { label: None, range: keys::current_of(kind) }
 }
 
-/// A message on the way to a field.
-struct Place {
+/// The path from a record down to a message.
+struct Prefix {
     kind: RecordKind,
     name: String,
     path: Vec<u32>,
 }
 
-impl Place {
+impl Prefix {
     fn name(&self, below: &str) -> String {
         if self.name.is_empty() { below.to_owned() } else { format!("{}.{below}", self.name) }
     }
@@ -187,13 +187,13 @@ struct Conditions {
 }
 
 impl Conditions {
-    /// Adds what a predicate on the messages at a place says.
-    fn add(&mut self, predicate: &Predicate, place: &Place) {
+    /// Adds what a predicate on the messages at a path says.
+    fn add(&mut self, predicate: &Predicate, prefix: &Prefix) {
         let mut here = Vec::new();
-        self.conjunction(predicate, place, &mut here);
+        self.conjunction(predicate, prefix, &mut here);
         // One hop is both: only keys of origins can lead there.
-        let role = place.path(&[postings::ATTRIBUTION_ROLE]);
-        let references = &place.kind.schema().references;
+        let role = prefix.path(&[postings::ATTRIBUTION_ROLE]);
+        let references = &prefix.kind.schema().references;
         if here.iter().any(|fact| fact.path == role && fact.has == Has::Number(postings::ORIGIN)) {
             for fact in here.iter_mut().filter(|fact| matches!(fact.has, Has::Names(_))) {
                 let reference = references.iter().find(|reference| reference.path == fact.path);
@@ -203,26 +203,26 @@ impl Conditions {
         self.facts.append(&mut here);
     }
 
-    fn conjunction(&mut self, predicate: &Predicate, place: &Place, here: &mut Vec<Fact>) {
+    fn conjunction(&mut self, predicate: &Predicate, prefix: &Prefix, here: &mut Vec<Fact>) {
         match predicate {
-            Predicate::All(parts) => parts.iter().for_each(|part| self.conjunction(part, place, here)),
+            Predicate::All(parts) => parts.iter().for_each(|part| self.conjunction(part, prefix, here)),
             Predicate::Any(parts) => {
                 let part = |part| {
                     let mut conditions = Self::default();
-                    conditions.add(part, place);
+                    conditions.add(part, prefix);
                     conditions
                 };
                 self.alternatives.push(parts.iter().map(part).collect());
             }
             Predicate::Not(_) => {}
             Predicate::Within(field, inside) => {
-                let inner = Place { kind: place.kind, name: place.name(&field.name), path: place.path(&field.numbers) };
+                let inner = Prefix { kind: prefix.kind, name: prefix.name(&field.name), path: prefix.path(&field.numbers) };
                 self.add(inside, &inner);
             }
             Predicate::Value(field, _) if field.key.is_some() => {}
             Predicate::Value(field, test) => {
-                let name = place.name(&field.name);
-                let path = place.path(&field.numbers);
+                let name = prefix.name(&field.name);
+                let path = prefix.path(&field.numbers);
                 for (has, value) in has(field, test) {
                     // Of one message's only value, two spans hold together; of many values, each may hold of another.
                     let same = here.iter_mut().find(|fact| !field.many && fact.path == path);
@@ -338,8 +338,8 @@ fn by_fact(kind: RecordKind, fact: &Fact) -> Option<(Rank, Access)> {
                 let name = name.parse().ok()?;
                 entries.extend(origins.iter().map(|origin| {
                     let prefix = keys::reference_field(&name, kind, &fact.path, *origin);
-                    let place = if *origin { " at the origin" } else { "" };
-                    let label = format!("{} = \"{name}\"{place}", fact.name);
+                    let origin = if *origin { " at the origin" } else { "" };
+                    let label = format!("{} = \"{name}\"{origin}", fact.name);
                     Access::Entries { label, prefix }
                 }));
             }
@@ -480,7 +480,7 @@ impl Times {
         Some(Self { from, to })
     }
 
-    /// What lies in both.
+    /// The times in both.
     fn and(self, other: Self) -> Self {
         let later = |a: Bound<(i64, i32)>, b: Bound<(i64, i32)>| match (a, b) {
             (Bound::Unbounded, bound) | (bound, Bound::Unbounded) => bound,

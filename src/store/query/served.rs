@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     /// What stands in the documentation before the tables.
-    const MARK: &str = "UPDATE_DOCS=1 after a change. -->\n";
+    const MARK: &str = "ANNALS_UPDATE=1 after a change. -->\n";
 
     fn tables() -> String {
         let mut text = String::new();
@@ -111,10 +111,10 @@ mod tests {
         let before = fs::read_to_string(path).unwrap();
         let (written, _) = before.split_once(MARK).unwrap();
         let now = format!("{written}{MARK}{}", tables());
-        if std::env::var_os("UPDATE_DOCS").is_some() {
+        if std::env::var_os("ANNALS_UPDATE").is_some() {
             fs::write(path, &now).unwrap();
         } else {
-            assert!(before == now, "docs/filters.md is stale: run this test with UPDATE_DOCS=1");
+            assert!(before == now, "docs/filters.md is stale: run this test with ANNALS_UPDATE=1");
         }
     }
 

@@ -1,8 +1,8 @@
-//! Page tokens: where a list goes on, as text for the caller to hand back.
+//! Page tokens: the position from which a list resumes, as a text that the caller sends back.
 //!
-//! A token is stateless: it names the revision that all pages are read at and the place reached, and it holds a digest of
+//! A token is stateless: it names the revision that all pages are read at and the position reached, and it holds a digest of
 //! what the caller asked, so that the next page is asked for in the same words. It is checked for damage, not for forgery:
-//! whoever makes one up reads nothing that a list would not have given.
+//! a forged token reads nothing that a list would not give.
 //!
 //! Knows requests. Must not know how a list is read.
 
@@ -26,7 +26,7 @@ pub(crate) enum Purpose {
     List = 1,
     /// Pages of a record's revisions.
     Revisions = 2,
-    /// An export that goes on.
+    /// An export that is resumed.
     Export = 3,
 }
 
@@ -54,7 +54,7 @@ pub(crate) fn digest(bytes: &[u8]) -> [u8; DIGEST_BYTES] {
     digest
 }
 
-/// How far a list has come.
+/// The position that a list has reached.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Position {
     /// The sort key of the record last looked at. Empty in an order by name.
@@ -68,7 +68,7 @@ pub(crate) struct Position {
 pub(crate) struct PageToken {
     /// The revision that all pages are read at.
     pub(crate) revision: u64,
-    /// Where the page begins: behind this place.
+    /// Where the page begins: after this position.
     pub(crate) position: Position,
 }
 
@@ -100,6 +100,11 @@ pub(super) fn encode(kind: RecordKind, request: &ListRecordsRequest, revision: u
         payload.extend_from_slice(part);
     }
     seal(Purpose::List, &payload)
+}
+
+/// The token of the page that begins behind a record, in a list by name.
+pub(crate) fn after(kind: RecordKind, request: &ListRecordsRequest, revision: u64, id: &str) -> String {
+    encode(kind, request, revision, &Position { key: Vec::new(), id: id.to_owned() })
 }
 
 /// Reads the token of a request, if it has one: the revision to read at, and the position for [`super::list`].
@@ -154,7 +159,7 @@ pub(crate) fn decode_revision(request: &ListRevisionsRequest) -> Result<u64> {
 fn invalid() -> StoreError {
     let message = "page_token is damaged, or is not one that this method gave: send next_page_token as it was, or start the \
                    list again without one";
-    StoreError { details: details(message), ..StoreError::new(StoreErrorKind::Invalid, ErrorReason::PageTokenInvalid, message) }
+    StoreError::new(StoreErrorKind::Invalid, ErrorReason::PageTokenInvalid, message).with_details(details(message))
 }
 
 fn mismatch(field: &'static str) -> StoreError {

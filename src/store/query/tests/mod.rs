@@ -3,6 +3,7 @@
 mod filters;
 mod lists;
 mod model;
+mod pages;
 
 /// Shared with the filter's own test, which may see the crate from outside only.
 #[path = "../../../../tests/filter/brute.rs"]

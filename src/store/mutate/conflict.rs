@@ -1,26 +1,64 @@
-//! What must hold of records before a commit looks at anything else: its preconditions, and the revisions that its mutations
-//! name.
+//! What the state of the store forbids: collected like violations of fields, and the preconditions, which are looked at first.
 //!
 //! Knows the state before the first mutation. Must not know what the mutations do.
 
-use super::{
-    finding::{Conflict, refuse},
-    request::{Operation, Work},
-};
+use super::request::{Operation, Work};
 use crate::{
     model::RecordName,
     proto::{ErrorReason, precondition::Condition},
     store::{
-        error::{Result, StoreErrorKind},
+        error::{FailedPrecondition, Result, StoreError, StoreErrorDetails, StoreErrorKind},
         version::Head,
         view::View,
     },
 };
 
-pub(super) fn check(view: View<'_>, work: &Work) -> Result<()> {
-    let mut findings = Vec::new();
+/// One thing that forbids a commit.
+#[derive(Debug)]
+pub(super) struct Conflict {
+    error: StoreError,
+    subject: String,
+}
+
+impl Conflict {
+    /// A conflict about a record. Variables of the message are added with [`Self::with`].
+    pub(super) fn new(kind: StoreErrorKind, reason: ErrorReason, subject: &RecordName, message: String) -> Self {
+        Self { error: StoreError::new(kind, reason, message), subject: subject.to_string() }
+    }
+
+    pub(super) fn with(mut self, key: &'static str, value: impl std::fmt::Display) -> Self {
+        self.error = self.error.with(key, value);
+        self
+    }
+}
+
+/// The error for all conflicts, if there are any: the first gives kind, reason and message, the details carry every one.
+pub(super) fn refuse(conflicts: Vec<Conflict>) -> Result<(), StoreError> {
+    let details = conflicts
+        .iter()
+        .map(|conflict| FailedPrecondition {
+            reason: conflict.error.reason,
+            subject: conflict.subject.clone(),
+            description: conflict.error.message.clone(),
+        })
+        .collect::<Vec<_>>();
+    match conflicts.into_iter().next() {
+        None => Ok(()),
+        Some(first) => {
+            let mut error = first.error;
+            if details.len() > 1 {
+                error.message = format!("{} (one of {} such problems, see the details)", error.message, details.len());
+            }
+            Err(error.with_details(StoreErrorDetails::Preconditions(details)))
+        }
+    }
+}
+
+/// Checks the preconditions of a commit, and the revisions that its mutations name.
+pub(super) fn check_preconditions(view: View<'_>, work: &Work) -> Result<()> {
+    let mut conflicts = Vec::new();
     for precondition in &work.preconditions {
-        findings.extend(failure(view, &precondition.name, precondition.condition)?);
+        conflicts.extend(failure(view, &precondition.name, precondition.condition)?);
     }
     for mutation in &work.mutations {
         let expectations: &[(&RecordName, u64)] = match &mutation.op {
@@ -34,11 +72,11 @@ pub(super) fn check(view: View<'_>, work: &Work) -> Result<()> {
         };
         for (name, revision) in expectations {
             if *revision > 0 {
-                findings.extend(failure(view, name, Condition::Revision(revision.cast_signed()))?);
+                conflicts.extend(failure(view, name, Condition::Revision(revision.cast_signed()))?);
             }
         }
     }
-    refuse(findings)
+    refuse(conflicts)
 }
 
 /// Why a condition does not hold, if it does not.

@@ -1,4 +1,4 @@
-//! Ids and keys read along a plan's accesses, in pieces, forwards or backwards.
+//! Ids and keys read along a plan's accesses, in chunks, forwards or backwards.
 //!
 //! Knows keys and views. Must not know filters.
 
@@ -13,12 +13,12 @@ use crate::{
     store::{error::Result, keys, view::View},
 };
 
-/// Keys of the first piece that is read; each further one is twice as long.
-const PIECE_FIRST: usize = 16;
-/// Most keys of one piece.
-const PIECE_MAX: usize = 512;
-/// Most keys of one piece where values come with them, which hold up to 6 KiB.
-const PIECE_RECORDS_MAX: usize = 128;
+/// Keys of the first chunk that is read; each further one is twice as long.
+const CHUNK_FIRST: usize = 16;
+/// Most keys of one chunk.
+const CHUNK_MAX: usize = 512;
+/// Most keys of one chunk where values come with them, which hold up to 6 KiB.
+const CHUNK_RECORDS_MAX: usize = 128;
 
 /// Keys and values of a range.
 pub(super) struct Keys<'v> {
@@ -27,8 +27,8 @@ pub(super) struct Keys<'v> {
     direction: ScanDirection,
     /// What is not read yet.
     rest: Option<KeyRange>,
-    piece: VecDeque<(Bytes, Bytes)>,
-    piece_length: usize,
+    chunk: VecDeque<(Bytes, Bytes)>,
+    chunk_length: usize,
 }
 
 /// How keys and ids belong together.
@@ -71,7 +71,7 @@ impl<'v> Keys<'v> {
     }
 
     fn new(view: View<'v>, table: Table, range: KeyRange, direction: ScanDirection) -> Self {
-        Self { view, table, direction, rest: Some(range), piece: VecDeque::new(), piece_length: PIECE_FIRST }
+        Self { view, table, direction, rest: Some(range), chunk: VecDeque::new(), chunk_length: CHUNK_FIRST }
     }
 
     /// Leaves out all keys before one. Only keys that are not read yet.
@@ -85,13 +85,13 @@ impl<'v> Keys<'v> {
 
     /// The next key and its value, which stay the next.
     fn peek(&mut self) -> Result<Option<&(Bytes, Bytes)>> {
-        if self.piece.is_empty()
+        if self.chunk.is_empty()
             && let Some(range) = self.rest.take()
             && !is_empty(&range)
         {
-            let piece = self.view.state.scan(range.clone(), self.direction, self.piece_length)?;
-            if piece.len() == self.piece_length
-                && let Some((last, _)) = piece.last()
+            let chunk = self.view.state.scan(range.clone(), self.direction, self.chunk_length)?;
+            if chunk.len() == self.chunk_length
+                && let Some((last, _)) = chunk.last()
             {
                 let last = Bound::Excluded(last.to_vec());
                 self.rest = Some(match self.direction {
@@ -99,17 +99,17 @@ impl<'v> Keys<'v> {
                     ScanDirection::Backward => (range.0, last),
                 });
             }
-            let most = if matches!(self.table, Table::Names(_)) { PIECE_RECORDS_MAX } else { PIECE_MAX };
-            self.piece_length = (self.piece_length * 2).min(most);
-            self.piece = piece.into();
+            let most = if matches!(self.table, Table::Names(_)) { CHUNK_RECORDS_MAX } else { CHUNK_MAX };
+            self.chunk_length = (self.chunk_length * 2).min(most);
+            self.chunk = chunk.into();
         }
-        Ok(self.piece.front())
+        Ok(self.chunk.front())
     }
 
     /// Takes the next key and its value.
     pub(super) fn next(&mut self) -> Result<Option<(Bytes, Bytes)>> {
         self.peek()?;
-        Ok(self.piece.pop_front())
+        Ok(self.chunk.pop_front())
     }
 
     /// The id of the next key.
@@ -126,12 +126,12 @@ impl<'v> Keys<'v> {
             ScanDirection::Forward => Ordering::Less,
             ScanDirection::Backward => Ordering::Greater,
         };
-        while self.piece.front().is_some_and(|(next, _)| next.as_ref().cmp(&key) == wanted) {
-            self.piece.pop_front();
+        while self.chunk.front().is_some_and(|(next, _)| next.as_ref().cmp(&key) == wanted) {
+            self.chunk.pop_front();
         }
-        if self.piece.is_empty() {
+        if self.chunk.is_empty() {
             self.skip_to(Bound::Included(key));
-            self.piece_length = PIECE_FIRST;
+            self.chunk_length = CHUNK_FIRST;
         }
     }
 }
@@ -254,7 +254,7 @@ impl<'v> Ids<'v> {
     }
 }
 
-/// One step along ids that all parts have: the first part proposes, each other leaves out what lies before.
+/// One step along ids that all parts have: the first part proposes an id, each other part skips to it.
 fn both(parts: &mut [Ids<'_>]) -> Result<Option<Step>> {
     let Some((first, others)) = parts.split_first_mut() else { return Ok(None) };
     let Some(id) = first.peek()? else { return Ok(None) };
@@ -308,7 +308,7 @@ fn before(id: &str, other: &str, direction: ScanDirection) -> bool {
     }
 }
 
-/// Whether nothing lies between two bounds. No engine is asked for such a range: some panic.
+/// Whether a range is empty. No engine is asked for such a range: some panic.
 fn is_empty((from, to): &KeyRange) -> bool {
     match (from, to) {
         (Bound::Included(from), Bound::Included(to)) => from > to,

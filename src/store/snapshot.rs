@@ -1,0 +1,454 @@
+//! The records as they were at one revision: one by one, listed, and by who refers to them.
+//!
+//! Knows views, lists and postings. Must not know requests' histories, how a commit gets its number, or what a filter says.
+
+use std::{
+    collections::{HashSet, VecDeque},
+    marker::PhantomData,
+    ops::Bound,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use prost_types::Timestamp;
+use tokio::sync::oneshot;
+
+use super::{
+    EncodedBatch, EncodedPage, Store,
+    entry::{micros, record, timestamp},
+    error::{Result, StoreError, StoreErrorKind},
+    inner::Inner,
+    keys, postings,
+    query::{
+        self,
+        token::{self, Position},
+    },
+    queue::Job,
+    version::Version,
+    view::View,
+};
+use crate::{
+    engine::{KeyRange, LogSeek, LogSequence, ScanDirection},
+    model::{RecordKind, RecordName, TypedRecord, is_timestamp},
+    proto::{self, ChangeKind, ErrorReason, GetRecordRequest, ListRecordsRequest},
+};
+
+/// Bytes around a record in a batch, at most.
+const RECORD_FRAME_BYTES: u64 = 16;
+/// Records that a list reads at once where the request does not say.
+const PAGE_RECORDS: i32 = 1000;
+/// How far the future may be that an `as_of_time` names: the answer waits for it.
+const TIME_AHEAD_US: i64 = 1_000_000;
+/// Bytes of the log read to find one entry.
+pub(super) const ENTRY_BYTES: usize = 1;
+/// Reference keys that are read at once.
+const REFERENCES_AT_ONCE: usize = 64;
+
+/// The records as they were at one revision. All its reads see the same records, whatever is committed meanwhile.
+///
+/// Cheap to make and to clone. It takes no lock, and keeps the store open as a clone of the store does.
+///
+/// ```
+/// use annals::{proto::{Actor, CommitRequest, ListRecordsRequest, Mutation}, store::Store};
+///
+/// let store = Store::in_memory()?;
+/// let actor = |name: &str| Actor { name: "actors/nis".into(), display_name: name.into(), ..Default::default() };
+/// let first = store.commit(CommitRequest::of("first", [Mutation::create(actor("NIS"))]))?.revision;
+/// store.commit(CommitRequest::of("second", [Mutation::update(actor("National Intelligence Service"))]))?;
+///
+/// let then = store.at(first)?;
+/// assert_eq!(then.get::<Actor>("actors/nis")?.display_name, "NIS");
+/// let names: Vec<String> = then
+///     .list::<Actor>(ListRecordsRequest::default())
+///     .map(|actor| actor.map(|actor| actor.display_name))
+///     .collect::<Result<_, _>>()?;
+/// assert_eq!(names, ["NIS"]);
+/// assert_eq!(then.references("actors/nis")?.count(), 0);
+/// # Ok::<(), annals::store::StoreError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct StoreSnapshot {
+    store: Store,
+    revision: u64,
+}
+
+/// One page of a list.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TypedPage<T> {
+    /// The records.
+    pub records: Vec<T>,
+    /// Where the next page begins; empty on the last.
+    pub next_page_token: String,
+    /// The revision that all pages are read at.
+    pub revision: i64,
+}
+
+impl Store {
+    /// The records at a revision; 0 is the newest. A revision that is not reached is `REVISION_IN_FUTURE`.
+    pub fn at(&self, revision: i64) -> Result<StoreSnapshot> {
+        self.snapshot(revision, None)
+    }
+
+    /// The records at a time: those of the last commit made at or before it. May wait for the clock where the time is up to a
+    /// second ahead; a later one is `FIELD_INVALID`.
+    pub fn at_time(&self, time: Timestamp) -> Result<StoreSnapshot> {
+        self.snapshot(0, Some(&time))
+    }
+
+    /// The records that a request reads.
+    pub(super) fn snapshot(&self, revision: i64, time: Option<&Timestamp>) -> Result<StoreSnapshot> {
+        Ok(StoreSnapshot::of(self, self.read(|inner| as_of(inner, revision, time))?))
+    }
+}
+
+impl StoreSnapshot {
+    /// The records at a revision that can be read.
+    pub(super) fn of(store: &Store, revision: u64) -> Self {
+        Self { store: store.clone(), revision }
+    }
+
+    /// The revision that is read; 0 before the first commit.
+    pub fn revision(&self) -> i64 {
+        self.revision.cast_signed()
+    }
+
+    /// One record by name, redirects followed. With the type of another collection than the name's: `FIELD_INVALID`.
+    pub fn get<T: TypedRecord>(&self, name: &str) -> Result<T> {
+        let parsed = parse_name(name, Some(T::KIND))?;
+        decode(&self.get_encoded(parsed, &GetRecordRequest { name: name.to_owned(), ..Default::default() })?)
+    }
+
+    /// Many records by name, of whatever type, redirects followed. `None` for one that is absent or deleted.
+    pub fn batch_get<'n>(&self, names: impl IntoIterator<Item = &'n str>) -> Result<Vec<Option<proto::Record>>> {
+        let names = names.into_iter().map(|name| parse_name(name, None)).collect::<Result<Vec<_>>>()?;
+        self.read(|_, view| {
+            let found = names.iter().map(|name| match view.resolve(name)? {
+                Some(found) if found.version.is_live() => record(found.name.kind(), &found.version.record),
+                _ => Ok(None),
+            });
+            found.collect()
+        })
+    }
+
+    /// A page of the records that match a filter. The request names no revision or time.
+    pub fn page<T: TypedRecord>(&self, request: &ListRecordsRequest) -> Result<TypedPage<T>> {
+        let request = self.pinned(request.clone())?;
+        let position = token::decode(T::KIND, &request)?.map(|token| token.position);
+        TypedPage::decode(self.list_encoded(T::KIND, &request, position.as_ref())?)
+    }
+
+    /// Every record that matches a filter, in the order of the request, read page by page as they are asked for.
+    pub fn list<T: TypedRecord>(&self, request: ListRecordsRequest) -> SnapshotList<T> {
+        SnapshotList { snapshot: self.clone(), request, records: Vec::new().into_iter(), ended: false, of: PhantomData }
+    }
+
+    /// The live records that refer to a record, under any of its names, each once.
+    pub fn references(&self, name: &str) -> Result<SnapshotReferences> {
+        let name = parse_name(name, None)?;
+        let targets = self.read(|_, view| match view.standing(name.kind(), name.id())? {
+            Some(_) => view.names_of(&name),
+            None => Err(StoreError::not_found(&name.to_string())),
+        })?;
+        Ok(SnapshotReferences {
+            snapshot: self.clone(),
+            ranges: targets.into_iter().map(|target| (keys::references_to(&target), target)).collect(),
+            found: VecDeque::new(),
+            seen: HashSet::new(),
+        })
+    }
+
+    /// Runs a read of the state.
+    fn read<T>(&self, read: impl FnOnce(&Inner, View<'_>) -> Result<T>) -> Result<T> {
+        self.store.read(|inner| read(inner, view(inner, self.revision)))
+    }
+
+    /// A request for records at this revision.
+    fn pinned(&self, mut request: ListRecordsRequest) -> Result<ListRecordsRequest> {
+        if request.as_of_time.is_some() || ![0, self.revision()].contains(&request.as_of_revision) {
+            let text = format!("leave it out: this snapshot is read at revision {}", self.revision);
+            return Err(StoreError::field("as_of_revision", text));
+        }
+        request.as_of_revision = self.revision();
+        Ok(request)
+    }
+
+    /// One record, encoded as the kind's message. The name is that of the request.
+    pub(super) fn get_encoded(&self, name: RecordName, request: &GetRecordRequest) -> Result<Bytes> {
+        self.read(|_, view| {
+            let Some(mut version) = view.version(name.kind(), name.id())? else {
+                return Err(StoreError::not_found(&request.name));
+            };
+            let mut at = name;
+            if let Some(target) = version.redirect.take() {
+                if request.no_redirect {
+                    return Err(redirected(&request.name, &target));
+                }
+                let Some(resolved) = view.resolve(&at)? else { return Err(StoreError::not_found(&request.name)) };
+                (at, version) = (resolved.name, resolved.version);
+            }
+            check_shown(&at, &version, request.show_deleted)?;
+            Ok(version.record)
+        })
+    }
+
+    /// A page of the records of a kind, from a position of the request's token on.
+    pub(super) fn list_encoded(
+        &self,
+        kind: RecordKind,
+        request: &ListRecordsRequest,
+        position: Option<&Position>,
+    ) -> Result<EncodedPage> {
+        self.read(|inner, view| {
+            let limits = &inner.options.limits;
+            let deadline = Instant::now() + Duration::from_millis(limits.page_ms);
+            let is_late = || Instant::now() >= deadline;
+            let page = query::list(&view, kind, request, position, limits, &is_late)?;
+            // What was compacted while it was read may be missing rows.
+            inner.check_revision(self.revision)?;
+            Ok(page)
+        })
+    }
+
+    /// Many records, within the limits of a response.
+    pub(super) fn batch_get_encoded(&self, names: Vec<RecordName>, allow_missing: bool) -> Result<EncodedBatch> {
+        self.read(|inner, view| {
+            let mut batch = EncodedBatch { revision: self.revision(), ..EncodedBatch::default() };
+            let mut bytes = 0;
+            for name in names {
+                if !batch.not_returned.is_empty() {
+                    batch.not_returned.push(name.to_string());
+                    continue;
+                }
+                match view.resolve(&name)? {
+                    Some(resolved) if resolved.version.is_live() => {
+                        bytes += resolved.version.record.len() as u64 + RECORD_FRAME_BYTES;
+                        if bytes > inner.options.limits.response_bytes && !batch.records.is_empty() {
+                            batch.not_returned.push(name.to_string());
+                        } else {
+                            batch.records.push((resolved.name.kind(), resolved.version.record));
+                        }
+                    }
+                    _ if allow_missing => batch.missing.push(name.to_string()),
+                    Some(resolved) => check_shown(&resolved.name, &resolved.version, false)?,
+                    None => return Err(StoreError::not_found(&name.to_string())),
+                }
+            }
+            Ok(batch)
+        })
+    }
+}
+
+impl<T: TypedRecord> TypedPage<T> {
+    pub(super) fn decode(page: EncodedPage) -> Result<Self> {
+        let records = page.records.iter().map(|encoded| decode(encoded)).collect::<Result<_>>()?;
+        Ok(Self { records, next_page_token: page.next_page_token, revision: page.revision })
+    }
+}
+
+/// The records of a list, read page by page. Made by [`StoreSnapshot::list`].
+///
+/// It ends after an error, except `STORE_REBUILDING`: after that one the next call tries again.
+#[derive(Debug)]
+pub struct SnapshotList<T> {
+    snapshot: StoreSnapshot,
+    /// Of the next page.
+    request: ListRecordsRequest,
+    /// What is left of the last page.
+    records: std::vec::IntoIter<T>,
+    ended: bool,
+    of: PhantomData<T>,
+}
+
+impl<T: TypedRecord> SnapshotList<T> {
+    fn next_page(&mut self) -> Result<()> {
+        if self.request.page_size == 0 {
+            self.request.page_size = PAGE_RECORDS;
+        }
+        let page = self.snapshot.page(&self.request)?;
+        self.ended = page.next_page_token.is_empty();
+        self.request.page_token = page.next_page_token;
+        self.records = page.records.into_iter();
+        Ok(())
+    }
+}
+
+impl<T: TypedRecord> Iterator for SnapshotList<T> {
+    type Item = Result<T>;
+
+    fn next(&mut self) -> Option<Result<T>> {
+        loop {
+            if let Some(record) = self.records.next() {
+                return Some(Ok(record));
+            }
+            if self.ended {
+                return None;
+            }
+            if let Err(error) = self.next_page() {
+                self.ended = !error.passes_with_a_rebuild();
+                return Some(Err(error));
+            }
+        }
+    }
+}
+
+/// The names of the records that refer to a record. Made by [`StoreSnapshot::references`].
+///
+/// It remembers every name that it gave, as a record may refer to another in several fields.
+#[derive(Debug)]
+pub struct SnapshotReferences {
+    snapshot: StoreSnapshot,
+    /// Reference keys that are not read yet, by the name that they refer to.
+    ranges: VecDeque<(KeyRange, RecordName)>,
+    found: VecDeque<RecordName>,
+    seen: HashSet<RecordName>,
+}
+
+impl SnapshotReferences {
+    /// Looks at the next keys.
+    fn look(&mut self) -> Result<()> {
+        let Some((range, target)) = self.ranges.front() else { return Ok(()) };
+        let stored = target.to_string();
+        let seen = &self.seen;
+        let (rest, found) = self.snapshot.read(|inner, view| {
+            inner.check_revision(view.revision)?;
+            let entries = view.state.scan(range.clone(), ScanDirection::Forward, REFERENCES_AT_ONCE)?;
+            let last = entries.last().filter(|_| entries.len() == REFERENCES_AT_ONCE);
+            let rest = last.map(|(key, _)| (Bound::Excluded(key.to_vec()), range.1.clone()));
+            let mut found = Vec::new();
+            for (key, _) in &entries {
+                let Some((kind, id)) = keys::referrer(target, key) else { continue };
+                let Ok(name) = RecordName::new(kind, id) else { continue };
+                if seen.contains(&name) || found.contains(&name) {
+                    continue;
+                }
+                // A posting says that some version of the record referred; this one may not.
+                let version = view.version(kind, id)?.filter(Version::is_live);
+                if version.is_some_and(|version| postings::refers_to(kind, &version.record, &stored)) {
+                    found.push(name);
+                }
+            }
+            Ok((rest, found))
+        })?;
+        match (rest, self.ranges.front_mut()) {
+            (Some(rest), Some((range, _))) => *range = rest,
+            _ => drop(self.ranges.pop_front()),
+        }
+        self.seen.extend(found.iter().cloned());
+        self.found.extend(found);
+        Ok(())
+    }
+}
+
+impl Iterator for SnapshotReferences {
+    type Item = Result<RecordName>;
+
+    fn next(&mut self) -> Option<Result<RecordName>> {
+        loop {
+            if let Some(name) = self.found.pop_front() {
+                return Some(Ok(name));
+            }
+            if self.ranges.is_empty() {
+                return None;
+            }
+            if let Err(error) = self.look() {
+                if !error.passes_with_a_rebuild() {
+                    self.ranges.clear();
+                }
+                return Some(Err(error));
+            }
+        }
+    }
+}
+
+/// The records as of a revision.
+pub(super) fn view(inner: &Inner, revision: u64) -> View<'_> {
+    View { state: inner.engine.as_ref(), revision }
+}
+
+/// The revision that a request reads at.
+fn as_of(inner: &Inner, revision: i64, time: Option<&Timestamp>) -> Result<u64> {
+    match (revision, time) {
+        (0, None) => Ok(inner.head()),
+        (0, Some(time)) => as_of_time(inner, time),
+        (_, Some(_)) => Err(StoreError::field("as_of_time", "set as_of_revision or as_of_time, not both")),
+        (revision, None) => match u64::try_from(revision) {
+            Ok(revision) => inner.check_revision(revision),
+            Err(_) => Err(StoreError::field("as_of_revision", "a revision is never negative; 0 reads the newest")),
+        },
+    }
+}
+
+/// The last revision made at or before a time. Promises that no later commit gets a time up to it.
+fn as_of_time(inner: &Inner, time: &Timestamp) -> Result<u64> {
+    const FIELD: &str = "as_of_time";
+    if !is_timestamp(time.seconds, time.nanos.into()) {
+        return Err(StoreError::field(FIELD, "is not a time of the years 1 to 9999"));
+    }
+    let time_us = micros(time);
+    loop {
+        let (now_us, meta) = (inner.options.clock.now_us(), inner.meta());
+        if time_us <= now_us || time_us <= meta.commit_time_us {
+            break;
+        }
+        if time_us - now_us > TIME_AHEAD_US {
+            let now = Timestamp { nanos: 0, ..timestamp(now_us) };
+            let text = format!("lies in the future: this server's clock says {now}; leave it out to read the newest");
+            return Err(StoreError::field(FIELD, text));
+        }
+        std::thread::sleep(Duration::from_micros((time_us - now_us).unsigned_abs()));
+    }
+    let meta = inner.meta();
+    // Later commits have later times than the last one: of the past nothing has to be promised.
+    if time_us > meta.time_bound_us.max(meta.commit_time_us) {
+        let (answer, bound) = oneshot::channel();
+        inner.queue.send(Job::BoundTime { time_us, answer })?;
+        bound.blocking_recv().unwrap_or_else(|_| Err(StoreError::shutting_down()))?;
+    }
+    inner.answer_time(time_us)?;
+    let engine = inner.engine.as_ref();
+    let revision = match engine.seek(LogSeek::AtTime(time_us))? {
+        LogSequence(0) => 0,
+        LogSequence(sequence) => {
+            let entries = engine.read_log(LogSequence(sequence - 1), ENTRY_BYTES)?;
+            entries.first().map_or(0, |entry| entry.revision)
+        }
+    };
+    inner.check_revision(revision)
+}
+
+pub(super) fn parse_name(text: &str, kind: Option<RecordKind>) -> Result<RecordName> {
+    let name: RecordName =
+        text.parse().map_err(|error: crate::model::RecordNameError| StoreError::field("name", error.to_string()))?;
+    match kind {
+        Some(kind) if kind != name.kind() => {
+            Err(StoreError::field("name", format!("{name} is not in {}/: call the method of its type", kind.collection())))
+        }
+        _ => Ok(name),
+    }
+}
+
+/// A stored record as its type.
+pub(super) fn decode<T: TypedRecord>(encoded: &[u8]) -> Result<T> {
+    T::decode(encoded)
+        .map_err(|error| StoreError::internal(format!("a stored {} cannot be decoded: {error}", T::KIND.singular())))
+}
+
+/// An error unless the version may be shown.
+fn check_shown(name: &RecordName, version: &Version, show_deleted: bool) -> Result<()> {
+    let revision = version.revision;
+    let (reason, text) = match version.change {
+        ChangeKind::Erased => {
+            (ErrorReason::RecordErased, format!("the content of {name} was removed for good at revision {revision}"))
+        }
+        ChangeKind::Deleted if !show_deleted => {
+            (ErrorReason::RecordDeleted, format!("{name} was deleted at revision {revision}: set show_deleted to read it"))
+        }
+        _ => return Ok(()),
+    };
+    Err(StoreError::new(StoreErrorKind::NotFound, reason, text).with("name", name).with("revision", revision))
+}
+
+fn redirected(name: &str, target: &str) -> StoreError {
+    let text = format!("{name} was merged into {target}: read that record, or leave no_redirect out");
+    StoreError::new(StoreErrorKind::NotFound, ErrorReason::RecordRedirected, text).with("name", name).with("target", target)
+}
