@@ -427,7 +427,7 @@ mod tests {
                     serde_json::Value::String(text) => format!("`{text}`"),
                     value => value.to_string(),
                 };
-                text.push_str(&format!("| `{key}` | {flag} | {default} | {meaning} |\n"));
+                text.extend([format!("| `{key}` | {flag} | {default} | {meaning} |\n")]);
             }
             text
         };
