@@ -183,8 +183,8 @@ mod tests {
         let written = fs::read_to_string(path).unwrap();
         let (before, rest) = written.split_once(MARKS.0).expect("the comment before the table");
         let (_, after) = rest.split_once(MARKS.1).expect("the comment after the table");
-        let rows: String =
-            all().into_iter().map(|limit| format!("| `{}` | {} | {} |\n", limit.name, bound(limit), limit.bounds)).collect();
+        let row = |limit: Limit| format!("| `{}` | {} | {} |", limit.name, bound(limit), limit.bounds);
+        let rows = all().into_iter().map(row).collect::<Vec<_>>().join("\n") + "\n";
         let now = format!("{before}{}| name | default | of what |\n|--|--|--|\n{rows}{}{after}", MARKS.0, MARKS.1);
         if std::env::var_os("ANNALS_UPDATE").is_some() {
             fs::write(path, &now).unwrap();

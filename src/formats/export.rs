@@ -15,8 +15,6 @@ use std::{
 use super::table::{TableLayout, TableWriter};
 use crate::{model::RecordKind, proto::record::Record};
 
-#[cfg(feature = "parquet")]
-
 /// Writes a file of text: a head, something for each record, a tail.
 ///
 /// ```

@@ -78,7 +78,8 @@ pub struct StoreError {
     /// All violations.
     pub details: StoreErrorDetails,
     /// What happened below the store. For the operator, not for the caller.
-    cause: Option<Arc<dyn Error + Send + Sync>>,
+    /// Boxed in its `Arc`, so that an error is a word longer and not two.
+    cause: Option<Arc<Box<dyn Error + Send + Sync>>>,
 }
 
 impl PartialEq for StoreError {
@@ -101,7 +102,7 @@ impl fmt::Display for StoreError {
 
 impl Error for StoreError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.cause.as_deref().map(|cause| cause as &(dyn Error + 'static))
+        self.cause.as_deref().map(|cause| &**cause as &(dyn Error + 'static))
     }
 }
 
@@ -121,7 +122,7 @@ impl StoreError {
     /// Adds what happened below the store: [`Error::source`] of this error.
     #[must_use]
     pub fn because(mut self, cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        self.cause = Some(Arc::from(cause.into()));
+        self.cause = Some(Arc::new(cause.into()));
         self
     }
 
@@ -297,7 +298,7 @@ mod tests {
         let error = StoreError::from(io());
         let cause = error.source().expect("the engine's error");
         assert_eq!(cause.to_string(), "writing a.log: the disk is gone");
-        assert!(cause.source().is_some_and(|below| below.is::<io::Error>()));
+        assert!(cause.source().is_some_and(<dyn Error>::is::<io::Error>));
         let other = StoreError::from(engine::EngineError::Poisoned("one failed".into()));
         assert_eq!(error, other, "a caller is told the same");
         assert_eq!(error.clone().source().map(ToString::to_string), error.source().map(ToString::to_string));

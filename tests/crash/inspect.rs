@@ -60,10 +60,10 @@ impl<'a> Inspection<'a> {
         self.done.compared.revision = head;
         let promised = self.script.acknowledged.iter().flatten().map(|answer| answer.revision).max().unwrap_or(0);
         if promised > head {
-            (self.report)(format!("lost: revision {promised} was acknowledged and the store ends at {}", head));
+            (self.report)(format!("lost: revision {promised} was acknowledged and the store ends at {head}"));
         }
         if self.script.seen > head {
-            (self.report)(format!("lost: revision {} was read and the store ends at {}", self.script.seen, head));
+            (self.report)(format!("lost: revision {} was read and the store ends at {head}", self.script.seen));
         }
         let writers = self.compare_commits(store);
         self.send_again(store);

@@ -131,7 +131,11 @@ async fn an_ingest_answers_what_it_accepted() {
     assert_told(end.as_ref());
     assert!(answered.iter().all(|answer| matches!(answer.outcome, Some(Outcome::Committed(_)))));
     assert!(!answered.is_empty());
-    assert_eq!(server.store.info().expect("info").head_revision, answered.len() as i64, "nothing was made without an answer");
+    assert_eq!(
+        server.store.info().expect("info").head_revision.cast_unsigned(),
+        answered.len() as u64,
+        "nothing was made without an answer"
+    );
     drop(answers);
     timeout(SOON, sending).await.expect("the stream is closed to who sends").expect("joined");
     server.stop().await;

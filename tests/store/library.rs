@@ -49,7 +49,7 @@ fn a_watch_waits_for_what_is_committed_later_and_selects_as_the_service_does() {
         commit(&writer, r#"{"create": {"actor": {"name": "actors/a", "display_name": "A"}}}"#).unwrap();
         commit(&writer, &event("ships", "Ships")).unwrap();
     });
-    let commit = watch.next_timeout(Duration::from_secs(60)).unwrap().expect("a commit that matches");
+    let commit = watch.next_timeout(Duration::from_mins(1)).unwrap().expect("a commit that matches");
     assert_eq!((commit.revision, commit.changes[0].name.as_str()), (3, "events/ships"));
     writing.join().unwrap();
     let initial = WatchRequest { initial_state: true, ..Default::default() };
@@ -64,7 +64,7 @@ fn a_watch_ends_when_the_store_is_closed() {
     let mut watch = store.watch(&after(0)).unwrap();
     let watching = thread::spawn(move || {
         let commits = watch.by_ref().take_while(Result::is_ok).count();
-        (commits, watch.next().is_none(), reason(watch.next_timeout(Duration::from_secs(60))))
+        (commits, watch.next().is_none(), reason(watch.next_timeout(Duration::from_mins(1))))
     });
     thread::sleep(Duration::from_millis(20));
     store.close().unwrap();
