@@ -1,14 +1,14 @@
-//! Where a store meets an engine: opening one in a folder, or in memory.
+//! Opens a store in a folder, or in memory: chooses its log and its state.
 //!
 //! Knows the concrete engines, and is the only place that does. Must not know records, requests or gRPC.
 
-use std::{path::Path, sync::Arc};
+use std::path::Path;
 
 use crate::{
     engine::{
-        self, Engine,
+        Engine,
         embedded::{self, EmbeddedEngine},
-        memory::MemoryEngine,
+        memory::{MemoryEngine, MemoryState},
     },
     store::{self, Discrepancy, Store, VerifyReport},
 };
@@ -23,8 +23,8 @@ pub struct OpenOptions {
 }
 
 impl Store {
-    /// Opens the store in a folder, which is made where it is not there, and waits until it answers: after a power cut its state
-    /// is first rebuilt from the log. Fails where another process has it open, or where its log is damaged.
+    /// Opens the store in a folder, which is created if it is missing, and waits until the store answers: after a power cut its
+    /// state is first rebuilt from the log. An error where another process has it open, or where its log is damaged.
     pub fn open(folder: impl AsRef<Path>) -> store::Result<Self> {
         Self::open_with(folder, OpenOptions::default())
     }
@@ -38,31 +38,27 @@ impl Store {
 
     /// As [`Self::open_with`], but returns at once: until [`Self::condition`] is serving, calls fail with `STORE_REBUILDING`.
     pub fn start_in(folder: impl AsRef<Path>, options: OpenOptions) -> store::Result<Self> {
-        Self::start(embedded_engine(folder.as_ref(), options.engine)?, options.store)
+        Self::start(EmbeddedEngine::open(folder, options.engine)?, options.store)
     }
 
-    /// A store that is empty, and gone when it is dropped.
+    /// An empty store in memory. Its data is lost when it is dropped.
     pub fn in_memory() -> store::Result<Self> {
         Self::in_memory_with(store::StoreOptions::default())
     }
 
     /// As [`Self::in_memory`], with options.
     pub fn in_memory_with(options: store::StoreOptions) -> store::Result<Self> {
-        let store = Self::start(Arc::new(MemoryEngine::new()), options)?;
+        let store = Self::start(MemoryEngine::new(), options)?;
         store.wait_until_serving()?;
         Ok(store)
     }
 }
 
-/// Holds the state in a folder against its log, key by key, and reports what differs. Nothing is changed. Needs as much memory
-/// as the state has bytes.
+/// Compares the state in a folder with its log, key by key, and reports what differs. Nothing is changed. Needs as much memory as
+/// the state has bytes.
 pub fn verify(folder: impl AsRef<Path>, report: &mut dyn FnMut(&Discrepancy)) -> store::Result<VerifyReport> {
-    let engine = embedded_engine(folder.as_ref(), embedded::EmbeddedOptions::default())?;
-    let verified = store::verify(&*engine, &MemoryEngine::new(), report);
+    let engine = Engine::from(EmbeddedEngine::open(folder, embedded::EmbeddedOptions::default())?);
+    let verified = store::verify(&engine, &MemoryState::default(), report);
     engine.close()?;
     verified
-}
-
-fn embedded_engine(folder: &Path, options: embedded::EmbeddedOptions) -> engine::Result<Arc<dyn Engine>> {
-    Ok(Arc::new(EmbeddedEngine::open(folder, options)?))
 }

@@ -13,7 +13,7 @@ use std::{
 };
 
 use annals::{
-    engine::{Engine as _, ScanDirection, State as _, embedded::EmbeddedEngine},
+    engine::{Engine, ScanDirection, embedded::EmbeddedEngine},
     proto::{record::Record, record_service_client::RecordServiceClient},
 };
 use anyhow::Context;
@@ -82,12 +82,12 @@ impl Population {
 
 /// Reads every key of a data folder that no server has open.
 pub(crate) fn usage(folder: &Path) -> anyhow::Result<Usage> {
-    let engine = EmbeddedEngine::open(folder, annals::engine::embedded::EmbeddedOptions::default())?;
-    let disk = engine.disk_usage()?;
-    let mut usage = Usage { log_bytes: disk.log_bytes, state_bytes: disk.state_bytes, content_bytes: 0, keys: 0 };
+    let engine = Engine::from(EmbeddedEngine::open(folder, annals::engine::embedded::EmbeddedOptions::default())?);
+    let (log_bytes, state_bytes) = (engine.log.disk_bytes()?, engine.state.disk_bytes()?);
+    let mut usage = Usage { log_bytes, state_bytes, content_bytes: 0, keys: 0 };
     let mut from = Bound::Unbounded;
     loop {
-        let entries = engine.scan((from, Bound::Unbounded), ScanDirection::Forward, KEYS_AT_ONCE)?;
+        let entries = engine.state.scan((from, Bound::Unbounded), ScanDirection::Forward, KEYS_AT_ONCE)?;
         let Some((last, _)) = entries.last() else { break };
         from = Bound::Excluded(last.to_vec());
         usage.keys += entries.len() as u64;

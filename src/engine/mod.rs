@@ -1,12 +1,13 @@
-//! Durable ordered bytes: a log of entries, and a state of keys and values that is derived from it.
+//! Durable bytes: a log of entries, and a state of ordered keys and values that is derived from it.
 //!
-//! The log is the truth and the state is a convenience: whatever the state holds can be rebuilt from the log, and the
-//! store does so whenever an engine says that the state cannot be trusted.
+//! [`Log`] and [`State`] are two traits, since they promise different things. The log is the truth: what it has acknowledged is
+//! never lost. It may be remote, slow, and written by other stores too. The state is a local copy of what follows from the
+//! log: it answers reads fast, and whatever it holds can be rebuilt. A store owns one of each, an [`Engine`].
 //!
 //! Knows bytes, sequences and the numbers stamped on entries. Must not know records, revisions' meaning, gRPC or an async
 //! runtime.
 
-use std::{ops::Bound, path::PathBuf};
+use std::{fmt, ops::Bound, path::PathBuf, sync::Arc};
 
 use bytes::Bytes;
 
@@ -71,7 +72,7 @@ pub struct StateBatch {
 }
 
 impl StateBatch {
-    /// Asserts what every engine relies on. Lengths are checked in release too: a value that is too long would be stored
+    /// Asserts what every state relies on. Lengths are checked in release too: a value that is too long would be stored
     /// where it can be lost.
     fn assert_sound(&self) {
         for stage in &self.stages {
@@ -118,7 +119,7 @@ pub enum ScanDirection {
 /// A range of keys.
 pub type KeyRange = (Bound<Vec<u8>>, Bound<Vec<u8>>);
 
-/// Where to look in the log.
+/// What to look for in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogSeek {
     /// The last entry whose `revision` is less than this one; reading after it starts at the entry that made the revision.
@@ -128,8 +129,8 @@ pub enum LogSeek {
 }
 
 impl LogSeek {
-    /// Whether an entry with these numbers is the one described or lies before it. True up to some entry, false from there.
-    fn is_at_or_behind(self, revision: u64, time_us: i64) -> bool {
+    /// Whether an entry with these numbers is the one described or an earlier one. True up to some entry, false from there.
+    fn includes(self, revision: u64, time_us: i64) -> bool {
         match self {
             Self::BeforeRevision(sought) => revision < sought,
             Self::AtTime(sought) => time_us <= sought,
@@ -137,7 +138,7 @@ impl LogSeek {
     }
 }
 
-/// Whether no key can lie in a range. Ordered maps panic on such ranges; an engine answers that nothing is there.
+/// Whether a range can hold no key. Ordered maps panic on some such ranges; a state answers that nothing is there.
 pub(crate) fn range_is_empty((low, high): &KeyRange) -> bool {
     match (low, high) {
         (Bound::Included(low), Bound::Included(high)) => low > high,
@@ -147,29 +148,11 @@ pub(crate) fn range_is_empty((low, high): &KeyRange) -> bool {
     }
 }
 
-/// Whether what the state holds can be used as it is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum StateHealth {
-    /// It holds everything up to some entry of the log, which the store has written into it, and perhaps part of what follows.
-    Trusted,
-    /// It must be rebuilt from the log before it is read. The text says why, for people.
-    Suspect(String),
-}
-
-/// Bytes used and free where the engine keeps its data. Zero where there is no disk.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct DiskUsage {
-    /// Bytes of the log's files.
-    pub log_bytes: u64,
-    /// Bytes of the state's files.
-    pub state_bytes: u64,
-}
-
-/// What an engine reports when it cannot do what was asked.
+/// Why a log or a state could not do what was asked.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EngineError {
-    /// The system refused a call.
+    /// The system refused a call. From [`Log::append`] it is a failed sync: see there.
     #[error("{context}: {source}")]
     Io {
         /// What was being done, with the path.
@@ -178,10 +161,10 @@ pub enum EngineError {
         #[source]
         source: std::io::Error,
     },
-    /// The log is damaged. It is never cut off and never served.
+    /// The log is damaged. Damaged entries are neither dropped nor served.
     #[error("the log is damaged: {0}")]
     Corrupt(String),
-    /// The disk is at its reserve: nothing was written. Passes by itself once there is room.
+    /// The disk is at its reserve: nothing was written. Transient: retry once there is room.
     #[error("the disk is full: {available} bytes are free at {path}, {reserve} are kept in reserve")]
     Full {
         /// Free bytes.
@@ -191,16 +174,23 @@ pub enum EngineError {
         /// The data folder.
         path: PathBuf,
     },
-    /// Another writer has appended since `expected_head` was read.
+    /// The log does not answer now, or answers too slowly. What was asked has not happened. Transient: retry.
+    #[error("the log is unavailable: {0}")]
+    Unavailable(String),
+    /// The log's answer to an append was lost: the entries may be in the log, or may still get there. Find out before anyone is
+    /// answered: see [`Log::append`].
+    #[error("it is unknown whether the log has taken the entries: {0}")]
+    Unknown(String),
+    /// Another appender has moved the log's head. Nothing was appended.
     #[error("the log has moved on to entry {}", .head.0)]
     Superseded {
         /// The log's head now.
         head: LogSequence,
     },
-    /// A write or sync failed earlier: the log refuses more until it is opened again.
+    /// A sync failed earlier: the log refuses appends until it is opened again.
     #[error("the log refuses writes since one failed: {0}")]
     Poisoned(String),
-    /// The state failed; the log is untouched. It must be reset and rebuilt.
+    /// The state failed; the log is untouched. The state must be reset and rebuilt.
     #[error("the state failed and must be rebuilt from the log: {0}")]
     State(String),
     /// Another process has the data folder open.
@@ -211,7 +201,7 @@ pub enum EngineError {
         /// The process that has it, as it described itself.
         holder: String,
     },
-    /// The folder was written by another, newer format.
+    /// The folder was written in another, newer format.
     #[error("{path} has data format {found}; this program reads up to {supported}: use a newer program")]
     Format {
         /// The data folder.
@@ -223,11 +213,85 @@ pub enum EngineError {
     },
 }
 
-/// The outcome of an engine's call.
+/// The outcome of a call on a log or a state.
 pub type Result<T> = std::result::Result<T, EngineError>;
 
-/// Keys and values in order, as they can be read.
-pub trait State: Send + Sync {
+/// Tells a store that another appender has moved the head of its log.
+///
+/// Cheap to clone and to call from any thread, also while the log holds its own locks: it queues one job and returns.
+#[derive(Clone)]
+pub struct HeadSignal(Arc<dyn Fn() + Send + Sync>);
+
+impl HeadSignal {
+    /// A signal that calls a function, which must not block or call the log.
+    pub fn new(notify: impl Fn() + Send + Sync + 'static) -> Self {
+        Self(Arc::new(notify))
+    }
+
+    /// Says that the head has moved. Calls that come close together may be answered as one.
+    pub fn notify(&self) {
+        (self.0)();
+    }
+}
+
+impl fmt::Debug for HeadSignal {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        to.debug_struct("HeadSignal").finish_non_exhaustive()
+    }
+}
+
+/// The log: numbered entries, durable once appended, and never changed afterwards. It is the truth of a store.
+///
+/// A log may be a local file or a remote service. Every call may block. The store appends from one thread, and reads from any
+/// thread at any time. A log that several stores append to is *shared*: they agree by the expected head of each append.
+pub trait Log: Send + Sync {
+    /// The newest durable entry. 0 where there is none.
+    fn head(&self) -> Result<LogSequence>;
+
+    /// Makes entries durable, all or none, directly after the entry `expected_head`. Their sequences follow on it without a gap.
+    ///
+    /// The error says what has happened to the entries:
+    /// - [`EngineError::Full`], [`EngineError::Unavailable`]: nothing was appended. Retry later.
+    /// - [`EngineError::Superseded`]: nothing was appended, as another appender was first. Read on, and plan again.
+    /// - [`EngineError::Unknown`]: the answer was lost. Repeat the same call until the log answers. `Ok`: the entries are in the
+    ///   log, once. `Superseded`: read what follows `expected_head` and compare. Either these are the entries, from an earlier
+    ///   try, or others, and then these entries can never get into the log: its head has moved past their place.
+    /// - [`EngineError::Io`], [`EngineError::Poisoned`] and all others: a sync failed. No later success says anything about what
+    ///   was lost, so the log refuses appends until it is opened again, and what is durable is found out then. A log that
+    ///   cannot return to a known state after a failed *write* reports that in the same way.
+    ///
+    /// # Panics
+    /// Where the entries are not contiguous after `expected_head`, or a revision or time falls: writing them would make a
+    /// log that cannot be read.
+    fn append(&self, expected_head: LogSequence, entries: &[LogEntry]) -> Result<()>;
+
+    /// The entries that follow `after`, oldest first: as many as fit into `bytes_max`, at least one where there is one. Empty
+    /// at the head.
+    fn read_after(&self, after: LogSequence, bytes_max: usize) -> Result<Vec<LogEntry>>;
+
+    /// The sequence of the entry that `seek` describes; 0 where there is none.
+    fn seek(&self, seek: LogSeek) -> Result<LogSequence>;
+
+    /// Whether others may append to this log too. A store then keeps what it needs to plan a group again.
+    fn is_shared(&self) -> bool {
+        false
+    }
+
+    /// Registers the signal to call when another appender has moved the head. A store registers one, before it reads the head
+    /// for the first time. A log with a single appender never calls it.
+    fn on_head_moved(&self, signal: HeadSignal) {
+        drop(signal);
+    }
+
+    /// Bytes of the log's files. 0 where there is no local disk.
+    fn disk_bytes(&self) -> Result<u64>;
+
+    /// A clean stop. Afterwards `append` fails with `Poisoned`; the log can still be read. Closing twice is allowed.
+    fn close(&self) -> Result<()>;
+}
+
+/// Ordered keys and values, as they can be read.
+pub trait StateRead: Send + Sync {
     /// The value of a key.
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>>;
 
@@ -240,49 +304,56 @@ pub trait State: Send + Sync {
     fn scan(&self, range: KeyRange, direction: ScanDirection, limit: usize) -> Result<Vec<(Bytes, Bytes)>>;
 }
 
-/// A log and a state, shared by one writer and any number of readers.
+/// The state: ordered keys and values, local, written by one store and read by any number of threads.
 ///
-/// The writer calls `append`, then `apply`, and never `append` again before `apply` returned. Readers may call the reading
-/// methods at any time from any thread.
-pub trait Engine: State {
-    /// The newest durable entry. 0 where there is none.
-    fn head(&self) -> Result<LogSequence>;
+/// Nothing in it is the only copy: it follows from the log, and is rebuilt from the log whenever it cannot be trusted. So a write
+/// need not be durable when it returns. Every error of a state is [`EngineError::State`].
+pub trait State: StateRead {
+    /// Why the state cannot be used as it is, for people; `None` while it can. A trusted state holds all that the store wrote up
+    /// to some entry of the log, and perhaps part of what follows.
+    fn distrust(&self) -> Option<String>;
 
-    /// Makes entries durable, all or none, after `expected_head`; their sequences follow on it without a gap.
-    /// `Full`: nothing happened, try later. `Superseded`: read on and try again. `Poisoned`: nothing happened. Any other
-    /// error: whether they are durable is unknown, and the log is poisoned.
-    ///
-    /// # Panics
-    /// Where the entries are not contiguous after `expected_head`, or a revision or time falls: writing them would make a
-    /// log that cannot be read.
-    fn append(&self, expected_head: LogSequence, entries: &[LogEntry]) -> Result<()>;
-
-    /// The entries that follow `after`, oldest first: as many as fit into `bytes_max`, at least one where there is one. Empty
-    /// at the head.
-    fn read_log(&self, after: LogSequence, bytes_max: usize) -> Result<Vec<LogEntry>>;
-
-    /// The sequence of the entry that `seek` describes; 0 where there is none.
-    fn seek(&self, seek: LogSeek) -> Result<LogSequence>;
-
-    /// Whether the state can be used as it is, as found when the engine was opened or after the last failure.
-    fn state_condition(&self) -> StateHealth;
-
-    /// Empties the state; what was there is set aside where it may be of use to a person. Afterwards it is `Trusted`.
-    fn reset_state(&self) -> Result<()>;
-
-    /// Writes a batch into the state. An error is always `State`; what landed is a part of the batch.
+    /// Writes a batch. After an error a part of the batch may have landed.
     ///
     /// # Panics
     /// Where a key or value is longer than [`KEY_BYTES_MAX`] or [`VALUE_BYTES_MAX`].
     fn apply(&self, batch: StateBatch) -> Result<()>;
 
+    /// Empties the state; what was there is set aside where it may be of use to a person. Afterwards it is trusted.
+    fn reset(&self) -> Result<()>;
+
     /// Whether a point read may wait for more than memory and one page of a local disk.
-    fn reads_may_block(&self) -> bool;
+    fn reads_may_block(&self) -> bool {
+        false
+    }
 
-    /// What the engine uses of the disk.
-    fn disk_usage(&self) -> Result<DiskUsage>;
+    /// Bytes of the state's files. 0 where there are none.
+    fn disk_bytes(&self) -> Result<u64>;
 
-    /// A clean stop: what the state holds is made durable, and a later open trusts it. Afterwards `append` fails with
-    /// `Poisoned`, and whatever touches the state with `State`; the log can still be read. Closing twice is allowed.
+    /// A clean stop: what the state holds is made durable, and a later open trusts it. Afterwards every other call fails with
+    /// `State`. Closing twice is allowed.
     fn close(&self) -> Result<()>;
+}
+
+/// The log and the state of one store.
+#[derive(Clone)]
+pub struct Engine {
+    /// What is remembered.
+    pub log: Arc<dyn Log>,
+    /// What reads are answered from.
+    pub state: Arc<dyn State>,
+}
+
+impl Engine {
+    /// Stops both cleanly, the log first.
+    pub fn close(&self) -> Result<()> {
+        let log = self.log.close();
+        self.state.close().and(log)
+    }
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        to.debug_struct("Engine").finish_non_exhaustive()
+    }
 }

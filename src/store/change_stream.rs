@@ -90,7 +90,7 @@ impl Store {
                 None => (LogSequence(head.sequence), head.revision),
                 Some(after) => {
                     let after = inner.check_revision(after)?;
-                    (inner.engine.seek(LogSeek::BeforeRevision(after + 1))?, after)
+                    (inner.engine.log.seek(LogSeek::BeforeRevision(after + 1))?, after)
                 }
             };
             Ok(ChangeStream { store: self.clone(), position, revision, published })
@@ -140,7 +140,7 @@ impl ChangeStream {
         }
         let head = *self.published.borrow_and_update();
         let inner = self.store.inner();
-        let entries = inner.engine.read_log(self.position, CHUNK_BYTES)?;
+        let entries = inner.engine.log.read_after(self.position, CHUNK_BYTES)?;
         let mut read = Vec::with_capacity(entries.len());
         for entry in entries.iter().take_while(|entry| entry.sequence.0 <= head.sequence) {
             let change = match Entry::of(entry)? {
@@ -212,7 +212,7 @@ impl CommittedChange {
             return Ok(before);
         }
         let before = store.read(|inner| {
-            let view = View { state: inner.engine.as_ref(), revision: self.commit.revision.saturating_sub(1) };
+            let view = View { state: &*inner.engine.state, revision: self.commit.revision.saturating_sub(1) };
             self.commit
                 .changes
                 .iter()

@@ -1,11 +1,13 @@
-//! The clock, as an argument: tests step it, the store only ever asks it.
+//! Time: the clock, which is an argument so that tests can step it; the contract's timestamps; and ids, which begin with a time.
 //!
-//! Knows time. Must not know commits.
+//! Must not know commits.
 
 use std::{
     fmt::Debug,
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
+
+use ulid::Ulid;
 
 /// Tells the time.
 pub trait Clock: Send + Sync + Debug {
@@ -22,4 +24,25 @@ impl Clock for SystemClock {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
     }
+}
+
+/// Microseconds since the epoch as the contract's timestamp.
+pub(crate) fn timestamp(time_us: i64) -> prost_types::Timestamp {
+    prost_types::Timestamp {
+        seconds: time_us.div_euclid(1_000_000),
+        nanos: i32::try_from(time_us.rem_euclid(1_000_000) * 1000).expect("less than a second"),
+    }
+}
+
+/// The contract's timestamp in whole microseconds since the epoch, rounded down.
+pub(crate) fn micros(time: &prost_types::Timestamp) -> i64 {
+    time.seconds.saturating_mul(1_000_000).saturating_add(i64::from(time.nanos.clamp(0, 999_999_999)) / 1000)
+}
+
+/// A lower-case ULID, greater than the last one.
+pub(super) fn new_id(ids: &mut ulid::Generator, now_ms: u64) -> String {
+    let time = UNIX_EPOCH + Duration::from_millis(now_ms);
+    // After 2^80 ids in one millisecond the generator has run out; a random id is still unique.
+    let id = ids.generate_from_datetime(time).unwrap_or_else(|_| Ulid::from_datetime(time));
+    id.to_string().to_lowercase()
 }

@@ -1,21 +1,24 @@
-//! What the log remembers: the body of each entry, from which everything else can be rebuilt.
+//! The log entries of a store: the body of each, from which everything else can be rebuilt.
 //!
-//! Knows records as bytes. Must not know keys: what an entry becomes in the state is for `replay`.
+//! Knows records as bytes. Must not know keys: `replay` says what an entry becomes in the state.
 
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use prost::Message;
 
-use super::error::{Result, StoreError, StoreErrorKind};
+use super::{
+    clock::timestamp,
+    error::{Result, StoreError, StoreErrorKind},
+};
 use crate::{
     engine,
     model::{RecordKind, schema, wire},
     proto::{self, ChangeKind, ErrorReason, Transition},
 };
 
-/// Number of the data format. A folder with a greater one is refused; a smaller one is upgraded by rebuilding the state.
-pub(crate) const FORMAT: u32 = 1;
+/// The version of the data format. A log with a greater one is refused; with a smaller one the state is rebuilt.
+pub(crate) const FORMAT_VERSION: u32 = 1;
 
 /// The body of one log entry.
 #[derive(Clone, PartialEq, Message)]
@@ -33,7 +36,7 @@ pub(crate) enum Entry {
     /// A commit: one revision.
     #[prost(message, tag = "2")]
     Committed(Committed),
-    /// A commit that changed nothing, for the sake of its request id.
+    /// A commit that changed nothing. It is logged for its request id.
     #[prost(message, tag = "3")]
     Unchanged(Unchanged),
     /// A promise that no commit gets a time up to this one.
@@ -52,9 +55,9 @@ pub(crate) struct Founded {
     pub(crate) format: u32,
 }
 
-/// Who sent a request, and which.
+/// Identifies a request: who sent it, under which id, with which content.
 #[derive(Clone, PartialEq, Eq, Message)]
-pub(crate) struct Asked {
+pub(crate) struct RequestIdentity {
     /// The caller, who is also the author.
     #[prost(string, tag = "1")]
     pub(crate) caller: String,
@@ -74,15 +77,15 @@ pub(crate) struct Committed {
     #[prost(int64, tag = "2")]
     pub(crate) commit_time_us: i64,
     #[prost(message, required, tag = "3")]
-    pub(crate) asked: Asked,
+    pub(crate) request: RequestIdentity,
     #[prost(btree_map = "string, string", tag = "4")]
     pub(crate) annotations: BTreeMap<String, String>,
-    /// In the order of the mutations. Never empty.
+    /// In the order of the mutations. At least one.
     #[prost(message, repeated, tag = "5")]
     pub(crate) changes: Vec<Changed>,
-    /// One a mutation.
+    /// One per mutation.
     #[prost(message, repeated, tag = "6")]
-    pub(crate) results: Vec<Resulted>,
+    pub(crate) results: Vec<LoggedResult>,
 }
 
 /// What a commit did to one record.
@@ -109,13 +112,13 @@ pub(crate) struct Changed {
     pub(crate) fields: Vec<u32>,
 }
 
-/// What a mutation came to.
+/// The result of one mutation.
 #[derive(Clone, PartialEq, Message)]
-pub(crate) struct Resulted {
+pub(crate) struct LoggedResult {
     /// Which of the commit's changes, from 1; 0 where the mutation changed nothing.
     #[prost(uint32, tag = "1")]
     pub(crate) change: u32,
-    /// The name to answer, where it is not that of the change: the record's where nothing changed, of a merge the target's.
+    /// The name to answer, where it differs from that of the change: the record's where nothing changed, the target's of a merge.
     #[prost(string, tag = "2")]
     pub(crate) name: String,
     /// Only where it changed nothing: the record's revision.
@@ -126,15 +129,15 @@ pub(crate) struct Resulted {
 /// A commit that changed nothing.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct Unchanged {
-    /// The head at which that was found.
+    /// The head revision at which it would have changed nothing.
     #[prost(uint64, tag = "1")]
     pub(crate) revision: u64,
     #[prost(int64, tag = "2")]
     pub(crate) commit_time_us: i64,
     #[prost(message, required, tag = "3")]
-    pub(crate) asked: Asked,
+    pub(crate) request: RequestIdentity,
     #[prost(message, repeated, tag = "4")]
-    pub(crate) results: Vec<Resulted>,
+    pub(crate) results: Vec<LoggedResult>,
 }
 
 /// A promise about the times of later commits.
@@ -145,7 +148,7 @@ pub(crate) struct TimeBound {
 }
 
 impl Entry {
-    /// The bytes to log: those of a [`Body`] that holds it, without moving it into one.
+    /// The bytes to log: those of a [`Body`] that holds the entry, without moving it into one.
     pub(crate) fn to_bytes(&self) -> Bytes {
         let mut bytes = Vec::with_capacity(self.encoded_len());
         self.encode(&mut bytes);
@@ -247,8 +250,8 @@ impl Committed {
         let head = proto::Commit {
             revision: self.revision.cast_signed(),
             commit_time: Some(timestamp(self.commit_time_us)),
-            author: self.asked.caller.clone(),
-            request_id: self.asked.request_id.clone(),
+            author: self.request.caller.clone(),
+            request_id: self.request.request_id.clone(),
             annotations: self.annotations.clone(),
             changes: Vec::new(),
         };
@@ -259,7 +262,7 @@ impl Committed {
         Ok(commit.into())
     }
 
-    /// What whoever sent it was answered.
+    /// The answer to the request.
     pub(crate) fn response(&self) -> Result<proto::CommitResponse> {
         let results = self
             .results
@@ -282,7 +285,7 @@ impl Committed {
 }
 
 impl Unchanged {
-    /// What whoever sent it was answered.
+    /// The answer to the request.
     pub(crate) fn response(&self) -> proto::CommitResponse {
         proto::CommitResponse {
             revision: self.revision.cast_signed(),
@@ -293,25 +296,12 @@ impl Unchanged {
     }
 }
 
-fn unchanged(result: &Resulted) -> proto::MutationResult {
+fn unchanged(result: &LoggedResult) -> proto::MutationResult {
     proto::MutationResult {
         name: result.name.clone(),
         revision: result.revision.cast_signed(),
         kind: ChangeKind::Unchanged.into(),
     }
-}
-
-/// Microseconds since the epoch as the contract's timestamp.
-pub(crate) fn timestamp(time_us: i64) -> prost_types::Timestamp {
-    prost_types::Timestamp {
-        seconds: time_us.div_euclid(1_000_000),
-        nanos: i32::try_from(time_us.rem_euclid(1_000_000) * 1000).expect("less than a second"),
-    }
-}
-
-/// The contract's timestamp in whole microseconds since the epoch, rounded down.
-pub(crate) fn micros(time: &prost_types::Timestamp) -> i64 {
-    time.seconds.saturating_mul(1_000_000).saturating_add(i64::from(time.nanos.clamp(0, 999_999_999)) / 1000)
 }
 
 #[cfg(test)]
@@ -333,7 +323,7 @@ mod tests {
         let commit = Committed {
             revision: 7,
             commit_time_us: 1_700_000_000_000_001,
-            asked: Asked { caller: "anonymous".into(), request_id: "r".into(), content_hash: Bytes::new() },
+            request: RequestIdentity { caller: "anonymous".into(), request_id: "r".into(), content_hash: Bytes::new() },
             annotations: [("model".to_owned(), "m".to_owned())].into(),
             changes: vec![
                 changed(ChangeKind::Updated, &event, None),

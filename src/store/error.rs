@@ -264,14 +264,20 @@ impl From<engine::EngineError> for StoreError {
                 Self::new(StoreErrorKind::DataLoss, ErrorReason::StoreCorrupt, format!("{text}: restore from a backup"))
             }
             engine::EngineError::State(_) => Self::rebuilding(0, 0),
-            engine::EngineError::Poisoned(_) | engine::EngineError::Io { .. } | engine::EngineError::Superseded { .. } => {
+            // No caller of a store on a log of its own meets these: the contract has no reason for them.
+            engine::EngineError::Unavailable(_) | engine::EngineError::Unknown(_) | engine::EngineError::Superseded { .. } => {
                 Self::new(
                     StoreErrorKind::Unavailable,
-                    ErrorReason::StorePoisoned,
-                    "a write or read of the log failed on this server's disk: an operator has to look at its log and \
-                     start it again",
+                    ErrorReason::Unspecified,
+                    format!("{text}: send the same request again in a moment"),
                 )
             }
+            engine::EngineError::Poisoned(_) | engine::EngineError::Io { .. } => Self::new(
+                StoreErrorKind::Unavailable,
+                ErrorReason::StorePoisoned,
+                "a write or read of the log failed on this server's disk: an operator has to look at its log and \
+                     start it again",
+            ),
             // A program that opens a folder gets this, never a caller of the service: the contract has no reason for it.
             engine::EngineError::InUse { .. } => Self::new(
                 StoreErrorKind::Unavailable,

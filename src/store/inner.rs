@@ -1,6 +1,6 @@
-//! What the writer and the readers of a store share: head, condition, and the times that were promised.
+//! What the writer and the readers of a store share: its health, its head, and the times that were promised.
 //!
-//! Knows conditions and the queue. Must not know what a commit does, or what is read.
+//! Knows health and the queue. Must not know what a commit does, or what is read.
 
 use std::sync::{
     Arc, Condvar, Mutex, MutexGuard, PoisonError,
@@ -10,31 +10,68 @@ use std::sync::{
 use tokio::sync::watch;
 
 use super::{
-    StoreHealth, StoreOptions,
+    StoreOptions,
     change_stream::{Published, Recent},
     error::{Result, StoreError, StoreErrorKind},
     queue::{Job, Queue},
     replay::Meta,
 };
 use crate::{
-    engine::{Engine, StateHealth},
+    engine::{Engine, HeadSignal},
     proto::ErrorReason,
 };
 
+/// Whether a store answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoreHealth {
+    /// Reads and writes are answered.
+    Serving,
+    /// The state is being rebuilt from the log, or what the state lacks is being replayed: nothing is answered yet.
+    Rebuilding {
+        /// Entries of the log that are done.
+        done: u64,
+        /// Entries of the log.
+        total: u64,
+    },
+    /// Reads are answered; writes are refused until the store is opened again. The text says why.
+    ReadOnly(String),
+    /// Nothing is answered: the log is damaged or cannot be read. The text says why.
+    Failed(String),
+    /// It was closed.
+    Closed,
+}
+
+impl StoreHealth {
+    fn is_readable(&self) -> bool {
+        matches!(self, Self::Serving | Self::ReadOnly(_))
+    }
+
+    /// An error unless reads are answered.
+    fn check_readable(&self) -> Result<()> {
+        match self {
+            Self::Serving | Self::ReadOnly(_) => Ok(()),
+            Self::Rebuilding { done, total } => Err(StoreError::rebuilding(*done, *total)),
+            Self::Failed(reason) => Err(StoreError::new(StoreErrorKind::DataLoss, ErrorReason::StoreCorrupt, reason)),
+            Self::Closed => Err(StoreError::shutting_down()),
+        }
+    }
+}
+
 /// Shared by all handles on a store and its writer.
 pub(super) struct Inner {
-    pub(super) engine: Arc<dyn Engine>,
+    pub(super) engine: Engine,
     pub(super) options: StoreOptions,
     /// The newest revision that can be read. Moves when its keys are in place.
     head: AtomicU64,
-    /// Whether reads are answered; `condition` says why not.
-    readable: AtomicBool,
-    /// How often reads stopped being answered. A read during which that happened may have seen a state without its keys.
-    interruptions: AtomicU64,
-    /// Whether a state that the engine trusts held what makes no sense.
+    /// Counts how often reads began or ceased to be answered: even while they are. A read during which it changed may have seen a
+    /// state that lacks keys.
+    readable: AtomicU64,
+    /// Whether a state that trusts itself held what makes no sense.
     disagreed: AtomicBool,
+    /// Whether the writer has been asked to catch up and has not begun to.
+    catch_up_queued: AtomicBool,
     shared: Mutex<Shared>,
-    /// Told when `shared` changes.
+    /// Notified when `shared` changes.
     changed: Condvar,
     /// What the writer is asked to do.
     pub(super) queue: Queue,
@@ -45,9 +82,7 @@ pub(super) struct Inner {
 }
 
 struct Shared {
-    condition: StoreHealth,
-    /// Why writes are refused until the store is opened again, if they are.
-    refused: Option<String>,
+    health: StoreHealth,
     /// What was last published.
     meta: Meta,
     /// The newest revision that has a time, whether or not it is durable yet.
@@ -57,17 +92,16 @@ struct Shared {
 }
 
 impl Inner {
-    pub(super) fn new(engine: Arc<dyn Engine>, options: StoreOptions, queue: Queue) -> Self {
+    pub(super) fn new(engine: Engine, options: StoreOptions, queue: Queue) -> Self {
         Self {
             engine,
             options,
             head: AtomicU64::new(0),
-            readable: AtomicBool::new(false),
-            interruptions: AtomicU64::new(0),
+            readable: AtomicU64::new(1),
             disagreed: AtomicBool::new(false),
+            catch_up_queued: AtomicBool::new(false),
             shared: Mutex::new(Shared {
-                condition: StoreHealth::Rebuilding { done: 0, total: 0 },
-                refused: None,
+                health: StoreHealth::Rebuilding { done: 0, total: 0 },
                 meta: Meta::default(),
                 numbered: 0,
                 answered_us: i64::MIN,
@@ -84,12 +118,8 @@ impl Inner {
         self.head.load(Ordering::Acquire)
     }
 
-    pub(super) fn condition(&self) -> StoreHealth {
-        let shared = self.lock();
-        match (&shared.condition, &shared.refused) {
-            (StoreHealth::Serving, Some(reason)) => StoreHealth::ReadOnly(reason.clone()),
-            (condition, _) => condition.clone(),
-        }
+    pub(super) fn health(&self) -> StoreHealth {
+        self.lock().health.clone()
     }
 
     /// What was last published.
@@ -116,55 +146,58 @@ impl Inner {
         Ok(revision)
     }
 
-    /// Waits until the store answers reads, or says why it never will.
+    /// Waits until the store answers reads. An error says why it never will.
     pub(super) fn wait_until_serving(&self) -> Result<()> {
         let mut shared = self.lock();
-        loop {
-            match &shared.condition {
-                StoreHealth::Rebuilding { .. } => {
-                    shared = self.changed.wait(shared).unwrap_or_else(PoisonError::into_inner);
-                }
-                StoreHealth::Serving | StoreHealth::ReadOnly(_) => return Ok(()),
-                StoreHealth::Failed(reason) => return Err(failed(reason)),
-                StoreHealth::Closed => return Err(StoreError::shutting_down()),
-            }
+        while matches!(shared.health, StoreHealth::Rebuilding { .. }) {
+            shared = self.changed.wait(shared).unwrap_or_else(PoisonError::into_inner);
         }
+        shared.health.check_readable()
     }
 
     /// Runs a read of the state. The answer is discarded where the state failed or was reset meanwhile.
     pub(super) fn read<T>(&self, read: impl FnOnce() -> Result<T>) -> Result<T> {
-        let interruptions = self.interruptions.load(Ordering::Acquire);
-        self.check_readable()?;
+        let readable = self.begin_read()?;
         let mut outcome = read();
         if let Err(error) = &mut outcome
             && error.reason == ErrorReason::StoreRebuilding
         {
-            // Asked before the interruptions are: a state that was reset meanwhile says nothing about the one that was read.
-            let condition = self.engine.state_condition();
-            if self.interruptions.load(Ordering::Acquire) != interruptions {
-                return self.check_readable().and(Err(StoreError::rebuilding(0, 0)));
+            // Asked before `readable` is: a state that was reset meanwhile says nothing about the one that was read.
+            let is_trusted = self.engine.state.distrust().is_none();
+            if self.readable.load(Ordering::Acquire) == readable {
+                if !self.calls_for_rebuild(is_trusted, error) {
+                    return outcome;
+                }
+                self.rebuilding(0, self.meta().sequence);
+                // A writer that has ended rebuilds nothing.
+                drop(self.queue.send(Job::Rebuild));
             }
-            if !self.calls_for_rebuild(&condition, error) {
-                return outcome;
-            }
-            self.rebuilding(0, self.meta().sequence);
-            // A writer that has ended rebuilds nothing.
-            drop(self.queue.send(Job::Rebuild));
         }
-        if self.interruptions.load(Ordering::Acquire) == interruptions {
+        if self.readable.load(Ordering::Acquire) == readable {
             outcome
         } else {
             self.check_readable().and(Err(StoreError::rebuilding(0, 0)))
         }
     }
 
-    /// Whether an error that the state gave calls for its rebuild. Where the engine trusts its state, that holds what makes no
-    /// sense, and one rebuild is tried: if the next state is no better, the fault is not the state's, and the error says so.
-    pub(super) fn calls_for_rebuild(&self, condition: &StateHealth, error: &mut StoreError) -> bool {
+    /// The value of `readable` at the start of a read. An error unless reads are answered.
+    fn begin_read(&self) -> Result<u64> {
+        loop {
+            let readable = self.readable.load(Ordering::Acquire);
+            if readable.is_multiple_of(2) {
+                return Ok(readable);
+            }
+            self.check_readable()?;
+        }
+    }
+
+    /// Whether an error that the state gave calls for its rebuild. Where the state trusts itself, it holds what makes no sense,
+    /// and one rebuild is tried: if the next state is no better, the fault is not the state's, and the error says so.
+    pub(super) fn calls_for_rebuild(&self, is_trusted: bool, error: &mut StoreError) -> bool {
         if error.reason != ErrorReason::StoreRebuilding {
             return false;
         }
-        if *condition != StateHealth::Trusted || !self.disagreed.swap(true, Ordering::AcqRel) {
+        if !is_trusted || !self.disagreed.swap(true, Ordering::AcqRel) {
             return true;
         }
         let text =
@@ -175,34 +208,48 @@ impl Inner {
 
     /// Whether the state failed under a reader.
     pub(super) fn wants_rebuild(&self) -> bool {
-        matches!(self.lock().condition, StoreHealth::Rebuilding { .. })
+        matches!(self.lock().health, StoreHealth::Rebuilding { .. })
     }
 
     /// An error unless reads are answered.
     pub(super) fn check_readable(&self) -> Result<()> {
-        if self.readable.load(Ordering::Acquire) {
-            return Ok(());
-        }
-        match self.condition() {
-            StoreHealth::Serving | StoreHealth::ReadOnly(_) => Ok(()),
-            StoreHealth::Rebuilding { done, total } => Err(StoreError::rebuilding(done, total)),
-            StoreHealth::Failed(reason) => Err(failed(&reason)),
-            StoreHealth::Closed => Err(StoreError::shutting_down()),
-        }
+        self.lock().health.check_readable()
     }
 
     /// An error unless writes are answered.
     pub(super) fn check_writable(&self) -> Result<()> {
-        self.check_readable()?;
-        match self.condition() {
+        match &self.lock().health {
             StoreHealth::ReadOnly(reason) => {
                 Err(StoreError::new(StoreErrorKind::Unavailable, ErrorReason::StorePoisoned, reason))
             }
-            _ => Ok(()),
+            health => health.check_readable(),
         }
     }
 
-    /// Makes everything up to `meta` readable. Also after a group that could not be logged: what was numbered is no more.
+    /// Asks the writer to replay what other appenders have added to the log. Calls that it has not begun to answer are one.
+    fn catch_up(&self) {
+        if !self.catch_up_queued.swap(true, Ordering::AcqRel) {
+            // A writer that has ended catches up no more.
+            drop(self.queue.send(Job::CatchUp));
+        }
+    }
+
+    /// The writer begins to catch up: what is appended from now on needs another signal.
+    pub(super) fn begin_catch_up(&self) {
+        self.catch_up_queued.store(false, Ordering::Release);
+    }
+
+    /// What the log calls when another appender has moved its head.
+    pub(super) fn head_signal(self: &Arc<Self>) -> HeadSignal {
+        let inner = Arc::downgrade(self);
+        HeadSignal::new(move || {
+            if let Some(inner) = inner.upgrade() {
+                inner.catch_up();
+            }
+        })
+    }
+
+    /// Makes everything up to `meta` readable. Also called after a group that was not logged: what it numbered does not exist.
     pub(super) fn publish(&self, meta: &Meta) {
         let mut shared = self.lock();
         shared.numbered = meta.revision;
@@ -225,12 +272,12 @@ impl Inner {
         shared.answered_us = shared.answered_us.max(time_us);
     }
 
-    /// The time of a commit: later than every commit before it and every `as_of_time` answered.
-    pub(super) fn number(&self, revision: u64, last_commit_time_us: i64) -> i64 {
+    /// The time of a commit: after `after_us`, and after every `as_of_time` that was answered.
+    pub(super) fn number(&self, revision: u64, after_us: i64) -> i64 {
         let now_us = self.options.clock.now_us();
         let mut shared = self.lock();
         shared.numbered = revision;
-        now_us.max(last_commit_time_us + 1).max(shared.answered_us.saturating_add(1))
+        now_us.max(after_us.saturating_add(1)).max(shared.answered_us.saturating_add(1))
     }
 
     /// Promises that no later commit gets a time up to `time_us`, and waits until every commit that has an earlier one can be
@@ -240,26 +287,30 @@ impl Inner {
         shared.answered_us = shared.answered_us.max(time_us);
         let numbered = shared.numbered;
         while shared.numbered >= numbered && self.head() < numbered {
-            match &shared.condition {
-                StoreHealth::Failed(reason) => return Err(failed(reason)),
-                StoreHealth::Closed => return Err(StoreError::shutting_down()),
-                StoreHealth::Serving | StoreHealth::Rebuilding { .. } | StoreHealth::ReadOnly(_) => {}
+            if matches!(shared.health, StoreHealth::Failed(_) | StoreHealth::Closed) {
+                return shared.health.check_readable();
             }
             shared = self.changed.wait(shared).unwrap_or_else(PoisonError::into_inner);
         }
         Ok(())
     }
 
-    pub(super) fn serving(&self) {
-        self.set(StoreHealth::Serving);
+    /// The state holds all of the log. `refused` says why writes are refused, if they are.
+    pub(super) fn serving(&self, refused: Option<&str>) {
+        self.set(refused.map_or(StoreHealth::Serving, |reason| StoreHealth::ReadOnly(reason.to_owned())));
     }
 
+    /// Nothing is answered until the state holds all of the log.
     pub(super) fn rebuilding(&self, done: u64, total: u64) {
         self.set(StoreHealth::Rebuilding { done, total });
     }
 
-    pub(super) fn refuse_writes(&self, error: &StoreError) {
-        self.lock().refused.get_or_insert_with(|| error.message.clone());
+    /// Writes are refused from now on. Where the state is being rebuilt, the writer says so again when that ends.
+    pub(super) fn read_only(&self, reason: &str) {
+        let mut shared = self.lock();
+        if shared.health == StoreHealth::Serving {
+            shared.health = StoreHealth::ReadOnly(reason.to_owned());
+        }
     }
 
     pub(super) fn failed(&self, error: &StoreError) {
@@ -269,20 +320,21 @@ impl Inner {
     /// The writer has ended. Why it failed stays, if it did.
     pub(super) fn closed(&self) {
         self.queue.close();
-        if !matches!(self.condition(), StoreHealth::Failed(_)) {
-            self.set(StoreHealth::Closed);
-        }
+        self.set(StoreHealth::Closed);
         // Watches that wait for the next commit wait no longer.
         self.published.send_modify(|published| published.ended = true);
     }
 
-    fn set(&self, condition: StoreHealth) {
+    /// Sets the health of a store that has not ended.
+    fn set(&self, health: StoreHealth) {
         let mut shared = self.lock();
-        let readable = condition == StoreHealth::Serving;
-        if self.readable.swap(readable, Ordering::AcqRel) && !readable {
-            self.interruptions.fetch_add(1, Ordering::AcqRel);
+        if matches!(shared.health, StoreHealth::Failed(_) | StoreHealth::Closed) {
+            return;
         }
-        shared.condition = condition;
+        if shared.health.is_readable() != health.is_readable() {
+            self.readable.fetch_add(1, Ordering::AcqRel);
+        }
+        shared.health = health;
         drop(shared);
         self.changed.notify_all();
     }
@@ -290,8 +342,4 @@ impl Inner {
     fn lock(&self) -> MutexGuard<'_, Shared> {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn failed(reason: &str) -> StoreError {
-    StoreError::new(StoreErrorKind::DataLoss, ErrorReason::StoreCorrupt, reason)
 }

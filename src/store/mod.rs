@@ -3,7 +3,7 @@
 //! [`Store`] is the embeddable library and what the server serves. It is synchronous: it starts one thread of its own, the
 //! writer, and never needs an async runtime; a [`PendingCommit`] commit can be waited for by a thread and awaited by a task.
 //!
-//! Knows the model and the [`Engine`] trait. Must not know tonic, HTTP or a concrete engine.
+//! Knows the model and the traits of the [`Engine`]. Must not know tonic, HTTP or a concrete engine.
 
 use std::{
     collections::BTreeMap,
@@ -65,6 +65,7 @@ pub(crate) use self::{
 pub use clock::{Clock, SystemClock};
 pub use error::{FailedPrecondition, Result, StoreError, StoreErrorDetails, StoreErrorKind};
 pub use export::StoreExport;
+pub use inner::StoreHealth;
 pub use snapshot::{SnapshotList, SnapshotReferences, StoreSnapshot, TypedPage};
 pub use verify::{Discrepancy, DiscrepancyKind, VerifyReport, verify};
 pub use watch::StoreWatch;
@@ -103,26 +104,6 @@ impl Caller {
     pub fn name(&self) -> &str {
         &self.0
     }
-}
-
-/// Whether a store answers reads and writes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum StoreHealth {
-    /// Reads and writes are answered.
-    Serving,
-    /// The state is rebuilt, or caught up, from the log. Nothing is answered yet.
-    Rebuilding {
-        /// Log entries that are replayed.
-        done: u64,
-        /// Log entries in total.
-        total: u64,
-    },
-    /// Reads are answered; writes are refused until the store is opened again. The text says why.
-    ReadOnly(String),
-    /// Nothing is answered: the log is damaged or cannot be read. The text says why.
-    Failed(String),
-    /// The store was closed.
-    Closed,
 }
 
 /// What a store holds.
@@ -183,10 +164,11 @@ struct Handle {
 }
 
 impl Store {
-    /// Starts a store on an engine and returns at once, whatever has to be replayed first: see [`Self::wait_until_serving`].
-    pub fn start(engine: Arc<dyn Engine>, options: StoreOptions) -> Result<Self> {
+    /// Starts a store on a log and a state and returns at once, whatever has to be replayed first: see
+    /// [`Self::wait_until_serving`].
+    pub fn start(engine: impl Into<Engine>, options: StoreOptions) -> Result<Self> {
         let (queue, jobs) = Queue::new(options.limits.queue_commits);
-        let inner = Arc::new(Inner::new(engine, options, queue));
+        let inner = Arc::new(Inner::new(engine.into(), options, queue));
         let writer = Writer::new(Arc::clone(&inner), jobs);
         let shared = Arc::clone(&inner);
         let thread = std::thread::Builder::new().name("annals-writer".into()).spawn(move || {
@@ -215,7 +197,7 @@ impl Store {
 
     /// Whether the store answers reads and writes.
     pub fn condition(&self) -> StoreHealth {
-        self.inner().condition()
+        self.inner().health()
     }
 
     /// What the store holds. While the state is rebuilt this fails with `STORE_REBUILDING`, as every read does: the log may
@@ -238,14 +220,14 @@ impl Store {
 
     /// Whether a point read may wait for more than a page of a local disk: then it belongs on a thread that may block.
     pub fn reads_may_block(&self) -> bool {
-        self.inner().engine.reads_may_block()
+        self.inner().engine.state.reads_may_block()
     }
 
     /// Hands a commit to the writer. The commit no longer depends on the caller: dropping the answer does not undo it. A full
     /// queue is `TOO_MANY_REQUESTS`.
     pub fn submit(&self, caller: &Caller, request: proto::CommitRequest) -> PendingCommit {
-        match self.inner().queue.place() {
-            Ok(place) => self.submit_at(place, caller, request),
+        match self.inner().queue.try_permit() {
+            Ok(permit) => self.submit_with(permit, caller, request),
             Err(error) => PendingCommit::ready(Err(error)),
         }
     }
@@ -253,20 +235,20 @@ impl Store {
     /// As [`Self::submit`], but waits for a place in the queue: for streams, whose sender is held up by flow control.
     #[cfg(feature = "server")]
     pub(crate) async fn submit_when_free(&self, caller: &Caller, request: proto::CommitRequest) -> PendingCommit {
-        match self.inner().queue.place_when_free().await {
-            Ok(place) => self.submit_at(place, caller, request),
+        match self.inner().queue.permit().await {
+            Ok(permit) => self.submit_with(permit, caller, request),
             Err(error) => PendingCommit::ready(Err(error)),
         }
     }
 
-    fn submit_at(&self, place: QueuePermit, caller: &Caller, request: proto::CommitRequest) -> PendingCommit {
+    fn submit_with(&self, permit: QueuePermit, caller: &Caller, request: proto::CommitRequest) -> PendingCommit {
         let request = match self.inner().check_writable().and_then(|()| Request::parse(caller, request, self.limits())) {
             Err(error) => return PendingCommit::ready(Err(error)),
             Ok(request) if request.validate_only => return PendingCommit::ready(self.validate(request)),
             Ok(request) => Box::new(request),
         };
         let (answer, pending) = oneshot::channel();
-        match self.inner().queue.send(Job::Commit { request, answer, place }) {
+        match self.inner().queue.send(Job::Commit { request, answer, permit }) {
             Ok(()) => PendingCommit { answer: pending },
             Err(error) => PendingCommit::ready(Err(error)),
         }

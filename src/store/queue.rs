@@ -1,6 +1,6 @@
-//! The way to the writer: what it is asked to do, in order, with a bounded number of commits waiting.
+//! The queue of the writer: what it is asked to do, in order, with a bounded number of commits waiting.
 //!
-//! Knows parsed requests. Must not know what becomes of them.
+//! Knows parsed requests. Must not know what the writer does with them.
 
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
@@ -18,20 +18,22 @@ pub(super) enum Job {
     Commit {
         /// What to commit.
         request: Box<Request>,
-        /// Who waits.
+        /// Where the answer goes.
         answer: oneshot::Sender<Result<CommitResponse>>,
-        /// Its place in the queue, held until it is answered.
-        place: QueuePermit,
+        /// Its permit, held until it is answered.
+        permit: QueuePermit,
     },
     /// Make durable that no later commit gets a time up to this one.
     BoundTime { time_us: i64, answer: oneshot::Sender<Result<()>> },
-    /// Look whether the state is to be rebuilt.
+    /// Replay what other appenders have added to the log.
+    CatchUp,
+    /// Check whether the state is to be rebuilt.
     Rebuild,
-    /// Answer what has queued before, then end.
+    /// Answer what was queued before, then end.
     Close,
 }
 
-/// A place in the queue of commits, given back when the commit is answered.
+/// A permit for one commit in the queue, returned when the commit is answered.
 #[derive(Debug)]
 pub(super) struct QueuePermit {
     _permit: OwnedSemaphorePermit,
@@ -40,26 +42,26 @@ pub(super) struct QueuePermit {
 /// The sending end of the queue.
 #[derive(Debug)]
 pub(super) struct Queue {
-    /// Unbounded; `places` bounds the commits in it. None once it is closed.
+    /// Unbounded; `permits` bounds the commits in it. `None` once it is closed.
     jobs: Mutex<Option<mpsc::Sender<Job>>>,
-    places: Arc<Semaphore>,
-    places_max: u64,
+    permits: Arc<Semaphore>,
+    permits_max: u64,
 }
 
 impl Queue {
     /// A queue for this many commits, and its receiving end.
-    pub(super) fn new(places_max: u64) -> (Self, mpsc::Receiver<Job>) {
+    pub(super) fn new(permits_max: u64) -> (Self, mpsc::Receiver<Job>) {
         let (jobs, receiver) = mpsc::channel();
-        let places = usize::try_from(places_max).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
-        (Self { jobs: Mutex::new(Some(jobs)), places: Arc::new(Semaphore::new(places)), places_max }, receiver)
+        let permits = usize::try_from(permits_max).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
+        (Self { jobs: Mutex::new(Some(jobs)), permits: Arc::new(Semaphore::new(permits)), permits_max }, receiver)
     }
 
-    /// A place in the queue of commits. An error where there is none: the same request can be sent again in a moment.
-    pub(super) fn place(&self) -> Result<QueuePermit> {
-        match Arc::clone(&self.places).try_acquire_owned() {
-            Ok(place) => Ok(QueuePermit { _permit: place }),
+    /// A permit for a commit. An error where the queue is full: the same request can be sent again in a moment.
+    pub(super) fn try_permit(&self) -> Result<QueuePermit> {
+        match Arc::clone(&self.permits).try_acquire_owned() {
+            Ok(permit) => Ok(QueuePermit { _permit: permit }),
             Err(TryAcquireError::NoPermits) => {
-                let maximum = self.places_max;
+                let maximum = self.permits_max;
                 let text = format!("{maximum} commits wait already: send the same request again in a moment");
                 Err(StoreError::new(StoreErrorKind::Exhausted, ErrorReason::TooManyRequests, text)
                     .with("limit", "commit.queue")
@@ -69,11 +71,11 @@ impl Queue {
         }
     }
 
-    /// A place in the queue of commits, waited for.
+    /// A permit for a commit, waited for.
     #[cfg(feature = "server")]
-    pub(super) async fn place_when_free(&self) -> Result<QueuePermit> {
-        let place = Arc::clone(&self.places).acquire_owned().await;
-        place.map(|permit| QueuePermit { _permit: permit }).map_err(|_| StoreError::shutting_down())
+    pub(super) async fn permit(&self) -> Result<QueuePermit> {
+        let permit = Arc::clone(&self.permits).acquire_owned().await;
+        permit.map(|permit| QueuePermit { _permit: permit }).map_err(|_| StoreError::shutting_down())
     }
 
     /// Queues a job for the writer.
@@ -89,7 +91,7 @@ impl Queue {
     pub(super) fn close(&self) {
         let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(jobs) = jobs {
-            // A writer that has ended needs no telling.
+            // A writer that has ended needs no signal.
             drop(jobs.send(Job::Close));
         }
     }

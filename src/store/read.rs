@@ -10,6 +10,7 @@ use ulid::Ulid;
 
 use super::{
     EncodedBatch, EncodedPage, Store,
+    clock::new_id,
     entry::{Entry, field_names, record},
     error::{Result, StoreError},
     inner::Inner,
@@ -17,7 +18,6 @@ use super::{
     query::{self, page_size, token},
     snapshot::{ENTRY_BYTES, StoreSnapshot, TypedPage, decode, parse_name, view},
     version::Version,
-    writer::new_id,
 };
 use crate::{
     engine::{self, LogSeek},
@@ -203,7 +203,7 @@ const CHANGE_FRAME_BYTES: u64 = 1024;
 /// A record's version as the contract's change.
 fn change_of(inner: &Inner, name: &RecordName, version: &Version, before: Option<&Version>) -> Result<proto::Change> {
     let kind = name.kind();
-    let author = logged_commit(inner, version.revision)?.map(|commit| commit.asked.caller).unwrap_or_default();
+    let author = logged_commit(inner, version.revision)?.map(|commit| commit.request.caller).unwrap_or_default();
     let (old, new) = (before.map(|before| before.record.as_ref()).unwrap_or_default(), version.record.as_ref());
     let update_time = wire::first(new, schema::UPDATE_TIME).map(wire::Value::timestamp);
     Ok(proto::Change {
@@ -222,9 +222,9 @@ fn change_of(inner: &Inner, name: &RecordName, version: &Version, before: Option
 
 /// The commit that made a revision, from the log.
 fn logged_commit(inner: &Inner, revision: u64) -> Result<Option<super::entry::Committed>> {
-    let engine = inner.engine.as_ref();
-    let after = engine.seek(LogSeek::BeforeRevision(revision))?;
-    let entries = engine.read_log(after, ENTRY_BYTES)?;
+    let log = &inner.engine.log;
+    let after = log.seek(LogSeek::BeforeRevision(revision))?;
+    let entries = log.read_after(after, ENTRY_BYTES)?;
     match entries.first().map(Entry::of).transpose()? {
         Some(Entry::Committed(commit)) if commit.revision == revision => Ok(Some(commit)),
         _ => Ok(None),

@@ -1,7 +1,7 @@
-//! What an entry of the log becomes in the state: the one place where state is derived.
+//! What an entry of the log becomes in the state. This is the only code that derives state.
 //!
-//! Open, rebuild, upgrade, verify and every commit go through here. An entry reads the state at the revision before it and
-//! nothing else, so that replaying it twice, or over a state that holds part of what follows, is the same as once.
+//! Open, rebuild, upgrade, verify, catch-up and every commit go through here. An entry reads the state at the revision before it
+//! and nothing else. So replaying it twice, or over a state that holds part of what follows, gives the same as once.
 //!
 //! Knows entries, keys and the state before. Must not know requests, rules or filters.
 
@@ -11,7 +11,7 @@ use bytes::Bytes;
 use prost::Message;
 
 use super::{
-    entry::{Asked, Changed, Committed, Entry, Founded},
+    entry::{Changed, Committed, Entry, Founded, RequestIdentity},
     error::{Result, StoreError},
     keys,
     postings::postings,
@@ -19,12 +19,12 @@ use super::{
     view::View,
 };
 use crate::{
-    engine::{self, Engine, KeyRange, LogSequence, ScanDirection, State, StateBatch, StateWrite},
+    engine::{self, KeyRange, LogSequence, ScanDirection, StateBatch, StateRead, StateWrite},
     model::RecordKind,
     proto::ChangeKind,
 };
 
-/// The one meta value: what of the log the state holds, and what can be told without looking at records.
+/// The one meta value: how much of the log the state holds, and what is known without reading records.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct Meta {
     /// The data format.
@@ -53,7 +53,7 @@ pub(crate) struct Meta {
     pub(crate) live: BTreeMap<u32, u64>,
 }
 
-/// What is remembered of a request.
+/// The stored answer of a request id.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct Receipt {
     /// SHA-256 of its mutations and preconditions.
@@ -64,15 +64,15 @@ pub(crate) struct Receipt {
     pub(crate) sequence: u64,
 }
 
-/// A state with entries on top that are not yet applied.
+/// The pending state: a state with entries on top that are not applied yet.
 pub(crate) struct PendingState<'a> {
-    base: &'a dyn Engine,
-    /// What the state says, with every entry replayed so far.
+    base: &'a dyn StateRead,
+    /// The meta value after every entry replayed so far.
     pub(crate) meta: Meta,
     puts: BTreeMap<Vec<u8>, Bytes>,
 }
 
-/// What one record goes through in a commit.
+/// What one commit does to one record.
 struct Step<'c> {
     kind: RecordKind,
     id: &'c str,
@@ -81,13 +81,13 @@ struct Step<'c> {
 }
 
 impl<'a> PendingState<'a> {
-    /// Nothing on top of what the engine's state holds.
-    pub(crate) fn new(base: &'a dyn Engine, meta: Meta) -> Self {
+    /// A state with nothing on top.
+    pub(crate) fn new(base: &'a dyn StateRead, meta: Meta) -> Self {
         Self { base, meta, puts: BTreeMap::new() }
     }
 
-    /// Reads the meta value of an engine's state; the empty one where there is none.
-    pub(crate) fn read_meta(base: &dyn Engine) -> Result<Meta> {
+    /// Reads the meta value of a state; the empty one where there is none.
+    pub(crate) fn read_meta(base: &dyn StateRead) -> Result<Meta> {
         match base.get(&keys::meta())? {
             None => Ok(Meta::default()),
             Some(value) => {
@@ -115,7 +115,7 @@ impl<'a> PendingState<'a> {
                 self.meta.format = format;
             }
             Entry::Committed(commit) => self.replay_commit(sequence, &commit)?,
-            Entry::Unchanged(unchanged) => self.put_receipt(sequence, &unchanged.asked),
+            Entry::Unchanged(unchanged) => self.put_receipt(sequence, &unchanged.request),
             Entry::TimeBound(bound) => self.meta.time_bound_us = self.meta.time_bound_us.max(bound.time_us),
         }
         self.meta.sequence = sequence.0;
@@ -131,7 +131,7 @@ impl<'a> PendingState<'a> {
         for step in steps {
             self.put_step(step);
         }
-        self.put_receipt(sequence, &commit.asked);
+        self.put_receipt(sequence, &commit.request);
         self.meta.revision = commit.revision;
         self.meta.commit_time_us = commit.commit_time_us;
         Ok(())
@@ -157,7 +157,7 @@ impl<'a> PendingState<'a> {
     fn put_step(&mut self, Step { kind, id, before, after }: Step<'_>) {
         let mut new_postings = postings(kind, id, &after.record);
         if let Some(before) = &before {
-            // Pieces of `before` stay where they are: their keys hold its revision.
+            // The chunks of `before` stay where they are: their keys hold its revision.
             self.puts.insert(keys::history(kind, id, before.revision), before.encode(kind, id).0);
             let old_postings = postings(kind, id, &before.record);
             new_postings.retain(|posting| old_postings.binary_search(posting).is_err());
@@ -178,13 +178,13 @@ impl<'a> PendingState<'a> {
         }
     }
 
-    fn put_receipt(&mut self, sequence: LogSequence, asked: &Asked) {
-        let receipt = Receipt { content_hash: asked.content_hash.clone(), sequence: sequence.0 };
-        self.puts.insert(keys::receipt(&asked.caller, &asked.request_id), receipt.encode_to_vec().into());
+    fn put_receipt(&mut self, sequence: LogSequence, request: &RequestIdentity) {
+        let receipt = Receipt { content_hash: request.content_hash.clone(), sequence: sequence.0 };
+        self.puts.insert(keys::receipt(&request.caller, &request.request_id), receipt.encode_to_vec().into());
     }
 
-    /// What to apply. Older versions and pieces come first, so that whoever finds a newer version finds them; the meta value
-    /// comes last, so that it never claims what is not there.
+    /// What to apply. Older versions and chunks come first, so that a reader that finds a newer version finds them. The meta value
+    /// comes last, so that it never claims what is not there yet.
     pub(crate) fn into_batch(self) -> (StateBatch, Meta) {
         let (early, late): (Vec<_>, Vec<_>) = self.puts.into_iter().partition(|(key, _)| keys::is_written_early(key));
         let put = |(key, value)| StateWrite::Put(key, value);
@@ -197,7 +197,7 @@ impl<'a> PendingState<'a> {
     }
 }
 
-impl State for PendingState<'_> {
+impl StateRead for PendingState<'_> {
     fn get(&self, key: &[u8]) -> engine::Result<Option<Bytes>> {
         match self.puts.get(key) {
             Some(value) => Ok(Some(value.clone())),

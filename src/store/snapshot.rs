@@ -15,7 +15,8 @@ use tokio::sync::oneshot;
 
 use super::{
     EncodedBatch, EncodedPage, Store,
-    entry::{micros, record, timestamp},
+    clock::{micros, timestamp},
+    entry::record,
     error::{Result, StoreError, StoreErrorKind},
     inner::Inner,
     keys, postings,
@@ -362,7 +363,7 @@ impl Iterator for SnapshotReferences {
 
 /// The records as of a revision.
 pub(super) fn view(inner: &Inner, revision: u64) -> View<'_> {
-    View { state: inner.engine.as_ref(), revision }
+    View { state: &*inner.engine.state, revision }
 }
 
 /// The revision that a request reads at.
@@ -405,11 +406,11 @@ fn as_of_time(inner: &Inner, time: &Timestamp) -> Result<u64> {
         bound.blocking_recv().unwrap_or_else(|_| Err(StoreError::shutting_down()))?;
     }
     inner.answer_time(time_us)?;
-    let engine = inner.engine.as_ref();
-    let revision = match engine.seek(LogSeek::AtTime(time_us))? {
+    let log = &inner.engine.log;
+    let revision = match log.seek(LogSeek::AtTime(time_us))? {
         LogSequence(0) => 0,
         LogSequence(sequence) => {
-            let entries = engine.read_log(LogSequence(sequence - 1), ENTRY_BYTES)?;
+            let entries = log.read_after(LogSequence(sequence - 1), ENTRY_BYTES)?;
             entries.first().map_or(0, |entry| entry.revision)
         }
     };

@@ -1,13 +1,13 @@
 //! Whether the state is what the log says: every key against a rebuild.
 //!
-//! Knows the log, replay and keys. Must not know how a finding is shown, or which engine it is.
+//! Knows the log, replay and keys. Must not know how a discrepancy is shown, or which engine it is.
 
 use std::{cmp::Ordering, fmt};
 
 use bytes::Bytes;
 
 use super::{error::Result, keys, replay::PendingState, view::View};
-use crate::engine::{Engine, LogSequence, ScanDirection};
+use crate::engine::{Engine, LogSequence, ScanDirection, State, StateRead};
 
 /// Bytes of the log replayed at once.
 const LOG_BYTES: usize = 16 << 20;
@@ -58,13 +58,13 @@ pub struct VerifyReport {
     pub findings: u64,
 }
 
-/// Replays the whole log into `scratch`, an empty engine, and compares every key of the two states. Nobody may write meanwhile.
+/// Replays the whole log into `scratch`, an empty state, and compares every key of the two states. Nothing may write meanwhile.
 /// An error says that the log itself cannot be read.
-pub fn verify(engine: &dyn Engine, scratch: &dyn Engine, report: &mut dyn FnMut(&Discrepancy)) -> Result<VerifyReport> {
+pub fn verify(engine: &Engine, scratch: &dyn State, report: &mut dyn FnMut(&Discrepancy)) -> Result<VerifyReport> {
     let mut verified = VerifyReport::default();
     let mut meta = PendingState::read_meta(scratch)?;
     loop {
-        let entries = engine.read_log(LogSequence(meta.sequence), LOG_BYTES)?;
+        let entries = engine.log.read_after(LogSequence(meta.sequence), LOG_BYTES)?;
         if entries.is_empty() {
             break;
         }
@@ -77,7 +77,7 @@ pub fn verify(engine: &dyn Engine, scratch: &dyn Engine, report: &mut dyn FnMut(
         scratch.apply(batch)?;
         meta = replayed;
     }
-    let mut found = keys_of(engine);
+    let mut found = keys_of(&*engine.state);
     let mut implied = keys_of(scratch);
     let (mut left, mut right) = (found.next().transpose()?, implied.next().transpose()?);
     loop {
@@ -107,6 +107,6 @@ pub fn verify(engine: &dyn Engine, scratch: &dyn Engine, report: &mut dyn FnMut(
     }
 }
 
-fn keys_of(engine: &dyn Engine) -> impl Iterator<Item = Result<(Bytes, Bytes)>> {
-    View { state: engine, revision: 0 }.scan(keys::all(), ScanDirection::Forward, KEYS_AT_ONCE)
+fn keys_of(state: &dyn StateRead) -> impl Iterator<Item = Result<(Bytes, Bytes)>> {
+    View { state, revision: 0 }.scan(keys::all(), ScanDirection::Forward, KEYS_AT_ONCE)
 }

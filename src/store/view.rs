@@ -12,7 +12,7 @@ use super::{
     version::{Head, Version},
 };
 use crate::{
-    engine::{self, KeyRange, ScanDirection, State},
+    engine::{self, KeyRange, ScanDirection, StateRead},
     model::{RecordKind, RecordName, schema, wire},
 };
 
@@ -24,7 +24,7 @@ const REDIRECTS_MAX: usize = 30_000;
 #[derive(Clone, Copy)]
 pub(crate) struct View<'a> {
     /// Where the keys are: the engine's state, or that with commits on top that are not yet applied. May hold newer versions, which are passed over.
-    pub(crate) state: &'a dyn State,
+    pub(crate) state: &'a dyn StateRead,
     /// What is read as of.
     pub(crate) revision: u64,
 }
@@ -119,7 +119,7 @@ impl<'a> View<'a> {
 
 /// Keys and values of a range, read in chunks as they are asked for.
 pub(crate) struct Scan<'a> {
-    state: &'a dyn State,
+    state: &'a dyn StateRead,
     range: Option<KeyRange>,
     direction: ScanDirection,
     limit: usize,
@@ -170,7 +170,7 @@ mod tests {
 
     struct Keys(BTreeMap<Vec<u8>, Bytes>);
 
-    impl State for Keys {
+    impl StateRead for Keys {
         fn get(&self, key: &[u8]) -> engine::Result<Option<Bytes>> {
             Ok(self.0.get(key).cloned())
         }

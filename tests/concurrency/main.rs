@@ -11,8 +11,6 @@ mod server;
 mod support;
 mod writes;
 
-use std::sync::Arc;
-
 use annals::{
     engine::embedded::{EmbeddedEngine, EmbeddedOptions},
     proto::{self, CommitRequest, CommitResponse, Event, Mutation},
@@ -33,7 +31,7 @@ fn rng() -> Rng {
 async fn durable_server() -> (Server, tempfile::TempDir) {
     let folder = tempfile::tempdir().expect("a folder");
     let engine = EmbeddedEngine::open(folder.path(), EmbeddedOptions::default()).expect("an engine");
-    (Server::start_on(support::store_on(Arc::new(engine)), ServerOptions::default()).await, folder)
+    (Server::start_on(support::store_on(engine), ServerOptions::default()).await, folder)
 }
 
 /// Clients with a connection each.

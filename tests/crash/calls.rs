@@ -24,8 +24,8 @@ struct Run {
     acknowledged: u64,
     /// Requests acknowledged after a call of the log's writer on a segment failed, if one did.
     after_writer: Option<u64>,
-    /// The same for the thread that prepares segments.
-    after_preparer: Option<u64>,
+    /// The same of the thread that allocates segments.
+    after_preallocator: Option<u64>,
 }
 
 /// Runs a process in which the `when`-th call of a kind fails. Then checks that everything acknowledged exists.
@@ -71,12 +71,12 @@ impl Run {
                 let of_a_segment = line.contains(".segment>");
                 if line.contains("<annals-writer>") && of_a_segment {
                     run.after_writer.get_or_insert(0);
-                } else if line.contains("<log-prepare>") && of_a_segment {
-                    run.after_preparer.get_or_insert(0);
+                } else if line.contains("<log-preallocate>") && of_a_segment {
+                    run.after_preallocator.get_or_insert(0);
                 }
             } else if line.contains("write(1<") && line.contains("Acknowledged") {
                 run.acknowledged += 1;
-                run.after_writer.iter_mut().chain(&mut run.after_preparer).for_each(|after| *after += 1);
+                run.after_writer.iter_mut().chain(&mut run.after_preallocator).for_each(|after| *after += 1);
             }
         }
         run
@@ -113,8 +113,8 @@ fn nothing_is_acknowledged_after_a_failed_sync() {
             }
             trials += 1;
             by_the_writer += u64::from(run.after_writer.is_some());
-            // The commit in progress has its own sync.
-            let after = run.after_preparer.unwrap_or(0);
+            // The commit under way has a sync of its own.
+            let after = run.after_preallocator.unwrap_or(0);
             assert!(after <= 1, "{call} {when}: acknowledged {after} after {:?}", run.refused);
         }
     }

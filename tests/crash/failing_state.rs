@@ -16,9 +16,8 @@ use std::{
 
 use annals::{
     engine::{
-        DiskUsage, Engine, EngineError, KeyRange, LogEntry, LogSeek, LogSequence, Result, ScanDirection, State, StateBatch,
-        StateHealth, StateWrite,
-        embedded::{EmbeddedEngine, EmbeddedOptions},
+        Engine, EngineError, KeyRange, Result, ScanDirection, State, StateBatch, StateRead, StateWrite,
+        embedded::{EmbeddedEngine, EmbeddedOptions, EmbeddedState},
     },
     proto::ErrorReason,
     store::{self, Store, StoreHealth},
@@ -43,9 +42,9 @@ const TABLES: [(u8, &str); 5] = [
     (0x50, "a receipt"),
 ];
 
-/// An engine whose state fails at random: a whole call, or in the middle of a batch, and then until it is reset.
+/// A state that fails at random: a whole call, or in the middle of a batch, and then until it is reset.
 struct FailingState {
-    engine: EmbeddedEngine,
+    state: Arc<EmbeddedState>,
     rng: Mutex<fastrand::Rng>,
     failed: AtomicBool,
     failures: AtomicU64,
@@ -55,10 +54,10 @@ struct FailingState {
 }
 
 impl FailingState {
-    fn new(engine: EmbeddedEngine, seed: u64) -> Self {
+    fn new(state: Arc<EmbeddedState>, seed: u64) -> Self {
         let rng = Mutex::new(fastrand::Rng::with_seed(seed));
         Self {
-            engine,
+            state,
             rng,
             failed: AtomicBool::new(false),
             failures: AtomicU64::new(0),
@@ -76,46 +75,21 @@ impl FailingState {
     }
 }
 
-impl State for FailingState {
+impl StateRead for FailingState {
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>> {
         self.check(&self.reads)?;
-        self.engine.get(key)
+        self.state.get(key)
     }
 
     fn scan(&self, range: KeyRange, direction: ScanDirection, limit: usize) -> Result<Vec<(Bytes, Bytes)>> {
         self.check(&self.reads)?;
-        self.engine.scan(range, direction, limit)
+        self.state.scan(range, direction, limit)
     }
 }
 
-impl Engine for FailingState {
-    fn head(&self) -> Result<LogSequence> {
-        self.engine.head()
-    }
-
-    fn append(&self, expected_head: LogSequence, entries: &[LogEntry]) -> Result<()> {
-        self.engine.append(expected_head, entries)
-    }
-
-    fn read_log(&self, after: LogSequence, bytes_max: usize) -> Result<Vec<LogEntry>> {
-        self.engine.read_log(after, bytes_max)
-    }
-
-    fn seek(&self, seek: LogSeek) -> Result<LogSequence> {
-        self.engine.seek(seek)
-    }
-
-    fn state_condition(&self) -> StateHealth {
-        if self.failed.load(Ordering::SeqCst) {
-            return StateHealth::Suspect("a test wants it so".into());
-        }
-        self.engine.state_condition()
-    }
-
-    fn reset_state(&self) -> Result<()> {
-        self.engine.reset_state()?;
-        self.failed.store(false, Ordering::SeqCst);
-        Ok(())
+impl State for FailingState {
+    fn distrust(&self) -> Option<String> {
+        if self.failed.load(Ordering::SeqCst) { Some("a test wants it so".into()) } else { self.state.distrust() }
     }
 
     fn apply(&self, mut batch: StateBatch) -> Result<()> {
@@ -125,22 +99,24 @@ impl Engine for FailingState {
             if let Some(last) = batch.stages.last_mut() {
                 last.retain(|_| rng.bool());
             }
-            self.engine.apply(batch)?;
+            self.state.apply(batch)?;
             return Err(error);
         }
-        self.engine.apply(batch)
+        self.state.apply(batch)
     }
 
-    fn reads_may_block(&self) -> bool {
-        self.engine.reads_may_block()
+    fn reset(&self) -> Result<()> {
+        self.state.reset()?;
+        self.failed.store(false, Ordering::SeqCst);
+        Ok(())
     }
 
-    fn disk_usage(&self) -> Result<DiskUsage> {
-        self.engine.disk_usage()
+    fn disk_bytes(&self) -> Result<u64> {
+        self.state.disk_bytes()
     }
 
     fn close(&self) -> Result<()> {
-        self.engine.close()
+        self.state.close()
     }
 }
 
@@ -152,11 +128,12 @@ fn commit_through_failures(reads: u64, batches: u64) -> u64 {
     let mut script = Script::new(folder.path().join("data"), seed, Purpose::Inspect, 1);
     let options = EmbeddedOptions { cache_bytes: 16 << 20, segment_bytes: 1 << 20, ..EmbeddedOptions::default() };
     let engine = EmbeddedEngine::open(&script.folder, options).expect("a new folder");
-    let engine = Arc::new(FailingState::new(engine, seed));
-    let store = Store::start(Arc::clone(&engine) as Arc<dyn Engine>, store::StoreOptions::default()).expect("a thread");
+    let state = Arc::new(FailingState::new(engine.state, seed));
+    let engine = Engine { log: engine.log, state: Arc::clone(&state) as Arc<dyn State> };
+    let store = Store::start(engine.clone(), store::StoreOptions::default()).expect("a thread");
     store.wait_until_serving().expect("a store");
-    engine.reads.store(reads, Ordering::SeqCst);
-    engine.batches.store(batches, Ordering::SeqCst);
+    state.reads.store(reads, Ordering::SeqCst);
+    state.batches.store(batches, Ordering::SeqCst);
     let mut writer = Writer::new(seed, 0);
     for _ in 0..REQUESTS {
         let request = writer.step().request;
@@ -177,16 +154,16 @@ fn commit_through_failures(reads: u64, batches: u64) -> u64 {
         };
         script.acknowledged[0].push(acknowledged(&response));
     }
-    engine.reads.store(0, Ordering::SeqCst);
-    engine.batches.store(0, Ordering::SeqCst);
+    state.reads.store(0, Ordering::SeqCst);
+    state.batches.store(0, Ordering::SeqCst);
     let mut violations = Vec::new();
     let mut report = |what| violations.push(what);
-    let inspected = Inspection::new(&script, &*engine, &mut report).serving(&store);
+    let inspected = Inspection::new(&script, &engine, &mut report).serving(&store);
     assert_eq!(store.condition(), StoreHealth::Serving);
     assert!(violations.is_empty(), "seed {seed}: {violations:#?}");
     assert_eq!(inspected.resent, REQUESTS as u64);
     store.close().expect("a state that was rebuilt can be closed");
-    engine.failures.load(Ordering::SeqCst)
+    state.failures.load(Ordering::SeqCst)
 }
 
 #[test]
@@ -204,13 +181,13 @@ fn a_state_that_fails_when_only_the_writer_reads_it_is_rebuilt() {
 }
 
 /// Writes garbage into a state, as the value of the last key that begins with this byte.
-fn plant(engine: &dyn Engine, table: u8) {
+fn plant(engine: &Engine, table: u8) {
     let from = (Bound::Included(vec![table]), Bound::Excluded(vec![table + 1]));
-    let found = engine.scan(from, ScanDirection::Backward, 1).expect("a state that can be read");
+    let found = engine.state.scan(from, ScanDirection::Backward, 1).expect("a state that can be read");
     let key = found.first().unwrap_or_else(|| panic!("a key of table {table:#x}")).0.to_vec();
     let stage =
         vec![if table == REST { StateWrite::Remove(key) } else { StateWrite::Put(key, Bytes::from_static(&[0xff; 3])) }];
-    engine.apply(StateBatch { stages: vec![stage] }).expect("a state that can be written");
+    engine.state.apply(StateBatch { stages: vec![stage] }).expect("a state that can be written");
 }
 
 #[test]
@@ -226,7 +203,7 @@ fn a_state_with_garbage_is_rebuilt_once() {
             let response = store.commit(writer.step().request).expect("a state that can be read");
             script.acknowledged[0].push(acknowledged(&response));
         }
-        let inspect = |engine: &dyn Engine, store: &Store| {
+        let inspect = |engine: &Engine, store: &Store| {
             let mut violations = Vec::new();
             let mut report = |what| violations.push(what);
             let inspected = Inspection::new(&script, engine, &mut report).serving(store);
@@ -236,17 +213,17 @@ fn a_state_with_garbage_is_rebuilt_once() {
             // The store reads it when it starts.
             store.close().expect("a state that can be closed");
             let (engine, store) = open(&script.folder, |engine| plant(engine, table));
-            assert_eq!(inspect(&*engine, &store), (0, Vec::new()), "seed {seed}, {name}");
+            assert_eq!(inspect(&engine, &store), (0, Vec::new()), "seed {seed}, {name}");
             continue;
         }
 
-        plant(&*engine, table);
-        let (retried, violations) = inspect(&*engine, &store);
+        plant(&engine, table);
+        let (retried, violations) = inspect(&engine, &store);
         assert!(violations.is_empty(), "seed {seed}, {name}: {violations:#?}");
         assert!(retried > 0, "seed {seed}, {name}: it was read and the state rebuilt");
 
-        plant(&*engine, table);
-        let (retried, violations) = inspect(&*engine, &store);
+        plant(&engine, table);
+        let (retried, violations) = inspect(&engine, &store);
         let told = violations.iter().any(|what| what.contains("did not mend it"));
         assert!(told && retried == 0, "seed {seed}, {name}: a second rebuild would not help: {retried}, {violations:#?}");
         assert_eq!(store.condition(), StoreHealth::Serving, "{name}: all else is still answered");
@@ -254,11 +231,11 @@ fn a_state_with_garbage_is_rebuilt_once() {
 }
 
 /// Opens a store after a change to its state.
-fn open(folder: &Path, change: impl FnOnce(&dyn Engine)) -> (Arc<dyn Engine>, Store) {
+fn open(folder: &Path, change: impl FnOnce(&Engine)) -> (Engine, Store) {
     let options = EmbeddedOptions { cache_bytes: 16 << 20, segment_bytes: 1 << 20, ..EmbeddedOptions::default() };
-    let engine: Arc<dyn Engine> = Arc::new(EmbeddedEngine::open(folder, options).expect("a folder that can be opened"));
-    change(&*engine);
-    let store = Store::start(Arc::clone(&engine), store::StoreOptions::default()).expect("a thread");
+    let engine = Engine::from(EmbeddedEngine::open(folder, options).expect("a folder that can be opened"));
+    change(&engine);
+    let store = Store::start(engine.clone(), store::StoreOptions::default()).expect("a thread");
     store.wait_until_serving().expect("a store");
     (engine, store)
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use annals::{
-    engine::{Engine, StateHealth, memory::MemoryEngine},
+    engine::{Engine, memory::MemoryState},
     model::RecordKind,
     proto::{CommitResponse, ErrorReason, Event, GetRecordRequest, ListRevisionsRequest},
     store::{self, DiscrepancyKind, Result, Store},
@@ -30,22 +30,22 @@ const RETRIES_MAX: u64 = 100;
 /// An inspection in progress.
 pub(crate) struct Inspection<'a> {
     script: &'a Script,
-    engine: &'a dyn Engine,
+    engine: &'a Engine,
     /// A rebuild of the state from the log.
-    scratch: MemoryEngine,
+    scratch: MemoryState,
     report: &'a mut dyn FnMut(String),
     done: Inspected,
 }
 
 impl<'a> Inspection<'a> {
-    pub(crate) fn new(script: &'a Script, engine: &'a dyn Engine, report: &'a mut dyn FnMut(String)) -> Self {
-        Self { script, engine, scratch: MemoryEngine::new(), report, done: Inspected::default() }
+    pub(crate) fn new(script: &'a Script, engine: &'a Engine, report: &'a mut dyn FnMut(String)) -> Self {
+        Self { script, engine, scratch: MemoryState::default(), report, done: Inspected::default() }
     }
 
     /// Before the store has replayed anything. The state may lack the last entries of the log, but it must not contain anything
     /// else. Keys are added and never removed, so each existing key must be in a rebuild too.
     pub(crate) fn before_replay(&mut self) {
-        if self.engine.state_condition() == StateHealth::Trusted
+        if self.engine.state.distrust().is_none()
             && let Err(error) = self.compare_keys("before the replay", &[DiscrepancyKind::Extra])
             && error.reason != ErrorReason::StoreRebuilding
         {

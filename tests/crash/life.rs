@@ -13,7 +13,7 @@ use std::{
 
 use annals::{
     engine::{
-        Engine, StateHealth,
+        Engine,
         embedded::{EmbeddedEngine, EmbeddedOptions, disk::LocalDisk},
     },
     proto::ErrorReason,
@@ -54,25 +54,20 @@ fn live(script: &Script) {
         disk: if script.sabotage.is_some() { Arc::new(disk.clone()) } else { Arc::new(LocalDisk) },
         ..EmbeddedOptions::default()
     };
-    let engine: Arc<dyn Engine> = match EmbeddedEngine::open(&script.folder, options) {
-        Ok(engine) if script.sabotage == Some(Sabotage::StateFirst) => Arc::new(DelayedLog::new(engine)),
-        Ok(engine) => Arc::new(engine),
+    let engine: Engine = match EmbeddedEngine::open(&script.folder, options) {
+        Ok(engine) if script.sabotage == Some(Sabotage::StateFirst) => DelayedLog::engine(engine),
+        Ok(engine) => engine.into(),
         Err(error) => return violated(format!("cannot open: {error}")),
     };
     disk.opened();
-    say(&Said::Opened {
-        suspect: match engine.state_condition() {
-            StateHealth::Trusted => None,
-            StateHealth::Suspect(why) => Some(why),
-        },
-    });
+    say(&Said::Opened { suspect: engine.state.distrust() });
 
     let mut report = violated;
-    let mut inspection = Inspection::new(script, &*engine, &mut report);
+    let mut inspection = Inspection::new(script, &engine, &mut report);
     if script.purpose == Purpose::Commit {
         inspection.before_replay();
     }
-    let store = Store::start(Arc::clone(&engine), store::StoreOptions::default()).expect("a thread for the writer");
+    let store = Store::start(engine.clone(), store::StoreOptions::default()).expect("a thread for the writer");
     if let Err(error) = store.wait_until_serving() {
         return violated(format!("cannot open: {error}"));
     }

@@ -13,7 +13,7 @@ use std::{
 };
 
 use annals::engine::{
-    self, DiskUsage, Engine, KeyRange, LogEntry, LogSeek, LogSequence, Result, ScanDirection, State, StateBatch, StateHealth,
+    Engine, KeyRange, Log, LogEntry, LogSeek, LogSequence, Result, ScanDirection, State, StateBatch, StateRead,
     embedded::{
         EmbeddedEngine,
         disk::{Disk, DiskFile, DiskSpace, LocalDisk},
@@ -132,24 +132,53 @@ pub(crate) struct DelayedLog {
 }
 
 impl DelayedLog {
-    pub(crate) fn new(engine: EmbeddedEngine) -> Self {
-        Self { engine, waiting: Mutex::new(None) }
+    pub(crate) fn engine(engine: EmbeddedEngine) -> Engine {
+        let delayed = Arc::new(Self { engine, waiting: Mutex::new(None) });
+        Engine { log: Arc::clone(&delayed) as Arc<dyn Log>, state: delayed }
+    }
+}
+
+impl StateRead for DelayedLog {
+    fn get(&self, key: &[u8]) -> Result<Option<Bytes>> {
+        self.engine.state.get(key)
+    }
+
+    fn scan(&self, range: KeyRange, direction: ScanDirection, limit: usize) -> Result<Vec<(Bytes, Bytes)>> {
+        self.engine.state.scan(range, direction, limit)
     }
 }
 
 impl State for DelayedLog {
-    fn get(&self, key: &[u8]) -> Result<Option<Bytes>> {
-        self.engine.get(key)
+    fn distrust(&self) -> Option<String> {
+        self.engine.state.distrust()
     }
 
-    fn scan(&self, range: KeyRange, direction: ScanDirection, limit: usize) -> Result<Vec<(Bytes, Bytes)>> {
-        self.engine.scan(range, direction, limit)
+    fn apply(&self, batch: StateBatch) -> Result<()> {
+        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.engine.state.apply(batch)?;
+        if let Some((expected_head, entries)) = waiting {
+            std::thread::sleep(STATE_AHEAD);
+            self.engine.log.append(expected_head, &entries)?;
+        }
+        Ok(())
+    }
+
+    fn reset(&self) -> Result<()> {
+        self.engine.state.reset()
+    }
+
+    fn disk_bytes(&self) -> Result<u64> {
+        self.engine.state.disk_bytes()
+    }
+
+    fn close(&self) -> Result<()> {
+        self.engine.state.close()
     }
 }
 
-impl Engine for DelayedLog {
+impl Log for DelayedLog {
     fn head(&self) -> Result<LogSequence> {
-        self.engine.head()
+        self.engine.log.head()
     }
 
     fn append(&self, expected_head: LogSequence, entries: &[LogEntry]) -> Result<()> {
@@ -157,41 +186,19 @@ impl Engine for DelayedLog {
         Ok(())
     }
 
-    fn apply(&self, batch: StateBatch) -> engine::Result<()> {
-        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).take();
-        self.engine.apply(batch)?;
-        if let Some((expected_head, entries)) = waiting {
-            std::thread::sleep(STATE_AHEAD);
-            self.engine.append(expected_head, &entries)?;
-        }
-        Ok(())
-    }
-
-    fn read_log(&self, after: LogSequence, bytes_max: usize) -> Result<Vec<LogEntry>> {
-        self.engine.read_log(after, bytes_max)
+    fn read_after(&self, after: LogSequence, bytes_max: usize) -> Result<Vec<LogEntry>> {
+        self.engine.log.read_after(after, bytes_max)
     }
 
     fn seek(&self, seek: LogSeek) -> Result<LogSequence> {
-        self.engine.seek(seek)
+        self.engine.log.seek(seek)
     }
 
-    fn state_condition(&self) -> StateHealth {
-        self.engine.state_condition()
-    }
-
-    fn reset_state(&self) -> Result<()> {
-        self.engine.reset_state()
-    }
-
-    fn reads_may_block(&self) -> bool {
-        self.engine.reads_may_block()
-    }
-
-    fn disk_usage(&self) -> Result<DiskUsage> {
-        self.engine.disk_usage()
+    fn disk_bytes(&self) -> Result<u64> {
+        self.engine.log.disk_bytes()
     }
 
     fn close(&self) -> Result<()> {
-        self.engine.close()
+        self.engine.log.close()
     }
 }

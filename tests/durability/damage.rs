@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use annals::engine::{Engine, EngineError, LogSeek, LogSequence, embedded::disk::LocalDisk};
+use annals::engine::{EngineError, LogSeek, LogSequence, embedded::disk::LocalDisk};
 
 use crate::workload::{self, entries, read_all};
 
@@ -19,7 +19,7 @@ fn folder(closed: bool) -> (tempfile::TempDir, u64) {
     let engine = workload::open(used.path(), Arc::new(LocalDisk), "boot").unwrap();
     let mut head = 0;
     while head < 120 || frames(&last_segment(used.path()).unwrap()) < 5 {
-        engine.append(LogSequence(head), &entries(SEED, head + 1..=head + LAST)).unwrap();
+        engine.log.append(LogSequence(head), &entries(SEED, head + 1..=head + LAST)).unwrap();
         head += LAST;
     }
     if closed {
@@ -29,7 +29,7 @@ fn folder(closed: bool) -> (tempfile::TempDir, u64) {
     (left, head)
 }
 
-/// The files of the log, and of the data folder beside it. Without a prepared segment that is not listed yet.
+/// The files of the log, and of the data folder beside it. Without a segment that was allocated ahead and is not listed yet.
 fn files(folder: &Path) -> Vec<PathBuf> {
     let mut files: Vec<_> = ["MANIFEST", "MARK"].map(|name| folder.join(name)).into();
     files.extend(segments(folder));
@@ -51,11 +51,11 @@ fn read(folder: &Path, what: &str) -> Option<u64> {
         Err(EngineError::Corrupt(_)) => return None,
         Err(other) => panic!("{what}: {other}"),
     };
-    let head = engine.head().unwrap().0;
+    let head = engine.log.head().unwrap().0;
     let mut reported = false;
     // From every entry, so that entries after the damage are read too.
     for after in 0..head {
-        match engine.read_log(LogSequence(after), 1) {
+        match engine.log.read_after(LogSequence(after), 1) {
             Ok(found) => assert_eq!(found, entries(SEED, [after + 1]), "{what}"),
             Err(EngineError::Corrupt(said)) => {
                 assert!(said.contains("byte ") && said.contains(".segment"), "{what}: {said} does not say where");
@@ -63,7 +63,7 @@ fn read(folder: &Path, what: &str) -> Option<u64> {
             }
             Err(other) => panic!("{what}: {other}"),
         }
-        match engine.seek(LogSeek::BeforeRevision((after + 1) * 3)) {
+        match engine.log.seek(LogSeek::BeforeRevision((after + 1) * 3)) {
             Ok(found) => assert_eq!(found, LogSequence(after), "{what}"),
             Err(EngineError::Corrupt(_)) => reported = true,
             Err(other) => panic!("{what}: {other}"),
@@ -148,7 +148,7 @@ fn files_that_are_cut_or_gone_are_reported() {
         let (left, head) = folder(closed);
         for file in files(left.path()) {
             let bytes = std::fs::read(&file).unwrap();
-            let is_mark = file.ends_with("MARK");
+            let is_marker = file.ends_with("MARK");
             for length in [0, bytes.len() / 3, bytes.len() - 1] {
                 let what = format!("{} cut to {length}", file.display());
                 let reported = check(left.path(), closed, head, &file, &what, |path| {
@@ -156,11 +156,11 @@ fn files_that_are_cut_or_gone_are_reported() {
                 });
                 // Without a shutdown marker, the log is read as after a crash in which nothing was torn. After the index a
                 // segment has only zeros that nothing reads.
-                assert!(reported || is_mark || (length == bytes.len() - 1), "{what}");
+                assert!(reported || is_marker || (length == bytes.len() - 1), "{what}");
             }
             let what = format!("{} gone", file.display());
             let reported = check(left.path(), closed, head, &file, &what, |path| std::fs::remove_file(path).unwrap());
-            assert!(reported || is_mark, "{what}");
+            assert!(reported || is_marker, "{what}");
         }
     }
 }
@@ -187,14 +187,14 @@ fn swapped_segments_are_reported() {
 fn a_committed_body_that_looks_like_a_frame_does_not_turn_a_crash_into_damage() {
     let folder = tempfile::tempdir().unwrap();
     let engine = workload::open(folder.path(), Arc::new(LocalDisk), "boot").unwrap();
-    engine.append(LogSequence(0), &entries(SEED, [1])).unwrap();
+    engine.log.append(LogSequence(0), &entries(SEED, [1])).unwrap();
     // What a client could know: the bytes of a valid frame, here of the same log that it writes to.
     let log = last_segment(folder.path()).unwrap();
     let mut frame = std::fs::read(&log).unwrap()[4096..].to_vec();
     frame.truncate(2048);
     let mut entry = workload::entry(SEED, 2);
     entry.body = frame.into();
-    engine.append(LogSequence(1), std::slice::from_ref(&entry)).unwrap();
+    engine.log.append(LogSequence(1), std::slice::from_ref(&entry)).unwrap();
     drop(engine);
     // The frame with the image is torn: its first sector never arrived.
     let start = std::fs::read(&log).unwrap();
@@ -203,5 +203,5 @@ fn a_committed_body_that_looks_like_a_frame_does_not_turn_a_crash_into_damage() 
     torn[torn_at..torn_at + 8].fill(0);
     std::fs::write(&log, torn).unwrap();
     let engine = workload::open(folder.path(), Arc::new(LocalDisk), "boot").unwrap();
-    assert_eq!(engine.head().unwrap(), LogSequence(1));
+    assert_eq!(engine.log.head().unwrap(), LogSequence(1));
 }

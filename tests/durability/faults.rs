@@ -10,7 +10,7 @@ use std::{
 };
 
 use annals::engine::{
-    Engine, EngineError, LogSequence, StateHealth,
+    Engine, EngineError, LogSequence,
     embedded::disk::{Disk, DiskFile, DiskSpace, LocalDisk},
 };
 
@@ -141,8 +141,8 @@ impl Run {
     fn through(&mut self, folder: &Path, disk: &Faulty) -> Result<(), EngineError> {
         for life in 0..3 {
             let engine = workload::open(folder, Arc::new(disk.clone()), "boot")?;
-            if engine.state_condition() != StateHealth::Trusted {
-                engine.reset_state()?;
+            if engine.state.distrust().is_some() {
+                engine.state.reset()?;
             }
             catch_up(&engine)?;
             for _ in 0..6 {
@@ -156,25 +156,25 @@ impl Run {
         Ok(())
     }
 
-    fn commit(&mut self, engine: &dyn Engine) -> Result<(), EngineError> {
+    fn commit(&mut self, engine: &Engine) -> Result<(), EngineError> {
         let count = 1 + self.acknowledged % 5;
         let group = entries(SEED, self.acknowledged + 1..=self.acknowledged + count);
         self.attempted = self.acknowledged + count;
-        let mut appended = engine.append(LogSequence(self.acknowledged), &group);
+        let mut appended = engine.log.append(LogSequence(self.acknowledged), &group);
         if matches!(appended, Err(EngineError::Full { .. })) {
             // Nothing has happened, so trying again is right.
-            assert_eq!(engine.head()?.0, self.acknowledged);
-            appended = engine.append(LogSequence(self.acknowledged), &group);
+            assert_eq!(engine.log.head()?.0, self.acknowledged);
+            appended = engine.log.append(LogSequence(self.acknowledged), &group);
         }
         if let Err(error) = appended {
-            let head = engine.head()?;
-            let again = engine.append(head, &entries(SEED, [head.0 + 1]));
+            let head = engine.log.head()?;
+            let again = engine.log.append(head, &entries(SEED, [head.0 + 1]));
             assert!(matches!(again, Err(EngineError::Poisoned(_))), "after {error}: {again:?}");
             return Err(error);
         }
         self.acknowledged = self.attempted;
-        assert_eq!(engine.head()?.0, self.acknowledged);
-        engine.apply(batch(&group))
+        assert_eq!(engine.log.head()?.0, self.acknowledged);
+        engine.state.apply(batch(&group))
     }
 }
 
@@ -189,7 +189,7 @@ fn every_call_fails_once(fault: Fault) {
         assert!(!matches!(outcome, Err(EngineError::Corrupt(_))), "{fault:?} at call {at}: {outcome:?}");
 
         let engine = workload::open(&folder.path().join("data"), Arc::new(LocalDisk), "boot").unwrap();
-        let head = engine.head().unwrap().0;
+        let head = engine.log.head().unwrap().0;
         assert!(
             head == run.acknowledged || head == run.attempted,
             "{fault:?} at call {at}: {} acknowledged, {head} found, {outcome:?}",
@@ -197,12 +197,12 @@ fn every_call_fails_once(fault: Fault) {
         );
         let expected = entries(SEED, 1..=head);
         assert!(read_all(&engine).unwrap() == expected, "{fault:?} at call {at}");
-        if engine.state_condition() != StateHealth::Trusted {
-            engine.reset_state().unwrap();
+        if engine.state.distrust().is_some() {
+            engine.state.reset().unwrap();
         }
         catch_up(&engine).unwrap();
         assert!(contents(&engine).unwrap() == model(&expected), "{fault:?} at call {at}");
-        engine.append(LogSequence(head), &entries(SEED, [head + 1])).unwrap();
+        engine.log.append(LogSequence(head), &entries(SEED, [head + 1])).unwrap();
         if !disk.was_due() {
             eprintln!("{fault:?}: {} calls, {failed} runs failed", at - 1);
             return;
@@ -236,7 +236,7 @@ fn appends_stop_at_the_reserve_and_resume_when_there_is_space() {
     let mut head = 0;
     for round in 0..40 {
         available.store(RESERVE - 1, Ordering::SeqCst);
-        let refused = engine.append(LogSequence(head), &entries(SEED, [head + 1]));
+        let refused = engine.log.append(LogSequence(head), &entries(SEED, [head + 1]));
         assert!(
             matches!(refused, Err(EngineError::Full { available, reserve: RESERVE, .. }) if available < RESERVE),
             "{refused:?}"
@@ -244,7 +244,7 @@ fn appends_stop_at_the_reserve_and_resume_when_there_is_space() {
         assert_eq!(read_all(&engine).unwrap().len() as u64, head);
         available.store(if round % 2 == 0 { RESERVE + (1 << 20) } else { 1 << 40 }, Ordering::SeqCst);
         for _ in 0..5 {
-            engine.append(LogSequence(head), &entries(SEED, [head + 1])).unwrap();
+            engine.log.append(LogSequence(head), &entries(SEED, [head + 1])).unwrap();
             head += 1;
         }
     }

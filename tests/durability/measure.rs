@@ -8,7 +8,7 @@ use std::time::Instant;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 use annals::engine::{
-    Engine, LogSequence, StateHealth,
+    Engine, LogSequence,
     embedded::{EmbeddedEngine, EmbeddedOptions},
 };
 
@@ -21,14 +21,14 @@ fn measure() {
     let records: u64 = std::env::var("ANNALS_RECORDS").map_or(100_000, |records| records.parse().unwrap());
     let open = || {
         let start = Instant::now();
-        let engine = EmbeddedEngine::open(folder.path(), EmbeddedOptions::default()).unwrap();
+        let engine = Engine::from(EmbeddedEngine::open(folder.path(), EmbeddedOptions::default()).unwrap());
         println!("opened in {:.2?}", start.elapsed());
         engine
     };
     let engine = open();
     let start = Instant::now();
     for head in 0..2000 {
-        engine.append(LogSequence(head), &entries(1, [head + 1])).unwrap();
+        engine.log.append(LogSequence(head), &entries(1, [head + 1])).unwrap();
     }
     println!("{:.0} appends of one entry a second", 2000.0 / start.elapsed().as_secs_f64());
 
@@ -37,11 +37,11 @@ fn measure() {
     while head < records {
         let group = entries(1, head + 1..=head + 1000);
         let start = Instant::now();
-        engine.append(LogSequence(head), &group).unwrap();
+        engine.log.append(LogSequence(head), &group).unwrap();
         appending += start.elapsed().as_secs_f64();
         let batch = batch(&group);
         let start = Instant::now();
-        engine.apply(batch).unwrap();
+        engine.state.apply(batch).unwrap();
         applying += start.elapsed().as_secs_f64();
         head += 1000;
         if head % 50_000 == 0 {
@@ -62,23 +62,23 @@ fn measure() {
             let group = entries(1, head + 1..=head + size);
             let batch = batch(&group);
             keys += batch.stages[0].len();
-            engine.apply(batch).unwrap();
+            engine.state.apply(batch).unwrap();
             head += size;
         }
         let keys = u32::try_from(keys).unwrap();
         println!("stages of {} writes: {:.1?} a write", u64::from(keys) / (2000 / size), start.elapsed() / keys);
     }
-    println!("{:?}", engine.disk_usage().unwrap());
+    println!("log {} bytes, state {} bytes", engine.log.disk_bytes().unwrap(), engine.state.disk_bytes().unwrap());
     let start = Instant::now();
     engine.close().unwrap();
     println!("closed in {:.2?}", start.elapsed());
     drop(engine);
     let engine = open();
-    assert_eq!(engine.state_condition(), StateHealth::Trusted);
+    assert_eq!(engine.state.distrust(), None);
     let start = Instant::now();
     let (mut read, mut bytes) = (0, 0);
     loop {
-        let piece = engine.read_log(LogSequence(read), 4 << 20).unwrap();
+        let piece = engine.log.read_after(LogSequence(read), 4 << 20).unwrap();
         let Some(last) = piece.last() else { break };
         bytes += piece.iter().map(|entry| entry.body.len()).sum::<usize>();
         read = last.sequence.0;

@@ -11,8 +11,7 @@ use std::{
 };
 
 use annals::engine::{
-    Engine, EngineError, KEY_BYTES_MAX, LogSequence, ScanDirection, State, StateBatch, StateHealth, StateWrite,
-    VALUE_BYTES_MAX,
+    Engine, EngineError, KEY_BYTES_MAX, LogSequence, ScanDirection, StateBatch, StateWrite, VALUE_BYTES_MAX,
     embedded::{EmbeddedEngine, EmbeddedOptions, disk::LocalDisk},
 };
 use bytes::Bytes;
@@ -31,16 +30,16 @@ const BOOT: &str = "this-boot";
 fn child() {
     let Some(folder) = std::env::var_os(FOLDER) else { return };
     let engine = workload::open(folder.as_ref(), Arc::new(LocalDisk), BOOT).unwrap();
-    if let StateHealth::Suspect(why) = engine.state_condition() {
+    if let Some(why) = engine.state.distrust() {
         println!("suspect: {why}");
-        engine.reset_state().unwrap();
+        engine.state.reset().unwrap();
     }
     catch_up(&engine).unwrap();
     println!("ready");
     loop {
-        let head = engine.head().unwrap().0;
+        let head = engine.log.head().unwrap().0;
         commit(&engine, SEED, head, 1 + head % 200).unwrap();
-        println!("acknowledged {}", engine.head().unwrap().0);
+        println!("acknowledged {}", engine.log.head().unwrap().0);
     }
 }
 
@@ -79,12 +78,12 @@ fn a_killed_process_loses_nothing() {
         killer.join().unwrap();
     }
     let engine = workload::open(folder.path(), Arc::new(LocalDisk), BOOT).unwrap();
-    if let StateHealth::Suspect(why) = engine.state_condition() {
+    if let Some(why) = engine.state.distrust() {
         doubts.push((rounds, why));
-        engine.reset_state().unwrap();
+        engine.state.reset().unwrap();
     }
     catch_up(&engine).unwrap();
-    let head = engine.head().unwrap().0;
+    let head = engine.log.head().unwrap().0;
     eprintln!("{rounds} kills, {head} entries, {acknowledged} acknowledged, state rebuilt: {doubts:?}");
     assert!(head >= acknowledged, "entries up to {acknowledged} were acknowledged and {head} are there");
     let expected = entries(SEED, 1..=head);
@@ -109,13 +108,13 @@ enum Outcome {
 fn outcome(folder: &Path) -> Outcome {
     let engine = workload::open(folder, Arc::new(LocalDisk), BOOT).unwrap();
     let expected = model(&read_all(&engine).unwrap());
-    let used = match engine.state_condition() {
-        StateHealth::Suspect(why) => Outcome::Suspect(why),
-        StateHealth::Trusted => match catch_up(&engine).and_then(|()| contents(&engine)) {
+    let used = match engine.state.distrust() {
+        Some(why) => Outcome::Suspect(why),
+        None => match catch_up(&engine).and_then(|()| contents(&engine)) {
             Ok(found) if found == expected => Outcome::Harmless,
             Ok(_) => Outcome::Wrong,
             Err(EngineError::State(why)) => {
-                assert!(matches!(engine.state_condition(), StateHealth::Suspect(_)));
+                assert!(engine.state.distrust().is_some());
                 Outcome::Failed(why)
             }
             Err(other) => panic!("{other}"),
@@ -123,13 +122,13 @@ fn outcome(folder: &Path) -> Outcome {
     };
     // A rebuild takes longer than everything else, so it happens only sometimes.
     if matches!(used, Outcome::Suspect(_) | Outcome::Failed(_)) && fastrand::u8(..8) == 0 {
-        engine.reset_state().unwrap();
+        engine.state.reset().unwrap();
         catch_up(&engine).unwrap();
         assert!(contents(&engine).unwrap() == expected, "a rebuilt state holds what follows from the log");
         engine.close().unwrap();
         drop(engine);
         let engine = workload::open(folder, Arc::new(LocalDisk), BOOT).unwrap();
-        assert_eq!(engine.state_condition(), StateHealth::Trusted);
+        assert_eq!(engine.state.distrust(), None);
     }
     used
 }
@@ -220,7 +219,7 @@ fn sled_that_fails_in_mid_run_makes_the_state_suspect_and_the_log_rebuilds_it() 
             boot_id: BOOT.into(),
             ..EmbeddedOptions::default()
         };
-        let engine = EmbeddedEngine::open(folder.path(), options).unwrap();
+        let engine = Engine::from(EmbeddedEngine::open(folder.path(), options).unwrap());
         for group in 0..30 {
             commit(&engine, SEED, group * 100, 100).unwrap();
         }
@@ -233,7 +232,7 @@ fn sled_that_fails_in_mid_run_makes_the_state_suspect_and_the_log_rebuilds_it() 
         }
         // Reads until the damage is detected. Nothing wrong may be returned, and nothing may panic.
         let expected = model(&entries(SEED, 1..=3000));
-        let failed = expected.iter().find_map(|(key, value)| match engine.get(key) {
+        let failed = expected.iter().find_map(|(key, value)| match engine.state.get(key) {
             Ok(found) => {
                 assert_eq!(found.as_ref(), Some(value));
                 None
@@ -242,12 +241,12 @@ fn sled_that_fails_in_mid_run_makes_the_state_suspect_and_the_log_rebuilds_it() 
         });
         eprintln!("{damage}: {failed:?}");
         assert!(matches!(failed, Some(EngineError::State(_))), "{failed:?}");
-        assert!(matches!(engine.state_condition(), StateHealth::Suspect(_)));
-        assert!(matches!(engine.apply(workload::batch(&entries(SEED, [1]))), Err(EngineError::State(_))));
+        assert!(engine.state.distrust().is_some());
+        assert!(matches!(engine.state.apply(workload::batch(&entries(SEED, [1]))), Err(EngineError::State(_))));
         assert!(matches!(contents(&engine), Err(EngineError::State(_))));
         // Meanwhile the log continues.
-        engine.append(LogSequence(3000), &entries(SEED, [3001])).unwrap();
-        engine.reset_state().unwrap();
+        engine.log.append(LogSequence(3000), &entries(SEED, [3001])).unwrap();
+        engine.state.reset().unwrap();
         catch_up(&engine).unwrap();
         assert!(contents(&engine).unwrap() == model(&entries(SEED, 1..=3001)));
         let aside = set_aside(folder.path());
@@ -266,12 +265,12 @@ fn only_the_newest_damaged_state_is_kept_and_a_sound_one_is_not() {
     let folder = tempfile::tempdir().unwrap();
     for round in 0..3 {
         let engine = workload::open(folder.path(), Arc::new(LocalDisk), BOOT).unwrap();
-        assert_eq!(matches!(engine.state_condition(), StateHealth::Suspect(_)), round > 0);
+        assert_eq!(engine.state.distrust().is_some(), round > 0);
         if round > 0 {
-            engine.reset_state().unwrap();
+            engine.state.reset().unwrap();
             catch_up(&engine).unwrap();
         }
-        let head = engine.head().unwrap().0;
+        let head = engine.log.head().unwrap().0;
         commit(&engine, SEED, head, 10).unwrap();
         engine.close().unwrap();
         drop(engine);
@@ -279,8 +278,8 @@ fn only_the_newest_damaged_state_is_kept_and_a_sound_one_is_not() {
         std::fs::write(folder.path().join("state/db"), b"not sled's").unwrap();
     }
     let engine = workload::open(folder.path(), Arc::new(LocalDisk), BOOT).unwrap();
-    engine.reset_state().unwrap();
-    engine.reset_state().unwrap();
+    engine.state.reset().unwrap();
+    engine.state.reset().unwrap();
     assert_eq!(set_aside(folder.path()), [""; 0], "what was set aside before is gone, and a sound state is not kept");
 }
 
@@ -289,7 +288,7 @@ fn a_failure_in_one_run_is_remembered_by_the_next() {
     let folder = tempfile::tempdir().unwrap();
     let options =
         || EmbeddedOptions { cache_bytes: 1 << 10, segment_bytes: 1 << 20, boot_id: BOOT.into(), ..EmbeddedOptions::default() };
-    let engine = EmbeddedEngine::open(folder.path(), options()).unwrap();
+    let engine = Engine::from(EmbeddedEngine::open(folder.path(), options()).unwrap());
     for group in 0..20 {
         commit(&engine, SEED, group * 100, 100).unwrap();
     }
@@ -301,15 +300,15 @@ fn a_failure_in_one_run_is_remembered_by_the_next() {
     // Even if the file looks right again: nobody knows what happened in between.
     std::fs::write(folder.path().join("state/db"), sound).unwrap();
     drop(engine);
-    let engine = EmbeddedEngine::open(folder.path(), options()).unwrap();
-    assert!(matches!(engine.state_condition(), StateHealth::Suspect(_)));
+    let engine = Engine::from(EmbeddedEngine::open(folder.path(), options()).unwrap());
+    assert!(engine.state.distrust().is_some());
 }
 
 #[test]
 fn values_of_the_greatest_length_stay_in_sleds_file() {
     let folder = tempfile::tempdir().unwrap();
-    let engine =
-        EmbeddedEngine::open(folder.path(), EmbeddedOptions { segment_bytes: 1 << 20, ..EmbeddedOptions::default() }).unwrap();
+    let options = EmbeddedOptions { segment_bytes: 1 << 20, ..EmbeddedOptions::default() };
+    let engine = Engine::from(EmbeddedEngine::open(folder.path(), options).unwrap());
     let mut rng = fastrand::Rng::with_seed(3);
     for round in 0..30_u32 {
         let keys: BTreeSet<Vec<u8>> = (0..200_u32)
@@ -324,7 +323,7 @@ fn values_of_the_greatest_length_stay_in_sleds_file() {
             })
             .collect();
         let stage = keys.into_iter().map(|key| StateWrite::Put(key, vec![rng.u8(..); VALUE_BYTES_MAX].into())).collect();
-        engine.apply(StateBatch { stages: vec![stage] }).unwrap();
+        engine.state.apply(StateBatch { stages: vec![stage] }).unwrap();
     }
     engine.close().unwrap();
     assert_eq!(std::fs::read_dir(folder.path().join("state/blobs")).unwrap().count(), 0);
@@ -351,9 +350,9 @@ fn scans_agree_with_a_map_both_ways_over_keys_with_high_bytes() {
             .collect();
         model.extend(stage.clone());
         let stage = stage.into_iter().map(|(key, value)| StateWrite::Put(key, value)).collect();
-        engine.apply(StateBatch { stages: vec![stage] }).unwrap();
+        engine.state.apply(StateBatch { stages: vec![stage] }).unwrap();
     }
-    let scan = |range, direction| -> Vec<(Bytes, Bytes)> { engine.scan(range, direction, usize::MAX).unwrap() };
+    let scan = |range, direction| -> Vec<(Bytes, Bytes)> { engine.state.scan(range, direction, usize::MAX).unwrap() };
     let held = |range: (Bound<Vec<u8>>, Bound<Vec<u8>>)| -> Vec<(Bytes, Bytes)> {
         model.range(range).map(|(key, value)| (Bytes::copy_from_slice(key), value.clone())).collect()
     };
@@ -387,14 +386,14 @@ fn a_second_process_is_told_which_process_has_the_folder() {
 fn a_state_whose_leaving_is_not_known_is_suspect() {
     let (closed, _) = left_folders();
     for (what, damage) in [
-        ("gone", (|mark| std::fs::remove_file(mark).unwrap()) as fn(&Path)),
-        ("cut", |mark| std::fs::write(mark, b"annals mark\nlog open\n").unwrap()),
-        ("empty", |mark| std::fs::write(mark, b"").unwrap()),
+        ("gone", (|marker| std::fs::remove_file(marker).unwrap()) as fn(&Path)),
+        ("cut", |marker| std::fs::write(marker, b"annals mark\nlog open\n").unwrap()),
+        ("empty", |marker| std::fs::write(marker, b"").unwrap()),
     ] {
         let copy = tempfile::tempdir().unwrap();
         workload::copy(closed.path(), copy.path());
         damage(&copy.path().join("MARK"));
-        assert!(matches!(outcome(copy.path()), Outcome::Suspect(_)), "mark {what}");
+        assert!(matches!(outcome(copy.path()), Outcome::Suspect(_)), "marker {what}");
     }
 }
 

@@ -12,7 +12,7 @@ use bytes::Bytes;
 pub(crate) const APPLIED: &[u8] = b"applied";
 
 /// Opens an engine with small segments, so that a short run crosses many.
-pub(crate) fn open(folder: &Path, disk: Arc<dyn Disk>, boot_id: &str) -> Result<EmbeddedEngine> {
+pub(crate) fn open(folder: &Path, disk: Arc<dyn Disk>, boot_id: &str) -> Result<Engine> {
     let options = EmbeddedOptions {
         segment_bytes: 16 << 10,
         cache_bytes: 16 << 20,
@@ -20,7 +20,7 @@ pub(crate) fn open(folder: &Path, disk: Arc<dyn Disk>, boot_id: &str) -> Result<
         boot_id: boot_id.into(),
         ..EmbeddedOptions::default()
     };
-    EmbeddedEngine::open(folder, options)
+    EmbeddedEngine::open(folder, options).map(Engine::from)
 }
 
 /// Entry `n` of a run. Its body contains its number, so that a misplaced entry is detected.
@@ -82,35 +82,35 @@ pub(crate) fn model(log: &[LogEntry]) -> BTreeMap<Vec<u8>, Bytes> {
 }
 
 /// The sequence up to which the state claims to be complete.
-pub(crate) fn applied(engine: &dyn Engine) -> Result<u64> {
-    let value = engine.get(APPLIED)?;
+pub(crate) fn applied(engine: &Engine) -> Result<u64> {
+    let value = engine.state.get(APPLIED)?;
     Ok(value.map_or(0, |value| u64::from_be_bytes(value[..].try_into().expect("the state holds what was put"))))
 }
 
 /// Applies the entries of the log that the state lacks, as opening a store does.
-pub(crate) fn catch_up(engine: &dyn Engine) -> Result<()> {
-    let head = engine.head()?;
+pub(crate) fn catch_up(engine: &Engine) -> Result<()> {
+    let head = engine.log.head()?;
     loop {
-        let group = engine.read_log(LogSequence(applied(engine)?), 100_000)?;
+        let group = engine.log.read_after(LogSequence(applied(engine)?), 100_000)?;
         if group.is_empty() {
             assert_eq!(applied(engine)?, head.0, "the state is not ahead of the log");
             return Ok(());
         }
-        engine.apply(batch(&group))?;
+        engine.state.apply(batch(&group))?;
     }
 }
 
 /// All keys of the state.
-pub(crate) fn contents(engine: &dyn Engine) -> Result<BTreeMap<Vec<u8>, Bytes>> {
-    let all = engine.scan((Bound::Unbounded, Bound::Unbounded), ScanDirection::Forward, usize::MAX)?;
+pub(crate) fn contents(engine: &Engine) -> Result<BTreeMap<Vec<u8>, Bytes>> {
+    let all = engine.state.scan((Bound::Unbounded, Bound::Unbounded), ScanDirection::Forward, usize::MAX)?;
     Ok(all.into_iter().map(|(key, value)| (key.to_vec(), value)).collect())
 }
 
 /// The whole log, read in chunks.
-pub(crate) fn read_all(engine: &dyn Engine) -> Result<Vec<LogEntry>> {
+pub(crate) fn read_all(engine: &Engine) -> Result<Vec<LogEntry>> {
     let mut log: Vec<LogEntry> = Vec::new();
     loop {
-        let piece = engine.read_log(log.last().map_or(LogSequence(0), |last| last.sequence), 50_000)?;
+        let piece = engine.log.read_after(log.last().map_or(LogSequence(0), |last| last.sequence), 50_000)?;
         if piece.is_empty() {
             return Ok(log);
         }
@@ -119,10 +119,10 @@ pub(crate) fn read_all(engine: &dyn Engine) -> Result<Vec<LogEntry>> {
 }
 
 /// Appends a group of a run and applies it.
-pub(crate) fn commit(engine: &dyn Engine, seed: u64, from: u64, count: u64) -> Result<()> {
+pub(crate) fn commit(engine: &Engine, seed: u64, from: u64, count: u64) -> Result<()> {
     let group = entries(seed, from + 1..=from + count);
-    engine.append(LogSequence(from), &group)?;
-    engine.apply(batch(&group))
+    engine.log.append(LogSequence(from), &group)?;
+    engine.state.apply(batch(&group))
 }
 
 /// Copies a folder without its lock file.

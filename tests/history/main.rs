@@ -25,9 +25,9 @@ use std::{
 
 use annals::{
     engine::{
-        Engine, LogEntry, LogSequence,
+        Engine, Log as _, LogEntry, LogSequence,
         embedded::{EmbeddedEngine, EmbeddedOptions},
-        memory::MemoryEngine,
+        memory::{MemoryEngine, MemoryState},
     },
     model::{RecordKind, words},
     proto::{self, BatchGetRecordsRequest, CommitRequest, CommitResponse, GetRecordRequest, ListRecordsRequest},
@@ -65,7 +65,7 @@ fn options(clock: &Arc<Stepped>) -> StoreOptions {
     StoreOptions { clock: Arc::clone(clock) as Arc<dyn Clock>, ..StoreOptions::default() }
 }
 
-fn serving(engine: Arc<dyn Engine>, options: StoreOptions) -> Store {
+fn serving(engine: impl Into<Engine>, options: StoreOptions) -> Store {
     let store = Store::start(engine, options).unwrap();
     store.wait_until_serving().unwrap();
     store
@@ -82,7 +82,7 @@ pub(crate) fn rng() -> (u64, Rng) {
 struct Run<'f> {
     folder: &'f Path,
     clock: Arc<Stepped>,
-    engines: [Arc<dyn Engine>; 2],
+    engines: [Engine; 2],
     stores: [Store; 2],
     memory: MemoryEngine,
     model: Model,
@@ -129,8 +129,8 @@ impl<'f> Run<'f> {
         for store in &self.stores {
             store.close().unwrap();
         }
-        // The engine releases the folder.
-        self.engines = [Arc::new(MemoryEngine::new()), Arc::new(MemoryEngine::new())];
+        // The folder is let go of with the engine.
+        self.engines = [MemoryEngine::new().into(), MemoryEngine::new().into()];
         self.stores = self.engines.clone().map(|engine| serving(engine, options(&self.clock)));
         self.engines = engines(self.folder, &self.memory);
         self.stores = self.engines.clone().map(|engine| serving(engine, options(&self.clock)));
@@ -258,9 +258,9 @@ impl<'f> Run<'f> {
     }
 }
 
-fn engines(folder: &Path, memory: &MemoryEngine) -> [Arc<dyn Engine>; 2] {
+fn engines(folder: &Path, memory: &MemoryEngine) -> [Engine; 2] {
     let options = EmbeddedOptions { segment_bytes: 256 << 10, cache_bytes: 16 << 20, ..EmbeddedOptions::default() };
-    [Arc::new(EmbeddedEngine::open(folder, options).unwrap()), Arc::new(memory.reopen())]
+    [EmbeddedEngine::open(folder, options).unwrap().into(), memory.reopen().into()]
 }
 
 fn to_i64(number: u64) -> i64 {
@@ -542,17 +542,17 @@ fn check_history(model: &Model, store: &Store) {
     }
 }
 
-fn assert_sound(engine: &dyn Engine) {
+fn assert_sound(engine: &Engine) {
     let mut findings = Vec::new();
-    verify(engine, &MemoryEngine::new(), &mut |finding| findings.push(finding.to_string())).unwrap();
+    verify(engine, &MemoryState::default(), &mut |finding| findings.push(finding.to_string())).unwrap();
     assert!(findings.is_empty(), "{findings:?}");
 }
 
 /// A store on a new memory engine with entries of a log.
 fn replayed(entries: &[LogEntry]) -> Store {
     let engine = MemoryEngine::new();
-    engine.append(LogSequence(0), entries).unwrap();
-    serving(Arc::new(engine), StoreOptions::default())
+    engine.log.append(LogSequence(0), entries).unwrap();
+    serving(engine, StoreOptions::default())
 }
 
 #[test]
@@ -570,7 +570,7 @@ fn every_revision_reads_as_a_replay_to_it_and_as_an_independent_model() {
         }
     }
 
-    let log = run.engines.each_ref().map(|engine| engine.read_log(LogSequence(0), usize::MAX).unwrap());
+    let log = run.engines.each_ref().map(|engine| engine.log.read_after(LogSequence(0), usize::MAX).unwrap());
     assert_eq!(log[0].len(), log[1].len());
     assert!(log[0][1..] == log[1][1..], "two engines log the same, but for the id of the store");
     let listed: BTreeSet<u64> = (0..LISTED).map(|_| rng.u64(1..=COMMITS)).chain([1, COMMITS]).collect();
@@ -578,13 +578,13 @@ fn every_revision_reads_as_a_replay_to_it_and_as_an_independent_model() {
     let prefix = MemoryEngine::new();
     let mut revision = 0;
     for (at, entry) in log[0].iter().enumerate() {
-        prefix.append(prefix.head().unwrap(), std::slice::from_ref(entry)).unwrap();
+        prefix.log.append(prefix.log.head().unwrap(), std::slice::from_ref(entry)).unwrap();
         if entry.revision == revision {
             continue;
         }
         revision += 1;
         assert_eq!(entry.revision, revision, "revisions have no gaps");
-        let at_head = serving(Arc::new(prefix.reopen()), StoreOptions::default());
+        let at_head = serving(prefix.reopen(), StoreOptions::default());
         let info = at_head.info().unwrap();
         assert_eq!(info.head_revision, revision.cast_signed());
         for (kind, count) in info.record_counts {
@@ -613,7 +613,7 @@ fn every_revision_reads_as_a_replay_to_it_and_as_an_independent_model() {
 
     for (store, engine) in run.stores.iter().zip(&run.engines) {
         check_history(&run.model, store);
-        assert_sound(&**engine);
+        assert_sound(engine);
     }
     println!("done, {:?}", started.elapsed());
 }

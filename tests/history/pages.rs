@@ -1,9 +1,6 @@
 //! Pages that are read while somebody writes. Together they are the list at one revision.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicU64, Ordering},
-};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use annals::{
     engine::{
@@ -73,7 +70,7 @@ fn read(store: &Store, mut rng: Rng, ended: &AtomicBool, overtaken: &AtomicU64) 
     listed
 }
 
-fn check(engine: Arc<dyn Engine>, limits: StoreLimits) {
+fn check(engine: impl Into<Engine>, limits: StoreLimits) {
     let (seed, mut rng) = rng();
     let clock = Stepped::at_start();
     let store = serving(engine, StoreOptions { limits, ..options(&clock) });
@@ -118,7 +115,7 @@ fn check(engine: Arc<dyn Engine>, limits: StoreLimits) {
 
 #[test]
 fn pages_taken_while_somebody_writes_are_one_list_of_their_revision() {
-    check(Arc::new(MemoryEngine::new()), StoreLimits::default());
+    check(MemoryEngine::new(), StoreLimits::default());
 }
 
 #[test]
@@ -126,5 +123,5 @@ fn so_are_pages_of_the_embedded_engine_that_close_early() {
     let folder = tempfile::tempdir().unwrap();
     let options = EmbeddedOptions { segment_bytes: 256 << 10, ..EmbeddedOptions::default() };
     let engine = EmbeddedEngine::open(folder.path(), options).unwrap();
-    check(Arc::new(engine), StoreLimits { scan_rows: 5, response_bytes: 20_000, ..StoreLimits::default() });
+    check(engine, StoreLimits { scan_rows: 5, response_bytes: 20_000, ..StoreLimits::default() });
 }

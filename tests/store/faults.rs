@@ -8,8 +8,8 @@ use std::sync::{
 
 use annals::{
     engine::{
-        self, DiskUsage, Engine, KeyRange, LogEntry, LogSeek, LogSequence, Result, ScanDirection, State, StateBatch,
-        StateHealth, memory::MemoryEngine,
+        self, Engine, KeyRange, Log, LogEntry, LogSeek, LogSequence, Result, ScanDirection, State, StateBatch, StateRead,
+        memory::{MemoryEngine, MemoryState},
     },
     model::RecordKind,
     proto::{self, GetRecordRequest},
@@ -37,7 +37,7 @@ impl Call<'_> {
 
 type Hook = dyn Fn(Call<'_>) -> Result<()> + Send + Sync;
 
-/// The memory engine, with a function that is called before each call. The function may make the call fail or wait.
+/// A log and a state in memory, with a function that is called before each call and may fail it or hold it up.
 struct Hooked {
     memory: MemoryEngine,
     hook: Mutex<Arc<Hook>>,
@@ -47,6 +47,10 @@ struct Hooked {
 impl Hooked {
     fn new(memory: MemoryEngine) -> Arc<Self> {
         Arc::new(Self { memory, hook: Mutex::new(Arc::new(|_| Ok(()))), suspect: AtomicBool::new(false) })
+    }
+
+    fn engine(self: &Arc<Self>) -> Engine {
+        Engine { log: Arc::clone(self) as Arc<dyn Log>, state: Arc::clone(self) as Arc<dyn State> }
     }
 
     fn hook(&self, hook: impl Fn(Call<'_>) -> Result<()> + Send + Sync + 'static) {
@@ -63,60 +67,66 @@ impl Hooked {
     }
 }
 
-impl State for Hooked {
+impl StateRead for Hooked {
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>> {
         self.call(Call::Get(key))?;
-        self.memory.get(key)
+        self.memory.state.get(key)
     }
 
     fn scan(&self, range: KeyRange, direction: ScanDirection, limit: usize) -> Result<Vec<(Bytes, Bytes)>> {
-        self.memory.scan(range, direction, limit)
+        self.memory.state.scan(range, direction, limit)
     }
 }
 
-impl Engine for Hooked {
-    fn head(&self) -> Result<LogSequence> {
-        self.memory.head()
-    }
-
-    fn append(&self, expected_head: LogSequence, entries: &[LogEntry]) -> Result<()> {
-        self.call(Call::Append)?;
-        self.memory.append(expected_head, entries)
-    }
-
-    fn read_log(&self, after: LogSequence, bytes_max: usize) -> Result<Vec<LogEntry>> {
-        self.memory.read_log(after, bytes_max)
-    }
-
-    fn seek(&self, seek: LogSeek) -> Result<LogSequence> {
-        self.memory.seek(seek)
-    }
-
-    fn state_condition(&self) -> StateHealth {
-        if self.suspect.load(Ordering::SeqCst) { StateHealth::Suspect("by intent".into()) } else { StateHealth::Trusted }
-    }
-
-    fn reset_state(&self) -> Result<()> {
-        self.memory.reset_state()?;
-        self.suspect.store(false, Ordering::SeqCst);
-        Ok(())
+impl State for Hooked {
+    fn distrust(&self) -> Option<String> {
+        self.suspect.load(Ordering::SeqCst).then(|| "by intent".into())
     }
 
     fn apply(&self, batch: StateBatch) -> Result<()> {
         self.call(Call::Apply)?;
-        self.memory.apply(batch)
+        self.memory.state.apply(batch)
     }
 
-    fn reads_may_block(&self) -> bool {
-        false
+    fn reset(&self) -> Result<()> {
+        self.memory.state.reset()?;
+        self.suspect.store(false, Ordering::SeqCst);
+        Ok(())
     }
 
-    fn disk_usage(&self) -> Result<DiskUsage> {
-        self.memory.disk_usage()
+    fn disk_bytes(&self) -> Result<u64> {
+        self.memory.state.disk_bytes()
     }
 
     fn close(&self) -> Result<()> {
-        self.memory.close()
+        self.memory.state.close()
+    }
+}
+
+impl Log for Hooked {
+    fn head(&self) -> Result<LogSequence> {
+        self.memory.log.head()
+    }
+
+    fn append(&self, expected_head: LogSequence, entries: &[LogEntry]) -> Result<()> {
+        self.call(Call::Append)?;
+        self.memory.log.append(expected_head, entries)
+    }
+
+    fn read_after(&self, after: LogSequence, bytes_max: usize) -> Result<Vec<LogEntry>> {
+        self.memory.log.read_after(after, bytes_max)
+    }
+
+    fn seek(&self, seek: LogSeek) -> Result<LogSequence> {
+        self.memory.log.seek(seek)
+    }
+
+    fn disk_bytes(&self) -> Result<u64> {
+        self.memory.log.disk_bytes()
+    }
+
+    fn close(&self) -> Result<()> {
+        self.memory.log.close()
     }
 }
 
@@ -171,14 +181,17 @@ fn in_time<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> T {
 
 fn assert_sound(engine: &Hooked) {
     let mut findings = Vec::new();
-    annals::store::verify(&engine.memory, &MemoryEngine::new(), &mut |finding| findings.push(finding.to_string())).unwrap();
+    annals::store::verify(&engine.memory.clone().into(), &MemoryState::default(), &mut |finding| {
+        findings.push(finding.to_string())
+    })
+    .unwrap();
     assert!(findings.is_empty(), "{findings:?}");
 }
 
 #[test]
 fn the_past_is_read_by_time_while_the_disk_is_full() {
     let engine = Hooked::new(MemoryEngine::new());
-    let store = store_on(Arc::clone(&engine) as Arc<dyn Engine>);
+    let store = store_on(engine.engine());
     let first = store.commit(request("1", &event("e", ""))).unwrap().commit_time;
     engine.hook(|call| if call == Call::Append { Err(full()) } else { Ok(()) });
     assert_eq!(reason(store.commit(request("2", &event("f", "")))), "STORAGE_FULL");
@@ -192,7 +205,7 @@ fn the_past_is_read_by_time_while_the_disk_is_full() {
 #[test]
 fn no_commit_is_refused_because_of_a_commit_that_never_happened() {
     let engine = Hooked::new(MemoryEngine::new());
-    let store = store_on(Arc::clone(&engine) as Arc<dyn Engine>);
+    let store = store_on(engine.engine());
     let (gate, barred) = Gate::new();
     let appends = AtomicU64::new(0);
     engine.hook(move |call| {
@@ -218,7 +231,7 @@ fn no_commit_is_refused_because_of_a_commit_that_never_happened() {
 #[test]
 fn a_commit_during_which_the_state_fails_leaves_nothing_behind() {
     let engine = Hooked::new(MemoryEngine::new());
-    let store = store_on(Arc::clone(&engine) as Arc<dyn Engine>);
+    let store = store_on(engine.engine());
     store.commit(request("0", &["a", "b", "c"].map(actor).join(","))).unwrap();
     let (gate, barred) = Gate::new();
     let reads = AtomicU64::new(0);
@@ -253,7 +266,7 @@ fn a_commit_during_which_the_state_fails_leaves_nothing_behind() {
 #[test]
 fn reads_as_of_a_time_continue_after_a_commit_that_failed_with_its_revision_assigned() {
     let engine = Hooked::new(MemoryEngine::new());
-    let store = store_on(Arc::clone(&engine) as Arc<dyn Engine>);
+    let store = store_on(engine.engine());
     store.commit(request("0", &actor("a"))).unwrap();
     let read_now = move |store: &Store| {
         let as_of_time = Some(std::time::SystemTime::now().into());
@@ -279,7 +292,7 @@ fn reads_as_of_a_time_continue_after_a_commit_that_failed_with_its_revision_assi
 #[test]
 fn a_read_that_a_rebuild_overtakes_is_not_answered_from_half_a_state() {
     let engine = Hooked::new(MemoryEngine::new());
-    let store = store_on(Arc::clone(&engine) as Arc<dyn Engine>);
+    let store = store_on(engine.engine());
     store.commit(request("0", &actor("a"))).unwrap();
     let ((reader, reads), (rebuild, applies)) = (Gate::new(), Gate::new());
     let applied = AtomicU64::new(0);
@@ -315,7 +328,7 @@ fn a_state_that_fails_under_a_reader_is_rebuilt_although_the_queue_is_full() {
     let engine = Hooked::new(MemoryEngine::new());
     let limits = StoreLimits { queue_commits: 2, ..StoreLimits::default() };
     let options = StoreOptions { limits, ..StoreOptions::default() };
-    let store = Store::start(Arc::clone(&engine) as Arc<dyn Engine>, options).unwrap();
+    let store = Store::start(engine.engine(), options).unwrap();
     store.wait_until_serving().unwrap();
     store.commit(request("0", &actor("a"))).unwrap();
     let (gate, barred) = Gate::new();
@@ -346,8 +359,8 @@ fn a_state_that_fails_under_a_reader_is_rebuilt_although_the_queue_is_full() {
 #[test]
 fn a_state_that_fails_while_the_store_opens_is_rebuilt() {
     let memory = MemoryEngine::new();
-    store_on(Arc::new(memory.reopen())).commit(request("0", &actor("a"))).unwrap();
-    memory.reset_state().unwrap();
+    store_on(memory.reopen()).commit(request("0", &actor("a"))).unwrap();
+    memory.state.reset().unwrap();
     let engine = Hooked::new(memory);
     let failed = AtomicBool::new(false);
     engine.hook(move |call| {
@@ -356,7 +369,7 @@ fn a_state_that_fails_while_the_store_opens_is_rebuilt() {
         }
         Ok(())
     });
-    let store = store_on(engine);
+    let store = store_on(engine.engine());
     assert!(get::<proto::Actor>(&store, "actors/a").is_ok());
 }
 
@@ -371,7 +384,7 @@ fn a_store_whose_state_cannot_be_rebuilt_can_be_closed() {
         }
         Ok(())
     });
-    let store = Store::start(engine, StoreOptions::default()).unwrap();
+    let store = Store::start(engine.engine(), StoreOptions::default()).unwrap();
     gate.reached.recv().unwrap();
     gate.go.send(()).unwrap();
     in_time(move || store.close()).unwrap();
@@ -380,8 +393,8 @@ fn a_store_whose_state_cannot_be_rebuilt_can_be_closed() {
 #[test]
 fn the_contents_of_a_store_are_not_reported_before_they_are_known() {
     let memory = MemoryEngine::new();
-    store_on(Arc::new(memory.reopen())).commit(request("0", &actor("a"))).unwrap();
-    memory.reset_state().unwrap();
+    store_on(memory.reopen()).commit(request("0", &actor("a"))).unwrap();
+    memory.state.reset().unwrap();
     let engine = Hooked::new(memory);
     let (gate, barred) = Gate::new();
     engine.hook(move |call| {
@@ -390,7 +403,7 @@ fn the_contents_of_a_store_are_not_reported_before_they_are_known() {
         }
         Ok(())
     });
-    let store = Store::start(engine, StoreOptions::default()).unwrap();
+    let store = Store::start(engine.engine(), StoreOptions::default()).unwrap();
     gate.reached.recv().unwrap();
     let early = store.info();
     gate.go.send(()).unwrap();

@@ -1,6 +1,8 @@
-//! The store through its public API, on the memory engine.
+//! The store through its public API, on logs and states in memory.
 #![allow(missing_docs)]
 
+#[path = "../support/shared_log.rs"]
+mod shared_log;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -13,4 +15,5 @@ mod references;
 mod requests;
 mod seed;
 mod times;
+mod two_writers;
 mod updates;

@@ -163,7 +163,7 @@ fn if_revision_holds_for_update_delete_and_merge() {
 fn records_that_stay_as_they_are_do_not_count_towards_the_bytes_of_a_commit() {
     let limits = annals::store::StoreLimits { commit_bytes: 2_000, ..Default::default() };
     let options = annals::store::StoreOptions { limits, ..Default::default() };
-    let store = annals::store::Store::start(std::sync::Arc::new(annals::engine::memory::MemoryEngine::new()), options).unwrap();
+    let store = annals::store::Store::start(annals::engine::memory::MemoryEngine::new(), options).unwrap();
     store.wait_until_serving().unwrap();
     let text = "x".repeat(900);
     let record =

@@ -25,10 +25,10 @@ impl Clock for Stepped {
 
 const START: i64 = 1_700_000_000_000_000;
 
-fn store_at(engine: &Arc<MemoryEngine>, clock: &Arc<Stepped>) -> Store {
-    let engine: Arc<MemoryEngine> = Arc::clone(engine);
+fn store_at(engine: &MemoryEngine, clock: &Arc<Stepped>) -> Store {
     let store =
-        Store::start(engine, StoreOptions { clock: Arc::clone(clock) as Arc<dyn Clock>, ..StoreOptions::default() }).unwrap();
+        Store::start(engine.clone(), StoreOptions { clock: Arc::clone(clock) as Arc<dyn Clock>, ..StoreOptions::default() })
+            .unwrap();
     store.wait_until_serving().unwrap();
     store
 }
@@ -49,7 +49,7 @@ fn read_at(store: &Store, time_us: i64) -> Result<bytes::Bytes, annals::store::S
 #[test]
 fn commit_times_rise_even_when_the_clock_steps_back() {
     let clock = Arc::new(Stepped(AtomicI64::new(START)));
-    let store = store_at(&Arc::new(MemoryEngine::new()), &clock);
+    let store = store_at(&MemoryEngine::new(), &clock);
     let first = micros(commit(&store, &event("a", "")).unwrap().commit_time.unwrap());
     assert_eq!(first, START);
     clock.0.store(START - 5_000_000, Ordering::Relaxed);
@@ -59,7 +59,7 @@ fn commit_times_rise_even_when_the_clock_steps_back() {
 #[test]
 fn an_answer_as_of_a_time_never_changes_not_even_after_a_restart() {
     let clock = Arc::new(Stepped(AtomicI64::new(START)));
-    let engine = Arc::new(MemoryEngine::new());
+    let engine = MemoryEngine::new();
     let store = store_at(&engine, &clock);
     assert_eq!(reason(read_at(&store, START)), "RECORD_NOT_FOUND");
     let first = micros(commit(&store, &event("e", "")).unwrap().commit_time.unwrap());
@@ -70,7 +70,7 @@ fn an_answer_as_of_a_time_never_changes_not_even_after_a_restart() {
     assert!(read_at(&store, START + 400_000).is_ok());
     store.close().unwrap();
     clock.0.store(START - 1_000_000, Ordering::Relaxed);
-    let reopened = Arc::new(engine.reopen());
+    let reopened = engine.reopen();
     let store = store_at(&reopened, &clock);
     let later = micros(commit(&store, r#"{"delete": {"name": "events/e"}}"#).unwrap().commit_time.unwrap());
     assert!(later > START + 400_000, "{later}");
@@ -105,7 +105,7 @@ fn before_the_first_commit_there_is_the_empty_record() {
 fn an_id_that_the_server_makes_is_never_one_in_use() {
     // With a clock that does not move, ids are counted up, so the next one is known.
     let clock = Arc::new(Stepped(AtomicI64::new(START)));
-    let store = store_at(&Arc::new(MemoryEngine::new()), &clock);
+    let store = store_at(&MemoryEngine::new(), &clock);
     let made = commit(&store, r#"{"create": {"event": {"title": "first"}}}"#).unwrap().results.remove(0).name;
     let next: ulid::Ulid = made.trim_start_matches("events/").to_uppercase().parse().unwrap();
     let next = next.increment().unwrap().to_string().to_lowercase();

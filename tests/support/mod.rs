@@ -1,8 +1,6 @@
 //! Shared by the tests of the store: the seed, stores on several engines, and short ways to make requests.
 #![allow(dead_code)]
 
-use std::sync::Arc;
-
 use annals::{
     engine::{Engine, memory::MemoryEngine},
     proto::{self, CommitRequest},
@@ -27,11 +25,11 @@ pub(crate) fn from_json<T: Message + Default>(name: &str, json: &str) -> T {
 
 /// A store on a new memory engine.
 pub(crate) fn store() -> Store {
-    store_on(Arc::new(MemoryEngine::new()))
+    store_on(MemoryEngine::new())
 }
 
-/// A ready store on an engine.
-pub(crate) fn store_on(engine: Arc<dyn Engine>) -> Store {
+/// A store on an engine, ready.
+pub(crate) fn store_on(engine: impl Into<Engine>) -> Store {
     let store = Store::start(engine, StoreOptions::default()).expect("a store");
     store.wait_until_serving().expect("a store that serves");
     store

@@ -1,10 +1,12 @@
-//! The file calls that the log and its small files make, as a trait, so that a test can fail, record or falsify each of them.
+//! The file calls that the log and its small files make, as a trait, so that a test can fail, record or falsify each of them; and
+//! what is built on them: whole writes, small files with a checksum, the reserve of free space.
 //!
 //! Knows paths, bytes at positions, and what a call promises about a power cut. Must not know frames, segments or sled, which
 //! does its own I/O.
 
 use std::{
-    fmt, fs, io,
+    fmt::{self, Write as _},
+    fs, io,
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
 };
@@ -145,6 +147,13 @@ pub(super) fn write_all_at(file: &dyn DiskFile, mut bytes: &[u8], mut position: 
 /// Reads up to `bytes_max` bytes from a position: fewer only at the end of the file.
 pub(super) fn read_up_to(file: &dyn DiskFile, bytes_max: usize, position: u64) -> io::Result<Vec<u8>> {
     let mut buffer = vec![0; bytes_max];
+    let filled = read_into(file, &mut buffer, position)?;
+    buffer.truncate(filled);
+    Ok(buffer)
+}
+
+/// Fills a buffer from a position, and gives how many bytes that were: fewer only at the end of the file.
+pub(super) fn read_into(file: &dyn DiskFile, buffer: &mut [u8], position: u64) -> io::Result<usize> {
     let mut filled = 0;
     while let Some(rest @ [_, ..]) = buffer.get_mut(filled..) {
         match file.read_at(rest, position + filled as u64) {
@@ -154,8 +163,7 @@ pub(super) fn read_up_to(file: &dyn DiskFile, bytes_max: usize, position: u64) -
             Err(error) => return Err(error),
         }
     }
-    buffer.truncate(filled);
-    Ok(buffer)
+    Ok(filled)
 }
 
 /// The contents of a small file; `None` where there is none.
@@ -203,6 +211,57 @@ pub(super) fn create_folders(disk: &dyn Disk, path: &Path) -> Result<()> {
         disk.sync_folder(above).map_err(refused("sync", above))?;
     }
     Ok(())
+}
+
+/// A text with its checksum as the last line.
+pub(super) fn sum_text(mut text: String) -> Vec<u8> {
+    let sum = checksum(0, text.as_bytes());
+    writeln!(text, "checksum {sum:08x}").expect("writing into a String does not fail");
+    text.into_bytes()
+}
+
+/// The text before a checksum line, if the checksum is right.
+pub(super) fn summed_text(contents: &[u8]) -> Option<&str> {
+    const SUM_LINE_BYTES: usize = "checksum 00000000\n".len();
+    let (text, line) = contents.split_at_checked(contents.len().checked_sub(SUM_LINE_BYTES)?)?;
+    (line == format!("checksum {:08x}\n", checksum(0, text)).as_bytes()).then_some(())?;
+    std::str::from_utf8(text).ok()
+}
+
+/// A checksum that begins with a salt.
+pub(super) fn checksum(salt: u64, bytes: &[u8]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(&salt.to_le_bytes());
+    hasher.update(bytes);
+    hasher.finalize()
+}
+
+/// The room on the disk that writes leave free, so that sled can always be opened and an operator can always act.
+///
+/// The smaller of the two counts: a share alone would keep hundreds of gigabytes of a large disk, a number of bytes alone all of a
+/// small one.
+#[derive(Clone, Debug)]
+pub(super) struct DiskReserve {
+    pub(super) folder: PathBuf,
+    pub(super) bytes: u64,
+    pub(super) percent: u64,
+}
+
+impl DiskReserve {
+    /// `Full` where writing `bytes` more would leave less than the reserve.
+    pub(super) fn check(&self, disk: &dyn Disk, bytes: u64) -> Result<()> {
+        let space = disk.space(&self.folder).map_err(refused("ask for the free space at", &self.folder))?;
+        let reserve = self.bytes.min(space.total / 100 * self.percent);
+        if space.available < reserve.saturating_add(bytes) {
+            return Err(EngineError::Full { available: space.available, reserve, path: self.folder.clone() });
+        }
+        Ok(())
+    }
+
+    /// The error for a write that the system refused for lack of room, although more than the reserve was free before.
+    pub(super) fn exhausted(&self) -> EngineError {
+        EngineError::Full { available: 0, reserve: self.bytes, path: self.folder.clone() }
+    }
 }
 
 /// Maps a system's refusal to the engine's error, saying what was being done to which path.

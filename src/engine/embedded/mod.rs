@@ -1,64 +1,48 @@
-//! The default engine: a log in segment files that remembers, and sled that serves.
+//! The default engine: a log in segment files, which remembers, and a state in sled, which serves.
 //!
 //! ```text
 //! data folder
-//! ├── LOCK                       who has the folder
-//! ├── MARK                       how it was left: closed, or in use in which boot of the machine
+//! ├── LOCK                       which process has the folder
+//! ├── MARK                       the shutdown marker: closed, or in use in which boot of the machine
 //! ├── MANIFEST                   data format, list of segments
-//! ├── log/000000000001.segment   frames, each a group of entries
+//! ├── log/000000000001.segment   frames, each the entries of one append
 //! ├── state/                     sled: everything in it can be rebuilt from the log
 //! ├── state.note                 what sled's file looks like from outside
-//! └── state.set-aside-<time>/    the last damaged state, for whoever wants to look at it
+//! └── state.set-aside-<time>/    the last damaged state, for an operator to look at
 //! ```
+//!
+//! The two halves share the folder, its lock and its shutdown marker, and know nothing else of each other.
 //!
 //! Knows a data folder. Must not know what entries, keys and values mean.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+use std::{path::Path, sync::Arc};
+
+use self::{
+    disk::{Disk, DiskReserve, LocalDisk},
+    folder::{DataFolder, Distrust},
+    log::SegmentAllocator,
+    state::Settings,
 };
+use super::{Engine, Log as _, LogSequence, Result, State as _};
 
-use bytes::Bytes;
-
-use super::{
-    DiskUsage, Engine, EngineError, KeyRange, LogEntry, LogSeek, LogSequence, Result, ScanDirection, StateBatch, StateHealth,
-};
-
-mod audit;
 pub mod disk;
-mod frame;
-mod index;
-mod lock;
+mod folder;
 mod log;
-mod manifest;
-mod mark;
-mod note;
-mod prepare;
-mod recover;
-mod reserve;
-mod segment;
-mod stages;
 mod state;
 
-use disk::{Disk, LocalDisk};
-use lock::Lock;
-use log::Log;
-use mark::{Doubt, Mark, MarkFile, StateMark};
-use prepare::Workshop;
-use reserve::Reserve;
-use state::State;
+pub use self::{log::EmbeddedLog, state::EmbeddedState};
 
 /// How an [`EmbeddedEngine`] uses the machine.
 #[derive(Clone, Debug)]
 pub struct EmbeddedOptions {
     /// Memory for cached pages of the state, in bytes. Default: 256 MiB.
     pub cache_bytes: u64,
-    /// Length of a log segment, in bytes; at least 16 KiB. A log takes up one segment from the start, and a second from when
-    /// the first is half full. Default: 64 MiB.
+    /// Length of a log segment, in bytes; at least 16 KiB. A log takes up one segment from the start, and a second once the first
+    /// is half full. Default: 64 MiB.
     pub segment_bytes: u64,
     /// Room on the disk, in bytes, at which appends stop. Default: 1 GiB.
     pub disk_reserve_bytes: u64,
-    /// Room on the disk, in percent of its size, at which appends stop. Whichever of the two is less room counts.
+    /// Room on the disk, in percent of its size, at which appends stop. The smaller of the two counts.
     /// Default: 5.
     pub disk_reserve_percent: u64,
     /// Names the running boot of the machine: a state that a process left in use is trusted in the same boot only.
@@ -81,7 +65,7 @@ impl Default for EmbeddedOptions {
     }
 }
 
-/// The running boot of the machine. Where the system does not say, a name that is never given again: then only a clean stop
+/// Names the running boot of the machine. Where the system does not say, a name that is never used again: then only a clean stop
 /// leaves a state that is trusted.
 pub fn boot_id() -> String {
     match std::fs::read_to_string("/proc/sys/kernel/random/boot_id") {
@@ -91,113 +75,41 @@ pub fn boot_id() -> String {
 }
 
 /// A log and a state in a folder of this machine, used by one process at a time.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct EmbeddedEngine {
-    folder: PathBuf,
-    log: Log,
-    state: State,
-    marks: Arc<MarkFile>,
-    /// `None` once closed. Declared last: let go of after everything else.
-    lock: Mutex<Option<Lock>>,
+    /// The log.
+    pub log: Arc<EmbeddedLog>,
+    /// The state.
+    pub state: Arc<EmbeddedState>,
 }
 
 impl EmbeddedEngine {
     /// Opens a data folder, or starts one. `InUse`: another process has it. `Format`: a newer program wrote it. `Corrupt`: the
     /// log is damaged, and nothing was changed. A state that cannot be used is not an error: see
-    /// [`Engine::state_condition`].
+    /// [`State::distrust`](super::State::distrust).
     pub fn open(folder: impl AsRef<Path>, options: EmbeddedOptions) -> Result<Self> {
-        let folder = folder.as_ref().to_path_buf();
         let EmbeddedOptions { cache_bytes, segment_bytes, disk_reserve_bytes, disk_reserve_percent, boot_id, disk } = options;
-        disk::create_folders(&*disk, &folder)?;
-        let lock = Lock::take(&folder)?;
-        let (marks, left) = MarkFile::read(Arc::clone(&disk), &folder)?;
-        let marks = Arc::new(marks);
+        let (folder, left) = DataFolder::open(Arc::clone(&disk), folder.as_ref().to_path_buf())?;
+        let folder = Arc::new(folder);
 
-        let reserve = Reserve { folder: folder.clone(), bytes: disk_reserve_bytes, percent: disk_reserve_percent };
-        let workshop = Workshop { disk: Arc::clone(&disk), folder: log::folder(&folder), reserve };
-        let log = Log::open(&folder, workshop, segment_bytes, left.as_ref().and_then(|left| left.log))?;
+        let path = folder.path().to_path_buf();
+        let reserve = DiskReserve { folder: path, bytes: disk_reserve_bytes, percent: disk_reserve_percent };
+        let allocator = SegmentAllocator { disk, folder: log::folder(folder.path()), reserve };
+        let closed = left.as_ref().and_then(|left| left.log);
+        let log = EmbeddedLog::open(Arc::clone(&folder), allocator, segment_bytes, closed)?;
 
-        let settings = state::Settings { data_folder: folder.clone(), disk, cache_bytes, boot_id };
-        let left = match left {
-            Some(left) => Ok(left.state),
-            None => Err(Doubt::unknown("no mark says how it was left")),
-        };
-        let state = State::open(settings, Arc::clone(&marks), left)?;
+        let left = left.map(|left| left.state).ok_or_else(|| Distrust::unknown("no shutdown marker says how it was left"));
+        let state = EmbeddedState::open(Settings { cache_bytes, boot_id }, folder, left)?;
         // Nothing was ever committed, so an empty state is right.
-        if log.head() == LogSequence(0) && state.condition() != StateHealth::Trusted {
+        if log.head()? == LogSequence(0) && state.distrust().is_some() {
             state.reset()?;
         }
-        Ok(Self { folder, log, state, marks, lock: Mutex::new(Some(lock)) })
-    }
-
-    /// The data folder.
-    pub fn folder(&self) -> &Path {
-        &self.folder
+        Ok(Self { log: Arc::new(log), state: Arc::new(state) })
     }
 }
 
-impl super::State for EmbeddedEngine {
-    fn get(&self, key: &[u8]) -> Result<Option<Bytes>> {
-        self.state.get(key)
-    }
-
-    fn scan(&self, range: KeyRange, direction: ScanDirection, limit: usize) -> Result<Vec<(Bytes, Bytes)>> {
-        self.state.scan(range, direction, limit)
-    }
-}
-
-impl Engine for EmbeddedEngine {
-    fn head(&self) -> Result<LogSequence> {
-        Ok(self.log.head())
-    }
-
-    fn append(&self, expected_head: LogSequence, entries: &[LogEntry]) -> Result<()> {
-        self.log.append(expected_head, entries)
-    }
-
-    fn read_log(&self, after: LogSequence, bytes_max: usize) -> Result<Vec<LogEntry>> {
-        self.log.read(after, bytes_max)
-    }
-
-    fn seek(&self, seek: LogSeek) -> Result<LogSequence> {
-        self.log.seek(seek)
-    }
-
-    fn state_condition(&self) -> StateHealth {
-        self.state.condition()
-    }
-
-    fn reset_state(&self) -> Result<()> {
-        self.state.reset()
-    }
-
-    fn apply(&self, batch: StateBatch) -> Result<()> {
-        batch.assert_sound();
-        self.state.apply(batch)
-    }
-
-    fn reads_may_block(&self) -> bool {
-        false
-    }
-
-    fn disk_usage(&self) -> Result<DiskUsage> {
-        Ok(DiskUsage { log_bytes: self.log.bytes(), state_bytes: self.state.bytes() })
-    }
-
-    fn close(&self) -> Result<()> {
-        let mut lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
-        if lock.is_none() {
-            return Ok(());
-        }
-        let log = self.log.close();
-        let was_trusted = self.state.condition() == StateHealth::Trusted;
-        let state = self.state.close();
-        let failure = match &state {
-            StateMark::Suspect(doubt) if was_trusted => Some(doubt.why.clone()),
-            _ => None,
-        };
-        self.marks.write(Mark { log, state })?;
-        *lock = None;
-        failure.map_or(Ok(()), |why| Err(EngineError::State(why)))
+impl From<EmbeddedEngine> for Engine {
+    fn from(EmbeddedEngine { log, state }: EmbeddedEngine) -> Self {
+        Self { log, state }
     }
 }

@@ -13,7 +13,7 @@ use crate::{
     proto::{self, ErrorReason, mutation::Op, precondition::Condition},
     store::{
         Caller, StoreLimits,
-        entry::Asked,
+        entry::RequestIdentity,
         error::{Result, StoreError, StoreErrorDetails, StoreErrorKind},
     },
 };
@@ -22,10 +22,10 @@ use crate::{
 const REQUEST_ID_CHARS_MAX: usize = 128;
 
 /// A parsed request.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Request {
-    /// Who asked what; also under which id it is remembered.
-    pub(crate) asked: Asked,
+    /// Identifies the request; its receipt is stored under it.
+    pub(crate) identity: RequestIdentity,
     /// Check only.
     pub(crate) validate_only: bool,
     /// Kept with the commit.
@@ -36,14 +36,14 @@ pub(crate) struct Request {
 }
 
 /// What is to be done.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Work {
     pub(crate) mutations: Vec<Mutation>,
     pub(crate) preconditions: Vec<Precondition>,
 }
 
 /// One mutation.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Mutation {
     /// Its name inside the commit; empty where it has none.
     pub(crate) label: String,
@@ -52,7 +52,7 @@ pub(crate) struct Mutation {
 }
 
 /// A record that was sent.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Sent {
     pub(crate) kind: RecordKind,
     /// The name that was sent, if any.
@@ -66,7 +66,7 @@ pub(crate) struct Sent {
 }
 
 /// What to do with a record.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Operation {
     Create { sent: Sent },
     Update { sent: Sent, name: RecordName, fields: FieldMask, if_revision: u64 },
@@ -78,7 +78,7 @@ pub(crate) enum Operation {
 }
 
 /// A condition on a record.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Precondition {
     pub(crate) name: RecordName,
     pub(crate) condition: Condition,
@@ -101,9 +101,9 @@ impl Request {
             return Err(StoreError::field("request_id", "use 1-128 of A-Z a-z 0-9 . _ : -"));
         }
         let content_hash = content_hash(&request.mutations, &request.preconditions);
-        let asked = Asked { caller: caller.name().to_owned(), request_id: request.request_id, content_hash };
+        let identity = RequestIdentity { caller: caller.name().to_owned(), request_id: request.request_id, content_hash };
         let work = parse_work(request.mutations, request.preconditions, &request.annotations, limits);
-        Ok(Self { asked, validate_only: request.validate_only, annotations: request.annotations, work })
+        Ok(Self { identity, validate_only: request.validate_only, annotations: request.annotations, work })
     }
 }
 

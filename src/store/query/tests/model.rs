@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 use crate::{
-    engine::{self, KeyRange, ScanDirection, State},
+    engine::{self, KeyRange, ScanDirection, StateRead},
     model::RecordKind,
     proto::ChangeKind,
     store::{keys, postings::postings, version::Version, view::View},
@@ -43,7 +43,7 @@ impl MemoryState {
     }
 }
 
-impl State for MemoryState {
+impl StateRead for MemoryState {
     fn get(&self, key: &[u8]) -> engine::Result<Option<Bytes>> {
         self.count(1);
         Ok(self.keys.get(key).cloned())

@@ -1,7 +1,7 @@
 //! A segment: one file of the log. A header in a page of its own, frames, zeros, and a footer once it is sealed.
 //!
-//! The file has its full length, written with zeros and synced, before the first frame: so syncing a frame never has to
-//! wait for the file system to record a new length or new blocks.
+//! The file is filled with zeros to its full length and synced before the first frame is written. So syncing a frame never has
+//! to wait for the file system to record a new length or new blocks.
 //!
 //! Knows a segment's file and how to read frames out of it. Must not know of other segments or of the MANIFEST.
 
@@ -13,11 +13,13 @@ use std::{
 use bytes::{Buf as _, BufMut as _, Bytes};
 
 use super::{
-    disk::{Disk, DiskFile, read_up_to, refused, to_usize, write_all_at},
-    frame::{self, FrameHeader, checksum, first_link},
-    index::{Bounds, Landmark, Stamp, decode_footer, footer_room},
+    frame::{self, FrameHeader, first_link},
+    index::{Bounds, IndexEntry, SparseIndex, Stamp, decode_footer, footer_room},
 };
-use crate::engine::{EngineError, LogEntry, LogSequence, Result};
+use crate::engine::{
+    EngineError, LogEntry, LogSequence, Result,
+    embedded::disk::{Disk, DiskFile, checksum, read_up_to, refused, to_usize, write_all_at},
+};
 
 /// Where the frames begin: the header has a page to itself, so that writing a frame never touches it.
 pub(super) const FRAMES_START: u64 = 4096;
@@ -25,10 +27,10 @@ pub(super) const FRAMES_START: u64 = 4096;
 pub(super) const SEGMENT_BYTES_MIN: u64 = 16 << 10;
 const MAGIC: u64 = u64::from_le_bytes(*b"ANNALSLG");
 const HEADER_BYTES: usize = 44;
-/// Zeros are written in pieces of this size.
+/// Zeros are written in chunks of this size.
 const FILL_BYTES: u64 = 1 << 20;
 
-/// What tells one segment from every other. In the header and in the MANIFEST.
+/// What distinguishes a segment from every other. In its header and in the MANIFEST.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Identity {
     /// Names the file. Never used twice in a log; says nothing about order.
@@ -97,15 +99,15 @@ pub(super) fn bytes_for(frame_bytes: u64, usual_bytes: u64) -> u64 {
     bytes
 }
 
-/// Creates a segment's file, full of zeros and durable but for its name.
+/// Creates a segment's file, filled with zeros. All of it is durable but its name.
 pub(super) fn create_filled(disk: &dyn Disk, path: &Path, bytes: u64) -> Result<Box<dyn DiskFile>> {
     let file = disk.create(path).map_err(refused("create", path))?;
     let zeros = vec![0; to_usize(FILL_BYTES.min(bytes))];
     let mut position = 0;
     while position < bytes {
-        let piece = zeros.get(..to_usize(FILL_BYTES.min(bytes - position))).unwrap_or(&zeros);
-        write_all_at(&*file, piece, position).map_err(refused("fill", path))?;
-        position += piece.len() as u64;
+        let chunk = zeros.get(..to_usize(FILL_BYTES.min(bytes - position))).unwrap_or(&zeros);
+        write_all_at(&*file, chunk, position).map_err(refused("fill", path))?;
+        position += chunk.len() as u64;
     }
     file.sync_data().map_err(refused("sync", path))?;
     Ok(file)
@@ -121,6 +123,12 @@ pub(super) fn read_header(file: &dyn DiskFile, path: &Path) -> Result<Option<Ide
     Ok(Identity::decode(&read_up_to(file, HEADER_BYTES, 0).map_err(refused("read", path))?))
 }
 
+/// A number that nobody outside can guess, for a segment's salt.
+pub(super) fn random_salt() -> u64 {
+    use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+    RandomState::new().build_hasher().finish()
+}
+
 /// A segment that the log holds, as readers see it.
 #[derive(Debug)]
 pub(super) struct Segment {
@@ -134,13 +142,13 @@ struct Extent {
     /// Frames below `bounds.end` are durable and never change again.
     bounds: Bounds,
     /// `None` until the footer of a sealed segment is first needed.
-    landmarks: Option<Arc<Vec<Landmark>>>,
+    index: Option<Arc<SparseIndex>>,
 }
 
 impl Segment {
-    /// A segment with known bounds; without landmarks, they are read from its footer when first needed.
-    pub(super) fn new(folder: &Path, identity: Identity, bounds: Bounds, landmarks: Option<Vec<Landmark>>) -> Self {
-        let extent = RwLock::new(Extent { bounds, landmarks: landmarks.map(Arc::new) });
+    /// A segment with known bounds. Without an index: it is read from the footer when first needed.
+    pub(super) fn new(folder: &Path, identity: Identity, bounds: Bounds, index: Option<SparseIndex>) -> Self {
+        let extent = RwLock::new(Extent { bounds, index: index.map(Arc::new) });
         Self { identity, path: identity.path(folder), extent }
     }
 
@@ -154,39 +162,39 @@ impl Segment {
     pub(super) fn add_frame(&self, first: Stamp, last: Stamp, bytes: u64, link: u32) {
         let mut extent = self.extent.write().unwrap_or_else(PoisonError::into_inner);
         let extent = &mut *extent;
-        let landmarks = Arc::make_mut(extent.landmarks.get_or_insert_default());
-        extent.bounds = extent.bounds.with_frame(first, last, bytes, link, landmarks);
+        let index = Arc::make_mut(extent.index.get_or_insert_default());
+        extent.bounds = extent.bounds.with_frame(first, last, bytes, link, index);
     }
 
-    /// The segment's landmarks, read if they are not in memory yet.
-    pub(super) fn landmarks(&self, disk: &dyn Disk) -> Result<Arc<Vec<Landmark>>> {
-        if let Some(known) = &self.extent.read().unwrap_or_else(PoisonError::into_inner).landmarks {
+    /// The segment's sparse index, read if it is not in memory yet.
+    pub(super) fn index(&self, disk: &dyn Disk) -> Result<Arc<SparseIndex>> {
+        if let Some(known) = &self.extent.read().unwrap_or_else(PoisonError::into_inner).index {
             return Ok(Arc::clone(known));
         }
-        let read = Arc::new(self.read_landmarks(disk)?);
-        self.extent.write().unwrap_or_else(PoisonError::into_inner).landmarks = Some(Arc::clone(&read));
+        let read = Arc::new(self.read_index(disk)?);
+        self.extent.write().unwrap_or_else(PoisonError::into_inner).index = Some(Arc::clone(&read));
         Ok(read)
     }
 
-    /// The landmarks of a sealed segment, from its footer. A damaged footer holds nothing that the frames do not: it is read
-    /// out of them again, and whatever is wrong with these is found on the way.
-    fn read_landmarks(&self, disk: &dyn Disk) -> Result<Vec<Landmark>> {
+    /// The index of a sealed segment, from its footer. A damaged footer holds nothing that the frames do not: the index is made
+    /// from the frames again, which also finds what is wrong with them.
+    fn read_index(&self, disk: &dyn Disk) -> Result<SparseIndex> {
         let bounds = self.bounds();
         let file = self.open(disk)?;
         let footer = read_up_to(&*file, to_usize(footer_room(self.identity.bytes)), self.identity.frames_end_max())
             .map_err(refused("read", &self.path))?;
         match decode_footer(&footer, self.identity.salt) {
-            Some((found, landmarks)) if found == bounds => Ok(landmarks),
+            Some((found, index)) if found == bounds => Ok(index),
             _ => {
                 tracing::warn!(path = %self.path.display(), "the index of a log segment is damaged: reading the segment instead");
                 let mut frames = FrameReader::from_start(self, file, bounds);
-                let mut landmarks = Vec::new();
+                let mut index = SparseIndex::default();
                 let mut seen = self.identity.empty();
                 while let Some((header, body)) = frames.next()? {
                     let (first, last) = self.stamps(&header, body, seen.end)?;
-                    seen = seen.with_frame(first, last, header.frame_bytes(), header.link, &mut landmarks);
+                    seen = seen.with_frame(first, last, header.frame_bytes(), header.link, &mut index);
                 }
-                Ok(landmarks)
+                Ok(index)
             }
         }
     }
@@ -206,6 +214,20 @@ impl Segment {
         header.decode_body(body).ok_or_else(|| self.damaged(offset, "a frame whose entries do not fill it"))
     }
 
+    /// A reader of the durable frames, starting at the last indexed one whose first log entry satisfies a predicate, which is true
+    /// up to some entry and false from there. It reads `chunk_bytes` at a time, or a frame where that is longer.
+    pub(super) fn frames_from(
+        &self,
+        disk: &dyn Disk,
+        bounds: Bounds,
+        chunk_bytes: usize,
+        satisfies: impl Fn(Stamp) -> bool,
+    ) -> Result<FrameReader<'_>> {
+        let start = self.index(disk)?.last_where(satisfies);
+        let start = start.ok_or_else(|| self.damaged(0, "its index does not hold its first entry"))?;
+        Ok(FrameReader::from_index(self, self.open(disk)?, bounds, start, chunk_bytes))
+    }
+
     /// Opens the file for reading, having checked that it is the one that the MANIFEST means.
     pub(super) fn open(&self, disk: &dyn Disk) -> Result<Box<dyn DiskFile>> {
         let file = disk.open(&self.path).map_err(|error| match error.kind() {
@@ -219,13 +241,13 @@ impl Segment {
         }
     }
 
-    /// The error for damage at a place in this segment.
+    /// The error for damage at a byte of this segment.
     pub(super) fn damaged(&self, offset: u64, what: &str) -> EngineError {
         EngineError::Corrupt(format!("{} at byte {offset}: {what}", self.path.display()))
     }
 }
 
-/// Reads the durable frames of a segment in order and checks each: checksums, place in the chain, sequence.
+/// Reads the durable frames of a segment in order and checks each: checksums, links, sequence.
 pub(super) struct FrameReader<'a> {
     segment: &'a Segment,
     file: Box<dyn DiskFile>,
@@ -234,12 +256,12 @@ pub(super) struct FrameReader<'a> {
     bounds: Bounds,
     next: LogSequence,
     expected: Link,
-    /// What was read ahead. Always begins at `offset`.
+    /// What was read ahead. Always starts at `offset`.
     buffer: Bytes,
     chunk_bytes: usize,
 }
 
-/// What must be true of the next frame's place in the chain.
+/// What the link of the next frame must be.
 #[derive(Clone, Copy)]
 enum Link {
     /// The frame before has this link.
@@ -250,7 +272,7 @@ enum Link {
 
 impl<'a> FrameReader<'a> {
     /// A reader of all frames.
-    pub(super) fn from_start(segment: &'a Segment, file: Box<dyn DiskFile>, bounds: Bounds) -> Self {
+    fn from_start(segment: &'a Segment, file: Box<dyn DiskFile>, bounds: Bounds) -> Self {
         let empty = segment.identity.empty();
         Self {
             segment,
@@ -264,27 +286,26 @@ impl<'a> FrameReader<'a> {
         }
     }
 
-    /// A reader that starts at a landmark and reads `chunk_bytes` at a time, or a frame where that is longer.
-    pub(super) fn from_landmark(
+    fn from_index(
         segment: &'a Segment,
         file: Box<dyn DiskFile>,
         bounds: Bounds,
-        landmark: &Landmark,
+        start: IndexEntry,
         chunk_bytes: usize,
     ) -> Self {
         Self {
             segment,
             file,
-            offset: landmark.offset,
+            offset: start.offset,
             bounds,
-            next: landmark.stamp.sequence,
-            expected: Link::Own(landmark.link),
+            next: start.stamp.sequence,
+            expected: Link::Own(start.link),
             buffer: Bytes::new(),
             chunk_bytes: chunk_bytes.max(frame::HEADER_BYTES),
         }
     }
 
-    /// The next frame; `None` behind the last.
+    /// The next frame; `None` after the last.
     pub(super) fn next(&mut self) -> Result<Option<(FrameHeader, Bytes)>> {
         if self.offset == self.bounds.end {
             let last_is_right = self.bounds.last().is_none_or(|last| last.sequence.0 + 1 == self.next.0);
@@ -323,7 +344,7 @@ impl<'a> FrameReader<'a> {
     /// Brings at least `bytes` bytes from `offset` into the buffer.
     fn fill(&mut self, bytes: u64) -> Result<()> {
         if self.offset + bytes > self.bounds.end {
-            return Err(self.damaged("a frame reaches behind the end of the segment's frames"));
+            return Err(self.damaged("a frame reaches past the end of the segment's frames"));
         }
         if (self.buffer.len() as u64) < bytes {
             let wanted = bytes.max(self.chunk_bytes as u64).min(self.bounds.end - self.offset);

@@ -1,4 +1,4 @@
-//! A frame: one group of entries as it lies in a segment, with the checksums that tell whether it is whole and in place.
+//! A frame: the entries of one append as a segment stores them, with the checksums that tell whether it is whole and in place.
 //!
 //! ```text
 //! magic u32 | body bytes u32 | first sequence u64 | entries u32 | link before u32 | body checksum u32 | header checksum u32
@@ -7,14 +7,14 @@
 //! ```
 //! All numbers are little-endian. A frame's *link* is its header checksum. It covers the body checksum and the link of the
 //! frame before, so that the links of a segment form a chain. Checksums begin with the segment's salt, a random number that
-//! no client knows: so nobody can commit a body that holds the image of a valid frame, which would make a torn frame look
+//! no client knows. So nobody can commit a body that holds the image of a valid frame, which would make a torn frame look
 //! like damage.
 //!
 //! Knows bytes and checksums. Must not know files.
 
 use bytes::{Buf as _, BufMut as _, Bytes};
 
-use crate::engine::{LogEntry, LogSequence};
+use crate::engine::{LogEntry, LogSequence, embedded::disk::checksum};
 
 /// Bytes of a frame before its body.
 pub(super) const HEADER_BYTES: usize = 32;
@@ -24,7 +24,7 @@ const MAGIC: u32 = u32::from_le_bytes(*b"FRM1");
 /// Revision, time and length before each entry's body.
 const ENTRY_HEADER_BYTES: usize = 20;
 
-/// What the bytes before a body say, once their checksum has been found right.
+/// The header of a frame whose checksum is right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct FrameHeader {
     pub(super) body_bytes: u32,
@@ -100,7 +100,7 @@ pub(super) fn frame_bytes(body_bytes: usize) -> u64 {
     (HEADER_BYTES + body_bytes).next_multiple_of(ALIGNMENT) as u64
 }
 
-/// The frame of these entries, which are not none, and its link.
+/// The frame of these entries, of which there is at least one, and its link.
 pub(super) fn encode(entries: &[LogEntry], link_before: u32, salt: u64) -> (Vec<u8>, u32) {
     let first = entries.first().map(|entry| entry.sequence).expect("a frame holds at least one entry");
     let body_bytes = body_bytes(entries);
@@ -129,14 +129,6 @@ pub(super) fn encode(entries: &[LogEntry], link_before: u32, salt: u64) -> (Vec<
 /// The link that a segment's first frame names as the one before it.
 pub(super) fn first_link(salt: u64) -> u32 {
     checksum(salt, b"first")
-}
-
-/// A checksum that begins with a salt.
-pub(super) fn checksum(salt: u64, bytes: &[u8]) -> u32 {
-    let mut hasher = crc32fast::Hasher::new();
-    hasher.update(&salt.to_le_bytes());
-    hasher.update(bytes);
-    hasher.finalize()
 }
 
 fn to_u32(count: usize) -> u32 {

@@ -16,17 +16,18 @@
 use std::{fmt::Write as _, path::Path};
 
 use super::{
-    disk::{Disk, read_small, replace_small},
-    frame::checksum,
     index::{Bounds, Stamp},
     segment::Identity,
 };
-use crate::engine::{EngineError, LogSequence, Result};
+use crate::engine::{
+    EngineError, LogSequence, Result,
+    embedded::disk::{Disk, read_small, replace_small, sum_text, summed_text},
+};
 
 /// The file's name in the data folder.
 pub(super) const NAME: &str = "MANIFEST";
 /// The newest data format this program reads, and the one it writes. Raised when an older program would misread the folder.
-const FORMAT: u32 = 1;
+const FORMAT_VERSION: u32 = 1;
 const FIRST_LINE: &str = "annals data";
 const INTO_STRING: &str = "writing into a String does not fail";
 
@@ -52,12 +53,12 @@ pub(super) fn read(disk: &dyn Disk, folder: &Path) -> Result<Option<Manifest>> {
     let text = summed_text(&contents).ok_or_else(|| damaged("its checksum is wrong"))?;
     let mut lines = text.lines();
     if lines.next() != Some(FIRST_LINE) {
-        return Err(damaged("it is that of something else"));
+        return Err(damaged("it belongs to another program"));
     }
     let format = lines.next().and_then(|line| line.strip_prefix("format ")).and_then(|number| number.parse().ok());
     match format {
-        Some(FORMAT) => {}
-        Some(found) => return Err(EngineError::Format { path: folder.to_path_buf(), found, supported: FORMAT }),
+        Some(FORMAT_VERSION) => {}
+        Some(found) => return Err(EngineError::Format { path: folder.to_path_buf(), found, supported: FORMAT_VERSION }),
         None => return Err(damaged("it names no format")),
     }
     let segments =
@@ -75,7 +76,7 @@ pub(super) fn read(disk: &dyn Disk, folder: &Path) -> Result<Option<Manifest>> {
 
 /// Replaces the MANIFEST. Durable on return.
 pub(super) fn write(disk: &dyn Disk, folder: &Path, manifest: &Manifest) -> Result<()> {
-    let mut text = format!("{FIRST_LINE}\nformat {FORMAT}\n");
+    let mut text = format!("{FIRST_LINE}\nformat {FORMAT_VERSION}\n");
     for segment in &manifest.segments {
         let Identity { number, first, bytes, salt } = segment.identity;
         write!(text, "segment {number} bytes {bytes} salt {salt:016x} first {}", first.0).expect(INTO_STRING);
@@ -88,21 +89,6 @@ pub(super) fn write(disk: &dyn Disk, folder: &Path, manifest: &Manifest) -> Resu
         text.push('\n');
     }
     replace_small(disk, &folder.join(NAME), &sum_text(text))
-}
-
-/// A text with its checksum as the last line.
-pub(super) fn sum_text(mut text: String) -> Vec<u8> {
-    let sum = checksum(0, text.as_bytes());
-    writeln!(text, "checksum {sum:08x}").expect(INTO_STRING);
-    text.into_bytes()
-}
-
-/// The text before a checksum line, if the checksum is right.
-pub(super) fn summed_text(contents: &[u8]) -> Option<&str> {
-    const SUM_LINE_BYTES: usize = "checksum 00000000\n".len();
-    let (text, line) = contents.split_at_checked(contents.len().checked_sub(SUM_LINE_BYTES)?)?;
-    (line == format!("checksum {:08x}\n", checksum(0, text)).as_bytes()).then_some(())?;
-    std::str::from_utf8(text).ok()
 }
 
 fn parse_segment(line: &str) -> Option<Listed> {

@@ -1,8 +1,13 @@
-//! Reads the files of a closed sled state and says whether anything in them was damaged or has gone since sled wrote it.
+//! Reads sled's files and says whether anything in them was damaged or lost since sled wrote it; and observes, while sled runs,
+//! what a later audit can hold them against.
 //!
 //! sled 0.34.7 checks the checksum of what it reads, but when it opens it takes what fails the check for the place where a
-//! crash struck: a flipped byte or a truncated file can open as a state in which records are missing. So this reads every
-//! message of every segment first, which costs about as much as copying the file to nowhere.
+//! crash struck: a flipped byte or a truncated file can open as a state in which records are missing. So every message of every
+//! segment is read first, which costs about as much as reading the file once.
+//!
+//! A file that is cut between two segments, or has a segment of zeros in it, would still pass after its process was killed. So
+//! once a second a thread notes what the file looks like from outside. The note is not synced: it is used in the same boot of
+//! the machine only, where the page cache holds it.
 //!
 //! What is used of sled's format: the file `db` is segments of 512 KiB. A segment starts with a checksum, its LSN (a position
 //! in the endless log, a multiple of the segment size), and an LSN up to which everything was written before; messages follow
@@ -10,16 +15,23 @@
 //! A message is a checksum, a kind, its length, the number of its segment and of its page, and a body.
 //! The version is pinned in `Cargo.toml`, and a test reads what sled writes.
 //!
-//! Knows sled's files. Must not know keys or the log.
+//! Knows sled's files. Must not know keys, or when a state is trusted.
 
 use std::{
     collections::BTreeSet,
     fs::{self, File},
     io,
-    os::unix::fs::FileExt as _,
-    path::Path,
+    path::{Path, PathBuf},
+    sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
+    thread::JoinHandle,
+    time::Duration,
 };
 
+use crate::engine::embedded::{disk::read_into, folder::StateOutline};
+
+/// The file of the last observation, in the data folder.
+const NOTE: &str = "state.note";
+const OBSERVE_EVERY: Duration = Duration::from_secs(1);
 /// sled's default, which it is opened with.
 const SEGMENT_BYTES: usize = 512 * 1024;
 /// The same as an LSN.
@@ -31,40 +43,25 @@ const KIND_CORRUPTED: u8 = 0;
 const KIND_CAP: u8 = 2;
 const KIND_MAX: u8 = 11;
 
-/// What the files of a state looked like when it was closed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Outline {
-    /// The length of the file `db`.
-    pub(super) bytes: u64,
-    /// A checksum of the headers of all its segments: which there are, and where.
-    pub(super) headers_sum: u32,
-    /// The LSN of the segment that was written to last.
-    pub(super) tip: i64,
-    /// Where its messages end.
-    pub(super) tip_end: u64,
-    /// A checksum of sled's other files.
-    pub(super) others_sum: u32,
-}
-
-/// How a state was left, which decides what an undamaged one may look like.
+/// How a state was last shut down, which decides what an undamaged one may look like.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Left<'a> {
-    /// Closed, with these files.
-    Closed(&'a Outline),
-    /// By a process that was killed. Writes that were under way may have left gaps near the tip. The file `db` had at least this
-    /// length; and of its segments no others than these held nothing because sled had cleared them, if that is known.
-    Killed { bytes_min: u64, cleared: Option<&'a BTreeSet<u64>> },
+pub(super) enum Shutdown<'a> {
+    /// It was closed, with these files.
+    Clean(&'a StateOutline),
+    /// Its process was killed. Writes that were in progress may have left gaps near the tip. This is what was last observed of
+    /// the file `db`.
+    Killed(Option<&'a Observation>),
 }
 
 /// The outline of a state that is closed and durable.
-pub(super) fn outline(folder: &Path) -> io::Result<Outline> {
+pub(super) fn outline(folder: &Path) -> io::Result<StateOutline> {
     let file = File::open(folder.join("db"))?;
     let bytes = file.metadata()?.len();
     let mut headers_sum = crc32fast::Hasher::new();
     let mut tip = None;
     for position in (0..bytes).step_by(SEGMENT_BYTES) {
         let mut header = [0; SEGMENT_HEADER_BYTES];
-        read_up_to(&file, &mut header, position)?;
+        read_into(&file, &mut header, position)?;
         headers_sum.update(&header);
         if let Some(found) = SegmentHeader::decode(&header) {
             tip = tip.max(Some((found.lsn, position)));
@@ -73,22 +70,22 @@ pub(super) fn outline(folder: &Path) -> io::Result<Outline> {
     let (tip, tip_end) = match tip {
         Some((lsn, position)) => {
             let mut segment = vec![0; SEGMENT_BYTES];
-            let filled = read_up_to(&file, &mut segment, position)?;
+            let filled = read_into(&file, &mut segment, position)?;
             (lsn, walk(segment.get(..filled).unwrap_or_default(), lsn).end)
         }
         None => (-1, 0),
     };
     let others_sum = sum_others(folder)?;
-    Ok(Outline { bytes, headers_sum: headers_sum.finalize(), tip, tip_end: tip_end as u64, others_sum })
+    Ok(StateOutline { bytes, headers_sum: headers_sum.finalize(), tip, tip_end: tip_end as u64, others_sum })
 }
 
-/// The length of sled's file, and which of its segments sled has cleared, by their place in it: of all, or of some.
-pub(super) fn cleared(path: &Path, of: Option<&BTreeSet<u64>>) -> io::Result<(u64, BTreeSet<u64>)> {
+/// The length of sled's file, and which of its segments sled has cleared, by their index: of all, or of some.
+fn cleared(path: &Path, of: Option<&BTreeSet<u64>>) -> io::Result<(u64, BTreeSet<u64>)> {
     let file = File::open(path)?;
     let bytes = file.metadata()?.len();
     let is_cleared = |segment: u64| -> io::Result<bool> {
         let mut header = [0; SEGMENT_HEADER_BYTES];
-        read_up_to(&file, &mut header, segment * SEGMENT_BYTES as u64)?;
+        read_into(&file, &mut header, segment * SEGMENT_BYTES as u64)?;
         Ok(header == [0; SEGMENT_HEADER_BYTES])
     };
     let mut found = BTreeSet::new();
@@ -100,16 +97,16 @@ pub(super) fn cleared(path: &Path, of: Option<&BTreeSet<u64>>) -> io::Result<(u6
     Ok((bytes, found))
 }
 
-/// Says what is wrong with a state's files, if anything is.
-pub(super) fn audit(folder: &Path, left: Left<'_>) -> Result<(), String> {
+/// An error says what is wrong with a state's files.
+pub(super) fn audit(folder: &Path, shutdown: Shutdown<'_>) -> Result<(), String> {
     let unreadable = |error: io::Error| format!("{} cannot be read: {error}", folder.display());
     if fs::read_dir(folder.join("blobs")).map_err(unreadable)?.next().is_some() {
         return Err("a value was moved to a file of its own, which nothing makes durable".into());
     }
     let file = File::open(folder.join("db")).map_err(unreadable)?;
     let bytes = file.metadata().map_err(unreadable)?.len();
-    match left {
-        Left::Closed(closed) => {
+    match shutdown {
+        Shutdown::Clean(closed) => {
             if bytes != closed.bytes {
                 return Err(format!("its file has {bytes} bytes and had {} when it was closed", closed.bytes));
             }
@@ -118,44 +115,123 @@ pub(super) fn audit(folder: &Path, left: Left<'_>) -> Result<(), String> {
                 return Err(format!("its files are not as they were when it was closed: {found:?} in place of {closed:?}"));
             }
         }
-        Left::Killed { bytes_min, .. } if bytes < bytes_min => {
-            return Err(format!("its file has {bytes} bytes and had {bytes_min} while it was in use"));
+        Shutdown::Killed(Some(before)) if bytes < before.bytes => {
+            return Err(format!("its file has {bytes} bytes and had {} while it was in use", before.bytes));
         }
-        Left::Killed { .. } => {}
+        Shutdown::Killed(_) => {}
     }
     let segments = walk_all(&file, bytes).map_err(unreadable)?;
-    // Above this, writes may have been under way when the process was killed.
+    // Above this, writes may have been in progress when the process was killed.
     let stable = segments.iter().filter_map(|segment| segment.header).map(|header| header.stable).max().unwrap_or(-1);
     let tip = segments.iter().filter_map(|segment| segment.header).map(|header| header.lsn).max().unwrap_or(-1);
     let may_be_missing = |lsn: i64| lsn + SEGMENT_LSN > stable;
-    // How many segments may hold nothing because the writes that fill them were under way, while later ones were there already.
+    // How many segments may be empty because the writes that fill them were in progress, while later ones had already landed.
     let present: BTreeSet<_> = segments.iter().filter_map(|segment| segment.header).map(|header| header.lsn).collect();
     let missing = (0..tip).step_by(SEGMENT_BYTES).filter(|lsn| may_be_missing(*lsn) && !present.contains(lsn));
     let mut missing = missing.count();
     for (index, segment) in segments.iter().enumerate() {
         let position = index * SEGMENT_BYTES;
         let Some(header) = segment.header else {
-            match left {
-                // After a clean stop, the outline tells.
-                Left::Closed(_) | Left::Killed { cleared: None, .. } if segment.zeros => continue,
-                Left::Killed { cleared: Some(cleared), .. } if segment.zeros && cleared.contains(&(index as u64)) => continue,
-                Left::Killed { .. } if segment.zeros && missing > 0 => {
+            match shutdown {
+                // After a clean stop, the outline was compared.
+                Shutdown::Clean(_) | Shutdown::Killed(None) if segment.zeros => continue,
+                Shutdown::Killed(Some(before)) if segment.zeros && before.cleared.contains(&(index as u64)) => continue,
+                Shutdown::Killed(_) if segment.zeros && missing > 0 => {
                     missing -= 1;
                     continue;
                 }
-                Left::Closed(_) | Left::Killed { .. } => {}
+                Shutdown::Clean(_) | Shutdown::Killed(_) => {}
             }
             return Err(format!("its file has a bad segment header at byte {position}"));
         };
-        let may_be_cut = match left {
-            Left::Closed(_) => header.lsn == tip,
-            Left::Killed { .. } => may_be_missing(header.lsn),
+        let may_be_cut = match shutdown {
+            Shutdown::Clean(_) => header.lsn == tip,
+            Shutdown::Killed(_) => may_be_missing(header.lsn),
         };
         if !segment.walked.complete && (!may_be_cut || segment.walked.continues) {
             return Err(format!("its file has a bad message at byte {}", position + segment.walked.end));
         }
     }
     Ok(())
+}
+
+/// What sled's file looked like from outside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Observation {
+    /// Its length.
+    bytes: u64,
+    /// The segments that sled had cleared when it was opened, and not written to since, by their index in the file.
+    cleared: BTreeSet<u64>,
+}
+
+impl Observation {
+    /// The last one that was noted; `None` where none can be read.
+    pub(super) fn read(data_folder: &Path) -> Option<Self> {
+        let note = fs::read_to_string(data_folder.join(NOTE)).ok()?;
+        let mut numbers = note.strip_suffix('\n')?.split(' ').map(str::parse);
+        let bytes = numbers.next()?.ok()?;
+        Some(Self { bytes, cleared: numbers.collect::<Result<_, _>>().ok()? })
+    }
+
+    /// Removes the note: the file is gone, or about to change.
+    pub(super) fn forget(data_folder: &Path) -> io::Result<()> {
+        match fs::remove_file(data_folder.join(NOTE)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            outcome => outcome,
+        }
+    }
+
+    /// The file as it is now; of cleared segments, those that were cleared `before` if that is known.
+    fn of(file: &Path, before: Option<&Self>) -> io::Result<Self> {
+        let (bytes, cleared) = cleared(file, before.map(|before| &before.cleared))?;
+        Ok(Self { bytes, cleared })
+    }
+
+    /// One write, so that a reader finds the end of the line only where the line is whole.
+    fn write(&self, to: &Path) -> io::Result<()> {
+        let numbers: Vec<_> = std::iter::once(&self.bytes).chain(&self.cleared).map(u64::to_string).collect();
+        fs::write(to, numbers.join(" ") + "\n")
+    }
+}
+
+/// The thread that observes sled's file and writes the note. Joined when dropped.
+#[derive(Debug)]
+pub(super) struct Observer {
+    stop: Option<SyncSender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Observer {
+    /// Starts to observe the file of a sled that was just opened and not written to.
+    pub(super) fn start(data_folder: &Path, file: PathBuf) -> io::Result<Self> {
+        let path = data_folder.join(NOTE);
+        let first = Observation::of(&file, None)?;
+        first.write(&path)?;
+        let (stop, stopped) = sync_channel(1);
+        let run = move || observe(&path, &file, first, &stopped);
+        let thread = std::thread::Builder::new().name("state-note".into()).spawn(run)?;
+        Ok(Self { stop: Some(stop), thread: Some(thread) })
+    }
+}
+
+impl Drop for Observer {
+    fn drop(&mut self) {
+        self.stop = None;
+        if let Some(Err(_)) = self.thread.take().map(JoinHandle::join) {
+            tracing::error!("the thread that observes the state's file panicked");
+        }
+    }
+}
+
+fn observe(path: &Path, file: &Path, mut before: Observation, stopped: &Receiver<()>) {
+    while stopped.recv_timeout(OBSERVE_EVERY) == Err(RecvTimeoutError::Timeout) {
+        let now = Observation::of(file, Some(&before));
+        let noted = now.and_then(|now| if now == before { Ok(now) } else { now.write(path).map(|()| now) });
+        match noted {
+            Ok(now) => before = now,
+            Err(error) => tracing::warn!(%error, "cannot observe the state's file"),
+        }
+    }
 }
 
 /// What was found in one segment.
@@ -172,7 +248,7 @@ struct Walked {
     end: usize,
     /// Whether they fill the segment.
     complete: bool,
-    /// Whether a valid one follows behind a bad one.
+    /// Whether a valid one follows a bad one.
     continues: bool,
 }
 
@@ -196,7 +272,7 @@ impl SegmentHeader {
     }
 }
 
-/// Reads all segments, on two threads: what it costs is checksums.
+/// Reads all segments, on two threads, as computing checksums takes the time.
 fn walk_all(file: &File, bytes: u64) -> io::Result<Vec<Found>> {
     let positions: Vec<u64> = (0..bytes).step_by(SEGMENT_BYTES).collect();
     let (first, second) = positions.split_at(positions.len() / 2);
@@ -204,7 +280,7 @@ fn walk_all(file: &File, bytes: u64) -> io::Result<Vec<Found>> {
         let mut segment = vec![0; SEGMENT_BYTES];
         part.iter()
             .map(|position| {
-                let filled = read_up_to(file, &mut segment, *position)?;
+                let filled = read_into(file, &mut segment, *position)?;
                 let segment = segment.get(..filled).unwrap_or_default();
                 let header = SegmentHeader::decode(segment);
                 let walked = header.map(|header| walk(segment, header.lsn)).unwrap_or_default();
@@ -300,15 +376,24 @@ fn sum_others(folder: &Path) -> io::Result<u32> {
     Ok(sum.finalize())
 }
 
-fn read_up_to(file: &File, buffer: &mut [u8], position: u64) -> io::Result<usize> {
-    let mut filled = 0;
-    while let Some(rest @ [_, ..]) = buffer.get_mut(filled..) {
-        match file.read_at(rest, position + filled as u64) {
-            Ok(0) => break,
-            Ok(read) => filled += read,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_note_comes_back_as_it_was_written_and_half_a_note_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(Observation::read(folder.path()), None);
+        for cleared in [BTreeSet::new(), BTreeSet::from([0, 7])] {
+            let note = Observation { bytes: 1 << 20, cleared };
+            let path = folder.path().join(NOTE);
+            note.write(&path).unwrap();
+            assert_eq!(Observation::read(folder.path()), Some(note));
+            let written = fs::read(&path).unwrap();
+            fs::write(&path, &written[..written.len() - 1]).unwrap();
+            assert_eq!(Observation::read(folder.path()), None);
         }
+        Observation::forget(folder.path()).unwrap();
+        Observation::forget(folder.path()).unwrap();
     }
-    Ok(filled)
 }

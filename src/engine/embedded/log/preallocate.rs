@@ -1,4 +1,4 @@
-//! Prepares the log's next segment in a thread of its own, so that no append waits for a file to be filled and synced.
+//! Allocates the log's next segment ahead, in a thread of its own, so that no append waits for a file to be filled and synced.
 //!
 //! Knows one folder and the files it makes there. Must not know which segments the log has.
 
@@ -10,38 +10,37 @@ use std::{
     time::Duration,
 };
 
-use super::{
-    disk::{Disk, DiskFile, refused},
-    reserve::Reserve,
-    segment,
+use super::segment;
+use crate::engine::{
+    EngineError, Result,
+    embedded::disk::{Disk, DiskFile, DiskReserve, refused},
 };
-use crate::engine::{EngineError, Result};
 
-/// A file that waits to become a segment: full of zeros, durable, named, without a header.
-pub(super) struct Prepared {
+/// A file that is ready to become a segment: filled with zeros, durable, named, without a header.
+pub(super) struct Allocated {
     pub(super) number: u64,
     pub(super) bytes: u64,
     pub(super) file: Box<dyn DiskFile>,
 }
 
-/// What it takes to make a segment file.
+/// Creates segment files.
 #[derive(Clone, Debug)]
-pub(super) struct Workshop {
-    pub(super) disk: Arc<dyn Disk>,
-    pub(super) folder: PathBuf,
-    pub(super) reserve: Reserve,
+pub(in crate::engine::embedded) struct SegmentAllocator {
+    pub(in crate::engine::embedded) disk: Arc<dyn Disk>,
+    pub(in crate::engine::embedded) folder: PathBuf,
+    pub(in crate::engine::embedded) reserve: DiskReserve,
 }
 
-impl Workshop {
-    /// Makes a file that can become a segment. `Full` leaves nothing behind; after any other error the file may be there and
-    /// is never used.
-    pub(super) fn prepare(&self, number: u64, bytes: u64) -> Result<Prepared> {
+impl SegmentAllocator {
+    /// Creates a file that can become a segment. `Full` leaves nothing behind; after any other error the file may exist and is
+    /// never used.
+    pub(super) fn allocate(&self, number: u64, bytes: u64) -> Result<Allocated> {
         self.reserve.check(&*self.disk, bytes)?;
         let path = segment::path(&self.folder, number);
-        let made = segment::create_filled(&*self.disk, &path, bytes)
+        let created = segment::create_filled(&*self.disk, &path, bytes)
             .and_then(|file| self.disk.sync_folder(&self.folder).map_err(refused("sync", &self.folder)).map(|()| file));
-        match made {
-            Ok(file) => Ok(Prepared { number, bytes, file }),
+        match created {
+            Ok(file) => Ok(Allocated { number, bytes, file }),
             Err(EngineError::Io { source, .. }) if is_full(&source) => {
                 if let Err(error) = self.disk.remove(&path) {
                     tracing::warn!(path = %path.display(), %error, "cannot remove an unfinished log segment; the next start will");
@@ -57,9 +56,9 @@ fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
-/// The thread, and the place where it leaves what it made. Stopped and joined when dropped.
+/// The thread, and the slot where it leaves the file. Stopped and joined when dropped.
 #[derive(Debug)]
-pub(super) struct Preparer {
+pub(super) struct Preallocator {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
 }
@@ -72,36 +71,37 @@ struct Shared {
 
 enum Slot {
     Idle,
-    Wanted { number: u64 },
-    Ready(Prepared),
+    Requested { number: u64 },
+    Ready(Allocated),
     Failed(EngineError),
     Stopped,
 }
 
-impl Preparer {
-    /// Starts the thread. It makes one segment of `bytes` bytes each time it is asked to.
-    pub(super) fn start(workshop: Workshop, bytes: u64) -> Result<Self> {
+impl Preallocator {
+    /// Starts the thread. It allocates one segment of `bytes` bytes for each request.
+    pub(super) fn start(allocator: SegmentAllocator, bytes: u64) -> Result<Self> {
         let shared = Arc::new(Shared { slot: Mutex::new(Slot::Idle), changed: Condvar::new() });
-        let theirs = Arc::clone(&shared);
-        let thread =
-            std::thread::Builder::new().name("log-prepare".into()).spawn(move || run(&theirs, &workshop, bytes)).map_err(
-                |source| EngineError::Io { context: "cannot start the thread that prepares log segments".into(), source },
-            )?;
+        let slot = Arc::clone(&shared);
+        let thread = std::thread::Builder::new().name("log-preallocate".into()).spawn(move || run(&slot, &allocator, bytes));
+        let thread = thread.map_err(|source| EngineError::Io {
+            context: "cannot start the thread that allocates log segments".into(),
+            source,
+        })?;
         Ok(Self { shared, thread: Some(thread) })
     }
 
-    /// Asks for a segment with this number, unless one is being made or lies ready. True if the number will be used.
-    pub(super) fn want(&self, number: u64) -> bool {
+    /// Asks for a segment with this number, unless one is being allocated or is ready. True if the number will be used.
+    pub(super) fn request(&self, number: u64) -> bool {
         let mut slot = self.shared.lock();
         let idle = matches!(*slot, Slot::Idle);
         if idle {
-            *slot = Slot::Wanted { number };
+            *slot = Slot::Requested { number };
             self.shared.changed.notify_all();
         }
         idle
     }
 
-    /// The failure of the last preparation, if it leaves the disk in doubt. A full disk does not: it is asked again.
+    /// Why the last allocation failed, if that is a failure of the disk. For lack of room it is tried again.
     pub(super) fn take_failure(&self) -> Option<EngineError> {
         let mut slot = self.shared.lock();
         match std::mem::replace(&mut *slot, Slot::Idle) {
@@ -115,18 +115,18 @@ impl Preparer {
     }
 
     /// Waits for the segment that was asked for.
-    pub(super) fn take(&self) -> Result<Prepared> {
+    pub(super) fn take(&self) -> Result<Allocated> {
         let mut slot = self.shared.lock();
         loop {
             match std::mem::replace(&mut *slot, Slot::Idle) {
-                Slot::Ready(prepared) => return Ok(prepared),
+                Slot::Ready(allocated) => return Ok(allocated),
                 Slot::Failed(error) => return Err(error),
                 other => *slot = other,
             }
             if self.thread.as_ref().is_none_or(JoinHandle::is_finished) {
                 let source = io::Error::other("it has ended");
                 return Err(EngineError::Io {
-                    context: "the thread that prepares log segments does not answer".into(),
+                    context: "the thread that allocates log segments does not answer".into(),
                     source,
                 });
             }
@@ -134,25 +134,25 @@ impl Preparer {
         }
     }
 
-    /// Stops the thread and gives back a file that was not used.
-    pub(super) fn stop(mut self) -> Option<Prepared> {
+    /// Stops the thread and returns a file that was not used.
+    pub(super) fn stop(mut self) -> Option<Allocated> {
         self.end()
     }
 
-    fn end(&mut self) -> Option<Prepared> {
-        let left = std::mem::replace(&mut *self.shared.lock(), Slot::Stopped);
+    fn end(&mut self) -> Option<Allocated> {
+        let last = std::mem::replace(&mut *self.shared.lock(), Slot::Stopped);
         self.shared.changed.notify_all();
         if let Some(Err(_)) = self.thread.take().map(JoinHandle::join) {
-            tracing::error!("the thread that prepares log segments panicked");
+            tracing::error!("the thread that allocates log segments panicked");
         }
-        match left {
-            Slot::Ready(prepared) => Some(prepared),
+        match last {
+            Slot::Ready(allocated) => Some(allocated),
             _ => None,
         }
     }
 }
 
-impl Drop for Preparer {
+impl Drop for Preallocator {
     fn drop(&mut self) {
         self.end();
     }
@@ -169,7 +169,7 @@ impl std::fmt::Debug for Slot {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.write_str(match self {
             Self::Idle => "idle",
-            Self::Wanted { .. } => "wanted",
+            Self::Requested { .. } => "requested",
             Self::Ready(_) => "ready",
             Self::Failed(_) => "failed",
             Self::Stopped => "stopped",
@@ -177,14 +177,14 @@ impl std::fmt::Debug for Slot {
     }
 }
 
-fn run(shared: &Shared, workshop: &Workshop, bytes: u64) {
+fn run(shared: &Shared, allocator: &SegmentAllocator, bytes: u64) {
     let mut slot = shared.lock();
     loop {
         match *slot {
             Slot::Stopped => return,
-            Slot::Wanted { number } => {
+            Slot::Requested { number } => {
                 drop(slot);
-                let outcome = workshop.prepare(number, bytes);
+                let outcome = allocator.allocate(number, bytes);
                 slot = shared.lock();
                 if !matches!(*slot, Slot::Stopped) {
                     *slot = outcome.map_or_else(Slot::Failed, Slot::Ready);

@@ -1,0 +1,318 @@
+//! The log in files: segments in the order of the MANIFEST, the last of which is written to.
+//!
+//! One append is one frame and one sync. Readers see a frame once it is durable. After a failed sync the log refuses to append
+//! until it is opened again, because no later success says anything about what was lost. A failed write is treated the same
+//! way: to cut it off again would need the disk that has just failed. Only lack of room, which is found before anything of the
+//! log is changed, is transient.
+//!
+//! Knows files through [`Disk`](super::disk::Disk). Must not know the state.
+
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard},
+};
+
+use self::{
+    index::{Bounds, INDEX_SPACING_BYTES, Stamp, encode_footer},
+    manifest::{Listed, Manifest},
+    preallocate::{Allocated, Preallocator},
+    segment::{Identity, Segment, random_salt},
+};
+use super::{
+    disk::{DiskFile, refused, remove_if_there, to_usize, write_all_at},
+    folder::{DataFolder, LogEnd},
+};
+use crate::engine::{EngineError, Log, LogEntry, LogSeek, LogSequence, Result, assert_follow};
+
+mod frame;
+mod index;
+mod manifest;
+mod open;
+mod preallocate;
+mod segment;
+
+pub(super) use self::preallocate::SegmentAllocator;
+
+/// The folder of the segments, in the data folder.
+const FOLDER: &str = "log";
+/// What an entry counts beside its body when a read is bounded by bytes.
+const ENTRY_BYTES: usize = 64;
+/// The most that a reader asks the disk for at once, unless one frame is longer.
+const READ_BYTES_MAX: usize = 4 << 20;
+
+/// A log in a data folder, appended to by this process alone.
+#[derive(Debug)]
+pub struct EmbeddedLog {
+    allocator: SegmentAllocator,
+    segment_bytes: u64,
+    writer: Mutex<Writer>,
+    published: RwLock<Published>,
+    /// Declared last, so that the folder's lock outlives every file.
+    folder: Arc<DataFolder>,
+}
+
+/// What readers see.
+#[derive(Debug)]
+struct Published {
+    /// As the MANIFEST lists them. Never empty.
+    segments: Vec<Arc<Segment>>,
+    /// The newest durable entry.
+    head: LogSequence,
+}
+
+/// What one append at a time uses.
+struct Writer {
+    manifest: Manifest,
+    /// The last segment of the MANIFEST.
+    active: Arc<Segment>,
+    file: Box<dyn DiskFile>,
+    /// The stamp of the newest durable entry.
+    head: Stamp,
+    /// No segment has this number or a greater one.
+    next_number: u64,
+    /// `None` once the log is closed.
+    preallocator: Option<Preallocator>,
+    /// Why appends are refused, if they are.
+    poisoned: Option<String>,
+}
+
+impl EmbeddedLog {
+    /// Any error but `Full` leaves it unknown what is on the disk.
+    fn append_frame(&self, writer: &mut Writer, entries: &[LogEntry], first: Stamp, last: Stamp) -> Result<()> {
+        if let Some(failure) = writer.preallocator.as_ref().and_then(Preallocator::take_failure) {
+            return Err(failure);
+        }
+        // A segment's blocks are allocated already; but the state grows with every entry too.
+        self.allocator.reserve.check(&*self.allocator.disk, 0)?;
+        let bytes = frame::frame_bytes(frame::body_bytes(entries));
+        if writer.active.bounds().end + bytes > writer.active.identity.frames_end_max() {
+            self.begin_segment(writer, first.sequence, bytes)?;
+        }
+
+        let bounds = writer.active.bounds();
+        let (frame, link) = frame::encode(entries, bounds.link, writer.active.identity.salt);
+        assert_eq!(frame.len() as u64, bytes, "a frame has the length that was computed for it");
+        write_all_at(&*writer.file, &frame, bounds.end).map_err(refused("write", &writer.active.path))?;
+        writer.file.sync_data().map_err(refused("sync", &writer.active.path))?;
+
+        // Durable: readers may see it from here on.
+        writer.active.add_frame(first, last, bytes, link);
+        writer.head = last;
+        self.published.write().unwrap_or_else(PoisonError::into_inner).head = last.sequence;
+        let bounds = writer.active.bounds();
+        if bounds.end > writer.active.identity.bytes / 2 {
+            writer.request_segment();
+        }
+        Ok(())
+    }
+
+    /// Seals the active segment and begins one with room for a frame of `frame_bytes` bytes. `Full` where the room for it is
+    /// missing, before anything was changed.
+    fn begin_segment(&self, writer: &mut Writer, first: LogSequence, frame_bytes: u64) -> Result<()> {
+        let disk = &*self.allocator.disk;
+        let bytes = segment::bytes_for(frame_bytes, self.segment_bytes);
+        let Allocated { number, bytes, file } = if bytes == self.segment_bytes {
+            writer.take_segment()?
+        } else {
+            writer.next_number += 1;
+            self.allocator.allocate(writer.next_number - 1, bytes)?
+        };
+
+        let sealed = writer.active.bounds();
+        let unused = sealed.span.is_none().then(|| writer.active.path.clone());
+        let mut manifest = writer.manifest.clone();
+        if unused.is_some() {
+            manifest.segments.pop();
+        } else {
+            let footer = encode_footer(&sealed, &*writer.active.index(disk)?, writer.active.identity.salt);
+            write_all_at(&*writer.file, &footer, writer.active.identity.frames_end_max())
+                .and_then(|()| writer.file.sync_data())
+                .map_err(refused("seal", &writer.active.path))?;
+            if let Some(listed) = manifest.segments.last_mut() {
+                listed.sealed = Some(sealed);
+            }
+        }
+
+        let identity = Identity { number, first, bytes, salt: random_salt() };
+        let active =
+            Arc::new(Segment::new(&self.allocator.folder, identity, identity.empty(), Some(index::SparseIndex::default())));
+        segment::write_header(&*file, &identity, &active.path)?;
+        file.sync_data().map_err(refused("sync", &active.path))?;
+        manifest.segments.push(Listed { identity, sealed: None });
+        manifest::write(disk, self.folder.path(), &manifest)?;
+        if let Some(unused) = unused {
+            remove_if_there(disk, &unused)?;
+        }
+
+        let mut published = self.published.write().unwrap_or_else(PoisonError::into_inner);
+        if sealed.span.is_none() {
+            published.segments.pop();
+        }
+        published.segments.push(Arc::clone(&active));
+        (writer.manifest, writer.active, writer.file) = (manifest, active, file);
+        Ok(())
+    }
+
+    fn writer(&self) -> MutexGuard<'_, Writer> {
+        self.writer.lock().unwrap_or_else(|poisoned| {
+            // An assertion failed half way through an append.
+            let mut writer = poisoned.into_inner();
+            writer.poisoned.get_or_insert_with(|| "an append panicked".into());
+            writer
+        })
+    }
+
+    fn published(&self) -> RwLockReadGuard<'_, Published> {
+        self.published.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The head, and the segments that hold entries after `after`.
+    fn published_after(&self, after: LogSequence) -> (Vec<Arc<Segment>>, LogSequence) {
+        let published = self.published();
+        if after >= published.head {
+            return (Vec::new(), published.head);
+        }
+        let at = published.segments.partition_point(|segment| segment.identity.first.0 <= after.0 + 1).saturating_sub(1);
+        (published.segments.get(at..).unwrap_or_default().to_vec(), published.head)
+    }
+}
+
+impl Log for EmbeddedLog {
+    fn head(&self) -> Result<LogSequence> {
+        Ok(self.published().head)
+    }
+
+    fn append(&self, expected_head: LogSequence, entries: &[LogEntry]) -> Result<()> {
+        let mut writer = self.writer();
+        if let Some(reason) = &writer.poisoned {
+            return Err(EngineError::Poisoned(reason.clone()));
+        }
+        if writer.head.sequence != expected_head {
+            return Err(EngineError::Superseded { head: writer.head.sequence });
+        }
+        assert_follow(expected_head, writer.head.revision, writer.head.time_us, entries);
+        let Some((first, last)) = entries.first().zip(entries.last()) else { return Ok(()) };
+        let appended = self.append_frame(&mut writer, entries, first.into(), last.into());
+        if let Err(error) = &appended
+            && !matches!(error, EngineError::Full { .. })
+        {
+            tracing::error!(%error, "the log refuses writes from now on: open it again");
+            writer.poisoned = Some(error.to_string());
+        }
+        appended
+    }
+
+    fn read_after(&self, after: LogSequence, bytes_max: usize) -> Result<Vec<LogEntry>> {
+        let (segments, head) = self.published_after(after);
+        let mut found: Vec<LogEntry> = Vec::new();
+        let mut bytes = 0_usize;
+        for segment in segments {
+            let bounds = segment.bounds();
+            if bounds.span.is_none() {
+                break;
+            }
+            let next = LogSequence(found.last().map_or(after.0, |entry| entry.sequence.0) + 1);
+            let chunk_bytes = bytes_max.saturating_sub(bytes).clamp(64 << 10, READ_BYTES_MAX);
+            let mut frames = segment.frames_from(&*self.allocator.disk, bounds, chunk_bytes, |stamp| stamp.sequence <= next)?;
+            loop {
+                let offset = frames.offset;
+                let Some((header, body)) = frames.next()? else { break };
+                if header.last() <= after {
+                    continue;
+                }
+                for entry in segment.entries(&header, body, offset)? {
+                    if entry.sequence <= after {
+                        continue;
+                    }
+                    bytes = bytes.saturating_add(entry.body.len() + ENTRY_BYTES);
+                    if entry.sequence > head || (bytes > bytes_max && !found.is_empty()) {
+                        return Ok(found);
+                    }
+                    let follows = found.last().map_or(after.0, |before| before.sequence.0) + 1;
+                    assert_eq!(entry.sequence.0, follows, "frames and segments are contiguous, as their readers checked");
+                    found.push(entry);
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    fn seek(&self, seek: LogSeek) -> Result<LogSequence> {
+        let includes = |stamp: Stamp| seek.includes(stamp.revision, stamp.time_us);
+        let segments = self.published().segments.clone();
+        // The last segment whose first entry is not beyond what is sought.
+        let holds = |segment: &Arc<Segment>| segment.bounds().span.is_some_and(|(first, _)| includes(first));
+        let Some(segment) = segments.partition_point(holds).checked_sub(1).and_then(|at| segments.get(at)) else {
+            return Ok(LogSequence(0));
+        };
+        let bounds = segment.bounds();
+        if let Some(last) = bounds.last().filter(|last| includes(*last)) {
+            return Ok(last.sequence);
+        }
+        // The first entry of the segment is included, so one is found.
+        let mut found = LogSequence(0);
+        let mut frames = segment.frames_from(&*self.allocator.disk, bounds, to_usize(INDEX_SPACING_BYTES), includes)?;
+        loop {
+            let offset = frames.offset;
+            let Some((header, body)) = frames.next()? else { return Ok(found) };
+            for entry in segment.entries(&header, body, offset)? {
+                if !includes(Stamp::from(&entry)) {
+                    return Ok(found);
+                }
+                found = entry.sequence;
+            }
+        }
+    }
+
+    fn disk_bytes(&self) -> Result<u64> {
+        Ok(self.published().segments.iter().map(|segment| segment.identity.bytes).sum())
+    }
+
+    fn close(&self) -> Result<()> {
+        let mut writer = self.writer();
+        let is_sound = writer.poisoned.is_none();
+        writer.poisoned.get_or_insert_with(|| "the engine was closed".into());
+        if let Some(unused) = writer.preallocator.take().and_then(Preallocator::stop)
+            && let Err(error) = self.allocator.disk.remove(&segment::path(&self.allocator.folder, unused.number))
+        {
+            tracing::warn!(%error, "cannot remove an unused log segment; the next start will");
+        }
+        let Bounds { end, link, .. } = writer.active.bounds();
+        let number = writer.active.identity.number;
+        self.folder.log_closed(is_sound.then_some(LogEnd { number, end, link, head: writer.head.sequence }))
+    }
+}
+
+impl Writer {
+    /// Asks for the next segment to be allocated, unless that was done already.
+    fn request_segment(&mut self) {
+        if self.preallocator.as_ref().is_some_and(|preallocator| preallocator.request(self.next_number)) {
+            self.next_number += 1;
+        }
+    }
+
+    /// The next segment, allocated now if it was not before, or if the disk was full then.
+    fn take_segment(&mut self) -> Result<Allocated> {
+        let requested_before = !self.preallocator.as_ref().is_some_and(|preallocator| preallocator.request(self.next_number));
+        if !requested_before {
+            self.next_number += 1;
+        }
+        let preallocator = self.preallocator.as_ref().expect("a log that is not closed has its preallocator");
+        match preallocator.take() {
+            Err(EngineError::Full { .. }) if requested_before => self.take_segment(),
+            outcome => outcome,
+        }
+    }
+}
+
+impl fmt::Debug for Writer {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        to.debug_struct("Writer").field("head", &self.head).field("poisoned", &self.poisoned).finish_non_exhaustive()
+    }
+}
+
+/// The folder of the segments of a data folder.
+pub(super) fn folder(data_folder: &Path) -> PathBuf {
+    data_folder.join(FOLDER)
+}

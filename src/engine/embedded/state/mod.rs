@@ -1,0 +1,343 @@
+//! The state in sled, which answers reads fast and is not relied on. Whatever it does wrong, the log stands.
+//!
+//! Every call of sled is guarded against errors and panics, and each that can wait for sled's own threads has a timeout. After the
+//! first failure the state is distrusted, and answers nothing until it has been reset.
+//!
+//! Knows when a state is trusted. Must not know the log.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
+    thread,
+    time::{Duration, Instant, SystemTime},
+};
+
+use bytes::Bytes;
+
+use self::{
+    audit::{Observation, Observer, Shutdown},
+    sled_db::{StageWriter, guarded, within},
+};
+use super::{
+    disk::refused,
+    folder::{DataFolder, Distrust, StateMarker, StateOutline},
+};
+use crate::engine::{EngineError, KeyRange, Result, ScanDirection, State, StateBatch, StateRead, range_is_empty};
+
+mod audit;
+mod sled_db;
+
+/// sled's folder, in the data folder.
+const FOLDER: &str = "state";
+const CLOSED: &str = "the engine was closed";
+/// What the folder of a damaged state is renamed to, before the time.
+const SET_ASIDE: &str = "state.set-aside-";
+/// Longer than sled needs to write what it holds in memory.
+const CLOSE_WAIT_MAX: Duration = Duration::from_mins(1);
+
+/// How sled is set up.
+#[derive(Clone, Debug)]
+pub(super) struct Settings {
+    pub(super) cache_bytes: u64,
+    /// Names the running boot of the machine.
+    pub(super) boot_id: String,
+}
+
+/// The state of a data folder.
+#[derive(Debug)]
+pub struct EmbeddedState {
+    settings: Settings,
+    /// sled's folder.
+    path: PathBuf,
+    writer: StageWriter,
+    /// `None` while the state is distrusted, being reset, or closed. Readers take a reference and release the lock.
+    current: RwLock<Option<Arc<sled::Db>>>,
+    /// Runs while there is a current sled.
+    observer: Mutex<Option<Observer>>,
+    trust: Mutex<Trust>,
+    /// Locked while the state is reset or closed.
+    changing: Mutex<()>,
+    /// Declared last, so that the folder's lock outlives sled.
+    folder: Arc<DataFolder>,
+}
+
+#[derive(Debug)]
+enum Trust {
+    Trusted,
+    Distrusted(Distrust),
+    Closed,
+}
+
+impl EmbeddedState {
+    /// Opens the state that was left like this. Distrust is no error: sled is then not even opened.
+    pub(super) fn open(
+        settings: Settings,
+        folder: Arc<DataFolder>,
+        left: std::result::Result<StateMarker, Distrust>,
+    ) -> Result<Self> {
+        let path = folder.path().join(FOLDER);
+        let judged = left.and_then(|left| judge(&settings, &folder, &path, &left));
+        let marker = match &judged {
+            Ok(()) => StateMarker::Open { boot_id: settings.boot_id.clone() },
+            Err(distrust) => StateMarker::Distrusted(distrust.clone()),
+        };
+        // Before sled touches anything: a crash from here on must not find `closed`.
+        folder.mark_state(marker)?;
+        // A sled that is opened clears segments and may free some.
+        Observation::forget(folder.path()).map_err(refused("remove the note of the state in", folder.path()))?;
+        let opened = judged.and_then(|()| sled_db::open(&path, settings.cache_bytes).map_err(Distrust::damaged));
+        let state = Self {
+            settings,
+            path,
+            writer: StageWriter::start()?,
+            current: RwLock::new(None),
+            observer: Mutex::new(None),
+            trust: Mutex::new(Trust::Trusted),
+            changing: Mutex::new(()),
+            folder,
+        };
+        match opened {
+            Ok(sled) => state.serve(sled)?,
+            Err(distrust) => {
+                tracing::warn!(why = %distrust.why, "the state must be rebuilt from the log");
+                state.folder.mark_state(StateMarker::Distrusted(distrust.clone()))?;
+                *state.trust() = Trust::Distrusted(distrust);
+            }
+        }
+        Ok(state)
+    }
+
+    fn sled(&self) -> Result<Arc<sled::Db>> {
+        let current = self.current.read().unwrap_or_else(PoisonError::into_inner).clone();
+        current.ok_or_else(|| EngineError::State(self.distrust().unwrap_or_else(|| "it is being emptied".into())))
+    }
+
+    /// Records the first failure, so that nothing is read from the state anymore, not even by the next process.
+    fn fail(&self, why: String) -> EngineError {
+        let mut trust = self.trust();
+        if matches!(*trust, Trust::Trusted) {
+            tracing::error!(%why, "the state failed and must be rebuilt from the log");
+            let distrust = Distrust::damaged(why.as_str());
+            *trust = Trust::Distrusted(distrust.clone());
+            if let Err(error) = self.folder.mark_state(StateMarker::Distrusted(distrust)) {
+                tracing::error!(%error, "cannot mark the state as distrusted");
+            }
+        }
+        EngineError::State(why)
+    }
+
+    /// Serves from an open sled.
+    fn serve(&self, sled: sled::Db) -> Result<()> {
+        let observer = Observer::start(self.folder.path(), self.path.join("db"))
+            .map_err(|source| EngineError::Io { context: "cannot observe the state's file".into(), source })?;
+        *self.observer.lock().unwrap_or_else(PoisonError::into_inner) = Some(observer);
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(sled));
+        Ok(())
+    }
+
+    /// Ends sled. False where it does not end: then its threads and memory are leaked, and its files are no longer used.
+    fn end_sled(&self) -> bool {
+        drop(self.observer.lock().unwrap_or_else(PoisonError::into_inner).take());
+        let Some(mut sled) = self.current.write().unwrap_or_else(PoisonError::into_inner).take() else { return true };
+        let deadline = Instant::now() + CLOSE_WAIT_MAX;
+        let sled = loop {
+            match Arc::try_unwrap(sled) {
+                Ok(last) => break last,
+                Err(shared) if Instant::now() < deadline => {
+                    sled = shared;
+                    thread::sleep(Duration::from_millis(1));
+                }
+                Err(shared) => {
+                    tracing::error!("a read of the state does not end: abandoning it");
+                    // The thread that drops it last would end sled, and could wait for it forever.
+                    std::mem::forget(shared);
+                    return false;
+                }
+            }
+        };
+        let flushed = within(CLOSE_WAIT_MAX, "state-close", move || {
+            let flushed = guarded("flush", || sled.flush()).map(drop);
+            // Ends sled's threads, which may write once more.
+            guarded("end", move || {
+                drop(sled);
+                Ok(())
+            })
+            .and(flushed)
+        });
+        match flushed {
+            Ok(Ok(())) => true,
+            Ok(Err(why)) | Err(why) => {
+                tracing::error!(%why, "the state did not close");
+                false
+            }
+        }
+    }
+
+    /// Makes room for an empty state: what is there is renamed if an operator may want to look at it, and removed otherwise.
+    fn clear_folder(&self, keep: bool) -> Result<()> {
+        let data_folder = self.folder.path();
+        let list = fs::read_dir(data_folder).map_err(refused("list", data_folder))?;
+        for name in list.filter_map(|entry| entry.ok()?.file_name().into_string().ok()) {
+            if name.starts_with(SET_ASIDE) {
+                remove_folder(&data_folder.join(name))?;
+            }
+        }
+        Observation::forget(data_folder).map_err(refused("remove the note of the state in", data_folder))?;
+        if !self.path.exists() {
+            return Ok(());
+        }
+        // What is set aside takes up room that the new state may need.
+        let space = self.folder.disk().space(data_folder).map_err(refused("ask for the free space at", data_folder))?;
+        if keep && space.available / 4 > folder_bytes(&self.path) {
+            let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+            let aside = data_folder.join(format!("{SET_ASIDE}{now}"));
+            tracing::warn!(path = %aside.display(), "set a damaged state aside");
+            fs::rename(&self.path, &aside).map_err(refused("set aside", &self.path))?;
+        } else {
+            remove_folder(&self.path)?;
+        }
+        self.folder.disk().sync_folder(data_folder).map_err(refused("sync", data_folder))
+    }
+
+    /// Makes the files of an ended sled durable, and says what they look like.
+    fn make_durable(&self, ended: bool) -> std::result::Result<StateOutline, String> {
+        if !ended {
+            return Err("it did not close".into());
+        }
+        let outline = sled_db::make_durable(&self.path).and_then(|()| audit::outline(&self.path));
+        outline.map_err(|error| format!("it could not be made durable: {error}"))
+    }
+
+    fn trust(&self) -> MutexGuard<'_, Trust> {
+        self.trust.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl StateRead for EmbeddedState {
+    fn get(&self, key: &[u8]) -> Result<Option<Bytes>> {
+        let sled = self.sled()?;
+        let found = guarded("read", || sled.get(key)).map_err(|why| self.fail(why))?;
+        Ok(found.map(|value| Bytes::copy_from_slice(&value)))
+    }
+
+    fn scan(&self, range: KeyRange, direction: ScanDirection, limit: usize) -> Result<Vec<(Bytes, Bytes)>> {
+        let sled = self.sled()?;
+        if range_is_empty(&range) {
+            return Ok(Vec::new());
+        }
+        let scan = || {
+            let copied = |found: sled::Result<(sled::IVec, sled::IVec)>| {
+                found.map(|(key, value)| (Bytes::copy_from_slice(&key), Bytes::copy_from_slice(&value)))
+            };
+            let found = sled.range::<Vec<u8>, _>(range);
+            match direction {
+                ScanDirection::Forward => found.take(limit).map(copied).collect(),
+                ScanDirection::Backward => found.rev().take(limit).map(copied).collect(),
+            }
+        };
+        guarded("scan", scan).map_err(|why| self.fail(why))
+    }
+}
+
+impl State for EmbeddedState {
+    fn distrust(&self) -> Option<String> {
+        match &*self.trust() {
+            Trust::Trusted => None,
+            Trust::Distrusted(distrust) => Some(distrust.why.clone()),
+            Trust::Closed => Some(CLOSED.into()),
+        }
+    }
+
+    fn apply(&self, batch: StateBatch) -> Result<()> {
+        batch.assert_sound();
+        let sled = self.sled()?;
+        self.writer.write(&sled, batch).map_err(|why| self.fail(why))
+    }
+
+    fn reset(&self) -> Result<()> {
+        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = {
+            let mut trust = self.trust();
+            let distrust = match &*trust {
+                Trust::Closed => return Err(EngineError::State(CLOSED.into())),
+                Trust::Distrusted(distrust) => distrust.clone(),
+                Trust::Trusted => Distrust::unknown("it was being emptied"),
+            };
+            *trust = Trust::Distrusted(distrust.clone());
+            distrust
+        };
+        // A crash half way must find it distrusted.
+        self.folder.mark_state(StateMarker::Distrusted(before.clone()))?;
+        self.end_sled();
+        self.clear_folder(before.damaged)?;
+        match sled_db::open(&self.path, self.settings.cache_bytes) {
+            Ok(sled) => {
+                self.folder.mark_state(StateMarker::Open { boot_id: self.settings.boot_id.clone() })?;
+                self.serve(sled)?;
+                *self.trust() = Trust::Trusted;
+                Ok(())
+            }
+            Err(why) => Err(EngineError::State(why)),
+        }
+    }
+
+    fn disk_bytes(&self) -> Result<u64> {
+        Ok(folder_bytes(&self.path))
+    }
+
+    fn close(&self) -> Result<()> {
+        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::replace(&mut *self.trust(), Trust::Closed);
+        let ended = self.end_sled();
+        let (marker, failure) = match before {
+            Trust::Closed => (StateMarker::Distrusted(Distrust::unknown(CLOSED)), None),
+            Trust::Distrusted(distrust) => (StateMarker::Distrusted(distrust), None),
+            Trust::Trusted => match self.make_durable(ended) {
+                Ok(outline) => (StateMarker::Closed(outline), None),
+                Err(why) => (StateMarker::Distrusted(Distrust::unknown(why.as_str())), Some(why)),
+            },
+        };
+        // Of a second call, the folder ignores what it says.
+        self.folder.state_closed(marker)?;
+        failure.map_or(Ok(()), |why| Err(EngineError::State(why)))
+    }
+}
+
+impl Drop for EmbeddedState {
+    fn drop(&mut self) {
+        // Without `close` this is a crash, as the marker says; but sled must not be waited for without a timeout.
+        self.end_sled();
+    }
+}
+
+/// Whether the state in a folder can be used, as it was left.
+fn judge(settings: &Settings, folder: &DataFolder, path: &Path, left: &StateMarker) -> std::result::Result<(), Distrust> {
+    let observed = Observation::read(folder.path());
+    let shutdown = match left {
+        StateMarker::Distrusted(distrust) => return Err(distrust.clone()),
+        StateMarker::Open { boot_id: then } if *then != settings.boot_id => {
+            return Err(Distrust::unknown("the machine stopped while it was in use, and it is not synced as it is written"));
+        }
+        StateMarker::Open { .. } => Shutdown::Killed(observed.as_ref()),
+        StateMarker::Closed(outline) => Shutdown::Clean(outline),
+    };
+    if !path.exists() {
+        return Err(Distrust::unknown("it is missing"));
+    }
+    audit::audit(path, shutdown).map_err(Distrust::damaged)
+}
+
+fn remove_folder(path: &Path) -> Result<()> {
+    fs::remove_dir_all(path).map_err(refused("remove", path))
+}
+
+fn folder_bytes(folder: &Path) -> u64 {
+    let Ok(list) = fs::read_dir(folder) else { return 0 };
+    list.filter_map(std::result::Result::ok)
+        .filter_map(|entry| {
+            let metadata = entry.metadata().ok()?;
+            Some(if metadata.is_dir() { folder_bytes(&entry.path()) } else { metadata.len() })
+        })
+        .sum()
+}
