@@ -39,8 +39,8 @@ fn file(path: &str) -> String {
 
 fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     let row = |cells: Vec<&str>| {
-        let cells: String = cells.iter().map(|cell| format!(" {} |", cell.replace('|', "\\|"))).collect();
-        format!("|{}\n", cells.replace("  |", " |"))
+        let cells: Vec<_> = cells.iter().map(|cell| format!(" {} |", cell.replace('|', "\\|"))).collect();
+        format!("|{}\n", cells.concat().replace("  |", " |"))
     };
     let mut text = row(header.to_vec());
     text.extend(["|", &"--|".repeat(header.len()), "\n"]);
@@ -141,8 +141,9 @@ fn table_example(format: &'static Format, path: &str, number: usize) -> String {
     let second = |line: &str| line.split(separator).nth(1).map(str::to_owned);
     assert_eq!(second(&exported_row(export, &row)), second(&line), "it is exported unchanged");
 
-    let names =
-        |mutations: &[Mutation]| -> String { mutations.iter().map(|item| format!("- `{}`\n", mutation::name(item))).collect() };
+    let names = |mutations: &[Mutation]| {
+        mutations.iter().map(|item| format!("- `{}`\n", mutation::name(item))).collect::<Vec<_>>().concat()
+    };
     format!(
         "Row {number} of [{name}](../../tests/data/{path}):\n\n{line}\nIt makes these shared records, unless they exist,\n\n{shared}\nand these \
          records of its own:\n\n{own}\nThe first of its own records:\n\n{record}",

@@ -48,5 +48,6 @@ pub use server::{ServeError, in_process, serve};
 /// The traits that `build.rs` generates for the server.
 #[allow(missing_docs, clippy::all, clippy::pedantic, unreachable_pub, rustdoc::all)]
 mod generated {
-    include!(concat!(env!("CARGO_MANIFEST_DIR"), "/proto/generated/servers.rs"));
+    include!(concat!(env!("OUT_DIR"), "/servers/annals.v1.RecordService.rs"));
+    include!(concat!(env!("OUT_DIR"), "/servers/annals.v1.AdminService.rs"));
 }
