@@ -182,7 +182,7 @@ fn in_time<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> T {
 fn assert_sound(engine: &Hooked) {
     let mut findings = Vec::new();
     annals::store::verify(&engine.memory.clone().into(), &MemoryState::default(), &mut |finding| {
-        findings.push(finding.to_string())
+        findings.push(finding.to_string());
     })
     .unwrap();
     assert!(findings.is_empty(), "{findings:?}");

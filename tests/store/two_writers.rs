@@ -58,7 +58,7 @@ fn assert_sound(engine: &Engine) {
 
 /// Sends a request until it is answered otherwise than by "not now".
 fn insist(store: &Store, request: &CommitRequest) -> annals::store::Result<CommitResponse> {
-    let until = Instant::now() + Duration::from_secs(60);
+    let until = Instant::now() + Duration::from_mins(1);
     loop {
         match store.commit(request.clone()) {
             Err(error) if error.kind == StoreErrorKind::Unavailable => {
@@ -150,7 +150,9 @@ fn run_two_writers(faults: u64, rounds: usize) {
 
     let entries = log.entries();
     let head = entries.last().unwrap().revision;
-    stores.iter().for_each(|store| wait_for(store, head));
+    for store in &stores {
+        wait_for(store, head);
+    }
     let by_id = check_log(&stores[0], &entries, head);
     let answers = told.answers.into_inner().unwrap();
     let mut originals: BTreeMap<&str, usize> = BTreeMap::new();
