@@ -325,7 +325,10 @@ mod tests {
         };
         assert_eq!(
             meaning(RecordKind::Event, "actuality"),
-            (CsvCell::Enum, "Whether it happened, as the recorder reads it.".into())
+            (
+                CsvCell::Enum,
+                "Whether it happened, as the recorder reads it. The claims about the event hold who says so.".into()
+            )
         );
         assert_eq!(meaning(RecordKind::Source, "kind"), (CsvCell::Enum, "What kind of document it is.".into()));
         assert_eq!(meaning(RecordKind::Source, "retrieve_time").0, CsvCell::Time);
