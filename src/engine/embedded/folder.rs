@@ -109,8 +109,9 @@ pub(super) struct DataFolder {
 struct MarkerFile {
     /// What the file says; `None` where that is not known.
     now: Option<ShutdownMarker>,
-    /// Set by the log when it has closed: where it ended, if that is known.
-    log: Option<Option<LogEnd>>,
+    log_closed: bool,
+    /// Where the log ended when it closed, if that is known.
+    log: Option<LogEnd>,
     /// Set by the state when it has closed.
     state: Option<StateMarker>,
     /// `None` once both have closed.
@@ -129,7 +130,7 @@ impl DataFolder {
         if contents.is_some() && found.is_none() {
             tracing::warn!(path = %file.display(), "the shutdown marker is damaged: treating this as an unclean stop");
         }
-        let marker = Mutex::new(MarkerFile { now: found.clone(), log: None, state: None, lock });
+        let marker = Mutex::new(MarkerFile { now: found.clone(), log_closed: false, log: None, state: None, lock });
         Ok((Self { disk, path, marker }, found))
     }
 
@@ -151,7 +152,9 @@ impl DataFolder {
     /// The log has closed and ended here, if that is known.
     pub(super) fn log_closed(&self, end: Option<LogEnd>) -> Result<()> {
         let mut file = self.marker();
-        file.log.get_or_insert(end);
+        if !file.log_closed {
+            (file.log_closed, file.log) = (true, end);
+        }
         self.release(&mut file)
     }
 
@@ -164,8 +167,8 @@ impl DataFolder {
 
     /// Once both have closed: says how the folder was left, and lets go of it.
     fn release(&self, file: &mut MarkerFile) -> Result<()> {
-        if let (Some(log), Some(state), Some(_)) = (file.log, &file.state, &file.lock) {
-            let marker = ShutdownMarker { log, state: state.clone() };
+        if let (true, Some(state), Some(_)) = (file.log_closed, &file.state, &file.lock) {
+            let marker = ShutdownMarker { log: file.log, state: state.clone() };
             self.write(file, marker)?;
             file.lock = None;
         }

@@ -62,7 +62,7 @@ impl Writer {
         loop {
             match call(&*self.inner.engine.log) {
                 Err(error @ (EngineError::Unavailable(_) | EngineError::Unknown(_))) => {
-                    self.wait_for_log(&mut pause, &error)?
+                    self.wait_for_log(&mut pause, &error)?;
                 }
                 outcome => return Ok(outcome?),
             }
@@ -165,7 +165,13 @@ impl Writer {
             meta = Meta::default();
         }
         if head.0 == 0 {
-            head = self.found()?;
+            match self.found()? {
+                Some(first) => {
+                    head = first.sequence;
+                    meta = replay(state, meta, &[first])?;
+                }
+                None => head = self.ask_log(|log| log.head())?,
+            }
         }
         let from = meta.sequence;
         while meta.sequence < head.0 {
@@ -189,15 +195,15 @@ impl Writer {
         Ok(meta)
     }
 
-    /// Gives an empty log its first entry, unless another appender does. The log's head then.
-    fn found(&mut self) -> Result<LogSequence, Stop> {
+    /// Gives an empty log its first entry. `None` where another appender was first.
+    fn found(&mut self) -> Result<Option<LogEntry>, Stop> {
         let founded = Entry::Founded(Founded { store_id: Ulid::new().to_string().to_lowercase(), format: FORMAT_VERSION });
         let first = LogEntry { sequence: LogSequence(1), revision: 0, time_us: 0, body: founded.to_bytes() };
         let mut pause = LOG_RETRY.0;
         loop {
             match self.append(LogSequence(0), std::slice::from_ref(&first))? {
-                Appended::Durable => return Ok(first.sequence),
-                Appended::Superseded => return self.ask_log(|log| log.head()),
+                Appended::Durable => return Ok(Some(first)),
+                Appended::Superseded => return Ok(None),
                 Appended::Refused(error @ EngineError::Unavailable(_)) => self.wait_for_log(&mut pause, &error)?,
                 Appended::Refused(error) => return Err(error.into()),
             }

@@ -310,7 +310,9 @@ impl Writer {
                 }
                 // The revisions that were numbered do not exist.
                 self.inner.publish(&self.meta);
-                answers.into_iter().for_each(|answer| answer.fail(&error));
+                for answer in answers {
+                    answer.fail(&error);
+                }
             }
         }
         Ok(Finished::Answered)
