@@ -55,9 +55,9 @@ pub const REVISION: &str = "annals.revision";
 /// Writes the file of a type of record.
 ///
 /// ```
-/// use annals::{formats::parquet::Writer, model::RecordKind, proto::{Actor, record::Record}};
+/// use annals::{formats::parquet::ParquetWriter, model::RecordKind, proto::{Actor, record::Record}};
 ///
-/// let mut actors = Writer::new(RecordKind::Actor, Vec::new())?;
+/// let mut actors = ParquetWriter::new(RecordKind::Actor, Vec::new())?;
 /// let nis = Actor { name: "actors/nis".into(), display_name: "NIS".into(), ..Default::default() };
 /// actors.write(&Record::Actor(nis))?;
 /// let file = actors.finish(1)?;
