@@ -5,7 +5,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     ops::Bound,
     sync::{
-        Mutex,
+        Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -15,7 +15,7 @@ use annals::{
     engine::{Engine, LogEntry, LogSequence, ScanDirection, memory::MemoryState},
     model::RecordKind,
     proto::{Actor, CommitRequest, CommitResponse, GetRecordRequest},
-    store::{Store, StoreErrorKind, StoreHealth},
+    store::{Clock, Store, StoreErrorKind, StoreHealth, StoreOptions},
 };
 use bytes::Bytes;
 use prost::Message as _;
@@ -253,6 +253,52 @@ fn a_request_that_the_other_store_committed_is_answered_from_its_receipt() {
     assert_eq!(reason(stores[1].commit(request("1", &actor("b")))), "REQUEST_ID_REUSED");
     assert_eq!(reason(stores[1].commit(request("2", &actor("a")))), "NAME_TAKEN");
     assert_eq!(log.entries().last().unwrap().revision, 1);
+}
+
+#[test]
+fn a_store_that_is_behind_refuses_nothing_that_the_log_has_accepted() {
+    let log = SharedLog::new(1);
+    let (stores, _) = two_stores(&log);
+    log.silence();
+    stores[0].commit(request("1", &actor("a"))).unwrap();
+    let first = stores[0].commit(request("2", &update("a", "b", 1))).unwrap();
+    // The other store has not seen the record that the request updates.
+    let again = stores[1].commit(request("2", &update("a", "b", 1))).unwrap();
+    assert_eq!(again, CommitResponse { replayed: true, ..first });
+}
+
+/// A clock that stands still.
+#[derive(Debug)]
+struct Still(i64);
+
+impl Clock for Still {
+    fn now_us(&self) -> i64 {
+        self.0
+    }
+}
+
+#[test]
+fn a_time_that_one_store_has_answered_is_before_every_later_commit_of_the_other() {
+    const NOW: i64 = 1_700_000_000_000_000;
+    let log = SharedLog::new(1);
+    let [ahead, late] = [NOW, NOW - 5_000_000].map(|now_us| {
+        let options = StoreOptions { clock: Arc::new(Still(now_us)), ..StoreOptions::default() };
+        let store = Store::start(log.another().engine(), options).unwrap();
+        store.wait_until_serving().unwrap();
+        store
+    });
+    log.silence();
+    ahead.commit(request("1", r#"{"create": {"actor": {"name": "actors/counter", "display_name": "0"}}}"#)).unwrap();
+    let promised = NOW + 500_000;
+    let store =
+        Store::start(log.another().engine(), StoreOptions { clock: Arc::new(Still(promised)), ..StoreOptions::default() })
+            .unwrap();
+    store.wait_until_serving().unwrap();
+    assert_eq!(get_at(&store, promised).unwrap(), 1);
+    let later = late.commit(request("2", &update("counter", "1", 1))).unwrap().commit_time.unwrap();
+    assert!(later.seconds * 1_000_000 + i64::from(later.nanos) / 1000 > promised, "{later:?}");
+    assert_eq!(late.commit(request("3", &update("counter", "2", 2))).unwrap().revision, 3);
+    assert_eq!(get_at(&store, promised).unwrap(), 1, "an answer as of a time has changed");
 }
 
 #[test]

@@ -46,6 +46,8 @@ struct Shared {
     signals: Mutex<Vec<Option<HeadSignal>>>,
     /// What becomes of the next appends, before chance decides.
     script: Mutex<VecDeque<Fate>>,
+    /// Whether signals are lost.
+    is_silent: AtomicBool,
     /// Of a thousand calls, how many fail.
     faults: AtomicU64,
     rng: Mutex<fastrand::Rng>,
@@ -58,6 +60,7 @@ impl SharedLog {
             entries: MemoryEngine::new(),
             signals: Mutex::new(vec![None]),
             script: Mutex::default(),
+            is_silent: AtomicBool::new(false),
             faults: AtomicU64::new(0),
             rng: Mutex::new(fastrand::Rng::with_seed(seed)),
         };
@@ -79,6 +82,11 @@ impl SharedLog {
     /// Decides what becomes of the next appends, of whichever store.
     pub(crate) fn script(&self, fates: impl IntoIterator<Item = Fate>) {
         self.shared.script.lock().unwrap().extend(fates);
+    }
+
+    /// Loses every signal from now on.
+    pub(crate) fn silence(&self) {
+        self.shared.is_silent.store(true, Ordering::SeqCst);
     }
 
     /// Makes so many of a thousand calls fail.
@@ -113,6 +121,9 @@ impl SharedLog {
 
     fn deliver(&self, expected_head: LogSequence, entries: &[LogEntry]) -> Result<()> {
         self.shared.entries.log.append(expected_head, entries)?;
+        if self.shared.is_silent.load(Ordering::SeqCst) {
+            return Ok(());
+        }
         let signals = self.shared.signals.lock().unwrap().clone();
         let others = signals.into_iter().enumerate().filter(|(number, _)| *number != self.number);
         others.filter_map(|(_, signal)| signal).for_each(|signal| signal.notify());
