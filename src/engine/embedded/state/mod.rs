@@ -8,7 +8,10 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
     thread,
     time::{Duration, Instant, SystemTime},
 };
@@ -53,6 +56,8 @@ pub struct EmbeddedState {
     writer: StageWriter,
     /// `None` while the state is distrusted, being reset, or closed. Readers take a reference and release the lock.
     current: RwLock<Option<Arc<sled::Db>>>,
+    /// Whether the current sled has failed: it is no longer used, also where it would still answer.
+    failed: AtomicBool,
     /// Runs while there is a current sled.
     observer: Mutex<Option<Observer>>,
     trust: Mutex<Trust>,
@@ -92,6 +97,7 @@ impl EmbeddedState {
             path,
             writer: StageWriter::start()?,
             current: RwLock::new(None),
+            failed: AtomicBool::new(false),
             observer: Mutex::new(None),
             trust: Mutex::new(Trust::Trusted),
             changing: Mutex::new(()),
@@ -110,7 +116,8 @@ impl EmbeddedState {
 
     fn sled(&self) -> Result<Arc<sled::Db>> {
         let current = self.current.read().unwrap_or_else(PoisonError::into_inner).clone();
-        current.ok_or_else(|| EngineError::State(self.distrust().unwrap_or_else(|| "it is being emptied".into())))
+        let usable = current.filter(|_| !self.failed.load(Ordering::Acquire));
+        usable.ok_or_else(|| EngineError::State(self.distrust().unwrap_or_else(|| "it is being emptied".into())))
     }
 
     /// Records the first failure, so that nothing is read from the state anymore, not even by the next process.
@@ -120,6 +127,7 @@ impl EmbeddedState {
             tracing::error!(%why, "the state failed and must be rebuilt from the log");
             let distrust = Distrust::damaged(why.as_str());
             *trust = Trust::Distrusted(distrust.clone());
+            self.failed.store(true, Ordering::Release);
             if let Err(error) = self.folder.mark_state(StateMarker::Distrusted(distrust)) {
                 tracing::error!(%error, "cannot mark the state as distrusted");
             }
@@ -133,6 +141,7 @@ impl EmbeddedState {
             .map_err(|source| EngineError::Io { context: "cannot observe the state's file".into(), source })?;
         *self.observer.lock().unwrap_or_else(PoisonError::into_inner) = Some(observer);
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(sled));
+        self.failed.store(false, Ordering::Release);
         Ok(())
     }
 
