@@ -1,6 +1,7 @@
 """The examples of the pages in docs/formats answer as the pages say.
 
-The commands and programs of a page are run, one after another, in an empty folder and against a server that holds the example article.
+The commands and programs of a page run one after another, in an empty folder and against a server that holds the example
+article.
 
 To write the answers after an intended change: ANNALS_UPDATE=1 ./test -k format_pages.
 """
