@@ -13,7 +13,7 @@ use std::{
 
 use bytes::Bytes;
 use http::{Request, Response};
-use http_body::{Body, Frame, SizeHint};
+use http_body::{Body, Frame};
 use hyper::service::Service;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tonic::Status;
@@ -107,11 +107,5 @@ impl<B: Body<Data = Bytes, Error = Status> + Default + Unpin> Body for DeadlineB
         Poll::Ready(Some(status::trailers(&status)))
     }
 
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
+    size_of_inner_body!();
 }

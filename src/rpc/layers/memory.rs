@@ -9,7 +9,7 @@ use std::{
 
 use bytes::Bytes;
 use http::Request;
-use http_body::{Body, Frame, SizeHint};
+use http_body::{Body, Frame};
 use hyper::service::Service;
 use tonic::codegen::StdError;
 
@@ -58,11 +58,5 @@ where
         }))
     }
 
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
+    size_of_inner_body!();
 }

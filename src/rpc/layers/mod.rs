@@ -50,6 +50,19 @@ macro_rules! layer {
     };
 }
 
+/// The end and the size of a body, which are those of the body inside it.
+macro_rules! size_of_inner_body {
+    () => {
+        fn is_end_stream(&self) -> bool {
+            self.body.is_end_stream()
+        }
+
+        fn size_hint(&self) -> http_body::SizeHint {
+            self.body.size_hint()
+        }
+    };
+}
+
 mod access_log;
 mod deadline;
 mod memory;

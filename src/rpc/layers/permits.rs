@@ -10,7 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use http::{Request, Response};
-use http_body::{Body, Frame, SizeHint};
+use http_body::{Body, Frame};
 use hyper::service::Service;
 use tonic::Status;
 
@@ -92,11 +92,5 @@ impl<B: Body<Data = Bytes, Error = Status> + Unpin> Body for PermitBody<B> {
         Pin::new(&mut self.body).poll_frame(context)
     }
 
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
+    size_of_inner_body!();
 }
