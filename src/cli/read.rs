@@ -331,6 +331,6 @@ pub(super) fn verify(arguments: &VerifyArguments, out: &mut Output) -> anyhow::R
     })?;
     written?;
     out.flush()?;
-    output::note(&format!("{} entries, {} keys, {} errors", verified.entries, verified.keys, verified.findings));
-    Ok(if verified.findings == 0 { Outcome::Done } else { Outcome::Failed })
+    output::note(&format!("{} entries, {} keys, {} errors", verified.entries, verified.keys, verified.discrepancies));
+    Ok(if verified.discrepancies == 0 { Outcome::Done } else { Outcome::Failed })
 }

@@ -109,7 +109,7 @@ pub(super) async fn ingest(
 
 /// Submits one message. Returns its `stop_on_error` and the commit.
 async fn submit(store: &Store, caller: &Caller, received: Received<IngestRequest>) -> (bool, Unanswered) {
-    let request = match received.decode(store.limits().request_bytes) {
+    let request = match received.decode(store.limits().request_bytes()) {
         Ok(request) => request,
         Err(status) => {
             return (false, Unanswered { request_id: String::new(), outcome: PendingOutcome::Refused(status) });

@@ -16,6 +16,7 @@ use tonic::{
 };
 
 use super::{encoded::EncodedMessage, status};
+use crate::limits::Limit;
 
 /// The buffer of an answer before its length is known. A record fits. A page reserves more.
 const ANSWER_BYTES: usize = 1024;
@@ -36,11 +37,11 @@ impl<M: Message + Default> Received<M> {
         self.bytes.len()
     }
 
-    /// Decodes it. Refused where it is longer than `bytes_max`, or not a message of its type.
-    pub(super) fn decode(self, bytes_max: u64) -> Result<M, Status> {
+    /// Decodes it. Refused where it is longer than the limit of a request, or not a message of its type.
+    pub(super) fn decode(self, request_bytes: Limit) -> Result<M, Status> {
         let actual = self.bytes.len() as u64;
-        if actual > bytes_max {
-            return Err(status::limit_exceeded("request.bytes", bytes_max, Some(actual)));
+        if actual > request_bytes.maximum {
+            return Err(status::limit_exceeded(request_bytes, Some(actual)));
         }
         M::decode(self.bytes).map_err(status::unreadable)
     }

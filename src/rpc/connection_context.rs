@@ -144,10 +144,10 @@ impl CallPermit {
 
     /// Counts the call as one of those in progress. Refused where there are too many.
     pub(super) fn acquire(&self) -> Result<(), Status> {
-        let maximum = self.connection.options.calls_max;
+        let limit = self.connection.options.calls_limit();
         self.is_counted.store(true, Ordering::Relaxed);
-        if self.connection.server.calls.fetch_add(1, Ordering::Relaxed) >= maximum {
-            return Err(status::too_many_requests("rpc.calls", maximum));
+        if self.connection.server.calls.fetch_add(1, Ordering::Relaxed) as u64 >= limit.maximum {
+            return Err(status::too_many_requests(limit));
         }
         Ok(())
     }
@@ -156,11 +156,10 @@ impl CallPermit {
     pub(super) fn charge(&self, bytes: usize) -> Result<(), Status> {
         let options = &self.connection.options;
         let (connection, server) = self.add(bytes);
-        if connection > options.bytes_per_connection_max {
-            return Err(status::too_many_requests("rpc.bytes_per_connection", options.bytes_per_connection_max));
-        }
-        if server > options.bytes_max {
-            return Err(status::too_many_requests("rpc.bytes", options.bytes_max));
+        for (used, limit) in [(connection, options.bytes_per_connection_limit()), (server, options.bytes_limit())] {
+            if used as u64 > limit.maximum {
+                return Err(status::too_many_requests(limit));
+            }
         }
         Ok(())
     }

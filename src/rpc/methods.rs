@@ -50,7 +50,7 @@ impl Records {
 
     fn decode<M: Message + Default>(&self, request: Request<Received<M>>) -> Result<M, Status> {
         call_of(&request).charge_message(request.get_ref().bytes())?;
-        request.into_inner().decode(self.store.limits().request_bytes)
+        request.into_inner().decode(self.store.limits().request_bytes())
     }
 
     /// One record. A read at a revision is a look into memory or at one page of a local disk, which is cheaper here than a
@@ -223,11 +223,10 @@ impl RecordService for Records {
     }
 
     async fn watch(&self, request: Request<Received<proto::WatchRequest>>) -> Result<Response<Self::WatchStream>, Status> {
-        let limits = self.store.limits();
         let connection = call_of(&request).connection();
         let closing = connection.closing.clone();
         // Without authentication a peer is a caller.
-        let permit = self.streams.watch_permit(&connection.peer, limits.watches, limits.watches_caller)?;
+        let permit = self.streams.watch_permit(&connection.peer, self.store.limits())?;
         let request = self.decode(request)?;
         let pools = Arc::clone(&self.pools);
         let watch = self.read(move |store| Watch::parse(store.clone(), pools, closing, permit, request)).await?.into_inner();

@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::origins::WebOrigins;
-use crate::limits::Limit;
+use crate::limits::{Limit, StoreLimits};
 
 /// Limits and times of the server. The defaults suit a server that everyone on a network can reach.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -116,25 +116,49 @@ impl Default for ServerOptions {
     }
 }
 
+macro_rules! server_limits {
+    ($($method:ident: |$options:ident| $maximum:expr, $name:literal, $bounds:literal;)*) => {
+        impl ServerOptions {
+            $(
+                #[doc = concat!("The limit `", $name, "`.")]
+                pub(super) fn $method(&self) -> Limit {
+                    let $options = self;
+                    Limit { name: $name, maximum: $maximum, bounds: $bounds }
+                }
+            )*
+
+            /// Each limit that a caller can meet. Those of the store are in
+            /// [`StoreLimits::list`](crate::store::StoreLimits::list).
+            pub fn limits(&self) -> impl Iterator<Item = Limit> + use<> {
+                [$(self.$method()),*].into_iter()
+            }
+        }
+    };
+}
+
+server_limits! {
+    call_ms_limit: |options| u64::try_from(options.call_time_max.as_millis()).unwrap_or(u64::MAX), "rpc.call_ms",
+        "one unary call. A shorter deadline of the client takes precedence. `DEADLINE`";
+    calls_limit: |options| options.calls_max as u64, "rpc.calls", "calls in progress. `TOO_MANY_REQUESTS`";
+    calls_per_connection_limit: |options| u64::from(options.calls_per_connection_max), "rpc.calls_per_connection",
+        "calls in progress on a connection; 1 over HTTP/1.1. The next call waits at the client";
+    bytes_limit: |options| options.bytes_max as u64, "rpc.bytes",
+        "memory for the messages of calls in progress. `TOO_MANY_REQUESTS`";
+    bytes_per_connection_limit: |options| options.bytes_per_connection_max as u64, "rpc.bytes_per_connection",
+        "the same for one connection";
+    reads_waiting_limit: |options| options.reads_waiting_max as u64, "rpc.reads_waiting",
+        "reads that wait for a thread. `TOO_MANY_REQUESTS`";
+    commits_waiting_limit: |options| options.commits_waiting_max as u64, "rpc.commits_waiting",
+        "long commits that wait. `TOO_MANY_REQUESTS`";
+    connections_limit: |options| options.connections_max as u64, "rpc.connections", "connections. The next one is closed";
+    header_bytes_limit: |options| u64::from(options.header_bytes_max), "rpc.header_bytes",
+        "the headers of a request. The transport refuses the call. Over HTTP/1.1 the status is 431, also for more than 100 headers";
+}
+
 impl ServerOptions {
-    /// Each limit that a caller can meet. Those of the store are in [`StoreLimits::list`](crate::store::StoreLimits::list).
-    pub fn limits(&self) -> [Limit; 9] {
-        let limit = |name, maximum, bounds| Limit { name, maximum, bounds };
-        let call_ms = u64::try_from(self.call_time_max.as_millis()).unwrap_or(u64::MAX);
-        let headers = "the headers of a request. The transport refuses the call. Over HTTP/1.1 the status is 431, also for more \
-                       than 100 headers";
-        let on_a_connection = "calls in progress on a connection; 1 over HTTP/1.1. The next call waits at the client";
-        [
-            limit("rpc.call_ms", call_ms, "one unary call. A shorter deadline of the client takes precedence. `DEADLINE`"),
-            limit("rpc.calls", self.calls_max as u64, "calls in progress. `TOO_MANY_REQUESTS`"),
-            limit("rpc.calls_per_connection", u64::from(self.calls_per_connection_max), on_a_connection),
-            limit("rpc.bytes", self.bytes_max as u64, "memory for the messages of calls in progress. `TOO_MANY_REQUESTS`"),
-            limit("rpc.bytes_per_connection", self.bytes_per_connection_max as u64, "the same for one connection"),
-            limit("rpc.reads_waiting", self.reads_waiting_max as u64, "reads that wait for a thread. `TOO_MANY_REQUESTS`"),
-            limit("rpc.commits_waiting", self.commits_waiting_max as u64, "long commits that wait. `TOO_MANY_REQUESTS`"),
-            limit("rpc.connections", self.connections_max as u64, "connections. The next one is closed"),
-            limit("rpc.header_bytes", u64::from(self.header_bytes_max), headers),
-        ]
+    /// The limit of a request, as tonic checks it before the store does.
+    pub(super) fn decode_bytes_limit(&self) -> Limit {
+        Limit { maximum: self.decode_bytes_max as u64, ..StoreLimits::default().request_bytes() }
     }
 }
 

@@ -22,6 +22,7 @@ use tokio::{
 use tonic::Status;
 
 use super::{options::ServerOptions, status};
+use crate::limits::Limit;
 
 /// The two pools of a server. Two, so that commits do not wait for scans.
 #[derive(Debug)]
@@ -36,8 +37,8 @@ impl Pools {
     /// The pools of a server.
     pub(super) fn new(options: &ServerOptions) -> Self {
         Self {
-            reads: Pool::new(options.read_threads, options.reads_waiting_max, "rpc.reads_waiting"),
-            commits: Pool::new(options.read_threads, options.commits_waiting_max, "rpc.commits_waiting"),
+            reads: Pool::new(options.read_threads, options.reads_waiting_limit()),
+            commits: Pool::new(options.read_threads, options.commits_waiting_limit()),
         }
     }
 
@@ -54,19 +55,17 @@ pub(super) struct Pool {
     free: Arc<Semaphore>,
     threads: usize,
     waiting: AtomicUsize,
-    waiting_max: usize,
-    /// The name of `waiting_max` in errors.
-    limit: &'static str,
+    waiting_max: Limit,
 }
 
 impl Pool {
-    /// A pool of `threads`, or as many as there are cores for 0. At most `waiting_max` jobs wait, which errors name `limit`.
-    pub(super) fn new(threads: usize, waiting_max: usize, limit: &'static str) -> Self {
+    /// A pool of `threads`, or as many as there are cores for 0. At most `waiting_max` jobs wait.
+    pub(super) fn new(threads: usize, waiting_max: Limit) -> Self {
         let threads = match threads {
             0 => thread::available_parallelism().map_or(2, NonZero::get),
             threads => threads,
         };
-        Self { free: Arc::new(Semaphore::new(threads)), threads, waiting: AtomicUsize::new(0), waiting_max, limit }
+        Self { free: Arc::new(Semaphore::new(threads)), threads, waiting: AtomicUsize::new(0), waiting_max }
     }
 
     /// Runs a job. Dropping the future takes a waiting job out of the queue. A running job is not stopped.
@@ -102,8 +101,8 @@ impl Pool {
     /// A permit to wait for a thread. Refused where as many wait as may.
     fn wait_permit(&self) -> Result<WaitPermit<'_>, Status> {
         let permit = WaitPermit(&self.waiting);
-        if self.waiting.fetch_add(1, Ordering::Relaxed) >= self.waiting_max {
-            return Err(status::too_many_requests(self.limit, self.waiting_max));
+        if self.waiting.fetch_add(1, Ordering::Relaxed) as u64 >= self.waiting_max.maximum {
+            return Err(status::too_many_requests(self.waiting_max));
         }
         Ok(permit)
     }
@@ -136,9 +135,12 @@ mod tests {
 
     use super::*;
 
+    /// One job may wait.
+    const WAITING: Limit = Limit { name: "waiting", maximum: 1, bounds: "" };
+
     #[tokio::test]
     async fn a_job_beyond_the_threads_waits_and_one_beyond_the_queue_is_refused_with_a_reason() {
-        let pool = Arc::new(Pool::new(1, 1, "waiting"));
+        let pool = Arc::new(Pool::new(1, WAITING));
         let (go, wait) = mpsc::channel::<()>();
         let running = tokio::spawn({
             let pool = Arc::clone(&pool);
@@ -169,7 +171,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_caller_who_is_gone_leaves_the_queue() {
-        let pool = Pool::new(1, 1, "waiting");
+        let pool = Pool::new(1, WAITING);
         let (go, wait) = mpsc::channel::<()>();
         let running = pool.run(move || wait.recv());
         tokio::pin!(running);
@@ -182,7 +184,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_job_that_panics_is_an_internal_error_and_gives_its_thread_back() {
-        let pool = Pool::new(1, 1, "waiting");
+        let pool = Pool::new(1, WAITING);
         let status = pool.run::<()>(|| panic!("by intent")).await.expect_err("it panicked");
         assert_eq!(status.code(), Code::Internal);
         assert_eq!(pool.run(|| 1).await.expect("runs"), 1);
@@ -190,7 +192,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_closed_pool_refuses() {
-        let pool = Pool::new(2, 1, "waiting");
+        let pool = Pool::new(2, WAITING);
         pool.close(Duration::from_secs(1)).await;
         assert_eq!(pool.run(|| ()).await.expect_err("closed").code(), Code::Unavailable);
     }

@@ -14,6 +14,7 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, PreconditionViolation, StatusExt};
 
 use crate::{
+    limits::Limit,
     model::Violation,
     proto::ErrorReason,
     store::{FailedPrecondition, StoreError, StoreErrorDetails, StoreErrorKind},
@@ -76,23 +77,23 @@ pub(super) fn deadline(limit: Duration) -> Status {
 }
 
 /// There are too many calls, or too much memory is in use. `limit` says which.
-pub(super) fn too_many_requests(limit: &'static str, maximum: usize) -> Status {
+pub(super) fn too_many_requests(Limit { name, maximum, .. }: Limit) -> Status {
     let error = StoreError::new(
         StoreErrorKind::Exhausted,
         ErrorReason::TooManyRequests,
-        format!("the server is at its limit of {maximum} {limit}: wait a moment and send the same request again"),
+        format!("the server is at its limit of {maximum} {name}: wait a moment and send the same request again"),
     );
-    from_store(error.with("limit", limit).with("maximum", maximum))
+    from_store(error.with("limit", name).with("maximum", maximum))
 }
 
 /// There are too many watches. `limit` says whether in all or of one caller.
-pub(super) fn too_many_watches(limit: &'static str, maximum: u64) -> Status {
+pub(super) fn too_many_watches(Limit { name, maximum, .. }: Limit) -> Status {
     let error = StoreError::new(
         StoreErrorKind::Exhausted,
         ErrorReason::TooManyWatches,
-        format!("there are {maximum} {limit} already: end one, or try again in a moment"),
+        format!("there are {maximum} {name} already: end one, or try again in a moment"),
     );
-    from_store(error.with("limit", limit).with("maximum", maximum))
+    from_store(error.with("limit", name).with("maximum", maximum))
 }
 
 /// A watch's client has read nothing for too long.
@@ -112,14 +113,14 @@ pub(super) fn answer_not_read(limit: Duration) -> Status {
 }
 
 /// A request is too long. `actual` is unknown where the transport stopped reading.
-pub(super) fn limit_exceeded(limit: &'static str, maximum: u64, actual: Option<u64>) -> Status {
+pub(super) fn limit_exceeded(Limit { name, maximum, .. }: Limit, actual: Option<u64>) -> Status {
     let has = actual.map(|actual| format!(", this has {actual}")).unwrap_or_default();
     let mut error = StoreError::new(
         StoreErrorKind::Invalid,
         ErrorReason::LimitExceeded,
-        format!("{limit} is limited to {maximum}{has}: split the request"),
+        format!("{name} is limited to {maximum}{has}: split the request"),
     );
-    error = error.with("limit", limit).with("maximum", maximum);
+    error = error.with("limit", name).with("maximum", maximum);
     if let Some(actual) = actual {
         error = error.with("actual", actual);
     }
@@ -166,10 +167,10 @@ pub(super) fn trailers(status: &Status) -> Result<Frame<Bytes>, Status> {
 ///
 /// For a message over its limit tonic says `OUT_OF_RANGE`, or `RESOURCE_EXHAUSTED` if it was compressed, which clients would
 /// retry again and again. Our statuses always have details.
-pub(super) fn from_tonic(status: &Status, decode_bytes_max: usize) -> Option<Status> {
+pub(super) fn from_tonic(status: &Status, decode_bytes: Limit) -> Option<Status> {
     match status.code() {
         Code::OutOfRange | Code::ResourceExhausted if status.details().is_empty() => {
-            Some(limit_exceeded("request.bytes", decode_bytes_max as u64, None))
+            Some(limit_exceeded(decode_bytes, None))
         }
         // A request that ends within a message, or gRPC-Web as text that is not base64. That is the client's mistake, not a
         // bug.

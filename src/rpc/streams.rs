@@ -22,6 +22,7 @@ use tokio_util::task::TaskTracker;
 use tonic::{Response, Status};
 
 use super::status;
+use crate::limits::StoreLimits;
 
 /// Messages between a stream's task and its client: the one that is being written.
 const MESSAGES_AHEAD: usize = 1;
@@ -91,16 +92,15 @@ impl Streams {
         Response::new(Box::pin(ReceiverStream::new(answers)))
     }
 
-    /// A permit for one more watch, unless there are `all_max` or the caller has `caller_max`.
-    pub(super) fn watch_permit(&self, caller: &str, all_max: u64, caller_max: u64) -> Result<WatchPermit, Status> {
+    /// A permit for one more watch of a caller, within the limits of all watches and of one caller's.
+    pub(super) fn watch_permit(&self, caller: &str, limits: &StoreLimits) -> Result<WatchPermit, Status> {
         let mut open = self.watches.open.lock().unwrap_or_else(PoisonError::into_inner);
         let (all, by_caller) = &mut *open;
         let of_caller = by_caller.get(caller).copied().unwrap_or_default();
-        if *all as u64 >= all_max {
-            return Err(status::too_many_watches("watches", all_max));
-        }
-        if of_caller as u64 >= caller_max {
-            return Err(status::too_many_watches("watches.caller", caller_max));
+        for (open, limit) in [(*all, limits.watches()), (of_caller, limits.watches_caller())] {
+            if open as u64 >= limit.maximum {
+                return Err(status::too_many_watches(limit));
+            }
         }
         *all += 1;
         by_caller.insert(caller.to_owned(), of_caller + 1);
@@ -142,18 +142,19 @@ mod tests {
     #[test]
     fn watches_have_permits_in_all_and_by_caller_and_give_them_back() {
         let streams = Streams::new(TaskTracker::new());
+        let limits = StoreLimits { watches: 3, watches_caller: 2, ..StoreLimits::default() };
         let limit = |refused: Result<WatchPermit, Status>| {
             use tonic_types::StatusExt;
             let details = refused.expect_err("no permit").get_error_details();
             details.error_info().map(|info| info.metadata["limit"].clone())
         };
-        let first = streams.watch_permit("a", 3, 2).expect("a permit");
-        let _second = streams.watch_permit("a", 3, 2).expect("a permit");
-        assert_eq!(limit(streams.watch_permit("a", 3, 2)).as_deref(), Some("watches.caller"));
-        let _third = streams.watch_permit("b", 3, 2).expect("a permit");
-        assert_eq!(limit(streams.watch_permit("c", 3, 2)).as_deref(), Some("watches"));
+        let first = streams.watch_permit("a", &limits).expect("a permit");
+        let _second = streams.watch_permit("a", &limits).expect("a permit");
+        assert_eq!(limit(streams.watch_permit("a", &limits)).as_deref(), Some("watches.caller"));
+        let _third = streams.watch_permit("b", &limits).expect("a permit");
+        assert_eq!(limit(streams.watch_permit("c", &limits)).as_deref(), Some("watches"));
         drop(first);
-        streams.watch_permit("a", 3, 2).expect("the permit that was given back");
+        streams.watch_permit("a", &limits).expect("the permit that was given back");
     }
 
     #[tokio::test(start_paused = true)]

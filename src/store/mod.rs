@@ -167,7 +167,7 @@ impl Store {
     /// Starts a store on a log and a state and returns at once, whatever has to be replayed first: see
     /// [`Self::wait_until_serving`].
     pub fn start(engine: impl Into<Engine>, options: StoreOptions) -> Result<Self> {
-        let (queue, jobs) = Queue::new(options.limits.queue_commits);
+        let (queue, jobs) = Queue::new(options.limits.queue_commits());
         let inner = Arc::new(Inner::new(engine.into(), options, queue));
         let writer = Writer::new(Arc::clone(&inner), jobs);
         let shared = Arc::clone(&inner);

@@ -10,7 +10,10 @@ use super::{
     error::{Result, StoreError, StoreErrorKind},
     mutate::request::Request,
 };
-use crate::proto::{CommitResponse, ErrorReason};
+use crate::{
+    limits::Limit,
+    proto::{CommitResponse, ErrorReason},
+};
 
 /// What the writer is asked to do.
 pub(super) enum Job {
@@ -45,14 +48,14 @@ pub(super) struct Queue {
     /// Unbounded; `permits` bounds the commits in it. `None` once it is closed.
     jobs: Mutex<Option<mpsc::Sender<Job>>>,
     permits: Arc<Semaphore>,
-    permits_max: u64,
+    permits_max: Limit,
 }
 
 impl Queue {
     /// A queue for this many commits, and its receiving end.
-    pub(super) fn new(permits_max: u64) -> (Self, mpsc::Receiver<Job>) {
+    pub(super) fn new(permits_max: Limit) -> (Self, mpsc::Receiver<Job>) {
         let (jobs, receiver) = mpsc::channel();
-        let permits = usize::try_from(permits_max).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
+        let permits = usize::try_from(permits_max.maximum).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
         (Self { jobs: Mutex::new(Some(jobs)), permits: Arc::new(Semaphore::new(permits)), permits_max }, receiver)
     }
 
@@ -61,10 +64,10 @@ impl Queue {
         match Arc::clone(&self.permits).try_acquire_owned() {
             Ok(permit) => Ok(QueuePermit { _permit: permit }),
             Err(TryAcquireError::NoPermits) => {
-                let maximum = self.permits_max;
+                let Limit { name, maximum, .. } = self.permits_max;
                 let text = format!("{maximum} commits wait already: send the same request again in a moment");
                 Err(StoreError::new(StoreErrorKind::Exhausted, ErrorReason::TooManyRequests, text)
-                    .with("limit", "commit.queue")
+                    .with("limit", name)
                     .with("maximum", maximum))
             }
             Err(TryAcquireError::Closed) => Err(StoreError::shutting_down()),

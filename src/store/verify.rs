@@ -54,8 +54,8 @@ pub struct VerifyReport {
     pub entries: u64,
     /// Keys of the state.
     pub keys: u64,
-    /// Findings.
-    pub findings: u64,
+    /// Discrepancies between the state and the log.
+    pub discrepancies: u64,
 }
 
 /// Replays the whole log into `scratch`, an empty state, and compares every key of the two states. Nothing may write meanwhile.
@@ -94,7 +94,7 @@ pub fn verify(engine: &Engine, scratch: &dyn State, report: &mut dyn FnMut(&Disc
             Ordering::Equal => None,
         };
         if let Some((Some((key, _)), problem)) = problem {
-            verified.findings += 1;
+            verified.discrepancies += 1;
             report(&Discrepancy { key: keys::describe(key), problem });
         }
         if order != Ordering::Greater {

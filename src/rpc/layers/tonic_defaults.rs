@@ -13,6 +13,7 @@ use hyper::service::Service;
 use tonic::Status;
 
 use super::super::{call_context::CallContext, status};
+use crate::limits::Limit;
 
 static GRPC_ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
 
@@ -29,20 +30,20 @@ where
 
     fn call(&self, mut request: Request<B>) -> Self::Future {
         let call = CallContext::of(request.extensions());
-        let decode_bytes_max = call.connection().options.decode_bytes_max;
+        let decode_bytes = call.connection().options.decode_bytes_limit();
         if !call.is_compressed() {
             // Answers are compressed for clients that compress their requests. Most clients say with every call what they could
             // read, which is no wish. To compress each Get for them would cost more than the Get.
             request.headers_mut().remove(&GRPC_ACCEPT_ENCODING);
         }
-        TonicDefaultsFuture { answer: self.0.call(request), decode_bytes_max }
+        TonicDefaultsFuture { answer: self.0.call(request), decode_bytes }
     }
 }
 
 #[derive(Debug)]
 pub(crate) struct TonicDefaultsFuture<F> {
     answer: F,
-    decode_bytes_max: usize,
+    decode_bytes: Limit,
 }
 
 impl<F, R> Future for TonicDefaultsFuture<F>
@@ -56,7 +57,7 @@ where
         let Ok(response) = ready!(Pin::new(&mut self.answer).poll(context));
         // Only an answer of nothing but a status has it here.
         let status = response.extensions().get::<Status>();
-        let ours = status.and_then(|status| status::from_tonic(status, self.decode_bytes_max));
+        let ours = status.and_then(|status| status::from_tonic(status, self.decode_bytes));
         Poll::Ready(Ok(ours.map_or(response, Status::into_http)))
     }
 }
