@@ -1,12 +1,16 @@
-//! Values of arguments that several commands take: collections, and revisions or times.
+//! Values of arguments that several commands take: collections, formats, and revisions or times.
 //!
 //! Must not know commands.
 
-use std::str::FromStr;
+use std::{fmt, ops::Deref, str::FromStr};
 
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 
-use crate::model::RecordKind;
+use crate::{
+    formats::{self, FORMATS, Format},
+    model::RecordKind,
+};
 
 /// The kind of a collection: "events", or "event".
 pub(super) fn collection(text: &str) -> Result<RecordKind, String> {
@@ -18,6 +22,40 @@ pub(super) fn collection(text: &str) -> Result<RecordKind, String> {
 /// The types of a request. No kinds mean all types.
 pub(super) fn types(kinds: &[RecordKind]) -> Vec<i32> {
     kinds.iter().map(|kind| *kind as i32).collect()
+}
+
+/// A format of the registry, and its importer or its exporter.
+#[derive(Clone, Copy)]
+pub(super) struct FormatArgument<T: 'static> {
+    /// The name on the command line.
+    pub(super) name: &'static str,
+    part: &'static T,
+}
+
+impl<T: Clone + Send + Sync> FormatArgument<T> {
+    /// Parses the name of a format that has this part.
+    pub(super) fn parser(part: fn(&'static Format) -> Option<&'static T>) -> impl TypedValueParser<Value = Self> {
+        let with_part = FORMATS.iter().filter(|format| part(format).is_some());
+        let values = with_part.map(|format| PossibleValue::new(format.name).help(format.summary));
+        PossibleValuesParser::new(values).try_map(move |name| {
+            let format = formats::named(&name).and_then(|format| Some(Self { name: format.name, part: part(format)? }));
+            format.ok_or_else(|| format!("there is no format {name}"))
+        })
+    }
+}
+
+impl<T> Deref for FormatArgument<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        self.part
+    }
+}
+
+impl<T> fmt::Debug for FormatArgument<T> {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        to.write_str(self.name)
+    }
 }
 
 /// The value of `--as-of`.

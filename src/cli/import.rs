@@ -2,18 +2,16 @@
 //!
 //! Must not know what a row of a format makes.
 
-use std::{fmt, path::PathBuf, thread};
+use std::{path::PathBuf, thread};
 
 use anyhow::{Context, bail};
-use clap::{
-    Args,
-    builder::{PossibleValue, PossibleValuesParser, TypedValueParser},
-};
+use clap::Args;
 use indicatif::ProgressBar;
 use tokio::sync::mpsc;
 
 use super::{
     access::{self, Access},
+    arguments::FormatArgument,
     input,
     output::{self, Outcome, Output},
     report::RowReport,
@@ -22,7 +20,7 @@ use super::{
 use crate::{
     client::{Client, IngestOptions},
     formats::{
-        self, FORMATS, ImportInput, Importer,
+        ImportInput, Importer,
         import::{
             BadRow,
             batch::{BatchBounds, ImportBatches, SentRecords},
@@ -51,8 +49,8 @@ const AHEAD_MAX: usize = 4;
 )]
 pub(super) struct Arguments {
     /// The format of the files.
-    #[arg(value_parser = ImportFormat::parser())]
-    format: ImportFormat,
+    #[arg(value_parser = FormatArgument::parser(|format| format.importer.as_ref()))]
+    format: FormatArgument<Importer>,
     /// The files to import. - is standard input.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
@@ -70,32 +68,6 @@ pub(super) struct Arguments {
     again: bool,
     #[command(flatten)]
     access: Access,
-}
-
-/// A format of the registry that can be imported.
-#[derive(Clone, Copy)]
-struct ImportFormat {
-    name: &'static str,
-    importer: &'static Importer,
-}
-
-impl ImportFormat {
-    fn parser() -> impl TypedValueParser<Value = Self> {
-        let values = FORMATS.iter().filter(|format| format.importer.is_some());
-        let values = values.map(|format| PossibleValue::new(format.name).help(format.summary));
-        PossibleValuesParser::new(values).try_map(|name| Self::named(&name).ok_or_else(|| format!("there is no format {name}")))
-    }
-
-    fn named(name: &str) -> Option<Self> {
-        let format = formats::named(name)?;
-        Some(Self { name: format.name, importer: format.importer.as_ref()? })
-    }
-}
-
-impl fmt::Debug for ImportFormat {
-    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-        to.write_str(self.name)
-    }
 }
 
 /// Runs the command.
@@ -129,8 +101,8 @@ pub(super) fn run(arguments: &Arguments, _: &mut Output) -> anyhow::Result<Outco
 /// The text of the mapping file, if the format needs one.
 fn mapping(arguments: &Arguments) -> anyhow::Result<Option<String>> {
     match &arguments.mapping {
-        None if arguments.format.importer.needs_mapping => bail!("{} needs --mapping FILE", arguments.format.name),
-        Some(_) if !arguments.format.importer.needs_mapping => bail!("{} takes no --mapping", arguments.format.name),
+        None if arguments.format.needs_mapping => bail!("{} needs --mapping FILE", arguments.format.name),
+        Some(_) if !arguments.format.needs_mapping => bail!("{} takes no --mapping", arguments.format.name),
         None => Ok(None),
         Some(file) => {
             let text = std::fs::read_to_string(file);
@@ -157,7 +129,7 @@ fn read(
         for (file, input) in files.iter().enumerate() {
             let send = |content| to.blocking_send(FileBatch { file, content }).is_ok();
             let rows = match input.read(&progress) {
-                Ok(content) => (format.importer.open)(ImportInput { content, mapping: mapping.clone() }),
+                Ok(content) => (format.open)(ImportInput { content, mapping: mapping.clone() }),
                 Err(error) => Err(BadRow::whole(0, format!("cannot be read: {error}"))),
             };
             let taken = match rows {

@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{
-    export::{ExportFile, ExportText, TableExport},
+    export::{ExportFile, ExportText, RelatedRecords, TableExport, TableText},
     import::{BadRow, ImportRows},
     table::TableDialect,
 };
@@ -98,6 +98,25 @@ impl Exporter {
     /// Whether each collection has a file of its own.
     pub fn is_file_per_collection(&self) -> bool {
         matches!(self, Self::CollectionText { .. } | Self::CollectionFile { .. })
+    }
+
+    /// What opens a file that is not text. `None` if the format is text.
+    pub fn file(&self) -> Option<OpenExportFile> {
+        match self {
+            Self::CollectionFile { open, .. } => Some(*open),
+            _ => None,
+        }
+    }
+
+    /// The writer of a text file with the records of these collections, or of all where there are none. `related` is for the rows of
+    /// a table. `None` if the format is not text, or if it has a file for each collection and none is given.
+    pub fn text(&self, kinds: &[RecordKind], store_id: &str, related: &RelatedRecords) -> Option<Box<dyn ExportText>> {
+        match self {
+            Self::Text { open, .. } => Some(open(store_id)),
+            Self::CollectionText { open, .. } => kinds.first().map(|kind| open(*kind)),
+            Self::Table(table) => Some(Box::new(TableText::of(table, related.clone()))),
+            Self::CollectionFile { .. } => None,
+        }
     }
 
     /// The table whose rows it writes, if it does.

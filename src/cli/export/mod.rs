@@ -3,7 +3,6 @@
 //! Must not know what a format looks like, or how an export is resumed after a lost connection.
 
 mod destination;
-mod format;
 
 use std::{
     collections::HashMap,
@@ -15,13 +14,10 @@ use clap::Args;
 use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
 
-use self::{
-    destination::{BinaryFile, Destination, Folder, Standard, TextFile, Written},
-    format::Format,
-};
+use self::destination::{BinaryFile, Destination, Folder, Standard, TextFile, Written};
 use super::{
     access::{self, Access},
-    arguments::{self, AsOf},
+    arguments::{self, AsOf, FormatArgument},
     input::Compression,
     output::{self, Outcome, Output},
     report::counted,
@@ -29,7 +25,7 @@ use super::{
 use crate::{
     client::{Client, ClientOptions},
     formats::{
-        self,
+        self, Exporter,
         export::{RelatedRecords, TableExport},
     },
     model::{RecordKind, RecordName},
@@ -58,8 +54,8 @@ pub(super) struct Arguments {
     #[arg(value_parser = arguments::collection, value_name = "COLLECTION")]
     collections: Vec<RecordKind>,
     /// The format of the output.
-    #[arg(long, value_parser = Format::parser(), default_value = Format::DEFAULT)]
-    format: Format,
+    #[arg(long, value_parser = FormatArgument::parser(|format| format.exporter.as_ref()), default_value = "records")]
+    format: FormatArgument<Exporter>,
     /// Export the records of one collection that match this filter.
     #[arg(long, default_value = "", hide_default_value = true)]
     filter: String,
@@ -85,7 +81,7 @@ pub(super) fn run(arguments: &Arguments, out: &mut Output) -> anyhow::Result<Out
     let target = target(arguments)?;
     let table = arguments.format.table();
     if let Some(table) = table.filter(|table| arguments.collections.iter().any(|kind| *kind != table.kind)) {
-        bail!("--format {} is of {} alone: leave out the collections", arguments.format.name(), table.kind.collection());
+        bail!("--format {} is of {} alone: leave out the collections", arguments.format.name, table.kind.collection());
     }
     let kinds = table.map_or(arguments.collections.clone(), |table| vec![table.kind]);
     let filter = match table {
@@ -115,7 +111,7 @@ pub(super) fn run(arguments: &Arguments, out: &mut Output) -> anyhow::Result<Out
 /// The output that the arguments name. An error if it does not fit the format.
 fn target(arguments: &Arguments) -> anyhow::Result<Target> {
     let is_one = arguments.collections.len() == 1;
-    let name = arguments.format.name();
+    let name = arguments.format.name;
     match &arguments.output {
         None if !arguments.format.is_text() => bail!(
             "--format {name} is not for standard output: name a file with -o FILE for one collection, or a folder with -o FOLDER"
@@ -144,7 +140,7 @@ fn is_folder(path: &Path) -> bool {
 /// One run of the command.
 struct Export<'a> {
     client: &'a Client,
-    format: Format,
+    format: FormatArgument<Exporter>,
     related: RelatedRecords,
     progress: &'a ProgressBar,
 }
@@ -209,7 +205,7 @@ impl Export<'_> {
 
     /// The request and the format. Only a run with the same ones may resume the export.
     fn identity(&self, request: &ExportRequest) -> Value {
-        json!({"format": self.format.name(), "request": formats::json::to_value(request)})
+        json!({"format": self.format.name, "request": formats::json::to_value(request)})
     }
 
     /// Writes all messages of an export. `before`: what its other files hold.
