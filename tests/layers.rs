@@ -1,4 +1,4 @@
-//! Imports go one way: which modules a module may not name, and no two files of a folder that name each other in a circle.
+//! Imports go one way: which modules a module may not name, and no two files of a folder that name each other in a cycle.
 //!
 //! The sources are parsed, tests are left out, and every path in them is resolved against the crate's modules. What Rust's own
 //! visibility guards has no rule here: a private item cannot be named from outside.
@@ -10,72 +10,39 @@ use std::{
     path::Path,
 };
 
+use petgraph::{algo::tarjan_scc, graphmap::DiGraphMap};
 use proc_macro2::{TokenStream, TokenTree};
 use syn::{
     Attribute, Item, UseTree,
     visit::{self, Visit},
 };
 
-/// What a module, and all below it, never names. The longer of two matching prefixes decides: `but` makes exceptions.
-struct Rule {
-    module: &'static str,
-    never: &'static [&'static str],
-    but: &'static [&'static str],
-}
+/// A module; the paths that it and all below it never name; and the exceptions. The longer of two matching prefixes decides.
+type Rule = (&'static str, &'static str, &'static str);
 
 const RULES: &[Rule] = &[
-    Rule { module: "crate::proto", never: &["crate", "sled", "tokio", "hyper", "http"], but: &[] },
-    Rule { module: "crate::limits", never: &["crate", "prost", "tonic", "tokio"], but: &[] },
-    Rule {
-        module: "crate::model",
-        never: &["crate", "sled", "tonic", "tokio", "hyper", "http", "std::fs", "std::thread"],
-        but: &["crate::model", "crate::limits", "crate::proto"],
-    },
-    Rule {
-        module: "crate::engine",
-        never: &["crate", "prost", "prost_types", "prost_reflect", "tonic", "tokio", "tokio_util", "hyper", "http"],
-        but: &["crate::engine"],
-    },
-    Rule { module: "crate::engine::memory", never: &["crate::engine::embedded", "std::fs", "std::path", "rustix"], but: &[] },
-    Rule { module: "crate::engine::embedded", never: &["crate::engine::memory"], but: &[] },
-    Rule {
-        module: "crate::store",
-        never: &[
-            "crate",
-            "crate::engine::memory",
-            "crate::engine::embedded",
-            "sled",
-            "std::fs",
-            "tonic",
-            "hyper",
-            "http",
-            "tokio",
-        ],
-        but: &["crate::store", "crate::engine", "crate::model", "crate::limits", "crate::proto", "tokio::sync"],
-    },
-    Rule {
-        module: "crate::formats",
-        never: &["crate", "tonic", "sled"],
-        but: &["crate::formats", "crate::store", "crate::model", "crate::limits", "crate::proto"],
-    },
-    Rule {
-        module: "crate::rpc",
-        never: &["crate", "sled", "std::fs", "rustix"],
-        but: &["crate::rpc", "crate::store", "crate::model", "crate::limits", "crate::proto"],
-    },
-    Rule {
-        module: "crate::client",
-        never: &["crate", "sled", "hyper", "hyper_util", "http", "std::fs", "rustix", "tokio::spawn", "tokio::task"],
-        but: &["crate::client", "crate::model", "crate::proto"],
-    },
-    Rule { module: "crate::config", never: &["crate", "tonic", "sled"], but: &["crate::config", "crate::rpc"] },
-    Rule {
-        module: "crate::open",
-        never: &["crate::model", "crate::proto", "crate::rpc", "crate::cli", "tonic", "hyper", "http"],
-        but: &[],
-    },
-    Rule { module: "crate::cli", never: &["crate::engine::memory", "sled", "hyper"], but: &[] },
-    Rule { module: "main", never: &["crate", "annals", "tonic", "tokio"], but: &["annals::cli"] },
+    ("crate::proto", "crate sled tokio hyper http", ""),
+    ("crate::limits", "crate prost tonic tokio", ""),
+    ("crate::model", "crate sled tonic tokio hyper http std::fs std::thread", "crate::model crate::limits crate::proto"),
+    ("crate::engine", "crate prost prost_types prost_reflect tonic tokio tokio_util hyper http", "crate::engine"),
+    ("crate::engine::memory", "crate::engine::embedded std::fs std::path rustix", ""),
+    ("crate::engine::embedded", "crate::engine::memory", ""),
+    (
+        "crate::store",
+        "crate crate::engine::memory crate::engine::embedded sled std::fs tonic hyper http tokio",
+        "crate::store crate::engine crate::model crate::limits crate::proto tokio::sync",
+    ),
+    ("crate::formats", "crate tonic sled", "crate::formats crate::store crate::model crate::limits crate::proto"),
+    ("crate::rpc", "crate sled std::fs rustix", "crate::rpc crate::store crate::model crate::limits crate::proto"),
+    (
+        "crate::client",
+        "crate sled hyper hyper_util http std::fs rustix tokio::spawn tokio::task",
+        "crate::client crate::model crate::proto",
+    ),
+    ("crate::config", "crate tonic sled", "crate::config crate::rpc"),
+    ("crate::open", "crate::model crate::proto crate::rpc crate::cli tonic hyper http", ""),
+    ("crate::cli", "crate::engine::memory sled hyper", ""),
+    ("main", "crate annals tonic tokio", "annals::cli"),
 ];
 
 /// A module that stands in a file of its own: its path, such as `crate::store::keys`, and what it says.
@@ -244,54 +211,34 @@ fn imports(modules: &[Module]) -> BTreeMap<&str, BTreeSet<String>> {
 fn breaches(modules: &[Module]) -> Vec<String> {
     let mut breaches = Vec::new();
     for (module, paths) in imports(modules) {
-        for rule in RULES.iter().filter(|rule| is_within(module, rule.module)) {
-            let longest = |prefixes: &[&str], path: &str| {
-                prefixes.iter().filter(|prefix| is_within(path, prefix)).map(|prefix| prefix.len()).max().unwrap_or_default()
+        for (of, never, but) in RULES.iter().filter(|(of, ..)| is_within(module, of)) {
+            let longest = |prefixes: &str, path: &str| {
+                prefixes.split(' ').filter(|prefix| is_within(path, prefix)).map(str::len).max().unwrap_or_default()
             };
-            let broken = paths.iter().filter(|path| longest(rule.never, path) > longest(rule.but, path));
-            breaches.extend(broken.map(|path| format!("{module}: {path}, which {} must not name", rule.module)));
+            let broken = paths.iter().filter(|path| longest(never, path) > longest(but, path));
+            breaches.extend(broken.map(|path| format!("{module}: {path}, which {of} must not name")));
         }
     }
     breaches
 }
 
-/// Files of one folder that name each other in a circle, each circle with its arrows.
-fn cycles(modules: &[Module]) -> Vec<String> {
+/// Files of one folder that name each other in a cycle: the members of each cycle. What lies below a folder counts as the folder.
+fn cycles(modules: &[Module]) -> Vec<Vec<String>> {
     let imports = imports(modules);
-    let folder = |path: &str| path.rsplit_once("::").map(|(folder, _)| folder.to_owned());
-    // Between two children of one folder, whatever lies below them.
-    let mut arrows: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    let mut arrows = DiGraphMap::<&str, ()>::new();
     for (module, paths) in &imports {
-        for other in imports.keys() {
-            let ancestors = |path: &str| std::iter::successors(Some(path.to_owned()), |path| folder(path)).collect::<Vec<_>>();
-            let Some(common) = ancestors(module).into_iter().find(|above| is_within(other, above)) else { continue };
-            let child = |path: &str| {
-                let rest = path.strip_prefix(&common)?.strip_prefix("::")?;
-                Some(format!("{common}::{}", rest.split("::").next()?))
-            };
-            if let (Some(from), Some(to)) = (child(module), child(other))
-                && paths.iter().any(|path| is_within(path, other))
-            {
-                arrows.entry(from).or_default().insert(to);
+        for other in imports.keys().filter(|other| paths.iter().any(|path| is_within(path, other))) {
+            // The first part that differs: siblings in the folder that both are in.
+            let parts = |path: &'_ str| path.split("::").map(str::to_owned).collect::<Vec<_>>();
+            let (from, to) = (parts(module), parts(other));
+            let shared = from.iter().zip(&to).take_while(|(from, to)| from == to).count();
+            if shared < from.len().min(to.len()) {
+                arrows.add_edge(&module[..from[..=shared].join("::").len()], &other[..to[..=shared].join("::").len()], ());
             }
         }
     }
-    let reaches = |from: &str, to: &str| {
-        let (mut seen, mut open) = (BTreeSet::new(), vec![from.to_owned()]);
-        while let Some(at) = open.pop() {
-            for next in arrows.get(&at).into_iter().flatten() {
-                if next == to {
-                    return true;
-                }
-                if seen.insert(next.clone()) {
-                    open.push(next.clone());
-                }
-            }
-        }
-        false
-    };
-    let back = arrows.iter().flat_map(|(from, to)| to.iter().map(move |to| (from, to)));
-    back.filter(|(from, to)| reaches(to, from)).map(|(from, to)| format!("{from} -> {to}")).collect()
+    let cycles = tarjan_scc(&arrows).into_iter().filter(|members| members.len() > 1);
+    cycles.map(|members| members.into_iter().map(str::to_owned).collect()).collect()
 }
 
 #[test]
@@ -303,13 +250,13 @@ fn imports_go_one_way() {
 #[test]
 fn the_files_of_a_folder_do_not_name_each_other_in_a_circle() {
     let cycles = cycles(&modules());
-    assert!(cycles.is_empty(), "{}", cycles.join("\n"));
+    assert!(cycles.is_empty(), "{cycles:?}");
 }
 
 #[test]
 fn every_rule_is_about_modules_that_there_are() {
     let modules = modules();
-    let named = RULES.iter().flat_map(|rule| rule.never.iter().chain(rule.but).chain([&rule.module]));
+    let named = RULES.iter().flat_map(|(of, never, but)| never.split(' ').chain(but.split(' ')).chain([*of]));
     for path in named.filter(|path| path.starts_with("crate")) {
         assert!(modules.iter().any(|module| is_within(&module.path, path)), "there is no {path}");
     }
@@ -357,11 +304,15 @@ fn a_path_is_seen_however_it_is_written() {
 }
 
 #[test]
-fn a_circle_is_seen_through_the_folders_below() {
+fn a_cycle_is_seen_through_the_folders_below() {
     let files = |list: &[(&str, &str)]| -> Vec<_> {
         list.iter().map(|(path, source)| module(Path::new(path), (*source).to_owned())).collect()
     };
     let round = [("a/mod.rs", ""), ("a/b.rs", "use super::c::x;"), ("a/c/mod.rs", ""), ("a/c/d.rs", "use crate::a::b;")];
-    assert_eq!(cycles(&files(&round)), ["crate::a::b -> crate::a::c", "crate::a::c -> crate::a::b"]);
-    assert_eq!(cycles(&files(&round[..3])), [""; 0]);
+    let mut found = cycles(&files(&round));
+    for members in &mut found {
+        members.sort();
+    }
+    assert_eq!(found, [["crate::a::b", "crate::a::c"]]);
+    assert_eq!(cycles(&files(&round[..3])), [[""; 0]; 0]);
 }
