@@ -17,7 +17,10 @@ use prost_reflect::{DeserializeOptions, DynamicMessage, MessageDescriptor, Refle
 use serde::Deserializer;
 use serde_json::Value;
 
-use crate::proto::{self, record::Record};
+use crate::{
+    model,
+    proto::{self, record::Record},
+};
 
 /// Why a text cannot be read as a message.
 #[derive(Debug)]
@@ -59,10 +62,14 @@ impl std::error::Error for JsonError {
 pub fn to_value<M: Message + Name>(message: &M) -> Value {
     let mut dynamic = DynamicMessage::new(descriptor::<M>());
     dynamic.transcode_from(message).expect("a message fits its own descriptor");
-    let mut value = dynamic
+    dynamic_value(&dynamic)
+}
+
+fn dynamic_value(message: &DynamicMessage) -> Value {
+    let mut value = message
         .serialize_with_options(serde_json::value::Serializer, &SerializeOptions::new().use_proto_field_name(true))
         .expect("a message of the contract has a JSON form");
-    sort_maps(&mut value, &dynamic.descriptor());
+    sort_maps(&mut value, &message.descriptor());
     value
 }
 
@@ -86,14 +93,10 @@ fn sort_maps(value: &mut Value, descriptor: &MessageDescriptor) {
 
 /// A record as JSON, without the `Record` message around it.
 pub fn record_value(record: &Record) -> Value {
-    match record {
-        Record::Source(record) => to_value(record),
-        Record::Actor(record) => to_value(record),
-        Record::Event(record) => to_value(record),
-        Record::Claim(record) => to_value(record),
-        Record::Estimate(record) => to_value(record),
-        Record::Relation(record) => to_value(record),
-    }
+    let descriptor = model::kind_of(record).descriptor().clone();
+    let dynamic =
+        DynamicMessage::decode(descriptor, model::encode(record).as_slice()).expect("a record fits its own descriptor");
+    dynamic_value(&dynamic)
 }
 
 /// Reads a text that is a single message.

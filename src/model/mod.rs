@@ -44,7 +44,9 @@ pub use edtf::is_edtf;
 pub use header::check_annotations;
 pub use name::{ID_CHARS_MAX, RecordKind, RecordName, RecordNameError, is_id};
 pub use place::country_alpha2;
-pub use resource::{Chain, Index, Link, Part, Resource, ResourceType, check, encode, kind_of, resource, resource_mut};
+pub use resource::{
+    Chain, Index, Link, Part, Resource, ResourceType, check, encode, kind_of, merged_names_of, name_of, resource, resource_mut,
+};
 pub(crate) use resource::{CheckedRecord, check_record};
 pub(crate) use shape::is_timestamp;
 pub use typed_record::TypedRecord;

@@ -125,6 +125,20 @@ macro_rules! by_type {
             }
         }
 
+        /// The name of the record inside the `oneof`; empty before the server has given one.
+        pub fn name_of(record: &Record) -> &str {
+            match record {
+                $(Record::$message(inner) => &inner.name,)*
+            }
+        }
+
+        /// The names of the records that were merged into the record inside the `oneof`. Each of them redirects to it.
+        pub fn merged_names_of(record: &Record) -> &[String] {
+            match record {
+                $(Record::$message(inner) => &inner.merged_names,)*
+            }
+        }
+
         /// The bytes of the record inside the `oneof`, without the `oneof` around it.
         pub fn encode(record: &Record) -> Vec<u8> {
             match record {

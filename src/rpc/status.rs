@@ -169,9 +169,7 @@ pub(super) fn trailers(status: &Status) -> Result<Frame<Bytes>, Status> {
 /// retry again and again. Our statuses always have details.
 pub(super) fn from_tonic(status: &Status, decode_bytes: Limit) -> Option<Status> {
     match status.code() {
-        Code::OutOfRange | Code::ResourceExhausted if status.details().is_empty() => {
-            Some(limit_exceeded(decode_bytes, None))
-        }
+        Code::OutOfRange | Code::ResourceExhausted if status.details().is_empty() => Some(limit_exceeded(decode_bytes, None)),
         // A request that ends within a message, or gRPC-Web as text that is not base64. That is the client's mistake, not a
         // bug.
         Code::Internal

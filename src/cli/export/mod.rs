@@ -28,8 +28,8 @@ use crate::{
         self, Exporter,
         export::{RelatedRecords, TableExport},
     },
-    model::{RecordKind, RecordName},
-    proto::{BatchGetRecordsRequest, ExportRequest, ExportResponse, record::Record},
+    model::{self, RecordKind, RecordName},
+    proto::{BatchGetRecordsRequest, ExportRequest, ExportResponse},
 };
 
 /// Names per request.
@@ -271,24 +271,13 @@ async fn complete_rows(
             ..Default::default()
         };
         for record in client.batch_get(request).await?.records.into_iter().filter_map(|record| record.record) {
-            for name in names_of(&record) {
-                found.insert(name, record.clone());
+            // A record is found by its own name, and by those of the records that were merged into it.
+            for name in model::merged_names_of(&record) {
+                found.insert(name.clone(), record.clone());
             }
+            found.insert(model::name_of(&record).to_owned(), record);
         }
     }
     related.set(found);
     Ok(())
-}
-
-/// The names that a record is found by: its own, and those of the records that were merged into it.
-fn names_of(record: &Record) -> Vec<String> {
-    let (name, merged) = match record {
-        Record::Source(record) => (&record.name, &record.merged_names),
-        Record::Actor(record) => (&record.name, &record.merged_names),
-        Record::Event(record) => (&record.name, &record.merged_names),
-        Record::Claim(record) => (&record.name, &record.merged_names),
-        Record::Estimate(record) => (&record.name, &record.merged_names),
-        Record::Relation(record) => (&record.name, &record.merged_names),
-    };
-    [name].into_iter().chain(merged).cloned().collect()
 }

@@ -54,15 +54,7 @@ pub fn record(mutation: &Mutation) -> Option<&Record> {
 }
 
 fn record_name(record: Option<&proto::Record>) -> &str {
-    match record.and_then(|record| record.record.as_ref()) {
-        Some(Record::Source(record)) => &record.name,
-        Some(Record::Actor(record)) => &record.name,
-        Some(Record::Event(record)) => &record.name,
-        Some(Record::Claim(record)) => &record.name,
-        Some(Record::Estimate(record)) => &record.name,
-        Some(Record::Relation(record)) => &record.name,
-        None => "",
-    }
+    record.and_then(|record| record.record.as_ref()).map(model::name_of).unwrap_or_default()
 }
 
 /// Replaces names of records in references. Tells whether anything changed.
@@ -70,25 +62,15 @@ pub(in crate::formats) fn rename(mutation: &mut Mutation, names: &BTreeMap<Strin
     let Some(Op::Upsert(Upsert { record: Some(proto::Record { record: Some(record) }), .. })) = &mut mutation.op else {
         return false;
     };
-    let renamed = match &*record {
-        Record::Source(record) => renamed(record, names),
-        Record::Actor(record) => renamed(record, names),
-        Record::Event(record) => renamed(record, names),
-        Record::Claim(record) => renamed(record, names),
-        Record::Estimate(record) => renamed(record, names),
-        Record::Relation(record) => renamed(record, names),
-    };
+    let kind = model::kind_of(record);
+    let mut bytes = model::encode(record);
+    for reference in &kind.schema().references {
+        bytes = wire::replace_texts(&bytes, &reference.path, &mut |text| names.get(text).cloned());
+    }
+    let renamed = (kind.resource_type().decode)(&bytes).expect("texts were replaced by texts");
     let differs = renamed != *record;
     *record = renamed;
     differs
-}
-
-fn renamed<T: TypedRecord>(record: &T, names: &BTreeMap<String, String>) -> Record {
-    let mut bytes = record.encode_to_vec();
-    for reference in &T::KIND.schema().references {
-        bytes = wire::replace_texts(&bytes, &reference.path, &mut |text| names.get(text).cloned());
-    }
-    T::decode(bytes.as_slice()).expect("texts were replaced by texts").into_record()
 }
 
 /// Checks a record as a commit does, so that a violation is reported with its row. The error names every violation.
