@@ -1,4 +1,4 @@
-//! The reference: a log and a state in memory. What others are compared with, and `--in-memory`.
+//! An engine in memory. It is the reference that tests compare other engines with, and it serves `--in-memory`.
 //!
 //! Knows the engine's traits. Must not know files.
 
@@ -19,22 +19,22 @@ use super::{
 
 const CLOSED: &str = "the engine was closed";
 
-/// A log that lives as long as the process.
+/// A log in memory. It is lost when the process ends.
 #[derive(Debug, Default)]
 pub struct MemoryLog {
-    /// Entry `n` has index `n - 1`. An append that panics has broken an assertion before it changed anything.
+    /// Entry `n` has index `n - 1`. An append can panic only before it changes this, so a poisoned lock is harmless.
     entries: Arc<RwLock<Vec<LogEntry>>>,
     closed: AtomicBool,
 }
 
-/// A state that lives as long as the process.
+/// A state in memory. It is lost when the process ends.
 #[derive(Debug, Default)]
 pub struct MemoryState {
     keys: Arc<RwLock<BTreeMap<Vec<u8>, Bytes>>>,
     closed: AtomicBool,
 }
 
-/// A log and a state that live as long as the process.
+/// A log and a state in memory.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryEngine {
     /// The log.
@@ -49,7 +49,7 @@ impl MemoryEngine {
         Self::default()
     }
 
-    /// A new engine on the same bytes, as opening a folder again would give. The first one is meant to be closed by then.
+    /// A new engine on the same log and state, as if a data folder was opened again. Close the first engine before.
     #[must_use]
     pub fn reopen(&self) -> Self {
         let log = MemoryLog { entries: Arc::clone(&self.log.entries), closed: AtomicBool::new(false) };

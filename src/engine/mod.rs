@@ -1,11 +1,11 @@
-//! Durable bytes: a log of entries, and a state of ordered keys and values that is derived from it.
+//! Stores bytes durably: a log of entries, and a state of ordered keys and values that is derived from the log.
 //!
-//! [`Log`] and [`State`] are two traits, since they promise different things. The log is the truth: what it has acknowledged is
-//! never lost. It may be remote, slow, and written by other stores too. The state is a local copy of what follows from the
-//! log: it answers reads fast, and whatever it holds can be rebuilt. A store owns one of each, an [`Engine`].
+//! [`Log`] and [`State`] are two traits, because they promise different things. The log is the source of truth: it never loses
+//! an entry that it has acknowledged. It may be remote and slow, and other stores may append to it. The state is local. It
+//! answers reads fast, and can be rebuilt from the log. A store owns one of each, an [`Engine`].
 //!
-//! Knows bytes, sequences and the numbers stamped on entries. Must not know records, revisions' meaning, gRPC or an async
-//! runtime.
+//! Knows bytes, sequences and the numbers stamped on entries. Must not know records, the meaning of a revision, gRPC or an
+//! async runtime.
 
 use std::{fmt, ops::Bound, path::PathBuf, sync::Arc};
 
@@ -14,15 +14,15 @@ use bytes::Bytes;
 pub mod embedded;
 pub mod memory;
 
-/// The longest key of the state. An inner page of the embedded engine holds up to 256 keys and must stay below the size at
-/// which it would be moved to a file of its own (see [`VALUE_BYTES_MAX`]).
+/// The longest key of the state. An inner page of the embedded engine holds up to 256 keys. It must stay below the size at
+/// which sled moves a page to a separate file (see [`VALUE_BYTES_MAX`]).
 pub const KEY_BYTES_MAX: usize = 480;
 
-/// The longest value of the state; the store cuts longer ones into parts.
+/// The longest value of the state. The store cuts a longer value into parts.
 ///
-/// The embedded engine's leaves hold up to 17 items, and one more while two threads write. A leaf that passes 128 KiB is
-/// moved to a file of its own, which is neither synced nor recovered with the rest: so 18 of the longest keys and values
-/// must stay below that.
+/// A leaf of the embedded engine holds up to 17 items, and one more while two threads write. sled moves a leaf above 128 KiB to
+/// a separate file, which it neither syncs nor recovers with the rest. So 18 of the longest keys and values must stay below
+/// that.
 pub const VALUE_BYTES_MAX: usize = 6 * 1024;
 
 const _: () = assert!(18 * (KEY_BYTES_MAX + VALUE_BYTES_MAX + 32) < 128 * 1024);
@@ -37,20 +37,21 @@ pub struct LogSequence(pub u64);
 pub struct LogEntry {
     /// Always one more than the entry before.
     pub sequence: LogSequence,
-    /// A number stamped by the store, by which entries can be found. Never falls from one entry to the next.
+    /// A number that the store sets, by which entries can be found. Never smaller than that of the entry before.
     pub revision: u64,
-    /// Microseconds since the Unix epoch, stamped by the store, by which entries can be found. Never falls.
+    /// Microseconds since the Unix epoch, set by the store, by which entries can be found. Never smaller than that of the entry
+    /// before.
     pub time_us: i64,
-    /// What the store wants remembered.
+    /// The payload. The engine does not interpret it.
     pub body: Bytes,
 }
 
 /// One change of the state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StateWrite {
-    /// Sets a key, whatever it held.
+    /// Sets a key to a value, whether or not the key exists.
     Put(Vec<u8>, Bytes),
-    /// Removes a key, if it is there.
+    /// Removes a key. Not an error if the key does not exist.
     Remove(Vec<u8>),
 }
 
@@ -63,8 +64,8 @@ impl StateWrite {
     }
 }
 
-/// Changes of the state in stages. All writes of a stage are in place before the first of the next begins, for readers and
-/// after a crash; within a stage they land in any order. Each stage is sorted by key and names a key once.
+/// Changes of the state, in stages. All writes of a stage are done before the first write of the next stage, both for readers
+/// and after a crash. The writes of a stage are done in any order. Each stage is sorted by key and names a key once.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StateBatch {
     /// The stages, first to last.
@@ -72,8 +73,8 @@ pub struct StateBatch {
 }
 
 impl StateBatch {
-    /// Asserts what every state relies on. Lengths are checked in release too: a value that is too long would be stored
-    /// where it can be lost.
+    /// Asserts what every state relies on. Lengths are checked in release builds too: a value that is too long could be lost in
+    /// a crash.
     fn assert_sound(&self) {
         for stage in &self.stages {
             debug_assert!(stage.is_sorted_by(|a, b| a.key() < b.key()), "a stage is sorted by key and names a key once");
@@ -96,7 +97,8 @@ impl StateBatch {
     }
 }
 
-/// Asserts that entries may follow an entry with these numbers: without a gap, revision and time never falling.
+/// Asserts that entries may follow an entry with these numbers: the sequences have no gap, and revision and time never
+/// decrease.
 fn assert_follow(head: LogSequence, revision: u64, time_us: i64, entries: &[LogEntry]) {
     let mut last = (head.0, revision, time_us);
     for entry in entries {
@@ -122,14 +124,14 @@ pub type KeyRange = (Bound<Vec<u8>>, Bound<Vec<u8>>);
 /// What to look for in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogSeek {
-    /// The last entry whose `revision` is less than this one; reading after it starts at the entry that made the revision.
+    /// The last entry whose `revision` is less than this. Reading after it starts with the entry that made the revision.
     BeforeRevision(u64),
-    /// The last entry whose `time_us` is not greater than this one.
+    /// The last entry whose `time_us` is not greater than this.
     AtTime(i64),
 }
 
 impl LogSeek {
-    /// Whether an entry with these numbers is the one described or an earlier one. True up to some entry, false from there.
+    /// Whether an entry with these numbers is the sought entry or an earlier one. True up to some entry, false after it.
     fn includes(self, revision: u64, time_us: i64) -> bool {
         match self {
             Self::BeforeRevision(sought) => revision < sought,
@@ -138,7 +140,7 @@ impl LogSeek {
     }
 }
 
-/// Whether a range can hold no key. Ordered maps panic on some such ranges; a state answers that nothing is there.
+/// Whether a range can hold no key. `BTreeMap` panics on some of these ranges, so a state checks this first and finds nothing.
 pub(crate) fn range_is_empty((low, high): &KeyRange) -> bool {
     match (low, high) {
         (Bound::Included(low), Bound::Included(high)) => low > high,
@@ -148,20 +150,20 @@ pub(crate) fn range_is_empty((low, high): &KeyRange) -> bool {
     }
 }
 
-/// Why a log or a state could not do what was asked.
+/// Why a call on a log or a state failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EngineError {
-    /// The system refused a call. From [`Log::append`] it is a failed sync: see there.
+    /// A call of the operating system failed. From [`Log::append`] it counts as a failed sync: see there.
     #[error("{context}: {source}")]
     Io {
-        /// What was being done, with the path.
+        /// The operation, with the path.
         context: String,
         /// The system's reason.
         #[source]
         source: std::io::Error,
     },
-    /// The log is damaged. Damaged entries are neither dropped nor served.
+    /// The log is damaged. Damaged entries are neither dropped nor returned.
     #[error("the log is damaged: {0}")]
     Corrupt(String),
     /// The disk is at its reserve: nothing was written. Transient: retry once there is room.
@@ -174,11 +176,11 @@ pub enum EngineError {
         /// The data folder.
         path: PathBuf,
     },
-    /// The log does not answer now, or answers too slowly. What was asked has not happened. Transient: retry.
+    /// The log does not answer, or answers too slowly. The call has changed nothing. Transient: retry.
     #[error("the log is unavailable: {0}")]
     Unavailable(String),
-    /// The log's answer to an append was lost: the entries may be in the log, or may still get there. Find out before anyone is
-    /// answered: see [`Log::append`].
+    /// The log's answer to an append was lost: the entries may be in the log, or may still get there. Find out which before any
+    /// caller gets an answer: see [`Log::append`].
     #[error("it is unknown whether the log has taken the entries: {0}")]
     Unknown(String),
     /// Another appender has moved the log's head. Nothing was appended.
@@ -216,19 +218,19 @@ pub enum EngineError {
 /// The outcome of a call on a log or a state.
 pub type Result<T> = std::result::Result<T, EngineError>;
 
-/// Tells a store that another appender has moved the head of its log.
+/// The callback by which a log tells its store that another appender has moved the head.
 ///
-/// Cheap to clone and to call from any thread, also while the log holds its own locks: it queues one job and returns.
+/// It is cheap to clone, and any thread may call it, even while the log holds its own locks: it queues one job and returns.
 #[derive(Clone)]
 pub struct HeadSignal(Arc<dyn Fn() + Send + Sync>);
 
 impl HeadSignal {
-    /// A signal that calls a function, which must not block or call the log.
+    /// A signal that calls this function. The function must not block, and must not call the log.
     pub fn new(notify: impl Fn() + Send + Sync + 'static) -> Self {
         Self(Arc::new(notify))
     }
 
-    /// Says that the head has moved. Calls that come close together may be answered as one.
+    /// Says that the head has moved. The store may treat several calls in a short time as one.
     pub fn notify(&self) {
         (self.0)();
     }
@@ -240,112 +242,116 @@ impl fmt::Debug for HeadSignal {
     }
 }
 
-/// The log: numbered entries, durable once appended, and never changed afterwards. It is the truth of a store.
+/// The log: numbered entries that are durable once appended and never change. It is the source of truth of a store.
 ///
 /// A log may be a local file or a remote service. Every call may block. The store appends from one thread, and reads from any
-/// thread at any time. A log that several stores append to is *shared*: they agree by the expected head of each append.
+/// thread at any time. A log that several stores append to is *shared*: the expected head of each append keeps their entries in
+/// one order.
 pub trait Log: Send + Sync {
-    /// The newest durable entry. 0 where there is none.
+    /// The sequence of the newest durable entry. 0 if the log is empty.
     fn head(&self) -> Result<LogSequence>;
 
-    /// Makes entries durable, all or none, directly after the entry `expected_head`. Their sequences follow on it without a gap.
+    /// Makes entries durable, all or none, directly after the entry `expected_head`. Their sequences must follow it without a
+    /// gap.
     ///
-    /// The error says what has happened to the entries:
+    /// The error says what happened to the entries:
     /// - [`EngineError::Full`], [`EngineError::Unavailable`]: nothing was appended. Retry later.
-    /// - [`EngineError::Superseded`]: nothing was appended, as another appender was first. Read on, and plan again.
-    /// - [`EngineError::Unknown`]: the answer was lost. Repeat the same call until the log answers. `Ok`: the entries are in the
-    ///   log, once. `Superseded`: read what follows `expected_head` and compare. Either these are the entries, from an earlier
-    ///   try, or others, and then these entries can never get into the log: its head has moved past their place.
-    /// - [`EngineError::Io`], [`EngineError::Poisoned`] and all others: a sync failed. No later success says anything about what
-    ///   was lost, so the log refuses appends until it is opened again, and what is durable is found out then. A log that
-    ///   cannot return to a known state after a failed *write* reports that in the same way.
+    /// - [`EngineError::Superseded`]: nothing was appended, because another appender was first. Read its entries, and plan
+    ///   again.
+    /// - [`EngineError::Unknown`]: the answer was lost. Repeat the same call until the log answers. `Ok`: the entries are in
+    ///   the log, once. `Superseded`: read what follows `expected_head` and compare. If they are the same entries, an earlier
+    ///   try has appended them. If not, these entries can never get into the log, because its head has moved past their place.
+    /// - [`EngineError::Io`], [`EngineError::Poisoned`] and all others: a sync failed. A later sync that succeeds does not
+    ///   prove that the entries are durable. So the log refuses appends until it is opened again, and the open finds out what
+    ///   is durable. A log that cannot return to a known state after a failed *write* reports it in the same way.
     ///
     /// # Panics
-    /// Where the entries are not contiguous after `expected_head`, or a revision or time falls: writing them would make a
-    /// log that cannot be read.
+    /// If the entries are not contiguous after `expected_head`, or if a revision or time decreases: such a log could not be
+    /// read.
     fn append(&self, expected_head: LogSequence, entries: &[LogEntry]) -> Result<()>;
 
-    /// The entries that follow `after`, oldest first: as many as fit into `bytes_max`, at least one where there is one. Empty
-    /// at the head.
+    /// The entries after `after`, oldest first: as many as fit into `bytes_max`, but at least one if there is one. Empty at the
+    /// head.
     fn read_after(&self, after: LogSequence, bytes_max: usize) -> Result<Vec<LogEntry>>;
 
-    /// The sequence of the entry that `seek` describes; 0 where there is none.
+    /// The sequence of the entry that `seek` describes. 0 if there is none.
     fn seek(&self, seek: LogSeek) -> Result<LogSequence>;
 
-    /// Whether others may append to this log too. A store then keeps what it needs to plan a group again.
+    /// Whether other stores may append to this log too. If so, a store keeps what it needs to plan a group again.
     fn is_shared(&self) -> bool {
         false
     }
 
-    /// Registers the signal to call when another appender has moved the head. A store registers one, before it reads the head
-    /// for the first time. A log with a single appender never calls it.
+    /// Registers the signal to call when another appender has moved the head. A store registers one signal, before it first
+    /// reads the head. A log with a single appender never calls it.
     fn on_head_moved(&self, signal: HeadSignal) {
         drop(signal);
     }
 
-    /// Bytes of the log's files. 0 where there is no local disk.
+    /// Bytes of the log's files. 0 if it has no files on a local disk.
     fn disk_bytes(&self) -> Result<u64>;
 
-    /// A clean stop. Afterwards `append` fails with `Poisoned`; the log can still be read. Closing twice is allowed.
+    /// Closes the log cleanly. Afterwards `append` fails with `Poisoned`, and the log can still be read. Closing twice is
+    /// allowed.
     fn close(&self) -> Result<()>;
 }
 
-/// Ordered keys and values, as they can be read.
+/// The read access to ordered keys and values.
 pub trait StateRead: Send + Sync {
-    /// The value of a key.
+    /// The value of a key. `None` if the key does not exist.
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>>;
 
-    /// The values of several keys, in their order.
+    /// The values of several keys, in the order of the keys.
     fn get_many(&self, keys: &[Vec<u8>]) -> Result<Vec<Option<Bytes>>> {
         keys.iter().map(|key| self.get(key)).collect()
     }
 
-    /// Up to `limit` keys and values of a range.
+    /// The first `limit` keys and values of a range, in the given direction.
     fn scan(&self, range: KeyRange, direction: ScanDirection, limit: usize) -> Result<Vec<(Bytes, Bytes)>>;
 }
 
 /// The state: ordered keys and values, local, written by one store and read by any number of threads.
 ///
-/// Nothing in it is the only copy: it follows from the log, and is rebuilt from the log whenever it cannot be trusted. So a write
-/// need not be durable when it returns. Every error of a state is [`EngineError::State`].
+/// It is derived from the log, and is rebuilt from the log if it cannot be trusted. So a write need not be durable when it
+/// returns. Every error of a state is [`EngineError::State`].
 pub trait State: StateRead {
-    /// Why the state cannot be used as it is, for people; `None` while it can. A trusted state holds all that the store wrote up
-    /// to some entry of the log, and perhaps part of what follows.
+    /// Why the state cannot be used, as a text for people. `None` if the state is trusted. A trusted state holds everything
+    /// that the store wrote up to some entry of the log, and perhaps part of what follows.
     fn distrust(&self) -> Option<String>;
 
-    /// Writes a batch. After an error a part of the batch may have landed.
+    /// Writes a batch. After an error, a part of the batch may be written.
     ///
     /// # Panics
-    /// Where a key or value is longer than [`KEY_BYTES_MAX`] or [`VALUE_BYTES_MAX`].
+    /// If a key is longer than [`KEY_BYTES_MAX`], or a value longer than [`VALUE_BYTES_MAX`].
     fn apply(&self, batch: StateBatch) -> Result<()>;
 
-    /// Empties the state; what was there is set aside where it may be of use to a person. Afterwards it is trusted.
+    /// Empties the state. A damaged state may be set aside for an operator to look at. Afterwards the state is trusted.
     fn reset(&self) -> Result<()>;
 
-    /// Whether a point read may wait for more than memory and one page of a local disk.
+    /// Whether a read of one key may take longer than reading memory or one page of a local disk.
     fn reads_may_block(&self) -> bool {
         false
     }
 
-    /// Bytes of the state's files. 0 where there are none.
+    /// Bytes of the state's files. 0 if it has none.
     fn disk_bytes(&self) -> Result<u64>;
 
-    /// A clean stop: what the state holds is made durable, and a later open trusts it. Afterwards every other call fails with
-    /// `State`. Closing twice is allowed.
+    /// Closes the state cleanly: makes its contents durable, so that a later open trusts it. Afterwards reads, writes and
+    /// `reset` fail with `State`. Closing twice is allowed.
     fn close(&self) -> Result<()>;
 }
 
 /// The log and the state of one store.
 #[derive(Clone)]
 pub struct Engine {
-    /// What is remembered.
+    /// The durable log of entries.
     pub log: Arc<dyn Log>,
-    /// What reads are answered from.
+    /// The state that answers reads.
     pub state: Arc<dyn State>,
 }
 
 impl Engine {
-    /// Stops both cleanly, the log first.
+    /// Closes both cleanly, the log first.
     pub fn close(&self) -> Result<()> {
         let log = self.log.close();
         self.state.close().and(log)

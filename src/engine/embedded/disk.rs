@@ -1,5 +1,5 @@
-//! The file calls that the log and its small files make, as a trait, so that a test can fail, record or falsify each of them; and
-//! what is built on them: whole writes, small files with a checksum, the reserve of free space.
+//! The file calls of the log and its small files, as a trait. A test can make each call fail, record it, or change its result.
+//! Also what is built on these calls: whole writes, small files with a checksum, and the reserve of free space.
 //!
 //! Knows paths, bytes at positions, and what a call promises about a power cut. Must not know frames, segments or sled, which
 //! does its own I/O.
@@ -22,9 +22,10 @@ pub struct DiskSpace {
     pub available: u64,
 }
 
-/// Files and folders. What a call has changed survives a power cut only once the sync named beside it has returned.
+/// Files and folders. A change survives a power cut only after the sync that its method names has returned.
 pub trait Disk: Send + Sync + fmt::Debug {
-    /// Creates a folder whose parent exists; fine if it is there already. Durable after `sync_folder` of the parent.
+    /// Creates a folder whose parent exists. Not an error if the folder exists already. Durable after `sync_folder` of the
+    /// parent.
     fn create_folder(&self, path: &Path) -> io::Result<()>;
 
     /// Creates a file that must not exist yet, for reading and writing. Durable after its own sync and `sync_folder` of the
@@ -52,7 +53,7 @@ pub trait Disk: Send + Sync + fmt::Debug {
 
 /// An open file. Positions are given with each call, so that readers and the writer share it.
 pub trait DiskFile: Send + Sync {
-    /// Reads at a position: fewer bytes than asked for, possibly none, at the end of the file.
+    /// Reads at a position. At the end of the file it reads fewer bytes than asked for, possibly none.
     fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<usize>;
 
     /// Writes at a position, possibly fewer bytes than given.
@@ -65,7 +66,7 @@ pub trait DiskFile: Send + Sync {
     fn bytes(&self) -> io::Result<u64>;
 }
 
-/// The disk itself.
+/// The disk of this machine.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LocalDisk;
 
@@ -144,7 +145,7 @@ pub(super) fn write_all_at(file: &dyn DiskFile, mut bytes: &[u8], mut position: 
     Ok(())
 }
 
-/// Reads up to `bytes_max` bytes from a position: fewer only at the end of the file.
+/// Reads `bytes_max` bytes from a position, or fewer at the end of the file.
 pub(super) fn read_up_to(file: &dyn DiskFile, bytes_max: usize, position: u64) -> io::Result<Vec<u8>> {
     let mut buffer = vec![0; bytes_max];
     let filled = read_into(file, &mut buffer, position)?;
@@ -152,7 +153,7 @@ pub(super) fn read_up_to(file: &dyn DiskFile, bytes_max: usize, position: u64) -
     Ok(buffer)
 }
 
-/// Fills a buffer from a position, and gives how many bytes that were: fewer only at the end of the file.
+/// Fills a buffer from a position and returns how many bytes it read: fewer than the buffer holds only at the end of the file.
 pub(super) fn read_into(file: &dyn DiskFile, buffer: &mut [u8], position: u64) -> io::Result<usize> {
     let mut filled = 0;
     while let Some(rest @ [_, ..]) = buffer.get_mut(filled..) {
@@ -166,7 +167,7 @@ pub(super) fn read_into(file: &dyn DiskFile, buffer: &mut [u8], position: u64) -
     Ok(filled)
 }
 
-/// The contents of a small file; `None` where there is none.
+/// The contents of a small file. `None` if there is no such file.
 pub(super) fn read_small(disk: &dyn Disk, path: &Path) -> Result<Option<Vec<u8>>> {
     const SMALL_BYTES_MAX: u64 = 256 << 20;
     let file = match disk.open(path) {
@@ -177,11 +178,11 @@ pub(super) fn read_small(disk: &dyn Disk, path: &Path) -> Result<Option<Vec<u8>>
     read_up_to(&*file, to_usize(bytes), 0).map(Some).map_err(refused("read", path))
 }
 
-/// Replaces a small file whole: after a power cut at any moment, the old contents or the new are there.
+/// Replaces a small file as a whole. After a power cut the file has the old contents or the new, never a mix.
 pub(super) fn replace_small(disk: &dyn Disk, path: &Path, contents: &[u8]) -> Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     let written = path.with_extension("new");
-    // Left by a process that ended between the creation and the renaming.
+    // A process that was killed before the rename may have left it.
     remove_if_there(disk, &written)?;
     let file = disk.create(&written).map_err(refused("create", &written))?;
     write_all_at(&*file, contents, 0).map_err(refused("write", &written))?;
@@ -198,7 +199,7 @@ pub(super) fn remove_if_there(disk: &dyn Disk, path: &Path) -> Result<()> {
     }
 }
 
-/// Creates a folder and those above it that are missing, and makes each durable in the one above.
+/// Creates a folder and its missing parents, and syncs the parent of each.
 pub(super) fn create_folders(disk: &dyn Disk, path: &Path) -> Result<()> {
     let missing: Vec<PathBuf> = path
         .ancestors()
@@ -213,7 +214,7 @@ pub(super) fn create_folders(disk: &dyn Disk, path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// A text with its checksum as the last line.
+/// A text, and its checksum as the last line.
 pub(super) fn sum_text(mut text: String) -> Vec<u8> {
     let sum = checksum(0, text.as_bytes());
     writeln!(text, "checksum {sum:08x}").expect("writing into a String does not fail");
@@ -228,7 +229,7 @@ pub(super) fn summed_text(contents: &[u8]) -> Option<&str> {
     std::str::from_utf8(text).ok()
 }
 
-/// A checksum that begins with a salt.
+/// The CRC-32 of a salt and these bytes.
 pub(super) fn checksum(salt: u64, bytes: &[u8]) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(&salt.to_le_bytes());
@@ -236,10 +237,10 @@ pub(super) fn checksum(salt: u64, bytes: &[u8]) -> u32 {
     hasher.finalize()
 }
 
-/// The room on the disk that writes leave free, so that sled can always be opened and an operator can always act.
+/// The free space that writes must leave on the disk, so that sled can always be opened and an operator can always act.
 ///
-/// The smaller of the two counts: a share alone would keep hundreds of gigabytes of a large disk, a number of bytes alone all of a
-/// small one.
+/// The smaller of the two limits counts. A percentage alone would reserve hundreds of gigabytes of a large disk, and a number
+/// of bytes alone could reserve all of a small one.
 #[derive(Clone, Debug)]
 pub(super) struct DiskReserve {
     pub(super) folder: PathBuf,
@@ -248,7 +249,7 @@ pub(super) struct DiskReserve {
 }
 
 impl DiskReserve {
-    /// `Full` where writing `bytes` more would leave less than the reserve.
+    /// `Full` if writing `bytes` more would leave less than the reserve.
     pub(super) fn check(&self, disk: &dyn Disk, bytes: u64) -> Result<()> {
         let space = disk.space(&self.folder).map_err(refused("ask for the free space at", &self.folder))?;
         let reserve = self.bytes.min(space.total / 100 * self.percent);
@@ -258,18 +259,18 @@ impl DiskReserve {
         Ok(())
     }
 
-    /// The error for a write that the system refused for lack of room, although more than the reserve was free before.
+    /// The error for a write that the system refused because the disk is full, although the check of the reserve had passed.
     pub(super) fn exhausted(&self) -> EngineError {
         EngineError::Full { available: 0, reserve: self.bytes, path: self.folder.clone() }
     }
 }
 
-/// Maps a system's refusal to the engine's error, saying what was being done to which path.
+/// Maps an I/O error to the engine's error, and adds the operation and the path.
 pub(super) fn refused(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> EngineError {
     move |source| EngineError::Io { context: format!("cannot {doing} {}", path.display()), source }
 }
 
-/// A length or position within something that is in memory or about to be.
+/// Converts a length or position of bytes that are in memory, or are read next, to `usize`.
 #[allow(clippy::cast_possible_truncation, reason = "usize has 64 bits, which the assertion below checks")]
 pub(super) const fn to_usize(bytes: u64) -> usize {
     const { assert!(usize::BITS >= u64::BITS, "the log addresses files by 64-bit positions") };

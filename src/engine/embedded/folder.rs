@@ -1,4 +1,4 @@
-//! A data folder that this process has: its lock, and the shutdown marker that says how it was left.
+//! A data folder that this process has open: its lock, and the shutdown marker that says how the folder was left.
 //!
 //! ```text
 //! annals mark
@@ -7,11 +7,11 @@
 //!                                    | state open in boot 6f0b0b6e-...  | state suspect damaged|unknown <why>
 //! checksum 1a2b3c4d
 //! ```
-//! The marker (the file `MARK`) says `open` before anything else of the folder is touched, and `closed` only after everything is
-//! durable. So `closed` holds across a power cut, and `open` with the name of the running boot says that a process was
-//! killed: what it wrote is then all in the page cache.
+//! The marker is the file `MARK`. It says `open` before the log takes an append and before sled is opened. It says `closed`
+//! only after everything is durable, so `closed` can be trusted after a power cut. `open` with the id of the running boot means
+//! that a process was killed: all that it wrote is still in the page cache.
 //!
-//! The log and the state share the folder. Whichever of them closes last writes the marker and releases the lock.
+//! The log and the state share the folder. The one that closes last writes the marker and releases the lock.
 //!
 //! Knows the two files. Must not know how the log and the state are checked, or what else is in the folder.
 
@@ -32,7 +32,7 @@ const MARKER_FIRST_LINE: &str = "annals mark";
 /// How a data folder was left.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ShutdownMarker {
-    /// Where the log ended when it was closed; `None` where it was not.
+    /// Where the log ended when it was closed. `None` if it was not closed.
     pub(super) log: Option<LogEnd>,
     pub(super) state: StateMarker,
 }
@@ -52,11 +52,11 @@ pub(super) struct LogEnd {
 /// How the state was left.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum StateMarker {
-    /// It was made durable, and its files looked like this.
+    /// It was made durable. Its files looked like this.
     Closed(StateOutline),
-    /// It was in use in this boot of the machine.
+    /// It was in use in this boot of the machine, and was not closed.
     Open { boot_id: String },
-    /// It was to be rebuilt, or was being emptied for that.
+    /// It cannot be trusted: it must be rebuilt, or was being emptied for a rebuild.
     Distrusted(Distrust),
 }
 
@@ -65,7 +65,7 @@ pub(super) enum StateMarker {
 pub(super) struct StateOutline {
     /// The length of the file `db`.
     pub(super) bytes: u64,
-    /// A checksum of the headers of all its segments: which there are, and where.
+    /// A checksum of the headers of all its segments: it changes if a segment is missing or moved.
     pub(super) headers_sum: u32,
     /// The LSN of the segment that was written to last.
     pub(super) tip: i64,
@@ -78,20 +78,20 @@ pub(super) struct StateOutline {
 /// Why a state is not trusted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Distrust {
-    /// Whether something was found wrong with it, so that an operator may want to look at it. Otherwise it is only not known to
-    /// be right.
+    /// Whether damage was found, so that an operator may want to look at the files. If false, the state is only not known to be
+    /// right.
     pub(super) damaged: bool,
     /// One line, for people.
     pub(super) why: String,
 }
 
 impl Distrust {
-    /// Something is wrong.
+    /// Damage was found.
     pub(super) fn damaged(why: impl Into<String>) -> Self {
         Self { damaged: true, why: why.into().replace('\n', " ") }
     }
 
-    /// Nothing says that it is right.
+    /// No damage was found, but nothing proves that the state is right.
     pub(super) fn unknown(why: impl Into<String>) -> Self {
         Self { damaged: false, why: why.into().replace('\n', " ") }
     }
@@ -107,7 +107,7 @@ pub(super) struct DataFolder {
 
 #[derive(Debug)]
 struct MarkerFile {
-    /// What the file says; `None` where that is not known.
+    /// What the file says. `None` if that is not known.
     now: Option<ShutdownMarker>,
     log_closed: bool,
     /// Where the log ended when it closed, if that is known.
@@ -119,8 +119,8 @@ struct MarkerFile {
 }
 
 impl DataFolder {
-    /// Locks a data folder, which is created if it is missing, and reads how it was left: `None` where no marker says so, or
-    /// where it cannot be understood. `InUse`: another process has the folder.
+    /// Locks a data folder and reads its shutdown marker. Creates the folder if it is missing. The marker is `None` if there is
+    /// none, or if it cannot be parsed. `InUse`: another process has the folder.
     pub(super) fn open(disk: Arc<dyn Disk>, path: PathBuf) -> Result<(Self, Option<ShutdownMarker>)> {
         create_folders(&*disk, &path)?;
         let lock = Some(Lock::take(&path)?);
@@ -142,14 +142,15 @@ impl DataFolder {
         &self.disk
     }
 
-    /// Replaces what the marker says of the state while the folder is in use, unless it says so already. Durable on return.
+    /// Sets what the marker says of the state while the folder is in use. Writes nothing if it says so already. Durable on
+    /// return.
     pub(super) fn mark_state(&self, state: StateMarker) -> Result<()> {
         let marker = ShutdownMarker { log: None, state };
         let mut file = self.marker();
         if file.now.as_ref() == Some(&marker) { Ok(()) } else { self.write(&mut file, marker) }
     }
 
-    /// The log has closed and ended here, if that is known.
+    /// Records that the log has closed, and where it ended, if that is known.
     pub(super) fn log_closed(&self, end: Option<LogEnd>) -> Result<()> {
         let mut file = self.marker();
         if !file.log_closed {
@@ -158,14 +159,14 @@ impl DataFolder {
         self.release(&mut file)
     }
 
-    /// The state has closed and was left like this.
+    /// Records that the state has closed, and how it was left.
     pub(super) fn state_closed(&self, state: StateMarker) -> Result<()> {
         let mut file = self.marker();
         file.state.get_or_insert(state);
         self.release(&mut file)
     }
 
-    /// Once both have closed: says how the folder was left, and lets go of it.
+    /// Once both have closed: writes the marker and releases the lock.
     fn release(&self, file: &mut MarkerFile) -> Result<()> {
         if let (true, Some(state), Some(_)) = (file.log_closed, &file.state, &file.lock) {
             let marker = ShutdownMarker { log: file.log, state: state.clone() };
@@ -176,7 +177,7 @@ impl DataFolder {
     }
 
     fn write(&self, file: &mut MarkerFile, marker: ShutdownMarker) -> Result<()> {
-        // Until the new one is known to be there, nothing is known.
+        // If the write fails, the file may hold the old marker or the new one.
         file.now = None;
         replace_small(&*self.disk, &self.path.join(MARKER), &encode(&marker))?;
         file.now = Some(marker);
@@ -222,7 +223,7 @@ impl Lock {
     }
 }
 
-/// This process, as the one that finds the lock taken reports it.
+/// This process, as another process reports it when it finds the folder locked.
 fn description() -> String {
     let program = std::env::args_os().next().unwrap_or_default();
     let program = Path::new(&program).file_name().unwrap_or_default().display().to_string();

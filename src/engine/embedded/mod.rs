@@ -1,4 +1,4 @@
-//! The default engine: a log in segment files, which remembers, and a state in sled, which serves.
+//! The default engine: a durable log in segment files, and a state in sled that answers reads.
 //!
 //! ```text
 //! data folder
@@ -11,7 +11,7 @@
 //! └── state.set-aside-<time>/    the last damaged state, for an operator to look at
 //! ```
 //!
-//! The two halves share the folder, its lock and its shutdown marker, and know nothing else of each other.
+//! The log and the state share the folder, its lock and its shutdown marker. They know nothing else of each other.
 //!
 //! Knows a data folder. Must not know what entries, keys and values mean.
 
@@ -37,16 +37,16 @@ pub use self::{log::EmbeddedLog, state::EmbeddedState};
 pub struct EmbeddedOptions {
     /// Memory for cached pages of the state, in bytes. Default: 256 MiB.
     pub cache_bytes: u64,
-    /// Length of a log segment, in bytes; at least 16 KiB. A log takes up one segment from the start, and a second once the first
-    /// is half full. Default: 64 MiB.
+    /// Length of a log segment, in bytes. At least 16 KiB. A new log allocates one segment, and the next one when the active
+    /// one is half full. Default: 64 MiB.
     pub segment_bytes: u64,
     /// Room on the disk, in bytes, at which appends stop. Default: 1 GiB.
     pub disk_reserve_bytes: u64,
     /// Room on the disk, in percent of its size, at which appends stop. The smaller of the two counts.
     /// Default: 5.
     pub disk_reserve_percent: u64,
-    /// Names the running boot of the machine: a state that a process left in use is trusted in the same boot only.
-    /// Default: what the system says.
+    /// The id of the running boot of the machine. A state that was not closed is trusted in the same boot only. Default: the id
+    /// that the system gives.
     pub boot_id: String,
     /// The file calls of the log. Default: those of the system.
     pub disk: Arc<dyn Disk>,
@@ -65,8 +65,8 @@ impl Default for EmbeddedOptions {
     }
 }
 
-/// Names the running boot of the machine. Where the system does not say, a name that is never used again: then only a clean stop
-/// leaves a state that is trusted.
+/// The id of the running boot of the machine. If the system gives none, an id that is never used again: then a state is trusted
+/// only after a clean stop.
 pub fn boot_id() -> String {
     match std::fs::read_to_string("/proc/sys/kernel/random/boot_id") {
         Ok(id) if !id.trim().is_empty() => id.trim().to_owned(),
@@ -74,7 +74,7 @@ pub fn boot_id() -> String {
     }
 }
 
-/// A log and a state in a folder of this machine, used by one process at a time.
+/// A log and a state in a folder of this machine. One process at a time can open it.
 #[derive(Clone, Debug)]
 pub struct EmbeddedEngine {
     /// The log.
@@ -84,7 +84,7 @@ pub struct EmbeddedEngine {
 }
 
 impl EmbeddedEngine {
-    /// Opens a data folder, or starts one. `InUse`: another process has it. `Format`: a newer program wrote it. `Corrupt`: the
+    /// Opens a data folder, or creates one. `InUse`: another process has it. `Format`: a newer program wrote it. `Corrupt`: the
     /// log is damaged, and nothing was changed. A state that cannot be used is not an error: see
     /// [`State::distrust`](super::State::distrust).
     pub fn open(folder: impl AsRef<Path>, options: EmbeddedOptions) -> Result<Self> {
@@ -100,7 +100,7 @@ impl EmbeddedEngine {
 
         let left = left.map(|left| left.state).ok_or_else(|| Distrust::unknown("no shutdown marker says how it was left"));
         let state = EmbeddedState::open(Settings { cache_bytes, boot_id }, folder, left)?;
-        // Nothing was ever committed, so an empty state is right.
+        // The log has no entries, so an empty state is right.
         if log.head()? == LogSequence(0) && state.distrust().is_some() {
             state.reset()?;
         }

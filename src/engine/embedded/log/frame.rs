@@ -6,8 +6,8 @@
 //! zeros up to a multiple of 8
 //! ```
 //! All numbers are little-endian. A frame's *link* is its header checksum. It covers the body checksum and the link of the
-//! frame before, so that the links of a segment form a chain. Checksums begin with the segment's salt, a random number that
-//! no client knows. So nobody can commit a body that holds the image of a valid frame, which would make a torn frame look
+//! frame before, so that the links of a segment form a chain. Checksums begin with the segment's salt, a random number that no
+//! client knows. So no client can commit a body that holds the bytes of a valid frame. Such bytes would make a torn frame look
 //! like damage.
 //!
 //! Knows bytes and checksums. Must not know files.
@@ -24,7 +24,7 @@ const MAGIC: u32 = u32::from_le_bytes(*b"FRM1");
 /// Revision, time and length before each entry's body.
 const ENTRY_HEADER_BYTES: usize = 20;
 
-/// The header of a frame whose checksum is right.
+/// The header of a frame. Its checksum was checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct FrameHeader {
     pub(super) body_bytes: u32,
@@ -37,7 +37,7 @@ pub(super) struct FrameHeader {
 }
 
 impl FrameHeader {
-    /// The header at the start of `bytes`, if there is one with a right checksum.
+    /// The header at the start of `bytes`, if there is one and its checksum is right.
     pub(super) fn decode(bytes: &[u8], salt: u64) -> Option<Self> {
         let header: &[u8; HEADER_BYTES] = bytes.first_chunk()?;
         let mut fields = &header[..];
@@ -66,13 +66,13 @@ impl FrameHeader {
         LogSequence(self.first.0 + u64::from(self.entries) - 1)
     }
 
-    /// Whether a body is the one that the header was written for.
+    /// Whether the length and the checksum of a body are those in the header.
     pub(super) fn is_header_of(&self, body: &[u8], salt: u64) -> bool {
         body.len() == self.body_bytes as usize && checksum(salt, body) == self.body_sum
     }
 
-    /// The entries of a body that `is_header_of` has accepted. `None` where they do not fill it exactly, which no damage can
-    /// cause and a mistake of a writer could.
+    /// The entries of a body that `is_header_of` has accepted. `None` if they do not fill it exactly. Only a bug in the writer
+    /// can cause that, because damage would have changed the checksum.
     pub(super) fn decode_body(&self, mut body: Bytes) -> Option<Vec<LogEntry>> {
         let mut entries = Vec::with_capacity(self.entries.min(1 << 16) as usize);
         for sequence in self.first.0..self.first.0 + u64::from(self.entries) {
@@ -88,7 +88,7 @@ impl FrameHeader {
     }
 }
 
-/// Bytes of the body that holds these entries. A body is below 4 GiB.
+/// Bytes of the body that holds these entries. Panics if they are 4 GiB or more.
 pub(super) fn body_bytes(entries: &[LogEntry]) -> usize {
     let bytes = entries.iter().map(|entry| ENTRY_HEADER_BYTES + entry.body.len()).sum();
     assert!(u32::try_from(bytes).is_ok(), "a group of {bytes} bytes does not fit into a frame");
@@ -100,7 +100,7 @@ pub(super) fn frame_bytes(body_bytes: usize) -> u64 {
     (HEADER_BYTES + body_bytes).next_multiple_of(ALIGNMENT) as u64
 }
 
-/// The frame of these entries, of which there is at least one, and its link.
+/// The frame of these entries, and its link. Panics if there are no entries.
 pub(super) fn encode(entries: &[LogEntry], link_before: u32, salt: u64) -> (Vec<u8>, u32) {
     let first = entries.first().map(|entry| entry.sequence).expect("a frame holds at least one entry");
     let body_bytes = body_bytes(entries);
@@ -126,7 +126,7 @@ pub(super) fn encode(entries: &[LogEntry], link_before: u32, salt: u64) -> (Vec<
     (frame, link)
 }
 
-/// The link that a segment's first frame names as the one before it.
+/// The link that the first frame of a segment has in place of the link of a frame before.
 pub(super) fn first_link(salt: u64) -> u32 {
     checksum(salt, b"first")
 }

@@ -1,5 +1,5 @@
-//! What a segment holds and where: its bounds, and a sparse index with an entry every so many bytes, by which a log entry is
-//! found with a short read. It is stored in the footer of a sealed segment, and kept in memory for the active one.
+//! What a segment holds and where: its bounds, and its sparse index, which finds a log entry with a short read. Both are stored
+//! in the footer of a sealed segment, and kept in memory for the active one.
 //!
 //! Knows numbers and their bytes. Must not know files or frames.
 
@@ -7,15 +7,15 @@ use bytes::{Buf as _, BufMut as _};
 
 use crate::engine::{LogEntry, LogSequence, embedded::disk::checksum};
 
-/// Bytes of frames between two index entries: what a search by revision or time reads at most, beside one frame.
+/// The least bytes of frames between two index entries. A search by revision or time reads at most this, and one frame more.
 pub(super) const INDEX_SPACING_BYTES: u64 = 64 << 10;
 const MAGIC: u64 = u64::from_le_bytes(*b"ANNALSIX");
-/// Magic, bounds, number of index entries; the checksum after them is counted too.
+/// Magic, bounds and the number of index entries, and the checksum at the end.
 const FOOTER_FIXED_BYTES: u64 = 8 + 8 + 4 + 2 * STAMP_BYTES + 4 + 4;
 const STAMP_BYTES: u64 = 24;
 const INDEX_ENTRY_BYTES: u64 = STAMP_BYTES + 8 + 4;
 
-/// The numbers of a log entry by which it is found.
+/// The numbers by which a log entry is found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Stamp {
     pub(super) sequence: LogSequence,
@@ -23,8 +23,8 @@ pub(super) struct Stamp {
     pub(super) time_us: i64,
 }
 
-/// A frame in the sparse index: where it starts, the stamp of its first log entry, and its link, which the frame that is read
-/// there must have.
+/// A frame in the sparse index: where it starts, the stamp of its first log entry, and its link. A frame that is read there
+/// must have this link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct IndexEntry {
     pub(super) stamp: Stamp,
@@ -32,7 +32,7 @@ pub(super) struct IndexEntry {
     pub(super) link: u32,
 }
 
-/// The frames of a segment by which a log entry is found: the first, and then one every [`INDEX_SPACING_BYTES`] or more.
+/// Some frames of a segment: the first, and then one after every [`INDEX_SPACING_BYTES`] or more.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct SparseIndex {
     entries: Vec<IndexEntry>,
@@ -45,7 +45,7 @@ pub(super) struct Bounds {
     pub(super) end: u64,
     /// The last frame's link.
     pub(super) link: u32,
-    /// The first and the last log entry; none in a segment without frames.
+    /// The first and the last log entry. `None` in a segment without frames.
     pub(super) span: Option<(Stamp, Stamp)>,
 }
 
@@ -56,7 +56,8 @@ impl From<&LogEntry> for Stamp {
 }
 
 impl SparseIndex {
-    /// The last indexed frame whose first log entry satisfies a predicate that is true up to some entry and false from there.
+    /// The last indexed frame whose first log entry satisfies a predicate. The predicate must be true up to some entry and
+    /// false after it.
     pub(super) fn last_where(&self, satisfies: impl Fn(Stamp) -> bool) -> Option<IndexEntry> {
         let at = self.entries.partition_point(|entry| satisfies(entry.stamp));
         self.entries.get(at.checked_sub(1)?).copied()
@@ -64,7 +65,7 @@ impl SparseIndex {
 }
 
 impl Bounds {
-    /// The bounds after a frame of `bytes` bytes was added. Adds the frame to the index where an entry is due.
+    /// The bounds after a frame of `bytes` bytes was added. Adds the frame to the index if the spacing asks for an entry.
     pub(super) fn with_frame(self, first: Stamp, last: Stamp, bytes: u64, link: u32, index: &mut SparseIndex) -> Self {
         if index.entries.last().is_none_or(|before| self.end - before.offset >= INDEX_SPACING_BYTES) {
             index.entries.push(IndexEntry { stamp: first, offset: self.end, link });
@@ -78,7 +79,7 @@ impl Bounds {
     }
 }
 
-/// Bytes at the end of a segment of this size that are kept for the footer.
+/// Bytes at the end of a segment of this size that are reserved for the footer.
 pub(super) const fn footer_room(segment_bytes: u64) -> u64 {
     FOOTER_FIXED_BYTES + INDEX_ENTRY_BYTES * (segment_bytes / INDEX_SPACING_BYTES + 2)
 }
@@ -103,7 +104,7 @@ pub(super) fn encode_footer(bounds: &Bounds, index: &SparseIndex, salt: u64) -> 
     footer
 }
 
-/// The footer at the start of `bytes`, if there is one with a right checksum.
+/// The footer at the start of `bytes`, if there is one and its checksum is right.
 pub(super) fn decode_footer(bytes: &[u8], salt: u64) -> Option<(Bounds, SparseIndex)> {
     let mut fields = bytes;
     if fields.try_get_u64_le().ok()? != MAGIC {

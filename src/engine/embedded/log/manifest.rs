@@ -1,15 +1,16 @@
-//! The MANIFEST: the data format, and the segments of the log in order. Written whole, synced and renamed into place, so
-//! that a segment joins or leaves the log in one step.
+//! The MANIFEST: the data format, and the segments of the log in order. Each change writes a new file, syncs it and renames it
+//! into place. So a segment joins or leaves the log in one step.
 //!
 //! ```text
 //! annals data
 //! format 1
-//! segment 3 bytes 67108864 salt 00c0ffee00c0ffee first 1 end 67100000 link 1a2b3c4d revisions 1 412 times 1700000000 1700000900 last 400
+//! segment 3 bytes 67108864 salt 00c0ffee00c0ffee first 1 end 67100000 link 1a2b3c4d revisions 1 412 times 1700 1790 last 400
 //! segment 4 bytes 67108864 salt 00c0ffee00c0ffef first 401
 //! checksum 1a2b3c4d
 //! ```
-//! The last segment is the one that is written to; all others are sealed and say what they hold, so that opening a log reads
-//! none of them. The first and the last line, and that the second names the format, stay the same in every format.
+//! The last segment is the active one: it takes the appends. All others are sealed and listed with what they hold, so that
+//! opening a log need not read them. In every format the first line, the last line, and the format number in the second line
+//! stay the same.
 //!
 //! Knows the file's text. Must not know what is in a segment's file.
 
@@ -41,11 +42,11 @@ pub(super) struct Manifest {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Listed {
     pub(super) identity: Identity,
-    /// What a sealed segment holds; it is never without entries. Always `None` for the last of the list, and only for it.
+    /// What a sealed segment holds: at least one entry. `None` for the last segment of the list, and only for it.
     pub(super) sealed: Option<Bounds>,
 }
 
-/// Reads the MANIFEST of a data folder; `None` where there is none.
+/// Reads the MANIFEST of a data folder. `None` if there is none.
 pub(super) fn read(disk: &dyn Disk, folder: &Path) -> Result<Option<Manifest>> {
     let path = folder.join(NAME);
     let Some(contents) = read_small(disk, &path)? else { return Ok(None) };
@@ -115,7 +116,7 @@ fn parse_bounds<'a>(words: &mut impl Iterator<Item = &'a str>, first: LogSequenc
     Some(Bounds { end, link, span: Some((first, last)) })
 }
 
-/// The word after `name`, which must come next.
+/// The word after `name`. `None` if the next word is not `name`.
 fn field<'a>(words: &mut impl Iterator<Item = &'a str>, name: &str) -> Option<&'a str> {
     (words.next()? == name).then(|| words.next())?
 }

@@ -1,9 +1,9 @@
-//! The log in files: segments in the order of the MANIFEST, the last of which is written to.
+//! The log in files. The MANIFEST lists its segments in order, and the last one takes the appends.
 //!
-//! One append is one frame and one sync. Readers see a frame once it is durable. After a failed sync the log refuses to append
-//! until it is opened again, because no later success says anything about what was lost. A failed write is treated the same
-//! way: to cut it off again would need the disk that has just failed. Only lack of room, which is found before anything of the
-//! log is changed, is transient.
+//! One append is one frame and one sync. Readers see a frame once it is durable. After a failed sync the log refuses appends
+//! until it is opened again: a later sync that succeeds does not prove that the earlier writes are durable. A failed write is
+//! treated the same way, because cutting it off would need the disk that has just failed. Only a full disk is a transient
+//! error: it is found before the log is changed.
 //!
 //! Knows files through [`Disk`](super::disk::Disk). Must not know the state.
 
@@ -36,12 +36,12 @@ pub(super) use self::preallocate::SegmentAllocator;
 
 /// The folder of the segments, in the data folder.
 const FOLDER: &str = "log";
-/// What an entry counts beside its body when a read is bounded by bytes.
+/// What an entry counts, in addition to its body, when a read is bounded by bytes.
 const ENTRY_BYTES: usize = 64;
-/// The most that a reader asks the disk for at once, unless one frame is longer.
+/// The most bytes that a reader reads from the disk at once, unless one frame is longer.
 const READ_BYTES_MAX: usize = 4 << 20;
 
-/// A log in a data folder, appended to by this process alone.
+/// A log in a data folder. Only this process appends to it.
 #[derive(Debug)]
 pub struct EmbeddedLog {
     allocator: SegmentAllocator,
@@ -61,7 +61,7 @@ struct Published {
     head: LogSequence,
 }
 
-/// What one append at a time uses.
+/// What an append uses. A lock lets one append run at a time.
 struct Writer {
     manifest: Manifest,
     /// The last segment of the MANIFEST.
@@ -78,12 +78,12 @@ struct Writer {
 }
 
 impl EmbeddedLog {
-    /// Any error but `Full` leaves it unknown what is on the disk.
+    /// Writes and syncs one frame. After any error but `Full` it is unknown what is on the disk.
     fn append_frame(&self, writer: &mut Writer, entries: &[LogEntry], first: Stamp, last: Stamp) -> Result<()> {
         if let Some(failure) = writer.preallocator.as_ref().and_then(Preallocator::take_failure) {
             return Err(failure);
         }
-        // A segment's blocks are allocated already; but the state grows with every entry too.
+        // The blocks of the segment are allocated already, but the state grows with every entry too.
         self.allocator.reserve.check(&*self.allocator.disk, 0)?;
         let bytes = frame::frame_bytes(frame::body_bytes(entries));
         if writer.active.bounds().end + bytes > writer.active.identity.frames_end_max() {
@@ -107,8 +107,8 @@ impl EmbeddedLog {
         Ok(())
     }
 
-    /// Seals the active segment and begins one with room for a frame of `frame_bytes` bytes. `Full` where the room for it is
-    /// missing, before anything was changed.
+    /// Seals the active segment and begins one with room for a frame of `frame_bytes` bytes. `Full` if the disk has no room for
+    /// it: then nothing was changed.
     fn begin_segment(&self, writer: &mut Writer, first: LogSequence, frame_bytes: u64) -> Result<()> {
         let disk = &*self.allocator.disk;
         let bytes = segment::bytes_for(frame_bytes, self.segment_bytes);
@@ -156,7 +156,7 @@ impl EmbeddedLog {
 
     fn writer(&self) -> MutexGuard<'_, Writer> {
         self.writer.lock().unwrap_or_else(|poisoned| {
-            // An assertion failed half way through an append.
+            // An append panicked before it was done.
             let mut writer = poisoned.into_inner();
             writer.poisoned.get_or_insert_with(|| "an append panicked".into());
             writer
@@ -241,7 +241,7 @@ impl Log for EmbeddedLog {
     fn seek(&self, seek: LogSeek) -> Result<LogSequence> {
         let includes = |stamp: Stamp| seek.includes(stamp.revision, stamp.time_us);
         let segments = self.published().segments.clone();
-        // The last segment whose first entry is not beyond what is sought.
+        // The last segment whose first entry is included in the search.
         let holds = |segment: &Arc<Segment>| segment.bounds().span.is_some_and(|(first, _)| includes(first));
         let Some(segment) = segments.partition_point(holds).checked_sub(1).and_then(|at| segments.get(at)) else {
             return Ok(LogSequence(0));
@@ -285,14 +285,14 @@ impl Log for EmbeddedLog {
 }
 
 impl Writer {
-    /// Asks for the next segment to be allocated, unless that was done already.
+    /// Asks for the next segment to be allocated, unless it was asked for already.
     fn request_segment(&mut self) {
         if self.preallocator.as_ref().is_some_and(|preallocator| preallocator.request(self.next_number)) {
             self.next_number += 1;
         }
     }
 
-    /// The next segment, allocated now if it was not before, or if the disk was full then.
+    /// The next segment. It is allocated now if it was not allocated ahead, or if the disk was full then.
     fn take_segment(&mut self) -> Result<Allocated> {
         let requested_before = !self.preallocator.as_ref().is_some_and(|preallocator| preallocator.request(self.next_number));
         if !requested_before {
@@ -312,7 +312,7 @@ impl fmt::Debug for Writer {
     }
 }
 
-/// The folder of the segments of a data folder.
+/// The path of the segments' folder in a data folder.
 pub(super) fn folder(data_folder: &Path) -> PathBuf {
     data_folder.join(FOLDER)
 }

@@ -1,7 +1,7 @@
-//! Opens a log, or starts one: reads the last segment, and tells a frame that a crash tore from damage.
+//! Opens a log, or creates one. Reads the last segment, and tells a torn frame, which a crash can leave, from damage.
 //!
-//! Frame N+1 is never written before frame N is durable. So a crash can leave one bad frame with nothing after it: a bad frame
-//! that is followed by a valid one was durable once and has been damaged since.
+//! Frame N+1 is never written before frame N is durable. So a crash can leave one bad frame with nothing after it. If a valid
+//! frame follows a bad one, the bad one was durable once and was damaged later.
 //!
 //! Knows the MANIFEST and the last segment. Must not know how entries are appended or read.
 
@@ -26,9 +26,9 @@ use crate::engine::{
 };
 
 impl EmbeddedLog {
-    /// Opens the log of a data folder, or starts one. `closed` says where it ended, if it was closed: then it must end there.
-    /// Otherwise what the last segment holds may never have reached the disk. So it is copied to a new file, which is synced
-    /// and replaces the segment before anything is read.
+    /// Opens the log of a data folder, or creates one. `closed` says where the log ended when it was closed: it must still end
+    /// there. If it was not closed, the contents of the last segment may be in the page cache only. So they are copied to a new
+    /// file, which is synced and replaces the segment before any reader sees them.
     pub(in crate::engine::embedded) fn open(
         folder: Arc<DataFolder>,
         allocator: SegmentAllocator,
@@ -74,11 +74,11 @@ impl EmbeddedLog {
     }
 }
 
-/// Starts a log: its folder, an empty segment, and the MANIFEST that lists it, each durable before the next.
+/// Creates a log: its folder, an empty segment, and the MANIFEST that lists it. Each is durable before the next is created.
 fn start(data_folder: &DataFolder, allocator: &SegmentAllocator, segment_bytes: u64) -> Result<Manifest> {
     let SegmentAllocator { disk, folder, .. } = allocator;
     create_folders(&**disk, folder)?;
-    // A start that a crash interrupted leaves a segment without frames. One with frames had a MANIFEST.
+    // If a crash interrupts this, it leaves a segment without frames. A segment with frames was listed in a MANIFEST once.
     for name in disk.list(folder).map_err(refused("list", folder))? {
         let path = folder.join(name);
         let file = disk.open(&path).map_err(refused("open", &path))?;
@@ -107,7 +107,7 @@ fn start(data_folder: &DataFolder, allocator: &SegmentAllocator, segment_bytes: 
     Ok(manifest)
 }
 
-/// A log's last segment, ready to be written to, and the MANIFEST that lists it.
+/// The last segment of a log, ready for appends, and the MANIFEST that lists it.
 struct Opened {
     manifest: Manifest,
     active: Arc<Segment>,
@@ -161,7 +161,7 @@ impl Opened {
     }
 }
 
-/// Removes what a crash or a replaced segment left in the log's folder. An error where a segment is missing.
+/// Removes the files that a crash or a replaced segment left in the log's folder. An error if a listed segment is missing.
 fn remove_unlisted(allocator: &SegmentAllocator, manifest: &Manifest) -> Result<()> {
     let SegmentAllocator { disk, folder, .. } = allocator;
     let mut unlisted = disk.list(folder).map_err(refused("list", folder))?;
@@ -185,12 +185,12 @@ struct Recovered {
     contents: Bytes,
     bounds: Bounds,
     index: SparseIndex,
-    /// Whether bytes other than zeros follow: the start of a frame, or of a footer, that never became durable.
+    /// Whether bytes other than zeros follow: part of a frame or of a footer that never became durable.
     torn: bool,
 }
 
-/// Reads the frames of a segment of which only the frames themselves say where they end. `Corrupt` where a crash cannot have left
-/// what is there.
+/// Reads the frames of a segment that is not sealed: only the frames themselves say where they end. `Corrupt` if a crash cannot
+/// explain what is there.
 fn recover(segment: &Segment, file: &dyn DiskFile) -> Result<Recovered> {
     let identity = &segment.identity;
     let whole: Bytes = read_up_to(file, to_usize(identity.bytes), 0).map_err(refused("read", &segment.path))?.into();
@@ -229,7 +229,7 @@ fn holds_frames(contents: &[u8], salt: u64) -> bool {
     later_frame(contents, to_usize(FRAMES_START) - ALIGNMENT, salt, LogSequence(0)).is_some()
 }
 
-/// The frame at the end of `bounds`, if it is valid and follows the ones before.
+/// The frame at the end of `bounds`, if it is valid and follows the frame before.
 fn valid_frame(frames: &Bytes, bounds: Bounds, salt: u64, first: LogSequence) -> Option<(FrameHeader, Bytes)> {
     let start = to_usize(bounds.end);
     let header = FrameHeader::decode(frames.get(start..)?, salt)?;
@@ -240,14 +240,14 @@ fn valid_frame(frames: &Bytes, bounds: Bounds, salt: u64, first: LogSequence) ->
     valid.then(|| (header, frames.slice(body_start..body_end)))
 }
 
-/// Whether a frame with this header, at the end of `bounds`, is what a writer would have put there.
+/// Whether a frame with this header can stand at the end of `bounds`: it continues the chain, and fits into the segment.
 fn follows(header: &FrameHeader, frames_end_max: u64, bounds: Bounds, first: LogSequence) -> bool {
     let in_chain = header.link_before == bounds.link && header.first == next_sequence(bounds, first);
     in_chain && bounds.end + header.frame_bytes() <= frames_end_max
 }
 
-/// The offset of the first header of a frame with entry `next` or a later one, after the offset `bad` where a frame should have
-/// been. A right header suffices: its frame was written, so the bad one was durable.
+/// The offset of the first frame header after the offset `bad` that starts with entry `next` or a later one. A header with a
+/// right checksum is enough: its frame was written, so the bad frame before it was durable.
 fn later_frame(frames: &[u8], bad: usize, salt: u64, next: LogSequence) -> Option<usize> {
     (bad + ALIGNMENT..frames.len()).step_by(ALIGNMENT).find(|at| {
         frames.get(*at..).and_then(|bytes| FrameHeader::decode(bytes, salt)).is_some_and(|header| header.first >= next)

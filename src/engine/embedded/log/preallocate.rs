@@ -1,4 +1,5 @@
-//! Allocates the log's next segment ahead, in a thread of its own, so that no append waits for a file to be filled and synced.
+//! Allocates the next segment of the log ahead, in its own thread, so that an append need not wait for a file to be filled and
+//! synced.
 //!
 //! Knows one folder and the files it makes there. Must not know which segments the log has.
 
@@ -16,7 +17,7 @@ use crate::engine::{
     embedded::disk::{Disk, DiskFile, DiskReserve, refused},
 };
 
-/// A file that is ready to become a segment: filled with zeros, durable, named, without a header.
+/// A file that is ready to become a segment. It is filled with zeros and durable, and has no header yet.
 pub(super) struct Allocated {
     pub(super) number: u64,
     pub(super) bytes: u64,
@@ -32,7 +33,7 @@ pub(in crate::engine::embedded) struct SegmentAllocator {
 }
 
 impl SegmentAllocator {
-    /// Creates a file that can become a segment. `Full` leaves nothing behind; after any other error the file may exist and is
+    /// Creates a file that can become a segment. After `Full` no file is left. After any other error the file may exist, but is
     /// never used.
     pub(super) fn allocate(&self, number: u64, bytes: u64) -> Result<Allocated> {
         self.reserve.check(&*self.disk, bytes)?;
@@ -56,7 +57,7 @@ fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
-/// The thread, and the slot where it leaves the file. Stopped and joined when dropped.
+/// The thread, and the slot where it puts the file. Dropping this stops and joins the thread.
 #[derive(Debug)]
 pub(super) struct Preallocator {
     shared: Arc<Shared>,
@@ -90,7 +91,8 @@ impl Preallocator {
         Ok(Self { shared, thread: Some(thread) })
     }
 
-    /// Asks for a segment with this number, unless one is being allocated or is ready. True if the number will be used.
+    /// Asks for a segment with this number, unless one is being allocated or is ready. True if the request was taken, and so
+    /// the number is used.
     pub(super) fn request(&self, number: u64) -> bool {
         let mut slot = self.shared.lock();
         let idle = matches!(*slot, Slot::Idle);
@@ -101,7 +103,7 @@ impl Preallocator {
         idle
     }
 
-    /// Why the last allocation failed, if that is a failure of the disk. For lack of room it is tried again.
+    /// Why the last allocation failed, unless the disk was full: that is tried again.
     pub(super) fn take_failure(&self) -> Option<EngineError> {
         let mut slot = self.shared.lock();
         match std::mem::replace(&mut *slot, Slot::Idle) {
@@ -114,7 +116,7 @@ impl Preallocator {
         }
     }
 
-    /// Waits for the segment that was asked for.
+    /// Waits for the requested segment.
     pub(super) fn take(&self) -> Result<Allocated> {
         let mut slot = self.shared.lock();
         loop {
@@ -160,7 +162,7 @@ impl Drop for Preallocator {
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Slot> {
-        // A slot is only ever replaced whole.
+        // A slot is always replaced as a whole, so a panic cannot leave it half changed.
         self.slot.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

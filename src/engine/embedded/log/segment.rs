@@ -1,9 +1,9 @@
-//! A segment: one file of the log. A header in a page of its own, frames, zeros, and a footer once it is sealed.
+//! A segment: one file of the log. It holds a header in its own page, frames, zeros, and a footer once it is sealed.
 //!
-//! The file is filled with zeros to its full length and synced before the first frame is written. So syncing a frame never has
-//! to wait for the file system to record a new length or new blocks.
+//! The file is filled with zeros to its full length and synced before the first frame is written. So the sync of a frame need
+//! not record a new length or new blocks in the file system.
 //!
-//! Knows a segment's file and how to read frames out of it. Must not know of other segments or of the MANIFEST.
+//! Knows a segment's file and how to read frames out of it. Must not know other segments or the MANIFEST.
 
 use std::{
     path::{Path, PathBuf},
@@ -21,7 +21,7 @@ use crate::engine::{
     embedded::disk::{Disk, DiskFile, checksum, read_up_to, refused, to_usize, write_all_at},
 };
 
-/// Where the frames begin: the header has a page to itself, so that writing a frame never touches it.
+/// Where the frames begin. The header has its own page, so that writing a frame never touches it.
 pub(super) const FRAMES_START: u64 = 4096;
 /// The smallest segment: a page of header, and room for frames and a footer.
 pub(super) const SEGMENT_BYTES_MIN: u64 = 16 << 10;
@@ -30,16 +30,16 @@ const HEADER_BYTES: usize = 44;
 /// Zeros are written in chunks of this size.
 const FILL_BYTES: u64 = 1 << 20;
 
-/// What distinguishes a segment from every other. In its header and in the MANIFEST.
+/// What distinguishes a segment from every other one. It is stored in the segment's header and in the MANIFEST.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Identity {
-    /// Names the file. Never used twice in a log; says nothing about order.
+    /// Names the file. Never used twice in a log. Says nothing about the order.
     pub(super) number: u64,
-    /// The sequence of its first entry, or of the entry that will be.
+    /// The sequence of its first entry. If the segment is empty, the sequence that its first entry will have.
     pub(super) first: LogSequence,
     /// The file's length.
     pub(super) bytes: u64,
-    /// Begins every checksum of the segment.
+    /// Every checksum of frames and footer begins with it.
     pub(super) salt: u64,
 }
 
@@ -54,7 +54,7 @@ impl Identity {
         Bounds { end: FRAMES_START, link: first_link(self.salt), span: None }
     }
 
-    /// Where the footer begins and frames must end.
+    /// Where the footer begins. Frames must end before it.
     pub(super) fn frames_end_max(&self) -> u64 {
         self.bytes - footer_room(self.bytes)
     }
@@ -90,7 +90,7 @@ pub(super) fn path(folder: &Path, number: u64) -> PathBuf {
     folder.join(format!("{number:012}.segment"))
 }
 
-/// The size of a segment that has room for a frame of `frame_bytes`: the usual one, or one of its own.
+/// The size of a segment with room for a frame of `frame_bytes`: the usual size, or a greater one if the frame needs it.
 pub(super) fn bytes_for(frame_bytes: u64, usual_bytes: u64) -> u64 {
     let mut bytes = usual_bytes;
     while bytes < FRAMES_START + frame_bytes + footer_room(bytes) {
@@ -99,7 +99,7 @@ pub(super) fn bytes_for(frame_bytes: u64, usual_bytes: u64) -> u64 {
     bytes
 }
 
-/// Creates a segment's file, filled with zeros. All of it is durable but its name.
+/// Creates the file of a segment, filled with zeros and synced. The name is durable only after a sync of the folder.
 pub(super) fn create_filled(disk: &dyn Disk, path: &Path, bytes: u64) -> Result<Box<dyn DiskFile>> {
     let file = disk.create(path).map_err(refused("create", path))?;
     let zeros = vec![0; to_usize(FILL_BYTES.min(bytes))];
@@ -118,18 +118,18 @@ pub(super) fn write_header(file: &dyn DiskFile, identity: &Identity, path: &Path
     write_all_at(file, &identity.encode(), 0).map_err(refused("write", path))
 }
 
-/// The header of a segment's file, if it has a right one.
+/// The header of a segment's file. `None` if it is not valid.
 pub(super) fn read_header(file: &dyn DiskFile, path: &Path) -> Result<Option<Identity>> {
     Ok(Identity::decode(&read_up_to(file, HEADER_BYTES, 0).map_err(refused("read", path))?))
 }
 
-/// A number that nobody outside can guess, for a segment's salt.
+/// A number for a segment's salt, which no client can guess.
 pub(super) fn random_salt() -> u64 {
     use std::hash::{BuildHasher as _, Hasher as _, RandomState};
     RandomState::new().build_hasher().finish()
 }
 
-/// A segment that the log holds, as readers see it.
+/// A segment of the log, as readers see it.
 #[derive(Debug)]
 pub(super) struct Segment {
     pub(super) identity: Identity,
@@ -146,19 +146,19 @@ struct Extent {
 }
 
 impl Segment {
-    /// A segment with known bounds. Without an index: it is read from the footer when first needed.
+    /// A segment with known bounds. If no index is given, it is read from the footer when it is first needed.
     pub(super) fn new(folder: &Path, identity: Identity, bounds: Bounds, index: Option<SparseIndex>) -> Self {
         let extent = RwLock::new(Extent { bounds, index: index.map(Arc::new) });
         Self { identity, path: identity.path(folder), extent }
     }
 
-    /// The bounds of what is durable.
+    /// The bounds of the durable frames.
     pub(super) fn bounds(&self) -> Bounds {
-        // Nothing that holds the lock can panic between two changes.
+        // A panic cannot leave the extent half changed.
         self.extent.read().unwrap_or_else(PoisonError::into_inner).bounds
     }
 
-    /// Shows readers a frame that has become durable.
+    /// Adds a durable frame, so that readers see it.
     pub(super) fn add_frame(&self, first: Stamp, last: Stamp, bytes: u64, link: u32) {
         let mut extent = self.extent.write().unwrap_or_else(PoisonError::into_inner);
         let extent = &mut *extent;
@@ -176,8 +176,8 @@ impl Segment {
         Ok(read)
     }
 
-    /// The index of a sealed segment, from its footer. A damaged footer holds nothing that the frames do not: the index is made
-    /// from the frames again, which also finds what is wrong with them.
+    /// The index of a sealed segment, from its footer. If the footer is damaged, the index is made from the frames again. This
+    /// also finds damaged frames.
     fn read_index(&self, disk: &dyn Disk) -> Result<SparseIndex> {
         let bounds = self.bounds();
         let file = self.open(disk)?;
@@ -214,8 +214,9 @@ impl Segment {
         header.decode_body(body).ok_or_else(|| self.damaged(offset, "a frame whose entries do not fill it"))
     }
 
-    /// A reader of the durable frames, starting at the last indexed one whose first log entry satisfies a predicate, which is true
-    /// up to some entry and false from there. It reads `chunk_bytes` at a time, or a frame where that is longer.
+    /// A reader of the durable frames. It starts at the last indexed frame whose first log entry satisfies a predicate. The
+    /// predicate must be true up to some entry and false after it. The reader reads `chunk_bytes` at a time, or a whole frame
+    /// if that is longer.
     pub(super) fn frames_from(
         &self,
         disk: &dyn Disk,
@@ -228,7 +229,7 @@ impl Segment {
         Ok(FrameReader::from_index(self, self.open(disk)?, bounds, start, chunk_bytes))
     }
 
-    /// Opens the file for reading, having checked that it is the one that the MANIFEST means.
+    /// Opens the file for reading. Checks that its header is the one that the MANIFEST lists.
     pub(super) fn open(&self, disk: &dyn Disk) -> Result<Box<dyn DiskFile>> {
         let file = disk.open(&self.path).map_err(|error| match error.kind() {
             std::io::ErrorKind::NotFound => self.damaged(0, "the file is missing"),
@@ -247,7 +248,7 @@ impl Segment {
     }
 }
 
-/// Reads the durable frames of a segment in order and checks each: checksums, links, sequence.
+/// Reads the durable frames of a segment in order. Checks the checksums, the link and the sequence of each.
 pub(super) struct FrameReader<'a> {
     segment: &'a Segment,
     file: Box<dyn DiskFile>,
@@ -256,7 +257,7 @@ pub(super) struct FrameReader<'a> {
     bounds: Bounds,
     next: LogSequence,
     expected: Link,
-    /// What was read ahead. Always starts at `offset`.
+    /// Bytes that were read ahead. The first is the one at `offset`.
     buffer: Bytes,
     chunk_bytes: usize,
 }
@@ -341,7 +342,7 @@ impl<'a> FrameReader<'a> {
         Ok(Some((header, body)))
     }
 
-    /// Brings at least `bytes` bytes from `offset` into the buffer.
+    /// Reads until the buffer holds at least `bytes` bytes from `offset`.
     fn fill(&mut self, bytes: u64) -> Result<()> {
         if self.offset + bytes > self.bounds.end {
             return Err(self.damaged("a frame reaches past the end of the segment's frames"));

@@ -1,19 +1,19 @@
-//! Reads sled's files and says whether anything in them was damaged or lost since sled wrote it; and observes, while sled runs,
-//! what a later audit can hold them against.
+//! Checks sled's files for damage and loss before sled opens them. While sled runs, observes its file, so that a later audit
+//! can compare.
 //!
-//! sled 0.34.7 checks the checksum of what it reads, but when it opens it takes what fails the check for the place where a
-//! crash struck: a flipped byte or a truncated file can open as a state in which records are missing. So every message of every
-//! segment is read first, which costs about as much as reading the file once.
+//! sled 0.34.7 verifies checksums, but when it opens, it takes the first wrong checksum for the point where a crash interrupted
+//! it. So a flipped byte or a truncated file can open as a state in which records are missing. The audit therefore reads every
+//! message of every segment first. It costs about as much as reading the file once.
 //!
-//! A file that is cut between two segments, or has a segment of zeros in it, would still pass after its process was killed. So
-//! once a second a thread notes what the file looks like from outside. The note is not synced: it is used in the same boot of
-//! the machine only, where the page cache holds it.
+//! After a process was killed, a file that was cut between two segments, or that has a segment of zeros, would still pass. So a
+//! thread notes the length of the file and its cleared segments once a second. The note is not synced: it is used only in the
+//! same boot of the machine, where the page cache holds it.
 //!
-//! What is used of sled's format: the file `db` is segments of 512 KiB. A segment starts with a checksum, its LSN (a position
-//! in the endless log, a multiple of the segment size), and an LSN up to which everything was written before; messages follow
-//! one another up to a cap, or up to the last 32 bytes. A freed segment keeps its bytes until another takes its place.
-//! A message is a checksum, a kind, its length, the number of its segment and of its page, and a body.
-//! The version is pinned in `Cargo.toml`, and a test reads what sled writes.
+//! What the audit uses of sled's format: the file `db` consists of segments of 512 KiB. A segment starts with a checksum, its
+//! LSN, and an LSN up to which everything had been written before. An LSN is a position in sled's endless log; that of a
+//! segment is a multiple of the segment size. Messages follow up to a cap, or up to the last 32 bytes. A freed segment keeps
+//! its bytes until another one takes its place. A message is a checksum, a kind, its length, the number of its segment and of
+//! its page, and a body. `Cargo.toml` pins the version of sled, and a test reads what sled writes.
 //!
 //! Knows sled's files. Must not know keys, or when a state is trusted.
 
@@ -32,24 +32,24 @@ use crate::engine::embedded::{disk::read_into, folder::StateOutline};
 /// The file of the last observation, in the data folder.
 const NOTE: &str = "state.note";
 const OBSERVE_EVERY: Duration = Duration::from_secs(1);
-/// sled's default, which it is opened with.
+/// The size of sled's segments: its default, which this engine does not change.
 const SEGMENT_BYTES: usize = 512 * 1024;
-/// The same as an LSN.
+/// The same, as a distance between LSNs.
 const SEGMENT_LSN: i64 = 512 * 1024;
 const SEGMENT_HEADER_BYTES: usize = 20;
-/// No message starts in the last bytes of a segment.
+/// No message starts in this many last bytes of a segment.
 const RED_ZONE_BYTES: usize = 32;
 const KIND_CORRUPTED: u8 = 0;
 const KIND_CAP: u8 = 2;
 const KIND_MAX: u8 = 11;
 
-/// How a state was last shut down, which decides what an undamaged one may look like.
+/// How a state was last shut down. It decides what the files of an undamaged state may look like.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Shutdown<'a> {
-    /// It was closed, with these files.
+    /// It was closed, and its files had this outline.
     Clean(&'a StateOutline),
-    /// Its process was killed. Writes that were in progress may have left gaps near the tip. This is what was last observed of
-    /// the file `db`.
+    /// Its process was killed. Writes in progress may have left gaps near the tip. Holds the last observation of the file `db`,
+    /// if there is one.
     Killed(Option<&'a Observation>),
 }
 
@@ -79,7 +79,8 @@ pub(super) fn outline(folder: &Path) -> io::Result<StateOutline> {
     Ok(StateOutline { bytes, headers_sum: headers_sum.finalize(), tip, tip_end: tip_end as u64, others_sum })
 }
 
-/// The length of sled's file, and which of its segments sled has cleared, by their index: of all, or of some.
+/// The length of sled's file, and the indexes of the segments that sled has cleared. If `of` is given, only these segments are
+/// looked at.
 fn cleared(path: &Path, of: Option<&BTreeSet<u64>>) -> io::Result<(u64, BTreeSet<u64>)> {
     let file = File::open(path)?;
     let bytes = file.metadata()?.len();
@@ -97,7 +98,7 @@ fn cleared(path: &Path, of: Option<&BTreeSet<u64>>) -> io::Result<(u64, BTreeSet
     Ok((bytes, found))
 }
 
-/// An error says what is wrong with a state's files.
+/// Checks the files of a state that is not open. The error says what is wrong with them.
 pub(super) fn audit(folder: &Path, shutdown: Shutdown<'_>) -> Result<(), String> {
     let unreadable = |error: io::Error| format!("{} cannot be read: {error}", folder.display());
     if fs::read_dir(folder.join("blobs")).map_err(unreadable)?.next().is_some() {
@@ -121,11 +122,11 @@ pub(super) fn audit(folder: &Path, shutdown: Shutdown<'_>) -> Result<(), String>
         Shutdown::Killed(_) => {}
     }
     let segments = walk_all(&file, bytes).map_err(unreadable)?;
-    // Above this, writes may have been in progress when the process was killed.
+    // Above this LSN, writes may have been in progress when the process was killed.
     let stable = segments.iter().filter_map(|segment| segment.header).map(|header| header.stable).max().unwrap_or(-1);
     let tip = segments.iter().filter_map(|segment| segment.header).map(|header| header.lsn).max().unwrap_or(-1);
     let may_be_missing = |lsn: i64| lsn + SEGMENT_LSN > stable;
-    // How many segments may be empty because the writes that fill them were in progress, while later ones had already landed.
+    // How many segments may be empty because their writes were in progress when later ones were done already.
     let present: BTreeSet<_> = segments.iter().filter_map(|segment| segment.header).map(|header| header.lsn).collect();
     let missing = (0..tip).step_by(SEGMENT_BYTES).filter(|lsn| may_be_missing(*lsn) && !present.contains(lsn));
     let mut missing = missing.count();
@@ -133,7 +134,7 @@ pub(super) fn audit(folder: &Path, shutdown: Shutdown<'_>) -> Result<(), String>
         let position = index * SEGMENT_BYTES;
         let Some(header) = segment.header else {
             match shutdown {
-                // After a clean stop, the outline was compared.
+                // After a clean stop, the outline has been compared above.
                 Shutdown::Clean(_) | Shutdown::Killed(None) if segment.zeros => continue,
                 Shutdown::Killed(Some(before)) if segment.zeros && before.cleared.contains(&(index as u64)) => continue,
                 Shutdown::Killed(_) if segment.zeros && missing > 0 => {
@@ -155,17 +156,17 @@ pub(super) fn audit(folder: &Path, shutdown: Shutdown<'_>) -> Result<(), String>
     Ok(())
 }
 
-/// What sled's file looked like from outside.
+/// What sled's file looked like at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Observation {
     /// Its length.
     bytes: u64,
-    /// The segments that sled had cleared when it was opened, and not written to since, by their index in the file.
+    /// The indexes of the segments that sled had cleared when it was opened and has not written to since.
     cleared: BTreeSet<u64>,
 }
 
 impl Observation {
-    /// The last one that was noted; `None` where none can be read.
+    /// The last observation that was written. `None` if it cannot be read.
     pub(super) fn read(data_folder: &Path) -> Option<Self> {
         let note = fs::read_to_string(data_folder.join(NOTE)).ok()?;
         let mut numbers = note.strip_suffix('\n')?.split(' ').map(str::parse);
@@ -181,20 +182,20 @@ impl Observation {
         }
     }
 
-    /// The file as it is now; of cleared segments, those that were cleared `before` if that is known.
+    /// Observes the file as it is now. If `before` is given, only segments that were cleared then count as cleared.
     fn of(file: &Path, before: Option<&Self>) -> io::Result<Self> {
         let (bytes, cleared) = cleared(file, before.map(|before| &before.cleared))?;
         Ok(Self { bytes, cleared })
     }
 
-    /// One write, so that a reader finds the end of the line only where the line is whole.
+    /// One write, so that a line with an end is always whole.
     fn write(&self, to: &Path) -> io::Result<()> {
         let numbers: Vec<_> = std::iter::once(&self.bytes).chain(&self.cleared).map(u64::to_string).collect();
         fs::write(to, numbers.join(" ") + "\n")
     }
 }
 
-/// The thread that observes sled's file and writes the note. Joined when dropped.
+/// The thread that observes sled's file and writes the note. Dropping this stops and joins the thread.
 #[derive(Debug)]
 pub(super) struct Observer {
     stop: Option<SyncSender<()>>,
@@ -202,7 +203,7 @@ pub(super) struct Observer {
 }
 
 impl Observer {
-    /// Starts to observe the file of a sled that was just opened and not written to.
+    /// Starts to observe the file of a sled that was just opened. Nothing may have been written to it yet.
     pub(super) fn start(data_folder: &Path, file: PathBuf) -> io::Result<Self> {
         let path = data_folder.join(NOTE);
         let first = Observation::of(&file, None)?;
@@ -242,7 +243,7 @@ struct Found {
     walked: Walked,
 }
 
-/// Where the messages of a segment end.
+/// The result of reading the messages of a segment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Walked {
     end: usize,
@@ -272,7 +273,7 @@ impl SegmentHeader {
     }
 }
 
-/// Reads all segments, on two threads, as computing checksums takes the time.
+/// Reads all segments. On two threads, because the checksums take most of the time.
 fn walk_all(file: &File, bytes: u64) -> io::Result<Vec<Found>> {
     let positions: Vec<u64> = (0..bytes).step_by(SEGMENT_BYTES).collect();
     let (first, second) = positions.split_at(positions.len() / 2);
@@ -319,7 +320,7 @@ struct Message {
     cap: bool,
 }
 
-/// The message at the start of `bytes`, if there is a valid one of this segment.
+/// The message at the start of `bytes`, if it is valid and belongs to this segment.
 fn message(bytes: &[u8], segment_number: u64) -> Option<Message> {
     let (sum, rest) = bytes.split_first_chunk::<4>()?;
     let (kind, rest) = rest.split_first()?;
@@ -341,7 +342,7 @@ fn message(bytes: &[u8], segment_number: u64) -> Option<Message> {
         .then_some(Message { bytes: 4 + header.len() + body.len(), cap: *kind == KIND_CAP })
 }
 
-/// A number as sled writes it, and what follows.
+/// A number in sled's encoding, and the bytes after it.
 fn varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
     let (first, rest) = bytes.split_first()?;
     match *first {

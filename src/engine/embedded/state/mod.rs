@@ -1,7 +1,7 @@
-//! The state in sled, which answers reads fast and is not relied on. Whatever it does wrong, the log stands.
+//! The state in sled. It answers reads fast, and need not be reliable: it can always be rebuilt from the log.
 //!
-//! Every call of sled is guarded against errors and panics, and each that can wait for sled's own threads has a timeout. After the
-//! first failure the state is distrusted, and answers nothing until it has been reset.
+//! Every call of sled is guarded against errors and panics. A call that can wait for sled's own threads has a timeout. After
+//! the first failure the state is distrusted, and refuses every call until it has been reset.
 //!
 //! Knows when a state is trusted. Must not know the log.
 
@@ -34,29 +34,29 @@ mod sled_db;
 /// sled's folder, in the data folder.
 const FOLDER: &str = "state";
 const CLOSED: &str = "the engine was closed";
-/// What the folder of a damaged state is renamed to, before the time.
+/// The folder of a damaged state is renamed to this and the time.
 const SET_ASIDE: &str = "state.set-aside-";
-/// Longer than sled needs to write what it holds in memory.
+/// How long to wait for sled to end. Longer than sled needs to write what it holds in memory.
 const CLOSE_WAIT_MAX: Duration = Duration::from_mins(1);
 
 /// How sled is set up.
 #[derive(Clone, Debug)]
 pub(super) struct Settings {
     pub(super) cache_bytes: u64,
-    /// Names the running boot of the machine.
+    /// The id of the running boot of the machine.
     pub(super) boot_id: String,
 }
 
-/// The state of a data folder.
+/// The state of a data folder, in sled.
 #[derive(Debug)]
 pub struct EmbeddedState {
     settings: Settings,
     /// sled's folder.
     path: PathBuf,
     writer: StageWriter,
-    /// `None` while the state is distrusted, being reset, or closed. Readers take a reference and release the lock.
+    /// `None` while the state is distrusted, being reset, or closed. Readers clone the `Arc` and release the lock.
     current: RwLock<Option<Arc<sled::Db>>>,
-    /// Whether the current sled has failed: it is no longer used, also where it would still answer.
+    /// Whether the current sled has failed. Then it is no longer used, even if it would still answer.
     failed: AtomicBool,
     /// Runs while there is a current sled.
     observer: Mutex<Option<Observer>>,
@@ -75,7 +75,7 @@ enum Trust {
 }
 
 impl EmbeddedState {
-    /// Opens the state that was left like this. Distrust is no error: sled is then not even opened.
+    /// Opens the state. `left` says how it was left. Distrust is not an error: sled is then not opened.
     pub(super) fn open(
         settings: Settings,
         folder: Arc<DataFolder>,
@@ -87,9 +87,9 @@ impl EmbeddedState {
             Ok(()) => StateMarker::Open { boot_id: settings.boot_id.clone() },
             Err(distrust) => StateMarker::Distrusted(distrust.clone()),
         };
-        // Before sled touches anything: a crash from here on must not find `closed`.
+        // Before sled changes any file: after a crash from here on, the marker must not say `closed`.
         folder.mark_state(marker)?;
-        // A sled that is opened clears segments and may free some.
+        // sled clears segments when it is opened, and may free some, so the old note would be wrong.
         Observation::forget(folder.path()).map_err(refused("remove the note of the state in", folder.path()))?;
         let opened = judged.and_then(|()| sled_db::open(&path, settings.cache_bytes).map_err(Distrust::damaged));
         let state = Self {
@@ -120,7 +120,7 @@ impl EmbeddedState {
         usable.ok_or_else(|| EngineError::State(self.distrust().unwrap_or_else(|| "it is being emptied".into())))
     }
 
-    /// Records the first failure, so that nothing is read from the state anymore, not even by the next process.
+    /// Records the first failure. From then on nobody reads the state, not even the next process.
     fn fail(&self, why: String) -> EngineError {
         let mut trust = self.trust();
         if matches!(*trust, Trust::Trusted) {
@@ -135,7 +135,7 @@ impl EmbeddedState {
         EngineError::State(why)
     }
 
-    /// Serves from an open sled.
+    /// Answers calls from this sled from now on.
     fn serve(&self, sled: sled::Db) -> Result<()> {
         let observer = Observer::start(self.folder.path(), self.path.join("db"))
             .map_err(|source| EngineError::Io { context: "cannot observe the state's file".into(), source })?;
@@ -145,7 +145,8 @@ impl EmbeddedState {
         Ok(())
     }
 
-    /// Ends sled. False where it does not end: then its threads and memory are leaked, and its files are no longer used.
+    /// Ends sled. Returns false if it does not end in time: then its threads and memory are leaked, and its files are no longer
+    /// used.
     fn end_sled(&self) -> bool {
         drop(self.observer.lock().unwrap_or_else(PoisonError::into_inner).take());
         let Some(mut sled) = self.current.write().unwrap_or_else(PoisonError::into_inner).take() else { return true };
@@ -159,7 +160,7 @@ impl EmbeddedState {
                 }
                 Err(shared) => {
                     tracing::error!("a read of the state does not end: abandoning it");
-                    // The thread that drops it last would end sled, and could wait for it forever.
+                    // The thread that drops the last reference would end sled, and could wait for it forever.
                     std::mem::forget(shared);
                     return false;
                 }
@@ -167,7 +168,7 @@ impl EmbeddedState {
         };
         let flushed = within(CLOSE_WAIT_MAX, "state-close", move || {
             let flushed = guarded("flush", || sled.flush()).map(drop);
-            // Ends sled's threads, which may write once more.
+            // Dropping it ends sled's threads, which may write once more.
             guarded("end", move || {
                 drop(sled);
                 Ok(())
@@ -183,7 +184,7 @@ impl EmbeddedState {
         }
     }
 
-    /// Makes room for an empty state: what is there is renamed if an operator may want to look at it, and removed otherwise.
+    /// Makes room for an empty state. Renames the old folder if `keep` is true and the disk has room, and removes it otherwise.
     fn clear_folder(&self, keep: bool) -> Result<()> {
         let data_folder = self.folder.path();
         let list = fs::read_dir(data_folder).map_err(refused("list", data_folder))?;
@@ -196,7 +197,7 @@ impl EmbeddedState {
         if !self.path.exists() {
             return Ok(());
         }
-        // What is set aside takes up room that the new state may need.
+        // A folder that is set aside takes up space that the new state may need.
         let space = self.folder.disk().space(data_folder).map_err(refused("ask for the free space at", data_folder))?;
         if keep && space.available / 4 > folder_bytes(&self.path) {
             let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
@@ -209,7 +210,7 @@ impl EmbeddedState {
         self.folder.disk().sync_folder(data_folder).map_err(refused("sync", data_folder))
     }
 
-    /// Makes the files of an ended sled durable, and says what they look like.
+    /// Syncs the files of a sled that has ended, and returns their outline.
     fn make_durable(&self, ended: bool) -> std::result::Result<StateOutline, String> {
         if !ended {
             return Err("it did not close".into());
@@ -276,7 +277,7 @@ impl State for EmbeddedState {
             *trust = Trust::Distrusted(distrust.clone());
             distrust
         };
-        // A crash half way must find it distrusted.
+        // After a crash during the reset, the marker must say that the state is distrusted.
         self.folder.mark_state(StateMarker::Distrusted(before.clone()))?;
         self.end_sled();
         self.clear_folder(before.damaged)?;
@@ -307,7 +308,7 @@ impl State for EmbeddedState {
                 Err(why) => (StateMarker::Distrusted(Distrust::unknown(why.as_str())), Some(why)),
             },
         };
-        // Of a second call, the folder ignores what it says.
+        // On a second call, the folder ignores the marker.
         self.folder.state_closed(marker)?;
         failure.map_or(Ok(()), |why| Err(EngineError::State(why)))
     }
@@ -315,12 +316,13 @@ impl State for EmbeddedState {
 
 impl Drop for EmbeddedState {
     fn drop(&mut self) {
-        // Without `close` this is a crash, as the marker says; but sled must not be waited for without a timeout.
+        // Without `close` this counts as a crash, as the marker says. Dropping sled here could wait for its threads without a
+        // timeout.
         self.end_sled();
     }
 }
 
-/// Whether the state in a folder can be used, as it was left.
+/// Whether the state in a folder can be used. The error says why not.
 fn judge(settings: &Settings, folder: &DataFolder, path: &Path, left: &StateMarker) -> std::result::Result<(), Distrust> {
     let observed = Observation::read(folder.path());
     let shutdown = match left {

@@ -1,4 +1,4 @@
-//! sled, guarded: opened and ended in bounded time, its errors and panics caught, and a large stage written by two threads.
+//! Guards sled: it is opened and ended in bounded time, and its errors and panics are caught. Two threads write a large stage.
 //!
 //! Knows sled. Must not know when a state is trusted.
 
@@ -16,19 +16,20 @@ use std::{
 
 use crate::engine::{EngineError, Result, StateBatch, StateWrite};
 
-/// sled's own flush: it also gives back the space of what was overwritten, which nothing else does.
+/// How often sled flushes by itself, in milliseconds. Only this flush frees the space of overwritten values.
 const FLUSH_EVERY_MS: u64 = 500;
-/// What sled is told of the cache it may have. It counts a page by its bytes in the file, and in memory a page takes about twice as many
-/// (measured at 8 million keys: 192 MiB more of its cache take 369 MiB). With a half, a server of a million events stays below its bound
-/// and reads slower than it could; with all of it, it passes the bound.
+/// The share of the cache memory that sled is given as its cache size. sled counts the bytes of a page in the file, and a page
+/// takes about twice as many in memory (measured with 8 million keys: 192 MiB more cache take 369 MiB more memory). With half
+/// of it, a server with a million events stays below its memory limit, but reads slower than it could. With all of it, the
+/// server exceeds the limit.
 const CACHE_SHARE: (u64, u64) = (5, 8);
-/// Longer than sled needs to open some ten million records without a snapshot.
+/// How long to wait for sled to open. Longer than it needs for about ten million records without a snapshot.
 const OPEN_WAIT_MAX: Duration = Duration::from_mins(10);
-/// A stage with fewer writes is written by the caller's thread alone: a single write costs 4 to 20 us, handing a half over
-/// about as much as two.
+/// The caller's thread alone writes a stage with fewer writes. A write costs 4 to 20 us, and handing over a half costs about as
+/// much as two writes.
 const SPLIT_WRITES_MIN: usize = 64;
 
-/// Writes batches, with a thread for second halves. The thread is joined when this is dropped.
+/// Writes batches. A second thread writes the second half of each large stage. Dropping this joins the thread.
 #[derive(Debug)]
 pub(super) struct StageWriter {
     halves: Option<SyncSender<Half>>,
@@ -52,10 +53,10 @@ impl StageWriter {
         Ok(Self { halves: Some(halves), thread: Some(thread) })
     }
 
-    /// Writes a batch, stage by stage. When this fails, a part of the batch has landed.
+    /// Writes a batch, stage by stage. After an error, a part of the batch may be written.
     ///
-    /// Single inserts, never sled's batches: `apply_batch` keeps every leaf it clones in memory until it ends, and stalls
-    /// readers meanwhile (measured: 5 GB at 160,000 records, reads waiting for up to 584 ms).
+    /// It uses single inserts, never sled's batches: `apply_batch` keeps every leaf it clones in memory until it ends, and
+    /// blocks readers meanwhile (measured with 160,000 records: 5 GB, and reads that waited up to 584 ms).
     pub(super) fn write(&self, sled: &Arc<sled::Db>, batch: StateBatch) -> std::result::Result<(), String> {
         for mut stage in batch.stages {
             let half = self.halves.as_ref().filter(|_| stage.len() >= SPLIT_WRITES_MIN);
@@ -67,7 +68,7 @@ impl StageWriter {
             let second = stage.split_off(stage.len() / 2);
             half.send(Half { sled: Arc::clone(sled), writes: second, done }).map_err(|_| "its second thread has ended")?;
             let first = write_all(sled, &stage);
-            // Waited for even if the first half failed: nothing may be written after this has returned.
+            // Wait for the second half even if the first one failed: no write may happen after this has returned.
             let second = finished.recv().unwrap_or_else(|_| Err("its second thread has ended".into()));
             first.and(second)?;
         }
@@ -87,7 +88,7 @@ impl Drop for StageWriter {
 fn run(halves: &Receiver<Half>) {
     while let Ok(Half { sled, writes, done }) = halves.recv() {
         let outcome = write_all(&sled, &writes);
-        // Dropped before the answer: the thread that waits for the last user of a sled must not find this one.
+        // Drop it before the answer, so that `end_sled` does not find this reference still in use.
         drop(sled);
         if done.send(outcome).is_err() {
             tracing::error!("nobody waited for the second half of a stage");
@@ -104,7 +105,7 @@ fn write_all(sled: &sled::Db, writes: &[StateWrite]) -> std::result::Result<(), 
     })
 }
 
-/// Calls sled. An error says what went wrong: sled panics in many places where a file is not as it left it.
+/// Calls sled, and turns its errors and panics into a text. sled panics in many places if a file has been changed.
 pub(super) fn guarded<T>(doing: &str, call: impl FnOnce() -> sled::Result<T>) -> std::result::Result<T, String> {
     match catch_unwind(AssertUnwindSafe(call)) {
         Ok(outcome) => outcome.map_err(|error| format!("sled cannot {doing}: {error}")),
@@ -115,7 +116,7 @@ pub(super) fn guarded<T>(doing: &str, call: impl FnOnce() -> sled::Result<T>) ->
     }
 }
 
-/// Opens sled in a folder. An error says why it does not open.
+/// Opens sled in a folder. The error says why it does not open.
 pub(super) fn open(folder: &Path, cache_bytes: u64) -> std::result::Result<sled::Db, String> {
     remove_unfinished_snapshots(folder).map_err(|error| format!("{} cannot be tidied: {error}", folder.display()))?;
     let config = sled::Config::new()
@@ -125,7 +126,7 @@ pub(super) fn open(folder: &Path, cache_bytes: u64) -> std::result::Result<sled:
     within(OPEN_WAIT_MAX, "state-open", move || guarded("open", || config.open()))?
 }
 
-/// A process that was killed while it opened sled may have left them, and sled then refuses to open. Deleting them is safe:
+/// Removes snapshots that a killed process did not finish: sled refuses to open while they are there. This is safe, because
 /// nothing refers to a snapshot before it is renamed.
 fn remove_unfinished_snapshots(folder: &Path) -> std::io::Result<()> {
     let list = match fs::read_dir(folder) {
@@ -141,8 +142,8 @@ fn remove_unfinished_snapshots(folder: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Makes everything in sled's folder durable. sled's own flush calls `sync_file_range`, which says nothing about a power cut
-/// (its issues 1351 and 1452).
+/// Makes everything in sled's folder durable. sled's own flush calls `sync_file_range`, which does not protect from a power cut
+/// (see sled's issues 1351 and 1452).
 pub(super) fn make_durable(folder: &Path) -> std::io::Result<()> {
     for entry in fs::read_dir(folder)? {
         fs::File::open(entry?.path())?.sync_all()?;
@@ -151,8 +152,8 @@ pub(super) fn make_durable(folder: &Path) -> std::io::Result<()> {
     folder.parent().map_or(Ok(()), |above| fs::File::open(above)?.sync_all())
 }
 
-/// Makes a call that may never return, in a thread that is abandoned if it does not. sled waits for its own threads without a
-/// timeout, and after a panic in one of them it waits forever.
+/// Runs a call with a timeout, in its own thread, which is abandoned if the call does not return. sled waits for its own
+/// threads without a timeout, and waits forever if one of them panicked.
 pub(super) fn within<T: Send + 'static>(
     wait_max: Duration,
     name: &str,
@@ -160,7 +161,7 @@ pub(super) fn within<T: Send + 'static>(
 ) -> std::result::Result<T, String> {
     let (done, finished) = sync_channel(1);
     let spawned = thread::Builder::new().name(name.into()).spawn(move || {
-        // The receiver is gone if nobody waits anymore.
+        // Sending fails if the caller no longer waits.
         done.send(call()).unwrap_or_default();
     });
     let thread = spawned.map_err(|error| format!("a thread cannot be started: {error}"))?;
