@@ -1,9 +1,9 @@
-//! The log as a cursor and a wake-up: every commit after a revision, in order, whole, once.
+//! A cursor over the log that wakes its reader: it gives every commit after a revision, whole, in order and once.
 //!
-//! A change stream keeps no queue. It reads the log from where it stands, at its reader's pace; commits that were made lately are shared
-//! by all change streams, each decoded once.
+//! A change stream has no queue. It reads the log from its position, at the pace of its reader. All change streams share the
+//! recent commits, so each commit is decoded once.
 //!
-//! Knows the log and what was published. Must not know filters, messages of the contract, or who reads.
+//! Knows the log and how far it is published. Must not know filters, messages of the contract, or who reads.
 
 use std::{
     collections::BTreeMap,
@@ -22,40 +22,42 @@ use super::{
 };
 use crate::engine::{LogSeek, LogSequence};
 
-/// Bytes of commits that a change stream hands out at once, and so holds for a reader that stops in the middle of them. One commit may be more.
+/// Most bytes of commits that a change stream returns at once. It holds them in memory while its reader is slow. One commit may
+/// be longer.
 const CHUNK_BYTES: usize = 256 << 10;
-/// Commits made lately that are kept for the change streams that are about to read them.
+/// Number of recent log entries that are kept in memory for the change streams that read them next.
 const RECENT_COMMITS: usize = 4096;
-/// Bytes of the commits made lately that are kept, as the log has them. What is made of them may be several times that.
+/// Most bytes of the recent log entries that are kept, as counted in the log. Decoded, they may take several times as much
+/// memory.
 const RECENT_BYTES: usize = 16 << 20;
 
-/// Selections of one commit that are shared; readers beyond make their own.
+/// Most selections of one commit that are shared. Further readers compute their own.
 const SELECTIONS_SHARED: usize = 64;
-/// Bytes of the shared selections of one commit, in sizes of the commit.
+/// Most bytes of the shared selections of one commit, as a multiple of the bytes of the commit.
 const SELECTED_SIZES_MAX: usize = 3;
 
-/// How far the log can be read: what was published last.
+/// How far the log can be read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Published {
     pub(super) sequence: u64,
     pub(super) revision: u64,
-    /// Nothing will be published any more: the store was closed, or its writer has failed.
+    /// Nothing more will be published: the store was closed, or its writer has failed.
     pub(super) ended: bool,
 }
 
-/// A commit as change streams hand it out, shared by those who read it.
+/// A commit as change streams return it. All its readers share it.
 #[derive(Debug)]
 pub(crate) struct CommittedChange {
     pub(crate) commit: Committed,
     /// Bytes of the commit in the log.
     bytes: usize,
-    /// The records before the commit, in the order of its changes: live ones only.
+    /// The records before the commit, in the order of its changes. `None` for a record that was not live.
     before: OnceLock<Vec<Option<Bytes>>>,
-    /// What was made of it for a selection, by the selection's text.
+    /// The results of selections that were computed already, by the text of the selection.
     selected: Mutex<Vec<(Arc<str>, Option<Bytes>)>>,
 }
 
-/// Entries of the log that were read lately, for the change streams that are about to read them.
+/// Recent entries of the log, for the change streams that read them next.
 #[derive(Debug, Default)]
 pub(super) struct Recent {
     kept: Mutex<Kept>,
@@ -63,7 +65,7 @@ pub(super) struct Recent {
 
 #[derive(Debug, Default)]
 struct Kept {
-    /// By sequence, with the bytes that each takes in the log; no change for one that is no commit.
+    /// By sequence, with the bytes that the entry takes in the log. `None` for an entry that is not a commit.
     entries: BTreeMap<u64, (Option<Arc<CommittedChange>>, usize)>,
     /// Always the sum of the bytes of `entries`.
     bytes: usize,
@@ -73,15 +75,15 @@ struct Kept {
 #[derive(Clone, Debug)]
 pub(crate) struct ChangeStream {
     store: Store,
-    /// The last entry that was handed out or passed over.
+    /// The last entry that was returned or skipped.
     position: LogSequence,
-    /// Everything up to here was handed out.
+    /// All commits up to this revision were returned.
     revision: u64,
     published: watch::Receiver<Published>,
 }
 
 impl Store {
-    /// The commits after a revision. `None`: from now on.
+    /// The commits after a revision. `None`: the commits that are made from now on.
     pub(crate) fn change_stream(&self, after: Option<u64>) -> Result<ChangeStream> {
         self.read(|inner| {
             let published = inner.subscribe();
@@ -99,12 +101,12 @@ impl Store {
 }
 
 impl ChangeStream {
-    /// Everything up to this revision was handed out.
+    /// The newest revision of which all commits were returned.
     pub(crate) fn revision(&self) -> u64 {
         self.revision
     }
 
-    /// The newest revision that can be handed out.
+    /// The newest revision that can be returned.
     pub(crate) fn head(&self) -> u64 {
         self.published.borrow().revision
     }
@@ -114,7 +116,7 @@ impl ChangeStream {
         &self.store
     }
 
-    /// Waits until there is something to read. An error: the store was closed, or failed, and everything was read.
+    /// Waits until there is something to read. Errs if everything was read and the store was closed or has failed.
     pub(crate) async fn changed(&mut self) -> Result<()> {
         let position = self.position.0;
         let published = self.published.wait_for(|published| published.sequence > position || published.ended).await;
@@ -122,7 +124,7 @@ impl ChangeStream {
         if moved { Ok(()) } else { self.store.inner().check_readable().and(Err(StoreError::shutting_down())) }
     }
 
-    /// What follows, if it was read lately and needs no look at the disk.
+    /// The next commits, if they are in memory. Empty at the head. `None` if the log must be read.
     pub(crate) fn read_recent(&mut self) -> Option<Vec<Arc<CommittedChange>>> {
         let head = *self.published.borrow_and_update();
         if self.position.0 >= head.sequence {
@@ -132,9 +134,9 @@ impl ChangeStream {
         (!recent.is_empty()).then(|| self.pass(recent, head))
     }
 
-    /// What follows, as far as one chunk of the log holds it. Empty at the head. May wait for the disk.
+    /// The next commits, at most [`CHUNK_BYTES`] at once. Empty at the head. May wait for the disk.
     pub(crate) fn read(&mut self) -> Result<Vec<Arc<CommittedChange>>> {
-        // All change streams are woken at once: another may have read it on the way here.
+        // All change streams wake at the same time, so another one may have read these commits already.
         if let Some(recent) = self.read_recent() {
             return Ok(recent);
         }
@@ -182,15 +184,15 @@ impl CommittedChange {
         Self { commit, bytes, before: OnceLock::new(), selected: Mutex::new(Vec::new()) }
     }
 
-    /// What was made of the commit for another reader who selects the same: outside, whether it was; inside, whether any change
-    /// of it is shown.
+    /// The result of a selection, if another reader has computed it. The outer `Option` says whether it was computed, the inner
+    /// one whether the selection shows any change of the commit.
     #[allow(clippy::option_option)]
     pub(super) fn known(&self, key: &Arc<str>) -> Option<Option<Bytes>> {
         let selected = self.selected.lock().unwrap_or_else(PoisonError::into_inner);
         selected.iter().find(|(known, _)| known == key).map(|(_, made)| made.clone())
     }
 
-    /// What `select` makes of the commit, or what it made for another reader who selects the same.
+    /// The result of `select`, or the result that another reader with the same selection has computed.
     pub(super) fn selected(&self, key: &Arc<str>, select: impl FnOnce() -> Result<Option<Bytes>>) -> Result<Option<Bytes>> {
         if let Some(made) = self.known(key) {
             return Ok(made);
@@ -205,8 +207,8 @@ impl CommittedChange {
         Ok(made)
     }
 
-    /// The records before the commit, in the order of its changes; none for one that did not exist then. Read once, for all
-    /// who compare. May wait for the disk.
+    /// The records before the commit, in the order of its changes. `None` for a record that did not exist then. They are read
+    /// once for all readers. May wait for the disk.
     pub(crate) fn before(&self, store: &Store) -> Result<&[Option<Bytes>]> {
         if let Some(before) = self.before.get() {
             return Ok(before);
@@ -227,7 +229,7 @@ impl CommittedChange {
 }
 
 impl Recent {
-    /// Keeps an entry, unless it is so far behind the head that no other reader is likely to need it.
+    /// Keeps an entry, unless it is too far behind the head for other readers to need it.
     fn add(&self, sequence: u64, change: Option<Arc<CommittedChange>>, bytes: usize, head: u64) {
         if sequence + (RECENT_COMMITS as u64) < head {
             return;
@@ -243,14 +245,14 @@ impl Recent {
         }
     }
 
-    /// The entries that follow on one without a gap, as far as they are kept and make one chunk.
+    /// The kept entries after `position`, without a gap and at most [`CHUNK_BYTES`].
     fn after(&self, position: u64, head: u64) -> Vec<(u64, Option<Arc<CommittedChange>>)> {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let following = kept.entries.range(position + 1..=head.max(position + 1)).zip(position + 1..);
         let mut chunk = 0;
         following
             .take_while(|((sequence, (_, bytes)), expected)| {
-                // The first is handed out whatever its size.
+                // The first entry is always returned, whatever its size.
                 let fits = chunk == 0 || chunk + bytes <= CHUNK_BYTES;
                 chunk += bytes;
                 *sequence == expected && fits

@@ -1,6 +1,7 @@
-//! Time: the clock, which is an argument so that tests can step it; the contract's timestamps; and ids, which begin with a time.
+//! The clock, the timestamps of the contract, and new ids, which begin with a time. The clock is an argument, so that tests can
+//! set it.
 //!
-//! Must not know commits.
+//! Knows microseconds and ULIDs. Must not know commits.
 
 use std::{
     fmt::Debug,
@@ -9,13 +10,13 @@ use std::{
 
 use ulid::Ulid;
 
-/// Tells the time.
+/// A source of the current time.
 pub trait Clock: Send + Sync + Debug {
     /// Microseconds since the Unix epoch. May step back.
     fn now_us(&self) -> i64;
 }
 
-/// The machine's clock.
+/// The clock of the machine.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;
 
@@ -39,10 +40,10 @@ pub(crate) fn micros(time: &prost_types::Timestamp) -> i64 {
     time.seconds.saturating_mul(1_000_000).saturating_add(i64::from(time.nanos.clamp(0, 999_999_999)) / 1000)
 }
 
-/// A lower-case ULID, greater than the last one.
+/// A new id: a ULID in lower case, greater than the one before.
 pub(super) fn new_id(ids: &mut ulid::Generator, now_ms: u64) -> String {
     let time = UNIX_EPOCH + Duration::from_millis(now_ms);
-    // After 2^80 ids in one millisecond the generator has run out; a random id is still unique.
+    // The generator fails if the random part overflows within one millisecond. A random id is still unique.
     let id = ids.generate_from_datetime(time).unwrap_or_else(|_| Ulid::from_datetime(time));
     id.to_string().to_lowercase()
 }

@@ -1,4 +1,4 @@
-//! The log entries of a store: the body of each, from which everything else can be rebuilt.
+//! The bodies of a store's log entries. Everything else can be rebuilt from them.
 //!
 //! Knows records as bytes. Must not know keys: `replay` says what an entry becomes in the state.
 
@@ -17,7 +17,7 @@ use crate::{
     proto::{self, ChangeKind, ErrorReason, Transition},
 };
 
-/// The version of the data format. A log with a greater one is refused; with a smaller one the state is rebuilt.
+/// The version of the data format. A log with a greater version is refused. A state with another version is rebuilt.
 pub(crate) const FORMAT_VERSION: u32 = 1;
 
 /// The body of one log entry.
@@ -27,7 +27,7 @@ pub(crate) struct Body {
     pub(crate) entry: Option<Entry>,
 }
 
-/// The kinds of entry. A number is never reused.
+/// The kinds of entry. A tag number is never reused.
 #[derive(Clone, PartialEq, prost::Oneof)]
 pub(crate) enum Entry {
     /// The first entry of every log.
@@ -36,7 +36,7 @@ pub(crate) enum Entry {
     /// A commit: one revision.
     #[prost(message, tag = "2")]
     Committed(Committed),
-    /// A commit that changed nothing. It is logged for its request id.
+    /// A commit that changed nothing. It is logged so that a retry with its request id gets the same answer.
     #[prost(message, tag = "3")]
     Unchanged(Unchanged),
     /// A promise that no commit gets a time up to this one.
@@ -58,13 +58,13 @@ pub(crate) struct Founded {
 /// Identifies a request: who sent it, under which id, with which content.
 #[derive(Clone, PartialEq, Eq, Message)]
 pub(crate) struct RequestIdentity {
-    /// The caller, who is also the author.
+    /// The caller, who is also the author of the commit.
     #[prost(string, tag = "1")]
     pub(crate) caller: String,
-    /// The caller's id for it.
+    /// The request id that the caller has chosen.
     #[prost(string, tag = "2")]
     pub(crate) request_id: String,
-    /// SHA-256 of its mutations and preconditions.
+    /// SHA-256 of the mutations and preconditions of the request.
     #[prost(bytes = "bytes", tag = "3")]
     pub(crate) content_hash: Bytes,
 }
@@ -98,13 +98,14 @@ pub(crate) struct Changed {
     pub(crate) id: String,
     #[prost(enumeration = "ChangeKind", tag = "3")]
     pub(crate) change: i32,
-    /// 0 if it was created.
+    /// The revision of the version before. 0 if the record was created.
     #[prost(uint64, tag = "4")]
     pub(crate) previous_revision: u64,
-    /// The record after the change, as a Get answers it; of a tombstone or redirect, its last state.
+    /// The bytes of the record after the change, as Get answers them. For a tombstone or a redirect, the last state of the
+    /// record.
     #[prost(bytes = "bytes", tag = "5")]
     pub(crate) record: Bytes,
-    /// Where it was merged into.
+    /// The name of the record that it was merged into.
     #[prost(string, optional, tag = "6")]
     pub(crate) redirect_target: Option<String>,
     /// Numbers of the top-level fields that differ from the revision before.
@@ -115,13 +116,14 @@ pub(crate) struct Changed {
 /// The result of one mutation.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct LoggedResult {
-    /// Which of the commit's changes, from 1; 0 where the mutation changed nothing.
+    /// The number of the change in the commit, from 1. 0 if the mutation changed nothing.
     #[prost(uint32, tag = "1")]
     pub(crate) change: u32,
-    /// The name to answer, where it differs from that of the change: the record's where nothing changed, the target's of a merge.
+    /// The name to answer, if it is not the name in the change: the name of the record if nothing changed, or of the target of
+    /// a merge.
     #[prost(string, tag = "2")]
     pub(crate) name: String,
-    /// Only where it changed nothing: the record's revision.
+    /// The revision of the record. Set only if the mutation changed nothing.
     #[prost(uint64, tag = "3")]
     pub(crate) revision: u64,
 }
@@ -129,7 +131,7 @@ pub(crate) struct LoggedResult {
 /// A commit that changed nothing.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct Unchanged {
-    /// The head revision at which it would have changed nothing.
+    /// The head revision when it was planned.
     #[prost(uint64, tag = "1")]
     pub(crate) revision: u64,
     #[prost(int64, tag = "2")]
@@ -140,7 +142,7 @@ pub(crate) struct Unchanged {
     pub(crate) results: Vec<LoggedResult>,
 }
 
-/// A promise about the times of later commits.
+/// A promise that every later commit gets a time after `time_us`.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct TimeBound {
     #[prost(int64, tag = "1")]
@@ -148,14 +150,14 @@ pub(crate) struct TimeBound {
 }
 
 impl Entry {
-    /// The bytes to log: those of a [`Body`] that holds the entry, without moving it into one.
+    /// The bytes to log. They are those of a [`Body`] that holds the entry, but need no move into one.
     pub(crate) fn to_bytes(&self) -> Bytes {
         let mut bytes = Vec::with_capacity(self.encoded_len());
         self.encode(&mut bytes);
         bytes.into()
     }
 
-    /// Reads an entry of the log.
+    /// Decodes an entry of the log. `STORE_CORRUPT` if it cannot be decoded.
     pub(crate) fn of(entry: &engine::LogEntry) -> Result<Self> {
         Body::decode(entry.body.clone()).ok().and_then(|body| body.entry).ok_or_else(|| {
             StoreError::new(
@@ -184,12 +186,12 @@ impl Changed {
         Ok(format!("{}/{}", self.kind()?.collection(), self.id))
     }
 
-    /// Whether the record exists afterwards.
+    /// Whether the record exists after the change.
     pub(crate) fn is_live(&self) -> bool {
         !matches!(ChangeKind::try_from(self.change), Ok(ChangeKind::Deleted | ChangeKind::Merged | ChangeKind::Erased))
     }
 
-    /// The change as the contract's `Change`, around the record's bytes as they are.
+    /// The change as the contract's `Change`. The bytes of the record are copied and not decoded.
     fn encode(&self, revision: u64, transition: Transition) -> Result<Vec<u8>> {
         let kind = self.kind()?;
         let head = proto::Change {
@@ -216,12 +218,12 @@ impl Changed {
     }
 }
 
-/// Number of `Change.record`.
+/// Field number of `Change.record`.
 const CHANGE_RECORD: u32 = 5;
-/// Number of `Commit.changes`.
+/// Field number of `Commit.changes`.
 const COMMIT_CHANGES: u32 = 6;
 
-/// A record's bytes as the contract's `Record`; none where there are none.
+/// Decodes the bytes of a record as the contract's `Record`. `None` if there are no bytes.
 pub(crate) fn record(kind: RecordKind, bytes: &[u8]) -> Result<Option<proto::Record>> {
     if bytes.is_empty() {
         return Ok(None);
@@ -232,7 +234,7 @@ pub(crate) fn record(kind: RecordKind, bytes: &[u8]) -> Result<Option<proto::Rec
     }
 }
 
-/// Proto names of top-level fields.
+/// The names of top-level fields in the proto.
 pub(crate) fn field_names(kind: RecordKind, numbers: &[u32]) -> Vec<String> {
     let schema: &schema::Schema = kind.schema();
     numbers.iter().map(|number| schema.field_name(*number).to_owned()).collect()
@@ -245,7 +247,7 @@ impl Committed {
         self.encode_with(&all)
     }
 
-    /// The commit as the contract's `Commit`, with these of its changes. Records are not decoded: a commit may be large.
+    /// The commit as the contract's `Commit`, with some of its changes. Records are not decoded, because a commit may be large.
     pub(crate) fn encode_with(&self, changes: &[(&Changed, Transition)]) -> Result<Bytes> {
         let head = proto::Commit {
             revision: self.revision.cast_signed(),

@@ -1,6 +1,6 @@
-//! What the store answers when it cannot do what was asked.
+//! The errors of the store.
 //!
-//! An error is never logged here. The code that answers a caller, and the writer's thread, log what an operator should see.
+//! This module never logs an error. The code that answers a caller and the writer's thread log what an operator should see.
 //!
 //! Knows reasons, causes and what a caller can do next. Must not know gRPC's codes, or logs.
 
@@ -16,23 +16,23 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StoreErrorKind {
-    /// Correct the request: it can never succeed unchanged.
+    /// The request is invalid. It can never succeed unchanged: correct it.
     Invalid,
     /// The record does not exist.
     NotFound,
     /// The name or id is in use.
     AlreadyExists,
-    /// The state of the record forbids it: change that first.
+    /// The state of the record forbids the change: change that state first.
     FailedPrecondition,
-    /// Another commit came first: read again, redo the change, send it again.
+    /// Another commit came first: read again, apply the change again, and send a new request.
     Aborted,
     /// The revision cannot be read.
     OutOfRange,
     /// Stored data is damaged or missing.
     DataLoss,
-    /// Too many requests at once. Transient: wait and send again.
+    /// Too many requests at once. Transient: wait, then retry.
     Exhausted,
-    /// Unavailable. Transient: wait and send again.
+    /// The store cannot answer now. Transient: wait, then retry.
     Unavailable,
     /// A bug in this program.
     Internal,
@@ -41,15 +41,15 @@ pub enum StoreErrorKind {
 /// A precondition on a record that failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FailedPrecondition {
-    /// The reason, without prefix: "`REVISION_MISMATCH`".
+    /// The reason, such as `REVISION_MISMATCH`.
     pub reason: ErrorReason,
-    /// The record.
+    /// The name of the record.
     pub subject: String,
     /// What failed, as a sentence.
     pub description: String,
 }
 
-/// Everything that is wrong, beside the message.
+/// All that is wrong with a request, as data.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StoreErrorDetails {
@@ -62,9 +62,10 @@ pub enum StoreErrorDetails {
     Preconditions(Vec<FailedPrecondition>),
 }
 
-/// Why a call failed. Reasons and the keys of `metadata` are API, as `errors.proto` lists them; the text is not.
+/// Why a call failed. The reasons and the keys of `metadata` are part of the API, and `errors.proto` lists them. The text is
+/// not part of it.
 ///
-/// Two errors are equal where a caller is told the same: the cause does not count.
+/// Two errors are equal if they tell a caller the same. The cause is not compared.
 #[derive(Clone, Debug)]
 pub struct StoreError {
     /// What the caller can do next.
@@ -77,8 +78,8 @@ pub struct StoreError {
     pub metadata: Vec<(&'static str, String)>,
     /// All violations.
     pub details: StoreErrorDetails,
-    /// What happened below the store. For the operator, not for the caller.
-    /// Boxed in its `Arc`, so that an error is a word longer and not two.
+    /// The error below the store. It is for the operator, not for the caller. The `Box` in the `Arc` keeps it one word long
+    /// instead of two.
     cause: Option<Arc<Box<dyn Error + Send + Sync>>>,
 }
 
@@ -106,7 +107,7 @@ impl Error for StoreError {
     }
 }
 
-/// Names an internal error in the log and to the caller.
+/// The metadata key of the id that names an internal error, both in the log and in the answer to the caller.
 const LOG_ID: &str = "log_id";
 
 /// The outcome of a call on the store.
@@ -119,26 +120,27 @@ impl StoreError {
         Self { kind, reason, message: message.into(), metadata: Vec::new(), details, cause: None }
     }
 
-    /// Adds what happened below the store: [`Error::source`] of this error.
+    /// Adds the error below the store as the [`Error::source`] of this error.
     #[must_use]
     pub fn because(mut self, cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         self.cause = Some(Arc::new(cause.into()));
         self
     }
 
-    /// Whether the same read may succeed in a moment, once the state is rebuilt.
+    /// Whether the same read may succeed once the state is rebuilt.
     pub(super) fn passes_with_a_rebuild(&self) -> bool {
         self.reason == ErrorReason::StoreRebuilding
     }
 
-    /// What an operator should see in a log: the message and every cause below it. `None` where the caller alone can act.
+    /// The text that an operator should see in the server's log: all causes, and the id of an internal error. `None` if only
+    /// the caller can act.
     pub fn for_operator(&self) -> Option<String> {
         let is_told = matches!(self.kind, StoreErrorKind::Internal | StoreErrorKind::DataLoss)
             || matches!(self.reason, ErrorReason::StorePoisoned | ErrorReason::StoreRebuilding);
         let mut cause = self.source().filter(|_| is_told)?;
         let mut text = cause.to_string();
         while let Some(below) = cause.source() {
-            // A cause that repeats what is below it says it once.
+            // Do not repeat a cause whose text the one above it contains already.
             let below_text = below.to_string();
             if !text.ends_with(&below_text) {
                 text.extend([": ", &below_text]);
@@ -165,13 +167,13 @@ impl StoreError {
         self
     }
 
-    /// One field that breaks a rule.
+    /// The error for one field that breaks a rule.
     pub fn field(field: &str, description: impl Into<String>) -> Self {
         let description = description.into();
         Self::from(Violation { field: field.to_owned(), description, fault: Fault::Invalid })
     }
 
-    /// A bug in this program. The cause is for the log. The caller gets an id that is also in the log.
+    /// A bug in this program. The cause goes to the log only. The caller gets an id that is also in the log.
     pub fn internal(what: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         let log_id = ulid::Ulid::new().to_string().to_lowercase();
         Self::new(
@@ -202,7 +204,7 @@ impl StoreError {
         )
     }
 
-    /// The state is being rebuilt or not yet open.
+    /// The state is being rebuilt, or is not open yet.
     pub fn rebuilding(done: u64, total: u64) -> Self {
         Self::new(
             StoreErrorKind::Unavailable,
@@ -221,7 +223,7 @@ impl From<Violation> for StoreError {
 }
 
 impl StoreError {
-    /// The error for everything that a check found, if it found anything. The first violation gives the reason.
+    /// The error for all violations that a check found. `None` if there are none. The first violation gives the reason.
     pub fn from_violations(violations: Violations) -> Option<Self> {
         Self::from_list(violations.into_vec())
     }
@@ -264,7 +266,7 @@ impl From<engine::EngineError> for StoreError {
                 Self::new(StoreErrorKind::DataLoss, ErrorReason::StoreCorrupt, format!("{text}: restore from a backup"))
             }
             engine::EngineError::State(_) => Self::rebuilding(0, 0),
-            // No caller of a store on a log of its own meets these: the contract has no reason for them.
+            // A store whose log has no other appender never returns these to a caller, so the contract has no reason for them.
             engine::EngineError::Unavailable(_) | engine::EngineError::Unknown(_) | engine::EngineError::Superseded { .. } => {
                 Self::new(
                     StoreErrorKind::Unavailable,
@@ -278,7 +280,8 @@ impl From<engine::EngineError> for StoreError {
                 "a write or read of the log failed on this server's disk: an operator has to look at its log and \
                      start it again",
             ),
-            // A program that opens a folder gets this, never a caller of the service: the contract has no reason for it.
+            // Only a program that opens a folder gets this, never a caller of the service. So the contract has no reason for
+            // it.
             engine::EngineError::InUse { .. } => Self::new(
                 StoreErrorKind::Unavailable,
                 ErrorReason::Unspecified,

@@ -1,4 +1,4 @@
-//! Everything at one revision, page by page, and resumed where a reader stopped.
+//! Exports all records at one revision, page by page. A reader can resume where it stopped.
 //!
 //! Knows snapshots and selections. Must not know keys, or how a server streams.
 
@@ -17,51 +17,51 @@ use crate::{
     proto::{ErrorReason, ExportRequest, ListRecordsRequest, Record},
 };
 
-/// Records that are read at once.
+/// Number of records that are read at once.
 const PAGE_RECORDS: i32 = 1000;
 
-/// An export in progress, as encoded records.
+/// An export in progress. It gives encoded records.
 #[derive(Debug)]
 pub(crate) struct Export {
     snapshot: StoreSnapshot,
     selection: Selection,
     filter: String,
-    /// Which of the selection's kinds is read; past the last: nothing is left.
+    /// The index of the selection's kind that is read now. Past the last kind, the export is at its end.
     kind: usize,
-    /// Where its next page begins; empty at its start.
+    /// The page token of the next page of this kind. Empty for its first page.
     page_token: String,
-    /// Digest of what was asked, so that a resumed export asks for the same.
+    /// Digest of the request, to check that a resumed export has the same request.
     asked: Vec<u8>,
     started: bool,
 }
 
-/// Some records of an export.
+/// One chunk of an export.
 #[derive(Debug)]
 pub(crate) struct ExportChunk {
     pub(crate) records: Vec<(RecordKind, Bytes)>,
-    /// Resumes after these records.
+    /// The token with which an export resumes after these records.
     pub(crate) resume_token: String,
 }
 
-/// Every record at one revision. Made by [`Store::export`].
+/// An iterator over every record at one revision. [`Store::export`] makes it.
 ///
-/// It ends after an error, except `STORE_REBUILDING`: after that one the next call tries again. It keeps the store open as a
-/// clone of the store does.
+/// It ends after an error, except after `STORE_REBUILDING`: then the next call tries again. It keeps the store open, as a clone
+/// of the store does.
 #[derive(Debug)]
 pub struct StoreExport {
     export: Export,
-    /// What is left of the last chunk.
+    /// The rest of the last chunk.
     records: std::vec::IntoIter<(RecordKind, Bytes)>,
-    /// The record that was given last.
+    /// The record that was returned last.
     last: Option<(RecordKind, Bytes)>,
-    /// Resumes after the last chunk.
+    /// The token with which an export resumes after the last chunk.
     resume_token: String,
     ended: bool,
 }
 
 impl Store {
-    /// Every record at one revision, by type and name. A request selects types and records as it does on the service. May wait
-    /// for the clock where the request has a time.
+    /// Every record at one revision, ordered by type and name. The request selects types and records as on the service. If the
+    /// request has a time, this may wait for the clock.
     ///
     /// ```
     /// use annals::{proto::{Actor, CommitRequest, ExportRequest, Mutation}, store::Store};
@@ -88,7 +88,7 @@ impl Store {
         })
     }
 
-    /// As [`Self::export`], for a server that sends encoded records.
+    /// Like [`Self::export`], for a server that sends encoded records.
     pub(crate) fn export_chunks(&self, request: &ExportRequest) -> Result<Export> {
         let selection = Selection::parse(&request.types, &request.filter, self.limits())?;
         let asked = digest(request);
@@ -117,7 +117,7 @@ impl Export {
         self.snapshot.revision()
     }
 
-    /// The next chunk; none at the end. The first has no records where there are none at all, and tells the revision.
+    /// The next chunk. `None` at the end. If there are no records at all, the first chunk is empty, and tells the revision.
     pub(crate) fn next(&mut self) -> Result<Option<ExportChunk>> {
         let mut records = Vec::new();
         while records.is_empty()
@@ -143,7 +143,7 @@ impl Export {
         self.snapshot.list_encoded(kind, &request, position.as_ref())
     }
 
-    /// What every page is asked for with.
+    /// The list request for a page, without its page token.
     fn request(&self) -> ListRecordsRequest {
         ListRecordsRequest {
             filter: self.filter.clone(),
@@ -153,12 +153,12 @@ impl Export {
         }
     }
 
-    /// Resumes after the chunks so far.
+    /// The token with which an export resumes after the chunks so far.
     fn resume_token(&self) -> String {
         self.token(self.kind, &self.page_token)
     }
 
-    /// Resumes after one record.
+    /// The token with which an export resumes after a record.
     fn token_after(&self, kind: RecordKind, record: &[u8]) -> String {
         let position = self.selection.kinds().iter().position(|selected| *selected == kind).unwrap_or(self.kind);
         let name = wire::texts(record, schema::NAME).next().unwrap_or_default();
@@ -177,12 +177,13 @@ impl Export {
 }
 
 impl StoreExport {
-    /// The revision that is exported; 0 before the first commit.
+    /// The revision that is exported. 0 before the first commit.
     pub fn revision(&self) -> i64 {
         self.export.revision()
     }
 
-    /// Resumes after the last record that was given: all other fields of the request must be the same.
+    /// The token with which an export resumes after the last record that was returned. All other fields of the request must be
+    /// the same.
     pub fn resume_token(&self) -> String {
         match &self.last {
             Some((kind, record)) if self.records.len() > 0 => self.export.token_after(*kind, record),
@@ -216,7 +217,7 @@ impl Iterator for StoreExport {
     }
 }
 
-/// Digest of what a token binds.
+/// Digest of the request fields that must stay the same for a resume token: all but the token.
 fn digest(request: &ExportRequest) -> Vec<u8> {
     let bound = ExportRequest { resume_token: String::new(), ..request.clone() };
     token::digest(&prost::Message::encode_to_vec(&bound)).to_vec()

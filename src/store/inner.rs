@@ -1,4 +1,4 @@
-//! What the writer and the readers of a store share: its health, its head, and the times that were promised.
+//! What the writer and the readers of a store share: its health, its head, and the promises about commit times.
 //!
 //! Knows health and the queue. Must not know what a commit does, or what is read.
 
@@ -21,23 +21,23 @@ use crate::{
     proto::ErrorReason,
 };
 
-/// Whether a store answers.
+/// Whether a store answers reads and writes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StoreHealth {
     /// Reads and writes are answered.
     Serving,
-    /// The state is being rebuilt from the log, or what the state lacks is being replayed: nothing is answered yet.
+    /// The state is being rebuilt from the log, or catches up with it. Nothing is answered yet.
     Rebuilding {
-        /// Entries of the log that are done.
+        /// Number of log entries that are applied.
         done: u64,
-        /// Entries of the log.
+        /// Number of entries in the log.
         total: u64,
     },
-    /// Reads are answered; writes are refused until the store is opened again. The text says why.
+    /// Reads are answered. Writes are refused until the store is opened again. The text says why.
     ReadOnly(String),
     /// Nothing is answered: the log is damaged or cannot be read. The text says why.
     Failed(String),
-    /// It was closed.
+    /// The store was closed.
     Closed,
 }
 
@@ -46,7 +46,7 @@ impl StoreHealth {
         matches!(self, Self::Serving | Self::ReadOnly(_))
     }
 
-    /// An error unless reads are answered.
+    /// Errs unless reads are answered.
     fn check_readable(&self) -> Result<()> {
         match self {
             Self::Serving | Self::ReadOnly(_) => Ok(()),
@@ -57,27 +57,27 @@ impl StoreHealth {
     }
 }
 
-/// Shared by all handles on a store and its writer.
+/// What all handles on a store and its writer share.
 pub(super) struct Inner {
     pub(super) engine: Engine,
     pub(super) options: StoreOptions,
-    /// The newest revision that can be read. Moves when its keys are in place.
+    /// The newest revision that can be read. It moves when the keys of a commit are in the state.
     head: AtomicU64,
-    /// Counts how often reads began or ceased to be answered: even while they are. A read during which it changed may have seen a
-    /// state that lacks keys.
+    /// Counts how often reads began or ceased to be answered. It is even while they are answered. If it changes during a read,
+    /// the read may have seen a state that lacks keys.
     readable: AtomicU64,
-    /// Whether a state that trusts itself held what makes no sense.
+    /// Whether a state that is trusted returned invalid data once.
     disagreed: AtomicBool,
-    /// Whether the writer has been asked to catch up and has not begun to.
+    /// Whether the writer has been asked to catch up and has not begun yet.
     catch_up_queued: AtomicBool,
     shared: Mutex<Shared>,
     /// Notified when `shared` changes.
     changed: Condvar,
-    /// What the writer is asked to do.
+    /// The jobs for the writer.
     pub(super) queue: Queue,
     /// Wakes change streams.
     published: watch::Sender<Published>,
-    /// What change streams read lately.
+    /// The recent entries of the log, for change streams.
     pub(super) recent: Recent,
 }
 
@@ -85,7 +85,7 @@ struct Shared {
     health: StoreHealth,
     /// What was last published.
     meta: Meta,
-    /// The newest revision that has a time, whether or not it is durable yet.
+    /// The newest revision that has a commit time, whether or not it is durable yet.
     numbered: u64,
     /// The greatest `as_of_time` that was answered or is being answered: no later commit gets a time up to it.
     answered_us: i64,
@@ -127,7 +127,7 @@ impl Inner {
         self.lock().meta.clone()
     }
 
-    /// A revision that can be read, or read on from.
+    /// Checks that a revision is not after the head and not before the oldest revision that can be read.
     pub(super) fn check_revision(&self, revision: u64) -> Result<u64> {
         let head = self.head();
         if revision > head {
@@ -146,7 +146,7 @@ impl Inner {
         Ok(revision)
     }
 
-    /// Waits until the store answers reads. An error says why it never will.
+    /// Waits until the store answers reads. The error says why it never will.
     pub(super) fn wait_until_serving(&self) -> Result<()> {
         let mut shared = self.lock();
         while matches!(shared.health, StoreHealth::Rebuilding { .. }) {
@@ -155,21 +155,21 @@ impl Inner {
         shared.health.check_readable()
     }
 
-    /// Runs a read of the state. The answer is discarded where the state failed or was reset meanwhile.
+    /// Runs a read of the state. Discards its result if the state failed or was reset meanwhile.
     pub(super) fn read<T>(&self, read: impl FnOnce() -> Result<T>) -> Result<T> {
         let readable = self.begin_read()?;
         let mut outcome = read();
         if let Err(error) = &mut outcome
             && error.reason == ErrorReason::StoreRebuilding
         {
-            // Asked before `readable` is: a state that was reset meanwhile says nothing about the one that was read.
+            // Check this before `readable`: after a reset it would be about another state than the one that was read.
             let is_trusted = self.engine.state.distrust().is_none();
             if self.readable.load(Ordering::Acquire) == readable {
                 if !self.calls_for_rebuild(is_trusted, error) {
                     return outcome;
                 }
                 self.rebuilding(0, self.meta().sequence);
-                // A writer that has ended rebuilds nothing.
+                // Sending fails if the writer has ended: then there is no rebuild.
                 drop(self.queue.send(Job::Rebuild));
             }
         }
@@ -180,7 +180,7 @@ impl Inner {
         }
     }
 
-    /// The value of `readable` at the start of a read. An error unless reads are answered.
+    /// The value of `readable` at the start of a read. Errs unless reads are answered.
     fn begin_read(&self) -> Result<u64> {
         loop {
             let readable = self.readable.load(Ordering::Acquire);
@@ -191,8 +191,8 @@ impl Inner {
         }
     }
 
-    /// Whether an error that the state gave calls for its rebuild. Where the state trusts itself, it holds what makes no sense,
-    /// and one rebuild is tried: if the next state is no better, the fault is not the state's, and the error says so.
+    /// Whether an error of the state calls for a rebuild. If the state is trusted, it holds invalid data, and one rebuild is
+    /// tried. If the rebuilt state has invalid data again, the state is not the cause: then the error becomes `STORE_CORRUPT`.
     pub(super) fn calls_for_rebuild(&self, is_trusted: bool, error: &mut StoreError) -> bool {
         if error.reason != ErrorReason::StoreRebuilding {
             return false;
@@ -206,17 +206,17 @@ impl Inner {
         false
     }
 
-    /// Whether the state failed under a reader.
+    /// Whether a reader has found that the state must be rebuilt.
     pub(super) fn wants_rebuild(&self) -> bool {
         matches!(self.lock().health, StoreHealth::Rebuilding { .. })
     }
 
-    /// An error unless reads are answered.
+    /// Errs unless reads are answered.
     pub(super) fn check_readable(&self) -> Result<()> {
         self.lock().health.check_readable()
     }
 
-    /// An error unless writes are answered.
+    /// Errs unless writes are answered.
     pub(super) fn check_writable(&self) -> Result<()> {
         match &self.lock().health {
             StoreHealth::ReadOnly(reason) => {
@@ -226,20 +226,21 @@ impl Inner {
         }
     }
 
-    /// Asks the writer to replay what other appenders have added to the log. Calls that it has not begun to answer are one.
+    /// Asks the writer to catch up with what other appenders have added to the log. Does nothing if a request is queued
+    /// already.
     fn catch_up(&self) {
         if !self.catch_up_queued.swap(true, Ordering::AcqRel) {
-            // A writer that has ended catches up no more.
+            // Sending fails if the writer has ended: then nothing catches up.
             drop(self.queue.send(Job::CatchUp));
         }
     }
 
-    /// The writer begins to catch up: what is appended from now on needs another signal.
+    /// Called when the writer begins to catch up. An append after this needs another signal.
     pub(super) fn begin_catch_up(&self) {
         self.catch_up_queued.store(false, Ordering::Release);
     }
 
-    /// What the log calls when another appender has moved its head.
+    /// The signal that the log calls when another appender has moved its head.
     pub(super) fn head_signal(self: &Arc<Self>) -> HeadSignal {
         let inner = Arc::downgrade(self);
         HeadSignal::new(move || {
@@ -249,7 +250,8 @@ impl Inner {
         })
     }
 
-    /// Makes everything up to `meta` readable. Also called after a group that was not logged: what it numbered does not exist.
+    /// Makes everything up to `meta` readable. It is also called after a group that was not logged, because the revisions that
+    /// the group numbered do not exist.
     pub(super) fn publish(&self, meta: &Meta) {
         let mut shared = self.lock();
         shared.numbered = meta.revision;
@@ -261,18 +263,18 @@ impl Inner {
         self.changed.notify_all();
     }
 
-    /// How far the log can be read, and a wake-up when that moves.
+    /// A receiver that says how far the log can be read, and wakes when that changes.
     pub(super) fn subscribe(&self) -> watch::Receiver<Published> {
         self.published.subscribe()
     }
 
-    /// Takes over the promise about times that an earlier process made.
+    /// Keeps the promise about commit times that an earlier process has made.
     pub(super) fn keep_time_bound(&self, time_us: i64) {
         let mut shared = self.lock();
         shared.answered_us = shared.answered_us.max(time_us);
     }
 
-    /// The time of a commit: after `after_us`, and after every `as_of_time` that was answered.
+    /// The time of a commit. It is after `after_us`, and after every `as_of_time` that was answered.
     pub(super) fn number(&self, revision: u64, after_us: i64) -> i64 {
         let now_us = self.options.clock.now_us();
         let mut shared = self.lock();
@@ -280,8 +282,8 @@ impl Inner {
         now_us.max(after_us.saturating_add(1)).max(shared.answered_us.saturating_add(1))
     }
 
-    /// Promises that no later commit gets a time up to `time_us`, and waits until every commit that has an earlier one can be
-    /// read. The promise holds while this process runs; the caller makes it durable.
+    /// Promises that no later commit gets a time up to `time_us`. Waits until all commits with such a time can be read. The
+    /// promise holds while this process runs. The caller makes it durable.
     pub(super) fn answer_time(&self, time_us: i64) -> Result<()> {
         let mut shared = self.lock();
         shared.answered_us = shared.answered_us.max(time_us);
@@ -295,17 +297,18 @@ impl Inner {
         Ok(())
     }
 
-    /// The state holds all of the log. `refused` says why writes are refused, if they are.
+    /// Called when the state holds all of the log. `refused` says why writes are refused, if they are.
     pub(super) fn serving(&self, refused: Option<&str>) {
         self.set(refused.map_or(StoreHealth::Serving, |reason| StoreHealth::ReadOnly(reason.to_owned())));
     }
 
-    /// Nothing is answered until the state holds all of the log.
+    /// Called when a rebuild begins or proceeds. Nothing is answered until the state holds all of the log.
     pub(super) fn rebuilding(&self, done: u64, total: u64) {
         self.set(StoreHealth::Rebuilding { done, total });
     }
 
-    /// Writes are refused from now on. Where the state is being rebuilt, the writer says so again when that ends.
+    /// Refuses writes from now on. During a rebuild it does nothing: the writer passes the reason to `serving` when the rebuild
+    /// ends.
     pub(super) fn read_only(&self, reason: &str) {
         let mut shared = self.lock();
         if shared.health == StoreHealth::Serving {
@@ -317,11 +320,11 @@ impl Inner {
         self.set(StoreHealth::Failed(error.message.clone()));
     }
 
-    /// The writer has ended. Why it failed stays, if it did.
+    /// Called when the writer has ended. A failed store stays failed.
     pub(super) fn closed(&self) {
         self.queue.close();
         self.set(StoreHealth::Closed);
-        // Watches that wait for the next commit wait no longer.
+        // Wake the watches that wait for the next commit.
         self.published.send_modify(|published| published.ended = true);
     }
 

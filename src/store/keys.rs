@@ -1,5 +1,5 @@
-//! The whole key layout on one page. Every part preserves order; no key holds four bytes 0xff in a row, which sled 0.34
-//! cannot iterate backwards over: text is UTF-8, numbers are written in groups of seven bits.
+//! The layout of all keys. The encoding of every part preserves its order. No key holds four bytes 0xff in a row, because sled
+//! 0.34 cannot iterate backwards over them: text is UTF-8, and numbers are written in groups of seven bits.
 //!
 //! | key | value | serves |
 //! |--|--|--|
@@ -8,12 +8,12 @@
 //! | rest: kind, id, revision, number | a further chunk of a version too long for one value | the same |
 //! | current: kind, id | the newest version, tombstone or redirect | get and list at head |
 //! | index: kind, index, values, id | empty: a posting | lists by filter and order |
-//! | reference: target kind and id, referrer's kind, field, origin, referrer's id | empty: a posting | `REFERENCED`, filters on references |
+//! | reference: target kind and id, referrer's kind, field, origin, id | empty: a posting | `REFERENCED`, reference filters |
 //! | receipt: caller, request id | [`Receipt`](super::replay::Receipt): content hash and log position | idempotency |
 //!
-//! A posting says that some version of the record had this value. It is written when a version first has it and never taken
-//! back, so a reader fetches the record at its revision and looks; a posting too many costs a fetch, and a list at any revision
-//! is the same code.
+//! A posting says that some version of the record had this value. It is written when a version first has the value, and is
+//! never removed. So a reader must fetch the record at its revision and check the value. An outdated posting costs one fetch,
+//! and a list runs the same code at every revision.
 //!
 //! Knows kinds and ids. Must not know what a filter or a mutation is.
 
@@ -32,29 +32,30 @@ const INDEX: u8 = 0x30;
 const REFERENCE: u8 = 0x40;
 const RECEIPT: u8 = 0x50;
 
-/// Ends a text inside a key. Less than any byte that a text of a record may hold.
+/// Ends a text inside a key. It is less than any byte that a text of a record may hold.
 const END: u8 = 0x00;
-/// Before a value, of an index or a sort.
+/// Precedes a value in an index key or a sort key.
 pub(crate) const SET: u8 = 0x01;
-/// Instead of a value: unset. Greater than `SET`, so that unset comes last.
+/// Stands in place of a value that is unset. It is greater than `SET`, so that unset sorts last.
 pub(crate) const UNSET: u8 = 0x02;
 
-/// Longest text in an index key, in bytes. A longer one is cut: the index then serves equality and prefix with a recheck.
+/// Longest text in an index key, in bytes. A longer text is cut. Equality and prefix can then still use the index, because each
+/// record is checked again.
 pub(crate) const INDEX_TEXT_BYTES_MAX: usize = 128;
 
-/// The key of the one meta value.
+/// The key of the meta value, of which there is one.
 pub(crate) fn meta() -> Vec<u8> {
     vec![META]
 }
 
-/// The newest version of a record.
+/// The key of the newest version of a record.
 pub(crate) fn current(kind: RecordKind, id: &str) -> Vec<u8> {
     let mut key = vec![CURRENT, kind as u8];
     key.extend_from_slice(id.as_bytes());
     key
 }
 
-/// The newest versions of all records of a kind, by name.
+/// The keys of the newest versions of all records of a kind, ordered by name.
 pub(crate) fn current_of(kind: RecordKind) -> KeyRange {
     prefix(vec![CURRENT, kind as u8])
 }
@@ -64,14 +65,14 @@ pub(crate) fn current_id(key: &[u8]) -> &str {
     text(key.get(2..))
 }
 
-/// An older version of a record.
+/// The key of an older version of a record.
 pub(crate) fn history(kind: RecordKind, id: &str, revision: u64) -> Vec<u8> {
     let mut key = history_of(kind, id);
     put_number(revision, &mut key);
     key
 }
 
-/// The older versions of a record up to a revision.
+/// The keys of the older versions of a record up to a revision.
 pub(crate) fn history_until(kind: RecordKind, id: &str, revision: u64) -> KeyRange {
     (Bound::Included(history_of(kind, id)), Bound::Included(history(kind, id, revision)))
 }
@@ -82,7 +83,7 @@ fn history_of(kind: RecordKind, id: &str) -> Vec<u8> {
     key
 }
 
-/// A further chunk of a version, from 1.
+/// The key of a further chunk of a version that is too long for one value. Further chunks are numbered from 1.
 pub(crate) fn rest(kind: RecordKind, id: &str, revision: u64, number: u64) -> Vec<u8> {
     let mut key = vec![REST, kind as u8];
     put_text(id, &mut key);
@@ -91,7 +92,7 @@ pub(crate) fn rest(kind: RecordKind, id: &str, revision: u64, number: u64) -> Ve
     key
 }
 
-/// All keys of an index that begin with these parts; add values with [`IndexKey`]'s methods.
+/// The beginning of keys of an index: the kind, the index, and the values that the methods add.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct IndexKey(Vec<u8>);
 
@@ -100,7 +101,7 @@ impl IndexKey {
         Self(vec![INDEX, kind as u8, index])
     }
 
-    /// A whole text (or the part of it that an index keeps).
+    /// Adds a whole text, cut to [`INDEX_TEXT_BYTES_MAX`].
     #[must_use]
     pub(crate) fn text(mut self, value: &str) -> Self {
         self.0.push(SET);
@@ -108,7 +109,7 @@ impl IndexKey {
         self
     }
 
-    /// The beginning of a text: nothing can follow.
+    /// Adds the beginning of a text. No further part can follow.
     #[must_use]
     pub(crate) fn text_prefix(mut self, value: &str) -> Self {
         self.0.push(SET);
@@ -116,7 +117,7 @@ impl IndexKey {
         self
     }
 
-    /// A number, such as that of an enum's value.
+    /// Adds a number, such as the number of an enum value.
     #[must_use]
     pub(crate) fn number(mut self, value: u64) -> Self {
         self.0.push(SET);
@@ -124,7 +125,7 @@ impl IndexKey {
         self
     }
 
-    /// An instant.
+    /// Adds a time.
     #[must_use]
     pub(crate) fn time(mut self, seconds: i64, nanos: i32) -> Self {
         self.0.push(SET);
@@ -132,32 +133,32 @@ impl IndexKey {
         self
     }
 
-    /// That there is no value. Sorts behind every value.
+    /// Adds that there is no value. It sorts after every value.
     #[must_use]
     pub(crate) fn unset(mut self) -> Self {
         self.0.push(UNSET);
         self
     }
 
-    /// A part that is encoded already, by [`time_part`].
+    /// Adds a part that [`time_part`] has encoded.
     #[must_use]
     pub(crate) fn part(mut self, part: &[u8]) -> Self {
         self.0.extend_from_slice(part);
         self
     }
 
-    /// The entry of one record.
+    /// The key of the entry of one record.
     pub(crate) fn entry(mut self, id: &str) -> Vec<u8> {
         put_last_id(id, &mut self.0);
         self.0
     }
 
-    /// The bytes so far, as one end of a range.
+    /// The bytes so far, to use as an end of a range.
     pub(crate) fn bytes(&self) -> Vec<u8> {
         self.0.clone()
     }
 
-    /// Every entry that begins with these parts.
+    /// The range of all entries that begin with these parts.
     pub(crate) fn range(self) -> KeyRange {
         prefix(self.0)
     }
@@ -169,14 +170,14 @@ pub(crate) fn last_id(key: &[u8]) -> &str {
     text(before.len().checked_sub(usize::from(*length)).and_then(|start| before.get(start..)))
 }
 
-/// The key of one record among the entries of an index or of a reference that share these leading bytes.
+/// The key of the entry of one record below a prefix of an index or of a reference.
 pub(crate) fn entry_under(prefix: &[u8], id: &str) -> Vec<u8> {
     let mut key = prefix.to_vec();
     put_last_id(id, &mut key);
     key
 }
 
-/// An instant as a part of an index key; nothing for unset. Sorts as the times do, unset last.
+/// A time as a part of an index key. `None` is unset. The parts sort as the times do, and unset sorts last.
 pub(crate) fn time_part(time: Option<(i64, i32)>) -> Vec<u8> {
     let Some((seconds, nanos)) = time else { return vec![UNSET] };
     let mut part = vec![SET];
@@ -184,30 +185,31 @@ pub(crate) fn time_part(time: Option<(i64, i32)>) -> Vec<u8> {
     part
 }
 
-/// The part of an index key that [`time_part`] made and that follows these many bytes.
+/// The part of an index key that [`time_part`] has made, starting at byte `start`.
 pub(crate) fn time_part_at(key: &[u8], start: usize) -> Option<&[u8]> {
     let length = if *key.get(start)? == UNSET { 1 } else { 1 + TIME_BYTES };
     key.get(start..start + length)
 }
 
-/// One record's reference to another. `origin`: it stands in the first hop of an attribution, or in one with the role ORIGIN.
+/// The key of one reference of a record to another. `origin`: the reference is in the first hop of an attribution, or in a hop
+/// with the role ORIGIN.
 pub(crate) fn reference(target: &RecordName, from: RecordKind, path: &[u32], origin: bool, id: &str) -> Vec<u8> {
     let mut key = reference_field(target, from, path, origin);
     put_last_id(id, &mut key);
     key
 }
 
-/// All references to a record from one field of one kind, by the referrer's id.
+/// The keys of all references to a record from one field of one kind, ordered by the referrer's id.
 pub(crate) fn references_from(target: &RecordName, from: RecordKind, path: &[u32], origin: bool) -> KeyRange {
     prefix(reference_field(target, from, path, origin))
 }
 
-/// All references to a record.
+/// The keys of all references to a record.
 pub(crate) fn references_to(target: &RecordName) -> KeyRange {
     prefix(reference_target(target))
 }
 
-/// What a `reference` key below [`references_to`] says: the referrer's kind and id.
+/// The referrer's kind and id, from a key of [`references_to`].
 pub(crate) fn referrer<'k>(target: &RecordName, key: &'k [u8]) -> Option<(RecordKind, &'k str)> {
     let kind = key.get(reference_target(target).len())?;
     Some((RecordKind::from_number(*kind)?, last_id(key)))
@@ -219,7 +221,7 @@ fn reference_target(target: &RecordName) -> Vec<u8> {
     key
 }
 
-/// What the keys of all references to a record from one field of one kind begin with.
+/// The prefix of the keys of all references to a record from one field of one kind.
 pub(crate) fn reference_field(target: &RecordName, from: RecordKind, path: &[u32], origin: bool) -> Vec<u8> {
     let mut key = reference_target(target);
     key.push(from as u8);
@@ -229,7 +231,7 @@ pub(crate) fn reference_field(target: &RecordName, from: RecordKind, path: &[u32
     key
 }
 
-/// What is remembered of a request.
+/// The key of the receipt of a request.
 pub(crate) fn receipt(caller: &str, request_id: &str) -> Vec<u8> {
     let mut key = vec![RECEIPT];
     put_text(caller, &mut key);
@@ -237,12 +239,12 @@ pub(crate) fn receipt(caller: &str, request_id: &str) -> Vec<u8> {
     key
 }
 
-/// Whether a key has to be in place before the others of its batch: what newer versions rely on finding.
+/// Whether a key must be written before the others of its batch, because a reader of a newer version expects to find it.
 pub(crate) fn is_written_early(key: &[u8]) -> bool {
     matches!(key.first(), Some(&(HISTORY | REST)))
 }
 
-/// A key in words, for people who look into a store.
+/// A key as a text, for people who look into a store.
 pub(crate) fn describe(key: &[u8]) -> String {
     let Some((table, rest)) = key.split_first() else { return "the empty key".to_owned() };
     let kind = rest.first().and_then(|number| RecordKind::from_number(*number));
@@ -267,12 +269,12 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
 }
 
-/// Every key there can be.
+/// The range of all keys.
 pub(crate) fn all() -> KeyRange {
     (Bound::Unbounded, Bound::Unbounded)
 }
 
-/// Every key that begins with these bytes.
+/// The range of all keys that begin with these bytes.
 pub(crate) fn prefix(start: Vec<u8>) -> KeyRange {
     let mut end = start.clone();
     while let Some(last) = end.pop() {
@@ -284,22 +286,23 @@ pub(crate) fn prefix(start: Vec<u8>) -> KeyRange {
     (Bound::Included(start), Bound::Unbounded)
 }
 
-/// Texts of records hold no U+0000, and a byte of UTF-8 is never 0xff.
+/// Adds a text and its end. Texts of records hold no U+0000, and UTF-8 has no byte 0xff.
 fn put_text(text: &str, to: &mut Vec<u8>) {
     debug_assert!(!text.as_bytes().contains(&END), "a text in a key holds U+0000");
     to.extend_from_slice(text.as_bytes());
     to.push(END);
 }
 
-/// The id, its end, then its length, so that it can be read from the end. The end is less than any byte of an id, so ids sort
-/// as they are; a length alone would not be: 48 is also the digit 0.
+/// Adds an id, its end, and its length, so that the id can be read from the end of the key. The end is less than any byte of an
+/// id, so the keys sort as the ids do. The length alone would not do that: 48 is also the digit 0.
 fn put_last_id(id: &str, to: &mut Vec<u8>) {
     to.extend_from_slice(id.as_bytes());
     to.push(END);
     to.push(u8::try_from(id.len()).expect("an id has at most 63 characters"));
 }
 
-/// The count of groups, then seven bits a byte, most significant first: order-preserving, short for small numbers.
+/// Adds the count of groups, and then seven bits in each byte, most significant first. The bytes sort as the numbers do, and
+/// are few for small numbers.
 fn put_number(number: u64, to: &mut Vec<u8>) {
     let groups = (64 - number.leading_zeros()).div_ceil(7).max(1);
     to.push(u8::try_from(groups).expect("64 bits make ten groups"));
@@ -312,7 +315,7 @@ fn put_number(number: u64, to: &mut Vec<u8>) {
 const TIME_BYTES: usize = 11;
 
 fn put_time(seconds: i64, nanos: i32, to: &mut Vec<u8>) {
-    // From year -34844 on: whatever a Timestamp of the contract may hold is positive and below 2^42.
+    // Counted from the year -34844, every time that a Timestamp of the contract may hold is positive and below 2^42.
     let seconds = seconds.saturating_add(1 << 40).clamp(0, (1 << 42) - 1).cast_unsigned();
     let nanos = nanos.max(0).cast_unsigned();
     for group in (0..6).rev() {

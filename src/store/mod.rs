@@ -1,7 +1,7 @@
-//! Revisions: one writer, any number of readers, every version of every record.
+//! The store: every version of every record, by revision. It has one writer and any number of readers.
 //!
-//! [`Store`] is the embeddable library and what the server serves. It is synchronous: it starts one thread of its own, the
-//! writer, and never needs an async runtime; a [`PendingCommit`] commit can be waited for by a thread and awaited by a task.
+//! [`Store`] is the library to embed, and the server serves it. It is synchronous: it starts one thread, the writer, and needs
+//! no async runtime. A thread can wait for a [`PendingCommit`], and a task can await it.
 //!
 //! Knows the model and the traits of the [`Engine`]. Must not know tonic, HTTP or a concrete engine.
 
@@ -53,7 +53,7 @@ mod view;
 mod watch;
 mod writer;
 
-// What a server streams.
+// What the server streams.
 #[cfg(feature = "server")]
 pub(crate) use self::{
     change_stream::{ChangeStream, CommittedChange},
@@ -85,7 +85,7 @@ impl Default for StoreOptions {
     }
 }
 
-/// Who sends a request: the scope of its request ids, and the author of its commits.
+/// The sender of a request. It is the scope of request ids, and the author of commits.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Caller(Arc<str>);
 
@@ -100,16 +100,16 @@ impl Caller {
         Self(name.into())
     }
 
-    /// Its name.
+    /// The name of the caller.
     pub fn name(&self) -> &str {
         &self.0
     }
 }
 
-/// What a store holds.
+/// Facts about what a store holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoreInfo {
-    /// Identifies the data. Made when the store is created.
+    /// Identifies the data. It is made when the store is created.
     pub store_id: String,
     /// The newest revision.
     pub head_revision: i64,
@@ -124,28 +124,28 @@ pub struct StoreInfo {
 pub struct EncodedPage {
     /// The records, each encoded as the kind's message.
     pub records: Vec<Bytes>,
-    /// Where the next page begins; empty on the last.
+    /// Where the next page begins. Empty on the last page.
     pub next_page_token: String,
-    /// The revision that all pages are read at.
+    /// The revision at which all pages are read.
     pub revision: i64,
 }
 
 /// The records of a batch of names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EncodedBatch {
-    /// The records in the order asked, each encoded as its kind's message.
+    /// The records in the order of the request, each encoded as its kind's message.
     pub records: Vec<(RecordKind, Bytes)>,
     /// Names of absent or deleted records.
     pub missing: Vec<String>,
-    /// Names of records that did not fit.
+    /// Names of records that did not fit into the response.
     pub not_returned: Vec<String>,
-    /// The revision that all were read at.
+    /// The revision at which all records were read.
     pub revision: i64,
 }
 
-/// The record: every version of every record, in one order.
+/// A store: every version of every record, in the order of the commits.
 ///
-/// Cheap to clone; all clones are one store. When the last one is dropped, the store is closed as by [`Self::close`].
+/// It is cheap to clone, and all clones are the same store. Dropping the last clone closes the store, as [`Self::close`] does.
 #[derive(Clone)]
 pub struct Store {
     handle: Arc<Handle>,
@@ -164,7 +164,7 @@ struct Handle {
 }
 
 impl Store {
-    /// Starts a store on a log and a state and returns at once, whatever has to be replayed first: see
+    /// Starts a store on a log and a state. Returns at once, even if the state must be rebuilt first: see
     /// [`Self::wait_until_serving`].
     pub fn start(engine: impl Into<Engine>, options: StoreOptions) -> Result<Self> {
         let (queue, jobs) = Queue::new(options.limits.queue_commits());
@@ -172,7 +172,7 @@ impl Store {
         let writer = Writer::new(Arc::clone(&inner), jobs);
         let shared = Arc::clone(&inner);
         let thread = std::thread::Builder::new().name("annals-writer".into()).spawn(move || {
-            // A panic here is a bug. What is in the log is sound; nobody is left waiting for an answer.
+            // A panic here is a bug. The log is still sound, and every waiting caller gets an answer.
             match catch_unwind(AssertUnwindSafe(|| writer.run())) {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => give_up(&shared, &error),
@@ -190,7 +190,7 @@ impl Store {
         &self.handle.inner
     }
 
-    /// Waits until the state holds all of the log. An error says why it never will.
+    /// Waits until the state holds all of the log. The error says why it never will.
     pub fn wait_until_serving(&self) -> Result<()> {
         self.inner().wait_until_serving()
     }
@@ -200,8 +200,8 @@ impl Store {
         self.inner().health()
     }
 
-    /// What the store holds. While the state is rebuilt this fails with `STORE_REBUILDING`, as every read does: the log may
-    /// hold more than is known then.
+    /// What the store holds. During a rebuild this fails with `STORE_REBUILDING`, as every read does, because the log may hold
+    /// more than is known yet.
     pub fn info(&self) -> Result<StoreInfo> {
         let meta = self.read(|inner| Ok(inner.meta()))?;
         let live = |kind: RecordKind| meta.live.get(&u32::from(kind as u8)).copied().unwrap_or_default();
@@ -218,13 +218,14 @@ impl Store {
         &self.inner().options.limits
     }
 
-    /// Whether a point read may wait for more than a page of a local disk: then it belongs on a thread that may block.
+    /// Whether a read of one record may take longer than reading one page of a local disk. If so, read on a thread that may
+    /// block.
     pub fn reads_may_block(&self) -> bool {
         self.inner().engine.state.reads_may_block()
     }
 
-    /// Hands a commit to the writer. The commit no longer depends on the caller: dropping the answer does not undo it. A full
-    /// queue is `TOO_MANY_REQUESTS`.
+    /// Queues a commit for the writer. From then on the commit does not depend on the caller: dropping the answer does not undo
+    /// it. If the queue is full, the answer is `TOO_MANY_REQUESTS`.
     pub fn submit(&self, caller: &Caller, request: proto::CommitRequest) -> PendingCommit {
         match self.inner().queue.try_permit() {
             Ok(permit) => self.submit_with(permit, caller, request),
@@ -232,7 +233,7 @@ impl Store {
         }
     }
 
-    /// As [`Self::submit`], but waits for a place in the queue: for streams, whose sender is held up by flow control.
+    /// Like [`Self::submit`], but waits for a place in the queue. It is for streams, where flow control slows down the sender.
     #[cfg(feature = "server")]
     pub(crate) async fn submit_when_free(&self, caller: &Caller, request: proto::CommitRequest) -> PendingCommit {
         match self.inner().queue.permit().await {
@@ -259,20 +260,20 @@ impl Store {
         self.submit(&Caller::anonymous(), request).wait()
     }
 
-    /// Runs a read of the state.
+    /// Runs a read of the state: see [`Inner::read`].
     fn read<T>(&self, read: impl FnOnce(&Inner) -> Result<T>) -> Result<T> {
         let inner = self.inner();
         inner.read(|| read(inner))
     }
 
-    /// Shuts the store down: submitted commits are completed and answered, then the engine is closed. Later calls fail.
+    /// Closes the store: completes and answers the submitted commits, then closes the engine. Later calls fail.
     pub fn close(&self) -> Result<()> {
         self.handle.stop();
         Ok(self.inner().engine.close()?)
     }
 }
 
-/// Logs why the writer failed, and fails every later call with it.
+/// Logs why the writer failed, and makes every later call fail with that error.
 fn give_up(inner: &Inner, error: &StoreError) {
     tracing::error!("{}", error.for_operator().unwrap_or_else(|| error.to_string()));
     inner.failed(error);
@@ -283,7 +284,7 @@ impl Handle {
         let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(writer) = writer {
             self.inner.queue.close();
-            // Its panics were caught inside.
+            // The thread catches its own panics, so there is no error to handle.
             drop(writer.join());
         }
     }
@@ -300,7 +301,7 @@ impl Drop for Handle {
     }
 }
 
-/// The answer to a submitted commit: a thread can wait for it, a task can await it.
+/// The answer to a submitted commit. A thread can wait for it, and a task can await it.
 #[must_use = "the answer says whether the commit was made"]
 pub struct PendingCommit {
     answer: tokio::sync::oneshot::Receiver<Result<proto::CommitResponse>>,
@@ -310,7 +311,7 @@ impl PendingCommit {
     /// An answer that is known already.
     fn ready(outcome: Result<CommitResponse>) -> Self {
         let (sender, answer) = oneshot::channel();
-        // The receiver is right here.
+        // Cannot fail: the receiver is alive.
         drop(sender.send(outcome));
         Self { answer }
     }

@@ -1,6 +1,7 @@
-//! The index and reference keys of a record, derived from its bytes by the types' own lists.
+//! The postings of a record: its index keys and reference keys, made from its bytes and from what its type declares.
 //!
-//! A filter reads a field by the same walk that made the key, so an index finds what a scan would find.
+//! A filter reads a field with the same code that makes the key, so an index finds what a scan would find.
+//!
 //! Knows schemas and keys. Must not know versions or filters.
 
 use std::sync::LazyLock;
@@ -19,7 +20,7 @@ pub(crate) const ATTRIBUTION_ROLE: u32 = 3;
 /// Number of `ATTRIBUTION_ROLE_ORIGIN`.
 pub(crate) const ORIGIN: u64 = 1;
 
-/// An index with its paths resolved to field numbers.
+/// An index whose paths are resolved to field numbers.
 #[derive(Debug)]
 pub(crate) struct PostingIndex {
     /// Its declaration.
@@ -28,7 +29,7 @@ pub(crate) struct PostingIndex {
     pub(crate) parts: Vec<PostingPart>,
 }
 
-/// A part of an index with its path resolved.
+/// A part of an index whose path is resolved to field numbers.
 #[derive(Debug)]
 pub(crate) enum PostingPart {
     /// A text.
@@ -37,20 +38,20 @@ pub(crate) enum PostingPart {
     Enum(PostingPath),
     /// A timestamp.
     Time(PostingPath),
-    /// The folded words of some texts.
+    /// The words of some texts, folded in case and diacritics.
     Words(Vec<PostingPath>),
 }
 
 /// A path of field numbers.
 #[derive(Debug)]
 pub(crate) struct PostingPath {
-    /// From the record down.
+    /// The field numbers from the record down.
     pub(crate) numbers: Vec<u32>,
-    /// Whether a record can have several values there.
+    /// Whether a record can have several values at this path.
     pub(crate) many: bool,
 }
 
-/// The indexes of a kind, resolved.
+/// The indexes of a kind, with resolved paths.
 pub(crate) fn indexes(kind: RecordKind) -> &'static [PostingIndex] {
     static INDEXES: LazyLock<Vec<(RecordKind, Vec<PostingIndex>)>> = LazyLock::new(|| {
         RecordKind::ALL
@@ -122,10 +123,10 @@ struct PartPosition {
     last: bool,
 }
 
-/// The key so far, continued with every value of a part.
+/// The keys that continue a prefix with every value of a part.
 ///
-/// A part that is not the first has an entry for unset, so that the parts before it find every record that has them; so has
-/// a single time at the end, which serves an order.
+/// A part that is not the first has a key for unset too, so that the parts before it find every record that has them. So has a
+/// single time at the end, because it serves an order.
 fn with_part(prefix: &IndexKey, part: &PostingPart, record: &[u8], position: PartPosition) -> Vec<IndexKey> {
     let mut keys = Vec::new();
     match part {
@@ -164,7 +165,8 @@ fn with_part(prefix: &IndexKey, part: &PostingPart, record: &[u8], position: Par
     keys
 }
 
-/// Every reference of a record: the field's path, whether it is at the origin of an attribution, the name.
+/// Visits every reference of a record: the path of the field, whether the reference is at the origin of an attribution, and the
+/// name.
 pub(crate) fn for_each_reference(schema: &Schema, record: &[u8], visit: &mut dyn FnMut(&[u32], bool, RecordName)) {
     for reference in &schema.references {
         let in_attribution = tells_origin(reference);
@@ -184,7 +186,7 @@ pub(crate) fn refers_to(kind: RecordKind, record: &[u8], target: &str) -> bool {
     refers
 }
 
-/// Whether the keys of a reference tell who stands at the origin of an attribution.
+/// Whether the keys of a reference tell which actor is the origin of an attribution.
 pub(crate) fn tells_origin(reference: &Reference) -> bool {
     matches!(reference.names.as_slice(), [.., hop, field] if hop == "attribution" && field == "actors")
 }
@@ -200,7 +202,7 @@ fn is_origin(record: &[u8], path: &[u32], positions: &[usize]) -> bool {
             .is_some_and(|role| role == wire::Value::Varint(ORIGIN))
 }
 
-/// The beginning of the keys of the index over external ids, which every kind has.
+/// The prefix of the index of external ids, which every kind has.
 pub(crate) fn external_id_key(kind: RecordKind) -> IndexKey {
     let index = indexes(kind)
         .iter()

@@ -1,4 +1,4 @@
-//! The queue of the writer: what it is asked to do, in order, with a bounded number of commits waiting.
+//! The queue of the writer: its jobs, in order. The number of commits that wait in it is bounded.
 //!
 //! Knows parsed requests. Must not know what the writer does with them.
 
@@ -15,28 +15,28 @@ use crate::{
     proto::{CommitResponse, ErrorReason},
 };
 
-/// What the writer is asked to do.
+/// A job for the writer.
 pub(super) enum Job {
-    /// Commit, and answer when it is durable and can be read.
+    /// Make a commit, and answer when it is durable and can be read.
     Commit {
-        /// What to commit.
+        /// The parsed request.
         request: Box<Request>,
         /// Where the answer goes.
         answer: oneshot::Sender<Result<CommitResponse>>,
-        /// Its permit, held until it is answered.
+        /// The permit, held until the commit is answered.
         permit: QueuePermit,
     },
-    /// Make durable that no later commit gets a time up to this one.
+    /// Make the promise durable that no later commit gets a time up to this one.
     BoundTime { time_us: i64, answer: oneshot::Sender<Result<()>> },
     /// Replay what other appenders have added to the log.
     CatchUp,
-    /// Check whether the state is to be rebuilt.
+    /// Check whether the state must be rebuilt.
     Rebuild,
-    /// Answer what was queued before, then end.
+    /// Answer the jobs that were queued before, then end.
     Close,
 }
 
-/// A permit for one commit in the queue, returned when the commit is answered.
+/// A permit for one commit in the queue. It is given back when the commit is answered.
 #[derive(Debug)]
 pub(super) struct QueuePermit {
     _permit: OwnedSemaphorePermit,
@@ -45,7 +45,7 @@ pub(super) struct QueuePermit {
 /// The sending end of the queue.
 #[derive(Debug)]
 pub(super) struct Queue {
-    /// Unbounded; `permits` bounds the commits in it. `None` once it is closed.
+    /// The channel is unbounded, but `permits` bounds the commits in it. `None` once the queue is closed.
     jobs: Mutex<Option<mpsc::Sender<Job>>>,
     permits: Arc<Semaphore>,
     permits_max: Limit,
@@ -59,7 +59,7 @@ impl Queue {
         (Self { jobs: Mutex::new(Some(jobs)), permits: Arc::new(Semaphore::new(permits)), permits_max }, receiver)
     }
 
-    /// A permit for a commit. An error where the queue is full: the same request can be sent again in a moment.
+    /// A permit for a commit. `TOO_MANY_REQUESTS` if the queue is full, a transient error.
     pub(super) fn try_permit(&self) -> Result<QueuePermit> {
         match Arc::clone(&self.permits).try_acquire_owned() {
             Ok(permit) => Ok(QueuePermit { _permit: permit }),
@@ -74,14 +74,14 @@ impl Queue {
         }
     }
 
-    /// A permit for a commit, waited for.
+    /// Waits for a permit for a commit.
     #[cfg(feature = "server")]
     pub(super) async fn permit(&self) -> Result<QueuePermit> {
         let permit = Arc::clone(&self.permits).acquire_owned().await;
         permit.map(|permit| QueuePermit { _permit: permit }).map_err(|_| StoreError::shutting_down())
     }
 
-    /// Queues a job for the writer.
+    /// Queues a job for the writer. `SHUTTING_DOWN` if the queue is closed.
     pub(super) fn send(&self, job: Job) -> Result<()> {
         let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
         match jobs.as_ref().map(|jobs| jobs.send(job)) {
@@ -90,11 +90,11 @@ impl Queue {
         }
     }
 
-    /// Queues the last job: what was queued before is still done.
+    /// Closes the queue. The jobs that were queued before are still done.
     pub(super) fn close(&self) {
         let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(jobs) = jobs {
-            // A writer that has ended needs no signal.
+            // Sending fails if the writer has ended already.
             drop(jobs.send(Job::Close));
         }
     }

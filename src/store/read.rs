@@ -1,7 +1,9 @@
-//! What a request reads: one record, many, its history, or a commit, at the head or as of an earlier revision or time.
+//! Answers read requests: one record, many records, the history of a record, or a commit, at the head or as of an earlier
+//! revision or time.
 //!
-//! Reads of records go through a [`StoreSnapshot`]. Knows requests, plans and the log. Must not know keys, how a commit gets its
-//! number, or what a filter says.
+//! Reads of records go through a [`StoreSnapshot`].
+//!
+//! Knows requests, plans and the log. Must not know keys, how a commit gets its revision, or the meaning of a filter.
 
 use bytes::Bytes;
 use prost::Message as _;
@@ -26,7 +28,7 @@ use crate::{
 };
 
 impl Store {
-    /// One record by name, as it is now. With the type of another collection than the name's: `FIELD_INVALID`.
+    /// One record by name, at the head. `FIELD_INVALID` if the name is of another type than `T`.
     ///
     /// ```
     /// use annals::{proto::{Actor, CommitRequest, Mutation}, store::Store};
@@ -41,18 +43,18 @@ impl Store {
         self.get_with(&proto::GetRecordRequest { name: name.to_owned(), ..Default::default() })
     }
 
-    /// As [`Self::get`], with everything that a request can say: as of when, deleted ones, redirects.
+    /// Like [`Self::get`], with all options of a request: the revision or time, deleted records, and redirects.
     pub fn get_with<T: TypedRecord>(&self, request: &proto::GetRecordRequest) -> Result<T> {
         decode(&self.get_encoded(T::KIND, request)?)
     }
 
-    /// As [`Self::get_with`], encoded as the kind's message.
+    /// Like [`Self::get_with`], but returns the bytes of the kind's message.
     pub fn get_encoded(&self, kind: RecordKind, request: &proto::GetRecordRequest) -> Result<Bytes> {
         let name = parse_name(&request.name, Some(kind))?;
         self.snapshot(request.as_of_revision, request.as_of_time.as_ref())?.get_encoded(name, request)
     }
 
-    /// A page of the records that match a filter. All pages of a list are read at one revision.
+    /// A page of the records that match a filter. All pages of a list read the same revision.
     ///
     /// ```
     /// use annals::{proto::{Actor, CommitRequest, ListRecordsRequest, Mutation}, store::Store};
@@ -69,7 +71,7 @@ impl Store {
         TypedPage::decode(self.list_encoded(T::KIND, request)?)
     }
 
-    /// As [`Self::list`], each record encoded as the kind's message.
+    /// Like [`Self::list`], but returns each record as the bytes of the kind's message.
     pub fn list_encoded(&self, kind: RecordKind, request: &proto::ListRecordsRequest) -> Result<EncodedPage> {
         let token = token::decode(kind, request)?;
         let snapshot = match &token {
@@ -79,12 +81,12 @@ impl Store {
         snapshot.list_encoded(kind, request, token.map(|token| token.position).as_ref())
     }
 
-    /// How a list would be read: which index, in which order, what is checked on each row. Text for people.
+    /// Describes how a list would be read: which index, and in which order. The text is for people.
     pub fn explain(&self, kind: RecordKind, request: &proto::ListRecordsRequest) -> Result<String> {
         query::explain(kind, request, self.limits())
     }
 
-    /// Many records by name, within the limits of a request.
+    /// Many records by name. Those that do not fit into a response are named in `not_returned`.
     pub fn batch_get(&self, request: &proto::BatchGetRecordsRequest) -> Result<EncodedBatch> {
         let mut violations = Violations::default();
         let at = Path::ROOT.field("names");
@@ -114,7 +116,7 @@ impl Store {
         self.read(|inner| {
             let mut view = view(inner, inner.head());
             if !request.page_token.is_empty() {
-                // The position is the revision of the oldest change that was sent.
+                // The token holds the revision of the oldest change that was sent.
                 view.revision = token::decode_revision(request)?.saturating_sub(1);
             }
             let mut response = proto::ListRevisionsResponse::default();
@@ -138,12 +140,12 @@ impl Store {
         })
     }
 
-    /// One commit whole: who made it, when, and every change in it.
+    /// One commit, with all its changes.
     pub fn get_commit(&self, revision: i64) -> Result<proto::Commit> {
         proto::Commit::decode(self.get_commit_encoded(revision)?).map_err(StoreError::internal)
     }
 
-    /// As [`Self::get_commit`], encoded as the contract's `Commit`.
+    /// Like [`Self::get_commit`], but returns the bytes of the contract's `Commit`.
     pub fn get_commit_encoded(&self, revision: i64) -> Result<Bytes> {
         let Some(wanted) = u64::try_from(revision).ok().filter(|revision| *revision > 0) else {
             return Err(StoreError::field("revision", "is required and counts from 1"));
@@ -157,7 +159,7 @@ impl Store {
         })
     }
 
-    /// What a commit would do, without doing it.
+    /// Checks a commit and returns what it would answer, without making it.
     pub(super) fn validate(&self, request: Request) -> Result<CommitResponse> {
         self.read(|inner| {
             let mut ids = ulid::Generator::new();
@@ -197,10 +199,10 @@ impl Store {
     }
 }
 
-/// Bytes around a record in a change, at most: its name, the names of all its fields, times and numbers.
+/// Most bytes of a change without its record: the name, the names of all fields, times and numbers.
 const CHANGE_FRAME_BYTES: u64 = 1024;
 
-/// A record's version as the contract's change.
+/// A version of a record as the contract's `Change`.
 fn change_of(inner: &Inner, name: &RecordName, version: &Version, before: Option<&Version>) -> Result<proto::Change> {
     let kind = name.kind();
     let author = logged_commit(inner, version.revision)?.map(|commit| commit.request.caller).unwrap_or_default();

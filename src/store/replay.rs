@@ -1,7 +1,7 @@
-//! What an entry of the log becomes in the state. This is the only code that derives state.
+//! Turns the entries of the log into keys of the state. No other code derives the state.
 //!
-//! Open, rebuild, upgrade, verify, catch-up and every commit go through here. An entry reads the state at the revision before it
-//! and nothing else. So replaying it twice, or over a state that holds part of what follows, gives the same as once.
+//! Open, rebuild, upgrade, verify, catch-up and every commit use this code. Replaying an entry reads only the state at the
+//! revision before it. So the result is the same if an entry is replayed twice, or on a state that holds part of later entries.
 //!
 //! Knows entries, keys and the state before. Must not know requests, rules or filters.
 
@@ -24,7 +24,7 @@ use crate::{
     proto::ChangeKind,
 };
 
-/// The one meta value: how much of the log the state holds, and what is known without reading records.
+/// The meta value of a state: which entries of the log it holds, and facts that are needed without reading records.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct Meta {
     /// The data format.
@@ -33,22 +33,22 @@ pub(crate) struct Meta {
     /// Identifies the data.
     #[prost(string, tag = "2")]
     pub(crate) store_id: String,
-    /// The last entry of the log that the state holds whole.
+    /// The last entry of the log that the state holds completely.
     #[prost(uint64, tag = "3")]
     pub(crate) sequence: u64,
     /// The newest revision.
     #[prost(uint64, tag = "4")]
     pub(crate) revision: u64,
-    /// When it was made. 0 before the first.
+    /// The time of that commit. 0 before the first commit.
     #[prost(int64, tag = "5")]
     pub(crate) commit_time_us: i64,
-    /// The oldest revision that can be read; 0 while all can.
+    /// The oldest revision that can be read. 0 if all can be read.
     #[prost(uint64, tag = "6")]
     pub(crate) oldest_revision: u64,
     /// No later commit gets a time up to this one.
     #[prost(int64, tag = "7")]
     pub(crate) time_bound_us: i64,
-    /// Live records by number of their kind.
+    /// The number of live records, by the number of their kind.
     #[prost(btree_map = "uint32, uint64", tag = "8")]
     pub(crate) live: BTreeMap<u32, u64>,
 }
@@ -56,7 +56,7 @@ pub(crate) struct Meta {
 /// The stored answer of a request id.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct Receipt {
-    /// SHA-256 of its mutations and preconditions.
+    /// SHA-256 of the mutations and preconditions of the request.
     #[prost(bytes = "bytes", tag = "1")]
     pub(crate) content_hash: Bytes,
     /// The entry of the log that answers it.
@@ -64,7 +64,7 @@ pub(crate) struct Receipt {
     pub(crate) sequence: u64,
 }
 
-/// The pending state: a state with entries on top that are not applied yet.
+/// The pending state: a state, and on top of it entries that are not applied yet.
 pub(crate) struct PendingState<'a> {
     base: &'a dyn StateRead,
     /// The meta value after every entry replayed so far.
@@ -81,12 +81,12 @@ struct Step<'c> {
 }
 
 impl<'a> PendingState<'a> {
-    /// A state with nothing on top.
+    /// A state without entries on top.
     pub(crate) fn new(base: &'a dyn StateRead, meta: Meta) -> Self {
         Self { base, meta, puts: BTreeMap::new() }
     }
 
-    /// Reads the meta value of a state; the empty one where there is none.
+    /// Reads the meta value of a state. The default if there is none.
     pub(crate) fn read_meta(base: &dyn StateRead) -> Result<Meta> {
         match base.get(&keys::meta())? {
             None => Ok(Meta::default()),
@@ -96,17 +96,17 @@ impl<'a> PendingState<'a> {
         }
     }
 
-    /// The records as of the newest revision replayed.
+    /// The records at the newest replayed revision.
     pub(crate) fn view(&self) -> View<'_> {
         View { state: self, revision: self.meta.revision }
     }
 
-    /// Adds what an entry becomes.
+    /// Adds the keys of an entry. It must follow the last replayed entry.
     pub(crate) fn replay(&mut self, logged: &engine::LogEntry) -> Result<()> {
         self.replay_entry(logged.sequence, Entry::of(logged)?)
     }
 
-    /// As [`Self::replay`], of an entry that is already decoded.
+    /// Like [`Self::replay`], for an entry that is decoded already.
     pub(crate) fn replay_entry(&mut self, sequence: LogSequence, entry: Entry) -> Result<()> {
         assert_eq!(sequence.0, self.meta.sequence + 1, "entries are replayed one after the other");
         match entry {
@@ -125,8 +125,8 @@ impl<'a> PendingState<'a> {
     fn replay_commit(&mut self, sequence: LogSequence, commit: &Committed) -> Result<()> {
         assert!(commit.revision > self.meta.revision, "revisions rise from commit to commit");
         assert!(commit.commit_time_us > self.meta.commit_time_us, "commit times rise from commit to commit");
-        // Everything is read before anything is put: a state that fails half way leaves no part of a commit behind. A commit
-        // changes a record once, so none of its changes reads what another puts.
+        // Read everything before the first put. So if the state fails, no part of the commit is left in the pending state. A
+        // commit changes a record once, so no change reads what another change puts.
         let steps = commit.changes.iter().map(|change| self.step(commit.revision, change)).collect::<Result<Vec<_>>>()?;
         for step in steps {
             self.put_step(step);
@@ -157,7 +157,7 @@ impl<'a> PendingState<'a> {
     fn put_step(&mut self, Step { kind, id, before, after }: Step<'_>) {
         let mut new_postings = postings(kind, id, &after.record);
         if let Some(before) = &before {
-            // The chunks of `before` stay where they are: their keys hold its revision.
+            // The further chunks of `before` stay where they are, because their keys hold its revision.
             self.puts.insert(keys::history(kind, id, before.revision), before.encode(kind, id).0);
             let old_postings = postings(kind, id, &before.record);
             new_postings.retain(|posting| old_postings.binary_search(posting).is_err());
@@ -183,8 +183,8 @@ impl<'a> PendingState<'a> {
         self.puts.insert(keys::receipt(&request.caller, &request.request_id), receipt.encode_to_vec().into());
     }
 
-    /// What to apply. Older versions and chunks come first, so that a reader that finds a newer version finds them. The meta value
-    /// comes last, so that it never claims what is not there yet.
+    /// The batch to apply, and the meta value after it. Older versions and chunks come first, so that a reader of a newer
+    /// version finds them. The meta value comes last, so that it never names an entry that is not yet applied.
     pub(crate) fn into_batch(self) -> (StateBatch, Meta) {
         let (early, late): (Vec<_>, Vec<_>) = self.puts.into_iter().partition(|(key, _)| keys::is_written_early(key));
         let put = |(key, value)| StateWrite::Put(key, value);

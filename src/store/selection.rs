@@ -1,7 +1,6 @@
-//! Which changes of a commit a watcher is shown.
+//! Selects the changes of a commit that a watch shows.
 //!
-//! Knows filters and the records before and after a commit. Must not know streams, timers or the wire's messages beyond the
-//! commit itself.
+//! Knows filters and the records before and after a commit. Must not know streams, timers or any message but the commit.
 
 use std::sync::Arc;
 
@@ -18,18 +17,18 @@ use crate::{
     proto::{RecordType, Transition},
 };
 
-/// The records that a watcher or an export asks for.
+/// The records that a watch or an export asks for.
 #[derive(Clone, Debug)]
 pub(crate) struct Selection {
     /// Never empty.
     kinds: Vec<RecordKind>,
     filter: Option<Filter>,
-    /// Equal exactly for selections that show the same.
+    /// A text that is equal if and only if two selections show the same.
     key: Arc<str>,
 }
 
 impl Selection {
-    /// Reads what a request selects. Empty types: all. A filter needs exactly one type.
+    /// Parses the selection of a request. No types means all types. A filter needs exactly one type.
     pub(crate) fn parse(types: &[i32], filter: &str, limits: &StoreLimits) -> Result<Self> {
         let mut kinds = Vec::new();
         for (index, number) in types.iter().enumerate() {
@@ -59,20 +58,20 @@ impl Selection {
         Ok(Self { kinds, filter: filter_of, key })
     }
 
-    /// The types that are asked for, each once, by number.
+    /// The selected types, without duplicates, ordered by number.
     pub(crate) fn kinds(&self) -> &[RecordKind] {
         &self.kinds
     }
 
-    /// As [`Self::show`], if another watcher was shown the same.
+    /// The result of [`Self::show`], if another watch with the same selection has computed it.
     #[cfg(feature = "server")]
     #[allow(clippy::option_option)] // As `CommittedChange::known` has it.
     pub(crate) fn shown(&self, change: &CommittedChange) -> Option<Option<Bytes>> {
         change.known(&self.key)
     }
 
-    /// The commit with the changes that are shown, as the contract's `Commit`; none where none is. References compare as they
-    /// are stored, so that a merge changes no other record's match. May wait for the disk.
+    /// The commit with the selected changes, as the contract's `Commit`. `None` if no change is selected. References compare as
+    /// they are stored, so that a merge does not change whether other records match. May wait for the disk.
     pub(crate) fn show(&self, committed: &CommittedChange, store: &Store) -> Result<Option<Bytes>> {
         committed.selected(&self.key, || {
             let mut shown = Vec::new();

@@ -1,6 +1,7 @@
-//! The records as they were at one revision: one by one, listed, and by who refers to them.
+//! Reads the records at one revision: single records, lists, and the referrers of a record.
 //!
-//! Knows views, lists and postings. Must not know requests' histories, how a commit gets its number, or what a filter says.
+//! Knows views, lists and postings. Must not know the history of records, how a commit gets its revision, or the meaning of a
+//! filter.
 
 use std::{
     collections::{HashSet, VecDeque},
@@ -34,20 +35,20 @@ use crate::{
     proto::{self, ChangeKind, ErrorReason, GetRecordRequest, ListRecordsRequest},
 };
 
-/// Bytes around a record in a batch, at most.
+/// Most bytes of tags and lengths around a record in a batch.
 const RECORD_FRAME_BYTES: u64 = 16;
-/// Records that a list reads at once where the request does not say.
+/// Records that a list reads at once if the request does not say.
 const PAGE_RECORDS: i32 = 1000;
-/// How far the future may be that an `as_of_time` names: the answer waits for it.
+/// How far an `as_of_time` may be in the future. The answer waits until then.
 const TIME_AHEAD_US: i64 = 1_000_000;
 /// Bytes of the log read to find one entry.
 pub(super) const ENTRY_BYTES: usize = 1;
 /// Reference keys that are read at once.
 const REFERENCES_AT_ONCE: usize = 64;
 
-/// The records as they were at one revision. All its reads see the same records, whatever is committed meanwhile.
+/// The records at one revision. All reads see the same records, whatever is committed meanwhile.
 ///
-/// Cheap to make and to clone. It takes no lock, and keeps the store open as a clone of the store does.
+/// It is cheap to make and to clone, and takes no lock. It keeps the store open, as a clone of the store does.
 ///
 /// ```
 /// use annals::{proto::{Actor, CommitRequest, ListRecordsRequest, Mutation}, store::Store};
@@ -78,48 +79,48 @@ pub struct StoreSnapshot {
 pub struct TypedPage<T> {
     /// The records.
     pub records: Vec<T>,
-    /// Where the next page begins; empty on the last.
+    /// Where the next page begins. Empty on the last page.
     pub next_page_token: String,
-    /// The revision that all pages are read at.
+    /// The revision that all pages read.
     pub revision: i64,
 }
 
 impl Store {
-    /// The records at a revision; 0 is the newest. A revision that is not reached is `REVISION_IN_FUTURE`.
+    /// The records at a revision. 0 is the newest. `REVISION_IN_FUTURE` if the revision is not reached yet.
     pub fn at(&self, revision: i64) -> Result<StoreSnapshot> {
         self.snapshot(revision, None)
     }
 
-    /// The records at a time: those of the last commit made at or before it. May wait for the clock where the time is up to a
-    /// second ahead; a later one is `FIELD_INVALID`.
+    /// The records at a time: as of the last commit at or before it. If the time is up to a second ahead, this waits for the
+    /// clock. A later time is `FIELD_INVALID`.
     pub fn at_time(&self, time: Timestamp) -> Result<StoreSnapshot> {
         self.snapshot(0, Some(&time))
     }
 
-    /// The records that a request reads.
+    /// The snapshot that a request reads.
     pub(super) fn snapshot(&self, revision: i64, time: Option<&Timestamp>) -> Result<StoreSnapshot> {
         Ok(StoreSnapshot::of(self, self.read(|inner| as_of(inner, revision, time))?))
     }
 }
 
 impl StoreSnapshot {
-    /// The records at a revision that can be read.
+    /// The snapshot of a revision. The revision must have been checked.
     pub(super) fn of(store: &Store, revision: u64) -> Self {
         Self { store: store.clone(), revision }
     }
 
-    /// The revision that is read; 0 before the first commit.
+    /// The revision that is read. 0 before the first commit.
     pub fn revision(&self) -> i64 {
         self.revision.cast_signed()
     }
 
-    /// One record by name, redirects followed. With the type of another collection than the name's: `FIELD_INVALID`.
+    /// One record by name. Follows redirects. `FIELD_INVALID` if the name is of another type than `T`.
     pub fn get<T: TypedRecord>(&self, name: &str) -> Result<T> {
         let parsed = parse_name(name, Some(T::KIND))?;
         decode(&self.get_encoded(parsed, &GetRecordRequest { name: name.to_owned(), ..Default::default() })?)
     }
 
-    /// Many records by name, of whatever type, redirects followed. `None` for one that is absent or deleted.
+    /// Many records by name, of any types. Follows redirects. `None` for a record that is absent or deleted.
     pub fn batch_get<'n>(&self, names: impl IntoIterator<Item = &'n str>) -> Result<Vec<Option<proto::Record>>> {
         let names = names.into_iter().map(|name| parse_name(name, None)).collect::<Result<Vec<_>>>()?;
         self.read(|_, view| {
@@ -131,19 +132,19 @@ impl StoreSnapshot {
         })
     }
 
-    /// A page of the records that match a filter. The request names no revision or time.
+    /// A page of the records that match a filter. The request must not name another revision, or a time.
     pub fn page<T: TypedRecord>(&self, request: &ListRecordsRequest) -> Result<TypedPage<T>> {
         let request = self.pinned(request.clone())?;
         let position = token::decode(T::KIND, &request)?.map(|token| token.position);
         TypedPage::decode(self.list_encoded(T::KIND, &request, position.as_ref())?)
     }
 
-    /// Every record that matches a filter, in the order of the request, read page by page as they are asked for.
+    /// Every record that matches a filter, in the order of the request. The iterator reads page by page.
     pub fn list<T: TypedRecord>(&self, request: ListRecordsRequest) -> SnapshotList<T> {
         SnapshotList { snapshot: self.clone(), request, records: Vec::new().into_iter(), ended: false, of: PhantomData }
     }
 
-    /// The live records that refer to a record, under any of its names, each once.
+    /// The live records that refer to a record by any of its names, without duplicates.
     pub fn references(&self, name: &str) -> Result<SnapshotReferences> {
         let name = parse_name(name, None)?;
         let targets = self.read(|_, view| match view.standing(name.kind(), name.id())? {
@@ -163,7 +164,7 @@ impl StoreSnapshot {
         self.store.read(|inner| read(inner, view(inner, self.revision)))
     }
 
-    /// A request for records at this revision.
+    /// The same request, at the revision of this snapshot.
     fn pinned(&self, mut request: ListRecordsRequest) -> Result<ListRecordsRequest> {
         if request.as_of_time.is_some() || ![0, self.revision()].contains(&request.as_of_revision) {
             let text = format!("leave it out: this snapshot is read at revision {}", self.revision);
@@ -173,7 +174,7 @@ impl StoreSnapshot {
         Ok(request)
     }
 
-    /// One record, encoded as the kind's message. The name is that of the request.
+    /// One record, encoded as the kind's message. `name` is the parsed name of the request.
     pub(super) fn get_encoded(&self, name: RecordName, request: &GetRecordRequest) -> Result<Bytes> {
         self.read(|_, view| {
             let Some(mut version) = view.version(name.kind(), name.id())? else {
@@ -192,7 +193,7 @@ impl StoreSnapshot {
         })
     }
 
-    /// A page of the records of a kind, from a position of the request's token on.
+    /// A page of the records of a kind, after the position of the request's token.
     pub(super) fn list_encoded(
         &self,
         kind: RecordKind,
@@ -204,7 +205,7 @@ impl StoreSnapshot {
             let deadline = Instant::now() + Duration::from_millis(limits.page_ms);
             let is_late = || Instant::now() >= deadline;
             let page = query::list(&view, kind, request, position, limits, &is_late)?;
-            // What was compacted while it was read may be missing rows.
+            // If the revision was compacted during the read, rows may be missing.
             inner.check_revision(self.revision)?;
             Ok(page)
         })
@@ -246,15 +247,15 @@ impl<T: TypedRecord> TypedPage<T> {
     }
 }
 
-/// The records of a list, read page by page. Made by [`StoreSnapshot::list`].
+/// An iterator over the records of a list, which reads page by page. [`StoreSnapshot::list`] makes it.
 ///
-/// It ends after an error, except `STORE_REBUILDING`: after that one the next call tries again.
+/// It ends after an error, except after `STORE_REBUILDING`: then the next call tries again.
 #[derive(Debug)]
 pub struct SnapshotList<T> {
     snapshot: StoreSnapshot,
-    /// Of the next page.
+    /// The request for the next page.
     request: ListRecordsRequest,
-    /// What is left of the last page.
+    /// The rest of the last page.
     records: std::vec::IntoIter<T>,
     ended: bool,
     of: PhantomData<T>,
@@ -292,20 +293,20 @@ impl<T: TypedRecord> Iterator for SnapshotList<T> {
     }
 }
 
-/// The names of the records that refer to a record. Made by [`StoreSnapshot::references`].
+/// An iterator over the names of the records that refer to a record. [`StoreSnapshot::references`] makes it.
 ///
-/// It remembers every name that it gave, as a record may refer to another in several fields.
+/// It keeps every name that it has returned, because a record may refer to another one in several fields.
 #[derive(Debug)]
 pub struct SnapshotReferences {
     snapshot: StoreSnapshot,
-    /// Reference keys that are not read yet, by the name that they refer to.
+    /// The ranges of reference keys that are not read yet, with the name that each refers to.
     ranges: VecDeque<(KeyRange, RecordName)>,
     found: VecDeque<RecordName>,
     seen: HashSet<RecordName>,
 }
 
 impl SnapshotReferences {
-    /// Looks at the next keys.
+    /// Reads the next keys.
     fn look(&mut self) -> Result<()> {
         let Some((range, target)) = self.ranges.front() else { return Ok(()) };
         let stored = target.to_string();
@@ -322,7 +323,7 @@ impl SnapshotReferences {
                 if seen.contains(&name) || found.contains(&name) {
                     continue;
                 }
-                // A posting says that some version of the record referred; this one may not.
+                // A posting says that some version of the record had the reference. This version may not have it.
                 let version = view.version(kind, id)?.filter(Version::is_live);
                 if version.is_some_and(|version| postings::refers_to(kind, &version.record, &stored)) {
                     found.push(name);
@@ -361,12 +362,12 @@ impl Iterator for SnapshotReferences {
     }
 }
 
-/// The records as of a revision.
+/// A view of the records at a revision.
 pub(super) fn view(inner: &Inner, revision: u64) -> View<'_> {
     View { state: &*inner.engine.state, revision }
 }
 
-/// The revision that a request reads at.
+/// The revision that a request reads.
 fn as_of(inner: &Inner, revision: i64, time: Option<&Timestamp>) -> Result<u64> {
     match (revision, time) {
         (0, None) => Ok(inner.head()),
@@ -379,7 +380,7 @@ fn as_of(inner: &Inner, revision: i64, time: Option<&Timestamp>) -> Result<u64> 
     }
 }
 
-/// The last revision made at or before a time. Promises that no later commit gets a time up to it.
+/// The last revision at or before a time. Promises that no later commit gets a time up to it.
 fn as_of_time(inner: &Inner, time: &Timestamp) -> Result<u64> {
     const FIELD: &str = "as_of_time";
     if !is_timestamp(time.seconds, time.nanos.into()) {
@@ -399,7 +400,7 @@ fn as_of_time(inner: &Inner, time: &Timestamp) -> Result<u64> {
         std::thread::sleep(Duration::from_micros((time_us - now_us).unsigned_abs()));
     }
     let meta = inner.meta();
-    // Later commits have later times than the last one: of the past nothing has to be promised.
+    // Every later commit gets a later time than the last one, so times in the past need no promise.
     if time_us > meta.time_bound_us.max(meta.commit_time_us) {
         let (answer, bound) = oneshot::channel();
         inner.queue.send(Job::BoundTime { time_us, answer })?;
@@ -428,13 +429,13 @@ pub(super) fn parse_name(text: &str, kind: Option<RecordKind>) -> Result<RecordN
     }
 }
 
-/// A stored record as its type.
+/// Decodes a stored record as its type.
 pub(super) fn decode<T: TypedRecord>(encoded: &[u8]) -> Result<T> {
     T::decode(encoded)
         .map_err(|error| StoreError::internal(format!("a stored {} cannot be decoded: {error}", T::KIND.singular())))
 }
 
-/// An error unless the version may be shown.
+/// Errs if the version is erased, or if it is deleted and `show_deleted` is false.
 fn check_shown(name: &RecordName, version: &Version, show_deleted: bool) -> Result<()> {
     let revision = version.revision;
     let (reason, text) = match version.change {

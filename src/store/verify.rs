@@ -1,6 +1,6 @@
-//! Whether the state is what the log says: every key against a rebuild.
+//! Verifies the state against the log: compares every key with a rebuilt state.
 //!
-//! Knows the log, replay and keys. Must not know how a discrepancy is shown, or which engine it is.
+//! Knows the log, replay and keys. Must not know how a discrepancy is shown, or a concrete engine.
 
 use std::{cmp::Ordering, fmt};
 
@@ -14,11 +14,11 @@ const LOG_BYTES: usize = 16 << 20;
 /// Keys compared at once.
 const KEYS_AT_ONCE: usize = 4096;
 
-/// One thing that is not as the log says.
+/// A key that is not as the log implies.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Discrepancy {
-    /// The key, in words.
+    /// The key, as a text.
     pub key: String,
     /// What is wrong with it.
     pub problem: DiscrepancyKind,
@@ -28,11 +28,11 @@ pub struct Discrepancy {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DiscrepancyKind {
-    /// The log implies it and the state lacks it.
+    /// The log implies the key, but the state lacks it.
     Missing,
-    /// The state has it and the log does not imply it.
+    /// The state has the key, but the log does not imply it.
     Extra,
-    /// Its value is another than the log implies.
+    /// The value is not the one that the log implies.
     Different,
 }
 
@@ -47,19 +47,19 @@ impl fmt::Display for Discrepancy {
     }
 }
 
-/// What a verification looked at.
+/// The result of a verification.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct VerifyReport {
-    /// Entries of the log, each with its checksums.
+    /// Entries of the log that were read. Their checksums were checked.
     pub entries: u64,
-    /// Keys of the state.
+    /// Keys that were compared.
     pub keys: u64,
     /// Discrepancies between the state and the log.
     pub discrepancies: u64,
 }
 
 /// Replays the whole log into `scratch`, an empty state, and compares every key of the two states. Nothing may write meanwhile.
-/// An error says that the log itself cannot be read.
+/// Errs if the log or a state cannot be read.
 pub fn verify(engine: &Engine, scratch: &dyn State, report: &mut dyn FnMut(&Discrepancy)) -> Result<VerifyReport> {
     let mut verified = VerifyReport::default();
     let mut meta = PendingState::read_meta(scratch)?;

@@ -1,9 +1,9 @@
-//! One version of one record as the state keeps it: a record, a tombstone or a redirect.
+//! A version of a record as the state stores it: a record, a tombstone or a redirect.
 //!
-//! A long version is cut: its value holds the first chunk, and the keys `rest` hold the others. They are written before the
-//! value that needs them and never changed, so the chunk count in a value always finds its chunks.
+//! A long version is cut into chunks. Its value holds the first chunk and the number of the others, which the keys `rest` hold.
+//! The others are written before the value and never change, so a reader of the value always finds them.
 //!
-//! Knows the bytes of a value. Must not know what made the version, or who reads it.
+//! Knows the bytes of a value. Must not know what makes versions, or who reads them.
 
 use bytes::Bytes;
 
@@ -14,8 +14,8 @@ use crate::{
     proto::ChangeKind,
 };
 
-/// Bytes of a record in one value of the state: what the engine takes, less what stands around the record (numbers, and the
-/// name of a redirect's target).
+/// Most bytes of a record in one value of the state: the longest value of the engine, less the room for numbers and the name of
+/// a redirect's target.
 pub(crate) const CHUNK_BYTES_MAX: usize = VALUE_BYTES_MAX - 256;
 
 /// A version of a record.
@@ -23,11 +23,12 @@ pub(crate) const CHUNK_BYTES_MAX: usize = VALUE_BYTES_MAX - 256;
 pub(crate) struct Version {
     /// The commit that made it.
     pub(crate) revision: u64,
-    /// What that commit did.
+    /// What that commit did to the record.
     pub(crate) change: ChangeKind,
-    /// Where it was merged into: set exactly if `change` is `Merged`.
+    /// The name of the record that it was merged into. Set if and only if `change` is `Merged`.
     pub(crate) redirect: Option<String>,
-    /// The record, as a Get answers it; of a tombstone or redirect, its last state. Empty if erased.
+    /// The bytes of the record, as Get answers them. For a tombstone or a redirect, the last state of the record. Empty if
+    /// erased.
     pub(crate) record: Bytes,
 }
 
@@ -37,7 +38,7 @@ impl Version {
         is_live(self.change)
     }
 
-    /// The value, and the values of the keys `rest` that belong to it.
+    /// The value, and the keys `rest` with their values.
     pub(crate) fn encode(&self, kind: RecordKind, id: &str) -> (Bytes, Vec<(Vec<u8>, Bytes)>) {
         let inline = self.record.len().min(CHUNK_BYTES_MAX);
         let rest: Vec<_> = self
@@ -63,7 +64,7 @@ fn is_live(change: ChangeKind) -> bool {
     matches!(change, ChangeKind::Created | ChangeKind::Updated | ChangeKind::Undeleted | ChangeKind::Unmerged)
 }
 
-/// A value of the state, read up to the record's bytes.
+/// A decoded value of the state, in which the record may lack its further chunks.
 #[derive(Clone, Debug)]
 pub(crate) struct Head {
     /// The commit that made it.
@@ -75,7 +76,7 @@ pub(crate) struct Head {
 }
 
 impl Head {
-    /// Reads a value. `None`: it is damaged.
+    /// Decodes a value. `None` if it is damaged.
     pub(crate) fn decode(value: &Bytes) -> Option<Self> {
         let (change, bytes) = value.split_first()?;
         let change = ChangeKind::try_from(i32::from(*change)).ok()?;
@@ -95,12 +96,12 @@ impl Head {
         is_live(self.change)
     }
 
-    /// Whether it is a tombstone.
+    /// Whether this is a tombstone.
     pub(crate) fn is_deleted(&self) -> bool {
         self.change == ChangeKind::Deleted
     }
 
-    /// Where it was merged into.
+    /// The name of the record that it was merged into.
     pub(crate) fn redirect(&self) -> Option<&str> {
         self.redirect.as_deref()
     }
@@ -110,7 +111,7 @@ impl Head {
         (1..=self.rest).map(|number| keys::rest(kind, id, self.revision, number)).collect()
     }
 
-    /// The version, given the chunks of [`Self::rest_keys`].
+    /// The whole version. `chunks` are the values of [`Self::rest_keys`].
     pub(crate) fn join(self, chunks: &[Bytes]) -> Version {
         let record = if chunks.is_empty() {
             self.inline

@@ -1,6 +1,6 @@
-//! The records as they were at one revision.
+//! Reads the records as they were at one revision.
 //!
-//! Knows keys and versions. Must not know filters, requests or what is being written.
+//! Knows keys and versions. Must not know filters, requests or the writer.
 
 use std::ops::Bound;
 
@@ -16,32 +16,32 @@ use crate::{
     model::{RecordKind, RecordName, schema, wire},
 };
 
-/// Longest chain of redirects that is followed: more than there can be. Every name of a chain is among the `merged_names` of
-/// the record at its end, takes ten bytes there, and no record has more than 256 KiB.
+/// Longest chain of redirects that is followed. No chain can be longer: the record at its end holds every name of the chain in
+/// `merged_names`, a name takes at least ten bytes, and a record has at most 256 KiB.
 const REDIRECTS_MAX: usize = 30_000;
 
-/// A state read as of a revision.
+/// A state, read at a revision.
 #[derive(Clone, Copy)]
 pub(crate) struct View<'a> {
-    /// Where the keys are: the engine's state, or that with commits on top that are not yet applied. May hold newer versions, which are passed over.
+    /// The state to read: the engine's state or a pending state. Newer versions in it are skipped.
     pub(crate) state: &'a dyn StateRead,
-    /// What is read as of.
+    /// The revision to read.
     pub(crate) revision: u64,
 }
 
-/// What a name leads to.
+/// The record that a name leads to.
 #[derive(Clone, Debug)]
 pub(crate) struct Resolved {
     /// The name after all redirects.
     pub(crate) name: RecordName,
-    /// The version there: live, or deleted, never a redirect.
+    /// The version of that record. It is never a redirect.
     pub(crate) version: Version,
     /// Whether a redirect was followed.
     pub(crate) redirected: bool,
 }
 
 impl<'a> View<'a> {
-    /// The version of a record, if there was one by then; a tombstone and a redirect are versions, too.
+    /// The version of a record at the revision, if there is one. A tombstone and a redirect are versions too.
     pub(crate) fn version(&self, kind: RecordKind, id: &str) -> Result<Option<Version>> {
         match self.standing(kind, id)? {
             Some(head) => self.whole(kind, id, head).map(Some),
@@ -49,7 +49,7 @@ impl<'a> View<'a> {
         }
     }
 
-    /// What a name stands for, without reading the record.
+    /// Like [`Self::version`], without reading the further chunks of the record.
     pub(crate) fn standing(&self, kind: RecordKind, id: &str) -> Result<Option<Head>> {
         let Some(value) = self.state.get(&keys::current(kind, id))? else { return Ok(None) };
         let head = decode(kind, id, &value)?;
@@ -62,12 +62,12 @@ impl<'a> View<'a> {
         }
     }
 
-    /// The newest version before a revision, read as of the view's.
+    /// The newest version before a revision, but not after the revision of the view.
     pub(crate) fn version_before(&self, kind: RecordKind, id: &str, revision: u64) -> Result<Option<Version>> {
         Self { revision: revision.saturating_sub(1).min(self.revision), ..*self }.version(kind, id)
     }
 
-    /// The version that a value of a `current` key holds, or the older one that the view is of.
+    /// The version at the revision of the view, given the value of a `current` key.
     pub(crate) fn version_in(&self, kind: RecordKind, id: &str, value: &Bytes) -> Result<Option<Version>> {
         let head = decode(kind, id, value)?;
         if head.revision <= self.revision { self.whole(kind, id, head).map(Some) } else { self.version(kind, id) }
@@ -85,7 +85,7 @@ impl<'a> View<'a> {
         }
     }
 
-    /// The version that a name leads to, redirects followed.
+    /// The version that a name leads to. Follows redirects.
     pub(crate) fn resolve(&self, name: &RecordName) -> Result<Option<Resolved>> {
         let mut at = name.clone();
         for step in 0..REDIRECTS_MAX {
@@ -98,8 +98,8 @@ impl<'a> View<'a> {
         Err(StoreError::internal(format!("{name} starts more than {REDIRECTS_MAX} redirects")))
     }
 
-    /// A name, its target and every name that redirects to it, sorted: what a reference may be stored as. An erased target
-    /// does not know any more who redirects to it.
+    /// All names by which a reference to a record may be stored: the given name, its target, and every name that redirects to
+    /// the target. Sorted. An erased target has no list of these names any more.
     pub(crate) fn names_of(&self, name: &RecordName) -> Result<Vec<RecordName>> {
         let mut names = vec![name.clone()];
         if let Some(resolved) = self.resolve(name)? {
@@ -111,13 +111,13 @@ impl<'a> View<'a> {
         Ok(names)
     }
 
-    /// Keys and values of a range, in chunks of `limit`, each from where the last ended.
+    /// Keys and values of a range, read in batches of `limit`.
     pub(crate) fn scan(&self, range: KeyRange, direction: ScanDirection, limit: usize) -> Scan<'a> {
         Scan { state: self.state, range: Some(range), direction, limit, batch: Vec::new().into_iter() }
     }
 }
 
-/// Keys and values of a range, read in chunks as they are asked for.
+/// An iterator over the keys and values of a range. It reads them in batches.
 pub(crate) struct Scan<'a> {
     state: &'a dyn StateRead,
     range: Option<KeyRange>,
@@ -156,7 +156,7 @@ fn decode(kind: RecordKind, id: &str, value: &Bytes) -> Result<Head> {
     Head::decode(value).ok_or_else(|| damaged(kind, id))
 }
 
-/// A value that no writer of ours has put there.
+/// The error for a value that this program cannot have written.
 fn damaged(kind: RecordKind, id: &str) -> StoreError {
     engine::EngineError::State(format!("what it holds of {}/{id} cannot be read", kind.collection())).into()
 }

@@ -1,4 +1,4 @@
-//! The commits of a store as an iterator that waits for the next, without an async runtime.
+//! Watches the commits of a store: an iterator that waits for the next commit, without an async runtime.
 //!
 //! Knows change streams and selections. Must not know the log, or how a server watches.
 
@@ -21,27 +21,27 @@ use super::{
 };
 use crate::proto::{Commit, WatchRequest};
 
-/// The commits of a store after a revision, in order, each once. Made by [`Store::watch`].
+/// An iterator over the commits after a revision, in order and each once. [`Store::watch`] makes it.
 ///
-/// The iterator blocks until there is a commit. After [`Store::close`] it gives what was committed before, one error, and then
-/// nothing. It also ends after an error, except `STORE_REBUILDING`: after that one the next call tries again, and no commit is
-/// passed over. It keeps the store open as a clone of the store does.
+/// It blocks until there is a commit. After [`Store::close`] it returns the commits before the close and one error, and then
+/// ends. It also ends after any other error, except after `STORE_REBUILDING`: then the next call tries again, and no commit is
+/// lost. It keeps the store open, as a clone of the store does.
 #[derive(Debug)]
 pub struct StoreWatch {
     stream: ChangeStream,
     selection: Selection,
-    /// Read from the stream and not yet looked at.
+    /// Commits that were read from the stream and not yet selected.
     unread: VecDeque<Arc<CommittedChange>>,
-    /// Everything up to here was given, or was not selected.
+    /// All commits up to this revision were returned, or were not selected.
     revision: u64,
     stop_at: Option<u64>,
     ended: bool,
 }
 
 impl Store {
-    /// Follows the commits after a revision; from now on where the request has none. A request selects types and records as it
-    /// does on the service. `initial_state` and `heartbeat_interval` are the service's: here [`Self::export`] gives the records
-    /// of a revision, and [`StoreWatch::next_timeout`] says when nothing came.
+    /// Follows the commits after a revision, or from now on if the request has none. The request selects types and records as
+    /// on the service. `initial_state` and `heartbeat_interval` are for the service only. Use [`Self::export`] for the records
+    /// of a revision, and [`StoreWatch::next_timeout`] to wait with a timeout.
     ///
     /// ```
     /// use std::time::Duration;
@@ -79,18 +79,19 @@ impl Store {
 }
 
 impl StoreWatch {
-    /// Everything up to this revision was given, or was not selected: a watch after it misses nothing and gives nothing twice.
+    /// All commits up to this revision were returned, or were not selected. A later watch after it misses no commit and repeats
+    /// none.
     pub fn revision(&self) -> i64 {
         self.revision.cast_signed()
     }
 
-    /// Waits for the next commit, but no longer than this. `None`: none came, or the request has `stop_at_head` and everything
-    /// up to there was given.
+    /// Waits for the next commit, at most for `timeout`. `None` if there was none, or if the request has `stop_at_head` and all
+    /// commits up to the head were returned.
     pub fn next_timeout(&mut self, timeout: Duration) -> Result<Option<Commit>> {
         self.advance(Instant::now().checked_add(timeout))
     }
 
-    /// The next commit that is selected. `None`: the time is over, or the last was given.
+    /// The next selected commit. `None` if the time is over, or if the last commit was returned.
     fn advance(&mut self, until: Option<Instant>) -> Result<Option<Commit>> {
         loop {
             while let Some(change) = self.unread.front() {
@@ -101,7 +102,7 @@ impl StoreWatch {
                     return Commit::decode(commit).map(Some).map_err(StoreError::internal);
                 }
             }
-            // Also past what is no commit.
+            // This also counts entries that are not commits.
             self.revision = self.stream.revision();
             if self.is_complete() {
                 return Ok(None);
@@ -153,7 +154,7 @@ pub(crate) fn after_revision(request: &WatchRequest) -> Result<Option<u64>> {
     }
 }
 
-/// Wakes a thread that waits for a future.
+/// A waker that unparks the thread that waits for a future.
 struct Unpark(Thread);
 
 impl Wake for Unpark {
@@ -162,7 +163,7 @@ impl Wake for Unpark {
     }
 }
 
-/// Blocks this thread until a future is ready. `None`: the time is over.
+/// Blocks this thread until a future is ready. `None` if the time is over first.
 fn block_on<F: Future>(future: F, until: Option<Instant>) -> Option<F::Output> {
     let mut future = pin!(future);
     let waker = Waker::from(Arc::new(Unpark(thread::current())));

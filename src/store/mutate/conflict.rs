@@ -1,6 +1,7 @@
-//! What the state of the store forbids: collected like violations of fields, and the preconditions, which are looked at first.
+//! Conflicts of a commit with the records in the store, which are collected like violations of fields. Also checks the
+//! preconditions of a commit, which is the first stage.
 //!
-//! Knows the state before the first mutation. Must not know what the mutations do.
+//! Knows the records before the first mutation. Must not know what the mutations do.
 
 use super::request::{Operation, Work};
 use crate::{
@@ -13,7 +14,7 @@ use crate::{
     },
 };
 
-/// One thing that forbids a commit.
+/// One reason why the store refuses a commit.
 #[derive(Debug)]
 pub(super) struct Conflict {
     error: StoreError,
@@ -21,7 +22,7 @@ pub(super) struct Conflict {
 }
 
 impl Conflict {
-    /// A conflict about a record. Variables of the message are added with [`Self::with`].
+    /// A conflict about a record. [`Self::with`] adds variables of the message.
     pub(super) fn new(kind: StoreErrorKind, reason: ErrorReason, subject: &RecordName, message: String) -> Self {
         Self { error: StoreError::new(kind, reason, message), subject: subject.to_string() }
     }
@@ -32,7 +33,8 @@ impl Conflict {
     }
 }
 
-/// The error for all conflicts, if there are any: the first gives kind, reason and message, the details carry every one.
+/// The error for all conflicts, if there are any. The first one gives the kind, the reason and the message. The details list
+/// every one.
 pub(super) fn refuse(conflicts: Vec<Conflict>) -> Result<(), StoreError> {
     let details = conflicts
         .iter()
@@ -83,7 +85,7 @@ pub(super) fn check_preconditions(view: View<'_>, work: &Work) -> Result<()> {
 fn failure(view: View<'_>, name: &RecordName, condition: Condition) -> Result<Option<Conflict>> {
     let standing = view.standing(name.kind(), name.id())?;
     let changed = standing.as_ref().map_or(0, |standing| standing.revision);
-    // To every condition but this one an absent or deleted record and a redirect are at revision 0.
+    // For every condition but `UnchangedSince`, an absent or deleted record and a redirect count as revision 0.
     let revision = standing.filter(Head::is_live).map_or(0, |standing| standing.revision);
     let (holds, expected, actual, what) = match condition {
         Condition::Revision(expected) => {
@@ -94,7 +96,7 @@ fn failure(view: View<'_>, name: &RecordName, condition: Condition) -> Result<Op
             };
             (revision == expected.cast_unsigned(), expected.to_string(), revision.to_string(), what)
         }
-        // A record deleted since has changed since.
+        // A record that was deleted since then has changed since then.
         Condition::UnchangedSince(since) => (
             changed <= since.cast_unsigned(),
             format!("unchanged since {since}"),

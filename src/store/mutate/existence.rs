@@ -1,6 +1,6 @@
-//! Which record each mutation is about, and whether it may be done to that record.
+//! Finds the record of each mutation, and checks whether the mutation may be applied to it.
 //!
-//! Knows the state between two mutations. Must not know the rules of any type.
+//! Knows the records between two mutations. Must not know the rules of any type.
 
 use std::collections::BTreeSet;
 
@@ -20,7 +20,7 @@ use crate::{
     },
 };
 
-/// A mutation that is refused, or an error of the store itself.
+/// Why a mutation has no outcome: a conflict, or an error of the store itself.
 enum Refusal {
     Conflict(Conflict),
     Error(StoreError),
@@ -39,7 +39,7 @@ impl From<StoreError> for Refusal {
 }
 
 impl Changes<'_> {
-    /// Finds the record of each mutation, in order, each seeing what those before it do.
+    /// Finds the record of each mutation, in order. Each mutation sees the effects of those before it.
     pub(super) fn find_records(&mut self, work: Work, new_id: &mut dyn FnMut() -> String) -> Result<()> {
         let mut conflicts = Vec::new();
         for (index, mutation) in work.mutations.into_iter().enumerate() {
@@ -160,7 +160,7 @@ impl Changes<'_> {
         };
         let before = match self.live(index, &name) {
             Err(Refusal::Conflict(conflict)) => {
-                // Merging again what is merged already changes nothing.
+                // A merge that was made already changes nothing.
                 return match self.view.resolve(&name)? {
                     Some(resolved) if resolved.redirected && resolved.name == target.name => {
                         Ok(unchanged(name, &target.version))
@@ -202,7 +202,7 @@ impl Changes<'_> {
         let still: BTreeSet<String> = external_ids(&target.version.record).map(str::to_owned).collect();
         let given_back: BTreeSet<String> =
             external_ids(&before.record).filter(|id| still.contains(*id)).map(str::to_owned).collect();
-        // Names that were merged into it; but one that was taken back since, from further down the chain, is not its any more.
+        // Keep the names that were merged into this record. A name whose merge was undone later no longer leads here.
         let mut former = BTreeSet::new();
         for merged in texts(&before.record, schema::MERGED_NAMES) {
             if self.leads_through(&merged, &name)? {
@@ -226,7 +226,7 @@ impl Changes<'_> {
         Ok((restored_name, outcome))
     }
 
-    /// Whether the redirects that begin at one name pass another.
+    /// Whether the redirects from one name lead to or through another.
     fn leads_through(&self, from: &str, through: &RecordName) -> Result<bool> {
         let mut at = from.parse::<RecordName>().ok();
         while let Some(name) = at {
@@ -254,7 +254,7 @@ impl Changes<'_> {
         adds: bool,
     ) -> (RecordName, Outcome) {
         let update = Update::new(sent.kind, sent.body, fields, adds);
-        // A later mutation that looks up an external id must see this record as it will be.
+        // A later mutation that looks up an external id must see this record after the change.
         let body = update.join(body(&before.record));
         let sets = Sets::Fields(update.numbers());
         let mut planned = Planned::new(name.clone(), Some(before), ChangeKind::Updated, body, sets, sent.at);
@@ -262,14 +262,14 @@ impl Changes<'_> {
         (name, Outcome::Changed(self.add(planned)))
     }
 
-    /// The other record that a merge or its undoing changes.
+    /// Plans the change of the other record of a merge or unmerge.
     fn update_other(&mut self, index: usize, target: Resolved, body: Vec<u8>, at: String) {
         let sets = Sets::Fields(Vec::new());
         self.first_about.insert(target.name.clone(), index);
         self.add(Planned::new(target.name, Some(target.version), ChangeKind::Updated, body, sets, at));
     }
 
-    /// A change that keeps the body as it is.
+    /// Plans a change that keeps the body of the record.
     fn replace(&mut self, index: usize, name: RecordName, before: Version, change: ChangeKind) -> (RecordName, Outcome) {
         let body = body(&before.record).to_vec();
         let at = format!("mutations[{index}]");
@@ -298,14 +298,14 @@ impl Changes<'_> {
     fn new_name(&self, sent: &Sent, new_id: &mut dyn FnMut() -> String) -> Result<RecordName, Refusal> {
         loop {
             let name = RecordName::new(sent.kind, &new_id()).map_err(StoreError::internal)?;
-            // Ids of one millisecond are counted up, so a caller could guess the next one and take it.
+            // Within one millisecond, ids count up. So a caller could guess the next id and use it.
             if !self.by_name.contains_key(&name) && self.view.standing(name.kind(), name.id())?.is_none() {
                 return Ok(name);
             }
         }
     }
 
-    /// An error where a mutation before this one is about the record, if only through a merge or an upsert.
+    /// Errs if an earlier mutation is about this record, even through a merge or an upsert.
     fn claim(&self, index: usize, name: &RecordName) -> Result<(), Refusal> {
         match self.first_about.get(name) {
             Some(first) => Err(duplicate(name, *first, index).into()),
@@ -313,13 +313,13 @@ impl Changes<'_> {
         }
     }
 
-    /// The version of a record that a mutation can change.
+    /// The version of a record that this mutation is to change. Errs if it is not live, or if an earlier mutation is about it.
     fn live(&self, index: usize, name: &RecordName) -> Result<Version, Refusal> {
         self.claim(index, name)?;
         self.live_before(name)
     }
 
-    /// The version of a record before this commit, if it can be changed.
+    /// The version of a record before this commit. Errs if the record is not live.
     fn live_before(&self, name: &RecordName) -> Result<Version, Refusal> {
         match self.before(name)? {
             None => Err(not_found(name).into()),
@@ -348,7 +348,7 @@ fn not_found(name: &RecordName) -> Conflict {
     .with("name", name)
 }
 
-/// Why a record that is not live cannot be changed.
+/// The conflict that says why a record that is not live cannot be changed.
 fn not_live(name: &RecordName, version: &Version) -> Conflict {
     match version.change {
         ChangeKind::Merged => redirected(name, version),

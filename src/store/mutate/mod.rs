@@ -1,7 +1,7 @@
-//! What a commit would do: every rule about records, checked against the store as it is, before anything is written.
+//! Plans a commit: checks every rule about records against the store, before anything is written.
 //!
-//! [`plan`] goes through the stages in the order that callers are promised, and reports everything that the first failing
-//! stage finds. It writes nothing and numbers nothing: that is for the writer.
+//! [`plan`] runs the stages in the order that the contract promises. It reports everything that the first failing stage finds.
+//! It does not write anything or assign a revision: the writer does.
 //!
 //! Knows the view of the store and the types' rules. Must not know the log, the queue or the engine.
 
@@ -20,37 +20,37 @@ use crate::{
     proto::ChangeKind,
 };
 
-/// What a commit does, as far as it can be said before it has a revision and a time.
+/// What a commit does, before it has a revision and a time.
 #[derive(Debug)]
 pub(crate) struct Plan {
     /// The records that change, in the order of the mutations.
     pub(crate) changes: Vec<Planned>,
-    /// One a mutation.
+    /// One for each mutation.
     pub(crate) outcomes: Vec<Outcome>,
 }
 
-/// What becomes of one record.
+/// The planned change of one record.
 #[derive(Debug)]
 pub(crate) struct Planned {
     /// Its name.
     pub(crate) name: RecordName,
-    /// What it was, if anything.
+    /// Its version before the commit, if there is one.
     pub(crate) before: Option<Version>,
-    /// What happens to it. `Unchanged`: nothing, after all.
+    /// The kind of the change. `Unchanged` if the mutation turned out to change nothing.
     pub(crate) change: ChangeKind,
-    /// Its fields from `external_ids` on, encoded: what clients and merges write.
+    /// Its encoded fields from `external_ids` on: those that clients and merges write.
     pub(crate) body: Vec<u8>,
-    /// Where it is merged into.
+    /// The record that it is merged into.
     pub(crate) redirect: Option<RecordName>,
-    /// Which fields the mutation sets: their references are checked.
+    /// The fields that the mutation sets. Only their references are checked.
     sets: Sets,
-    /// What was sent, until it is joined with what was there.
+    /// The update that was sent. Taken when it is joined with the body before.
     sent: Option<Update>,
-    /// The record as it was checked when it was parsed, unless references had to be rewritten since.
+    /// The record that was checked when the request was parsed. `None` if its references were rewritten since then.
     checked: Option<CheckedRecord>,
     /// Whether it has links that could close a cycle.
     linked: bool,
-    /// Where the record stands in the request.
+    /// The path of the record in the request.
     at: String,
 }
 
@@ -75,34 +75,34 @@ impl Sets {
 pub(crate) enum Outcome {
     /// The change with this index.
     Changed(usize),
-    /// The record was so already, at this revision.
+    /// Nothing changed: the record has been so since this revision.
     Unchanged { name: String, revision: u64 },
-    /// An earlier mutation of the commit made the record so: the change with this index.
+    /// Nothing changed, because the change with this index, of an earlier mutation, made the record so.
     MadeBefore(usize),
 }
 
-/// Records as they will be, while a plan is made: the store's, with the planned changes on top.
+/// The records during planning: those of the store, with the planned changes on top.
 struct Changes<'a> {
     view: View<'a>,
     limits: &'a StoreLimits,
     planned: Vec<Planned>,
     by_name: HashMap<RecordName, usize>,
-    /// Planned records by the external ids that they may have: looked at again when one is looked up.
+    /// Indexes of planned records by external id. A record may have lost the id since, so a look-up checks it again.
     by_external_id: HashMap<String, Vec<usize>>,
-    /// The name that each mutation is about, with the mutation's label.
+    /// The name of the record of each mutation, and the label of the mutation.
     subjects: Vec<(RecordName, String)>,
-    /// The first mutation that is about a name.
+    /// The first mutation about each name.
     first_about: HashMap<RecordName, usize>,
     outcomes: Vec<Outcome>,
 }
 
-/// A record as it will be.
+/// A record after the planned changes.
 struct After {
     live: bool,
     body: Vec<u8>,
 }
 
-/// Checks a commit against the store and says what it would do. `new_id` makes the ids of records that come without a name.
+/// Checks a commit against the store, and plans its changes. `new_id` makes ids for records that were sent without a name.
 pub(crate) fn plan(view: View<'_>, work: Work, limits: &StoreLimits, new_id: &mut dyn FnMut() -> String) -> Result<Plan> {
     conflict::check_preconditions(view, &work)?;
     let mut changes = Changes {
@@ -130,7 +130,7 @@ impl Changes<'_> {
         self.view.version(name.kind(), name.id())
     }
 
-    /// The record as it will be, as far as it is planned by now.
+    /// The record after the changes that are planned so far.
     fn after(&self, name: &RecordName) -> Result<Option<After>> {
         if let Some(planned) = self.by_name.get(name).and_then(|index| self.planned.get(*index)) {
             return Ok(Some(After { live: planned.is_live(), body: planned.body.clone() }));
@@ -138,10 +138,10 @@ impl Changes<'_> {
         Ok(self.before(name)?.map(|version| After { live: version.is_live(), body: body(&version.record).to_vec() }))
     }
 
-    /// Where a name will lead after all redirects, if that is a live record.
+    /// The live record to which a name leads after all redirects. `None` if there is none.
     fn live_target(&self, name: &RecordName) -> Result<Option<RecordName>> {
         let mut at = name.clone();
-        // A redirect chain is as long as merges were made into merged records; a cycle cannot be written.
+        // This ends, because redirects cannot form a cycle.
         loop {
             let (live, redirect) = match self.by_name.get(&at).and_then(|index| self.planned.get(*index)) {
                 Some(planned) => (planned.is_live(), planned.redirect.clone()),
@@ -157,7 +157,7 @@ impl Changes<'_> {
         }
     }
 
-    /// Every record of this commit that is live afterwards and of a kind.
+    /// The planned records of a kind that are live after the commit.
     fn live_planned(&self, kind: RecordKind) -> impl Iterator<Item = &Planned> {
         self.planned.iter().filter(move |planned| planned.name.kind() == kind && planned.is_live())
     }
@@ -173,7 +173,7 @@ impl Changes<'_> {
     }
 
     fn into_plan(self) -> Plan {
-        // Records that turned out to be as they were leave; the indexes in the outcomes close up behind them.
+        // Drop the records that turned out to be unchanged, and adjust the indexes in the outcomes.
         let mut kept = Vec::with_capacity(self.planned.len());
         let mut places = Vec::with_capacity(self.planned.len());
         for planned in self.planned {
@@ -203,12 +203,12 @@ impl Changes<'_> {
 }
 
 impl Planned {
-    /// A change that is still to be checked.
+    /// A change that was not checked yet.
     fn new(name: RecordName, before: Option<Version>, change: ChangeKind, body: Vec<u8>, sets: Sets, at: String) -> Self {
         Self { name, before, change, body, redirect: None, sets, sent: None, checked: None, linked: false, at }
     }
 
-    /// Whether the record exists afterwards under its own name.
+    /// Whether the record is live after the commit.
     pub(crate) fn is_live(&self) -> bool {
         match self.change {
             ChangeKind::Deleted | ChangeKind::Merged => false,
@@ -217,14 +217,14 @@ impl Planned {
         }
     }
 
-    /// Numbers of the top-level fields that will differ from the revision before.
+    /// Numbers of the top-level fields that differ from the version before.
     pub(crate) fn changed_fields(&self) -> Vec<u32> {
         let before = self.before.as_ref().map(|before| before.record.as_ref()).unwrap_or_default();
         changed_fields(self.change, body(before), &self.body)
     }
 }
 
-/// A record's fields from `external_ids` on: all but what the server stamps on each version.
+/// The fields of a record from `external_ids` on: all but those that the server sets on each version.
 pub(crate) fn body(record: &[u8]) -> &[u8] {
     let mut stamps = 0;
     for field in wire::fields(record) {
@@ -236,7 +236,7 @@ pub(crate) fn body(record: &[u8]) -> &[u8] {
     record.get(stamps..).unwrap_or_default()
 }
 
-/// Numbers of the fields in which two versions of a record differ, given what happened in between.
+/// Numbers of the top-level fields in which two versions of a record differ. `change` is the change between them.
 pub(crate) fn changed_fields(change: ChangeKind, before: &[u8], after: &[u8]) -> Vec<u32> {
     if before.is_empty() {
         return wire::numbers(after);

@@ -1,7 +1,8 @@
-//! References and links between records: labels become names, redirects their targets, what is referred to must be there, no
-//! chain of links may close to a cycle, and a judgement may forbid a merge.
+//! Resolves and checks references and links. Labels become names, and redirects become their targets. Every reference must lead
+//! to a live record, links must not form a cycle, and a relation can forbid a merge.
 //!
-//! Knows the state after the last mutation. Must not know what a referrer says, or which fields are links: the types say.
+//! Knows the records after the last mutation. Must not know the meaning of a referrer, or which fields are links: the types
+//! declare them.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -20,26 +21,27 @@ use crate::{
     },
 };
 
-/// Referrers that an error names.
+/// Most referrers that an error names.
 const REFERRERS_NAMED: usize = 10;
-/// Reference keys looked at to count the referrers for an error. That there is none is said only when all were.
+/// Most reference keys that are read to count the referrers for an error. A record counts as not referred to only after all
+/// keys were read.
 const REFERRERS_COUNTED: usize = 10_000;
 /// Reference keys read at once.
 const REFERRERS_AT_ONCE: usize = 64;
 
-/// What a reference that was sent stands for.
+/// What a sent reference leads to.
 enum Target {
-    /// This record: to be written instead of what was sent where they differ.
+    /// This record. If the sent name is another one, it is replaced by this name.
     Name(RecordName),
-    /// Nothing that can be referred to.
+    /// No record that can be referred to.
     Missing,
-    /// Not even a name: for the rules to report.
+    /// The text is not a name. The rules report it.
     Malformed,
 }
 
 impl Changes<'_> {
-    /// Rewrites what was sent so that every reference is the name of a live record. Gives what cannot be, to be reported when
-    /// the rules have been looked at, each with the place of its change.
+    /// Rewrites the sent records so that every reference is the name of a live record. Returns a conflict for each reference
+    /// that leads nowhere, with the index of its change. They are reported after the rules were checked.
     pub(super) fn resolve_references(&mut self) -> Result<Vec<(usize, Conflict)>> {
         let labels: HashMap<String, RecordName> = self
             .subjects
@@ -100,8 +102,8 @@ impl Changes<'_> {
         Ok(conflicts)
     }
 
-    /// Where an immutable reference leads that was set before, and how it is stored: it stays so, under whichever of the
-    /// record's names it is sent again.
+    /// The record to which an immutable reference of the version before leads, and the stored text. The stored text stays, even
+    /// if another name of the same record is sent.
     fn kept(&self, planned: &Planned, reference: &Reference) -> Result<Option<(RecordName, String)>> {
         let ([number], Some(before)) = (reference.path.as_slice(), planned.before.as_ref()) else { return Ok(None) };
         let field = planned.name.kind().schema().fields.iter().find(|field| field.number == *number);
@@ -127,7 +129,7 @@ impl Changes<'_> {
         Ok(self.live_target(&name)?.map_or(Target::Missing, Target::Name))
     }
 
-    /// Checks that references lead somewhere and that nothing live refers to what is deleted.
+    /// Reports the references that lead nowhere, and the live records that refer to a deleted one.
     pub(super) fn check_references(&self, missing: Vec<(usize, Conflict)>) -> Result<()> {
         let mut conflicts = missing;
         for (index, planned) in self.planned.iter().enumerate() {
@@ -135,7 +137,7 @@ impl Changes<'_> {
                 conflicts.extend(self.referenced(planned)?.map(|conflict| (index, conflict)));
             }
         }
-        // The first in the order of the mutations is what the error is about.
+        // The error is about the first conflict in the order of the mutations.
         conflicts.sort_by_key(|(index, _)| *index);
         refuse(conflicts.into_iter().map(|(_, conflict)| conflict).collect())
     }
@@ -155,7 +157,7 @@ impl Changes<'_> {
                 if name == deleted.name || referrers.contains(&name) {
                     continue;
                 }
-                // What this commit sets is reported as leading nowhere, if it does.
+                // A reference that this commit sets is reported as leading nowhere, not here.
                 let set = self.by_name.get(&name).and_then(|index| self.planned.get(*index)).map(|planned| &planned.sets);
                 if self.after(&name)?.is_some_and(|after| after.live && refers_to(kind, &after.body, &stored, set)) {
                     referrers.insert(name);
@@ -187,12 +189,12 @@ impl Changes<'_> {
     }
 }
 
-/// Whether the references of a planned record are looked at: it sets some, or comes back to life.
+/// Whether the references of a planned record are checked: the change sets fields, or makes the record live.
 fn is_checked(planned: &Planned) -> bool {
     planned.sent.is_some() || matches!(planned.change, ChangeKind::Created | ChangeKind::Undeleted | ChangeKind::Unmerged)
 }
 
-/// Whether a record refers to a name from a field that is not among those set.
+/// Whether a record refers to a name from a field that is not in `set`.
 fn refers_to(kind: RecordKind, body: &[u8], target: &str, set: Option<&Sets>) -> bool {
     let mut refers = false;
     postings::for_each_reference(kind.schema(), body, &mut |path, _, name| {
@@ -216,7 +218,7 @@ fn missing(planned: &Planned, field: &str, text: &str, wanted: Option<RecordKind
 /// Reference keys read at once.
 const RELATIONS_AT_ONCE: usize = 64;
 
-/// A link between two records that are there.
+/// A link between two live records.
 struct Edge {
     chain: Chain,
     field: String,
@@ -225,7 +227,7 @@ struct Edge {
 }
 
 impl Changes<'_> {
-    /// Checks that no chain of links closes to a cycle and that no merge goes against a judgement.
+    /// Checks that links form no cycle, and that no relation forbids a merge.
     pub(super) fn check_links(&self) -> Result<()> {
         let mut violations = Violations::default();
         for planned in self.planned.iter().filter(|planned| planned.linked && planned.is_live()) {
@@ -233,7 +235,8 @@ impl Changes<'_> {
                 self.check_cycle(planned, &edge, &mut violations)?;
             }
         }
-        // What one record supersedes is in relations, so a merge joins chains that neither of the two holds itself.
+        // The links of `Chain::Supersedes` are in relations. So a merge joins chains, though neither of the two records holds a
+        // link.
         for into in self.planned.iter().filter_map(|planned| planned.redirect.as_ref()) {
             let Some(planned) = self.by_name.get(into).and_then(|index| self.planned.get(*index)) else { continue };
             for to in self.successors(into, Chain::Supersedes)? {
@@ -279,7 +282,7 @@ impl Changes<'_> {
         Ok(())
     }
 
-    /// The records that a record is linked to along a chain.
+    /// The edges from a record along a chain.
     fn successors(&self, name: &RecordName, chain: Chain) -> Result<Vec<RecordName>> {
         let mut successors = Vec::new();
         if chain == Chain::Supersedes {
@@ -293,7 +296,7 @@ impl Changes<'_> {
         Ok(successors.into_iter().map(|edge| edge.to).collect())
     }
 
-    /// The links of a record whose ends are there.
+    /// The links of a record whose two ends lead to live records.
     fn edges(&self, holder: &RecordName, body: &[u8]) -> Result<Vec<Edge>> {
         let record = decode(holder.kind(), body)?;
         let mut edges = Vec::new();
@@ -310,7 +313,7 @@ impl Changes<'_> {
         Ok(edges)
     }
 
-    /// A record's names as they will be.
+    /// All names of a record after the commit.
     fn names_after(&self, name: &RecordName) -> Result<BTreeSet<RecordName>> {
         let mut names = BTreeSet::from_iter(self.view.names_of(name)?);
         for merged in self.planned.iter().filter(|planned| planned.redirect.as_ref() == Some(name)) {
@@ -319,7 +322,7 @@ impl Changes<'_> {
         Ok(names)
     }
 
-    /// The live relations that have one of a record's names in one of their two ends, with their bodies.
+    /// The live relations that have one of these names at one end, with their bodies. `end` is `subject` or `object`.
     fn relations(&self, end: &str, names: &BTreeSet<RecordName>) -> Result<Vec<(RecordName, Vec<u8>)>> {
         let schema = RecordKind::Relation.schema();
         let Some(reference) = schema.references.iter().find(|reference| reference.names == [end]) else {
@@ -346,7 +349,7 @@ impl Changes<'_> {
         Ok(relations)
     }
 
-    /// Why a merge is forbidden, if somebody holds that the two are not the same.
+    /// The conflict that forbids a merge, if a relation says that the two records are different.
     fn veto(&self, name: &RecordName, into: &RecordName) -> Result<Option<Conflict>> {
         let names = BTreeSet::from_iter(self.view.names_of(name)?);
         let others = BTreeSet::from_iter(self.view.names_of(into)?);

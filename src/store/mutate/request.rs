@@ -1,4 +1,4 @@
-//! A commit as it was asked for: parsed once, its shape and its creates checked, before it queues for the writer.
+//! Parses a commit request once, before it queues for the writer. Checks its shape, and the records that it creates.
 //!
 //! Knows the request message and the types' own rules. Must not know what the store holds.
 
@@ -24,18 +24,18 @@ const REQUEST_ID_CHARS_MAX: usize = 128;
 /// A parsed request.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
-    /// Identifies the request; its receipt is stored under it.
+    /// Identifies the request. Its receipt is stored under this.
     pub(crate) identity: RequestIdentity,
-    /// Check only.
+    /// Whether the commit is only checked, and not made.
     pub(crate) validate_only: bool,
-    /// Kept with the commit.
+    /// Stored with the commit.
     pub(crate) annotations: BTreeMap<String, String>,
-    /// What is to be done, or why it cannot even be looked at. Answered after the receipt was looked up, as a request that
-    /// was answered once is answered again, whatever has changed in the rules since.
+    /// The work of the commit, or why the request is invalid. The error is answered only after the look-up of the receipt,
+    /// because a retry must get the stored answer even if the rules have changed since.
     pub(crate) work: Result<Work>,
 }
 
-/// What is to be done.
+/// The mutations and preconditions of a commit.
 #[derive(Clone, Debug)]
 pub(crate) struct Work {
     pub(crate) mutations: Vec<Mutation>,
@@ -45,9 +45,9 @@ pub(crate) struct Work {
 /// One mutation.
 #[derive(Clone, Debug)]
 pub(crate) struct Mutation {
-    /// Its name inside the commit; empty where it has none.
+    /// The label of its record inside the commit. Empty if it has none.
     pub(crate) label: String,
-    /// What to do.
+    /// The operation.
     pub(crate) op: Operation,
 }
 
@@ -57,15 +57,15 @@ pub(crate) struct Sent {
     pub(crate) kind: RecordKind,
     /// The name that was sent, if any.
     pub(crate) name: Option<RecordName>,
-    /// The encoded record without what only the server writes.
+    /// The encoded record without the fields that only the server writes.
     pub(crate) body: Vec<u8>,
-    /// The record, checked already, where it may be created unchanged: it refers to no label.
+    /// The checked record, if it can be created as it was sent, because it refers to no label.
     pub(crate) checked: Option<CheckedRecord>,
-    /// Where the record stands in the request: "mutations[3].create.claim".
+    /// The path of the record in the request, such as "mutations[3].create.claim".
     pub(crate) at: String,
 }
 
-/// What to do with a record.
+/// What a mutation does with a record.
 #[derive(Clone, Debug)]
 pub(crate) enum Operation {
     Create { sent: Sent },
@@ -85,11 +85,10 @@ pub(crate) struct Precondition {
 }
 
 impl Request {
-    /// Parses a request. What is refused here at once, without a look at the receipts, is what has no receipt: a request
-    /// without a proper id.
+    /// Parses a request. Only a request without a valid request id is refused at once, because it cannot have a receipt.
     pub(crate) fn parse(caller: &Caller, request: proto::CommitRequest, limits: &StoreLimits) -> Result<Self> {
         if request.validate_only && request.request_id.is_empty() {
-            // It is neither looked up nor remembered.
+            // A dry run needs no request id: it has no receipt.
         } else if request.request_id.is_empty() {
             return Err(StoreError::new(
                 StoreErrorKind::Invalid,
@@ -107,7 +106,8 @@ impl Request {
     }
 }
 
-/// SHA-256 of what a request does. Maps are ordered, so equal messages have one encoding, whatever was on the wire.
+/// SHA-256 of the mutations and preconditions of a request. Maps are ordered, so equal messages have the same encoding, however
+/// the client encoded them.
 fn content_hash(mutations: &[proto::Mutation], preconditions: &[proto::Precondition]) -> Bytes {
     let mut hash = Sha256::new();
     let mut buffer = Vec::new();
@@ -184,7 +184,7 @@ fn labels(mutations: &[proto::Mutation], violations: &mut Violations) -> BTreeSe
     labels
 }
 
-/// Parses one mutation; none where something is wrong with it.
+/// Parses one mutation. `None` if it is invalid: then violations were added.
 fn parse_mutation(
     index: usize,
     mutation: proto::Mutation,
@@ -262,8 +262,8 @@ fn parse_merge(merge: &proto::Merge, at: &Path<'_>, violations: &mut Violations)
     Some(Operation::Merge { name, into, if_revision: if_revision?, if_into_revision: if_into_revision? })
 }
 
-/// Parses a record that was sent. `creates`: it may be created unchanged, and is checked here, on the
-/// caller's thread, rather than on the one writer's.
+/// Parses a record that was sent. `creates`: the mutation creates it. Then it is checked here, on the caller's thread, and not
+/// on the writer's thread.
 fn parse_record(
     record: Option<proto::Record>,
     creates: bool,
@@ -292,7 +292,7 @@ fn parse_record(
     known.then(|| Sent { kind, name, body, checked, at: at.to_string() })
 }
 
-/// A record's bytes without the fields that only the server writes.
+/// The bytes of a record without the fields that only the server writes.
 fn clients_part(record: &[u8]) -> Vec<u8> {
     let mut part = Vec::with_capacity(record.len());
     for field in wire::fields(record) {
@@ -303,7 +303,7 @@ fn clients_part(record: &[u8]) -> Vec<u8> {
     part
 }
 
-/// Reports references to labels that are not there. Gives whether there is none, and whether there are labels at all.
+/// Reports references to unknown labels. Returns whether all labels are known, and whether there are any.
 fn find_unknown_labels(
     kind: RecordKind,
     record: &[u8],
@@ -392,7 +392,7 @@ fn parse_revision(revision: i64, at: &Path<'_>, violations: &mut Violations) -> 
     parsed
 }
 
-/// A record may be named by one mutation only. What upserts find is seen later.
+/// Checks that only one mutation names a record. The record that an upsert finds is checked later.
 fn check_duplicates(mutations: &[Mutation]) -> Result<()> {
     let mut first_by_name = BTreeMap::new();
     for (index, mutation) in mutations.iter().enumerate() {
@@ -414,7 +414,7 @@ fn check_duplicates(mutations: &[Mutation]) -> Result<()> {
     Ok(())
 }
 
-/// The error for a record that two mutations of one commit are about.
+/// The error if two mutations of one commit are about the same record.
 pub(crate) fn duplicate(name: &RecordName, first: usize, second: usize) -> StoreError {
     let violation = |index: usize, other: usize| model::Violation {
         field: format!("mutations[{index}]"),
@@ -435,22 +435,22 @@ pub(crate) fn duplicate(name: &RecordName, first: usize, second: usize) -> Store
 /// The fields that an update sets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum FieldMask {
-    /// Those that are set in what was sent.
+    /// The fields that are set in the sent record.
     Sent,
-    /// All but immutable ones.
+    /// All fields but immutable and output-only ones.
     All,
-    /// These, by number.
+    /// The fields with these numbers.
     Listed(BTreeSet<u32>),
 }
 
-/// What was sent to change a record.
+/// An update of a record, as it was sent.
 #[derive(Clone, Debug)]
 pub(super) struct Update {
     kind: RecordKind,
     /// The body that was sent.
     pub(super) sent: Vec<u8>,
     fields: FieldMask,
-    /// External ids, and labels unless listed, are added and never taken away: an upsert.
+    /// Whether it is an upsert: it adds external ids, and labels unless they are listed, and removes none.
     adds: bool,
 }
 
@@ -476,7 +476,7 @@ impl Update {
         numbers.into_iter().collect()
     }
 
-    /// The body as it will be, before the server computes anything.
+    /// The body after the update, before the server's fields are computed.
     pub(super) fn join(&self, before: &[u8]) -> Vec<u8> {
         let sent = wire::Parts::of(&self.sent);
         let mut joined = wire::Parts::of(before);
@@ -495,7 +495,7 @@ impl Update {
         joined.encode()
     }
 
-    /// Reports immutable fields that would change, and gives whether there are none. One that is empty may be set.
+    /// Reports immutable fields that would change. Returns true if there are none. An empty field may be set.
     pub(super) fn check_immutable(&self, before: &[u8], at: &Path<'_>, violations: &mut Violations) -> bool {
         let mut kept = true;
         let (before, sent) = (wire::Parts::of(before), wire::Parts::of(&self.sent));

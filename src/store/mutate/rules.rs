@@ -1,4 +1,4 @@
-//! Checks each record, as it will be, against the rules of its type; and that no two live records have one external id.
+//! Checks each record after the change against the rules of its type, and that no two live records have the same external id.
 //!
 //! Knows the types' own rules. Must not know which record of the store a mutation found, or how.
 
@@ -22,11 +22,11 @@ use crate::{
     },
 };
 
-/// Keys read at once when looking for the holder of an external id: all but a few are held by one record.
+/// Keys read at once to find the holder of an external id. Most external ids have one holder.
 const HOLDERS_AT_ONCE: usize = 4;
 
 impl Changes<'_> {
-    /// Joins what was sent with what was there, lets the server's part be computed, and holds the result against the rules.
+    /// Joins each update with the record before, computes the server's fields, and checks the result against the rules.
     pub(super) fn apply_rules(&mut self) -> Result<()> {
         let mut violations = Violations::default();
         let mut bytes = 0;
@@ -58,10 +58,10 @@ impl Changes<'_> {
                 let mut checked = check_record(decode(planned.name.kind(), &planned.body)?, &at);
                 violations.append(std::mem::take(&mut checked.violations));
                 planned.linked = checked.linked;
-                // Its references may be others now, and with them what is computed from them.
+                // The references may have changed, and so may the fields that are computed from them.
                 planned.body = checked.body;
             } else if planned.change == ChangeKind::Updated {
-                // The record that another was merged into.
+                // This is the target of a merge or unmerge.
                 let count = wire::texts(&planned.body, schema::EXTERNAL_IDS).count();
                 violations.limit(&at, limits::EXTERNAL_IDS, count as u64);
                 planned.linked = true;
@@ -76,7 +76,7 @@ impl Changes<'_> {
         StoreError::from_violations(violations).map_or(Ok(()), Err)
     }
 
-    /// Holds spans and quotes against the texts of their sources, as these will be.
+    /// Checks the span and quote of each citation against the text of its source after the commit.
     fn check_quotes(&self, violations: &mut Violations) -> Result<()> {
         let mut sources: HashMap<RecordName, Option<Source>> = HashMap::new();
         for planned in self.planned.iter().filter(|planned| planned.is_live()) {
@@ -113,7 +113,7 @@ impl Changes<'_> {
     }
 }
 
-/// Reads a body that was encoded here.
+/// Decodes a body that this program has encoded.
 pub(crate) fn decode(kind: RecordKind, body: &[u8]) -> Result<Record> {
     (kind.resource_type().decode)(body).map_err(|error| {
         StoreError::internal(format!("a {} that was encoded here cannot be decoded: {error}", kind.singular()))
@@ -126,7 +126,7 @@ pub(super) fn external_ids(record: &[u8]) -> impl Iterator<Item = &str> {
 }
 
 impl Changes<'_> {
-    /// The live record that will have an external id, as far as planned by now.
+    /// The live record that has an external id after the changes that are planned so far.
     pub(super) fn holder(
         &self,
         kind: RecordKind,
@@ -154,7 +154,7 @@ impl Changes<'_> {
         Ok(None)
     }
 
-    /// Checks that no external id is on two live records.
+    /// Checks that no two live records of a kind have the same external id.
     pub(super) fn check_external_ids(&self) -> Result<()> {
         let mut conflicts = Vec::new();
         for planned in self.planned.iter().filter(|planned| planned.is_live()) {

@@ -1,6 +1,7 @@
-//! Checks a filter's tree against the contract: which fields exist, and what may be compared with what.
+//! Checks the tree of a filter against the contract: whether its fields exist, and whether each may be compared with its value.
 //!
-//! The outcome, [`Predicate`], consists of field numbers and typed values and cannot be wrong any more.
+//! The result is a [`Predicate`] of field numbers and typed values, which is always valid.
+//!
 //! Knows the tree and the fields. Must not know how a record is stored.
 
 use std::cmp::Ordering;
@@ -15,59 +16,59 @@ use super::{
 };
 use crate::model::{RecordKind, RecordName, words};
 
-/// A filter that is known to make sense.
+/// A checked filter, or a part of one.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Predicate {
-    /// All hold.
+    /// All parts hold.
     All(Vec<Predicate>),
-    /// At least one holds.
+    /// At least one part holds.
     Any(Vec<Predicate>),
-    /// It does not hold.
+    /// The part does not hold.
     Not(Box<Predicate>),
     /// Some value of a field passes a test. A field without a value passes none.
     Value(Field, Test),
-    /// Some message of a field satisfies what is inside.
+    /// Some message of a field satisfies the predicate inside.
     Within(Field, Box<Predicate>),
 }
 
-/// What a value is tested for. Each goes with one sort of [`Values`].
+/// A test of a value. Each test fits one kind of [`Values`].
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Test {
-    /// That it is there.
+    /// The value is set.
     Set,
-    /// Against a text, by bytes.
+    /// Compares with a text, by bytes.
     Text(Comparison, String),
-    /// Against a text with stars. `negated`: it must not match.
+    /// Matches a text with stars.
     Like {
         /// Of `!=`.
         negated: bool,
         /// The text.
         pattern: Pattern,
     },
-    /// Against the name of a record.
+    /// Compares with the name of a record.
     Name {
         /// Of `!=`.
         negated: bool,
-        /// As the filter has it.
+        /// The name in the filter.
         literal: RecordName,
-        /// Every name that the record is known by, sorted; just the literal until the filter is expanded.
+        /// Every name that leads to the record, sorted. Only the literal until the filter is expanded.
         names: Vec<String>,
     },
-    /// Against a bool.
+    /// Compares with a bool.
     Bool(Comparison, bool),
-    /// Against a whole number.
+    /// Compares with a whole number.
     Int(Comparison, i64),
-    /// Against a number.
+    /// Compares with a number.
     Double(Comparison, f64),
-    /// Against an enum's number.
+    /// Compares with the number of an enum value.
     Enum(Comparison, i32),
-    /// Against an instant.
+    /// Compares with a time, in seconds and nanoseconds.
     Time(Comparison, (i64, i32)),
-    /// That all these are among the words; the last may be the beginning of one.
+    /// All these words are among the words of the texts. The last one may be the beginning of a word.
     Words {
-        /// Folded, at least one.
+        /// The words, folded. At least one.
         words: Vec<String>,
-        /// Whether the last is the beginning of a word.
+        /// Whether the last word is the beginning of a word.
         prefix: bool,
     },
 }
@@ -96,7 +97,7 @@ pub(super) enum Comparison {
 }
 
 impl Comparison {
-    /// Whether it holds of a value that compares so with the literal.
+    /// Whether the comparison holds for a value with this ordering to the literal.
     pub(super) fn holds(self, ordering: Ordering) -> bool {
         match self {
             Self::Equal => ordering.is_eq(),
@@ -110,7 +111,7 @@ impl Comparison {
 }
 
 impl From<Operator> for Comparison {
-    /// `:` with a value is `=`.
+    /// `:` with a value means `=`.
     fn from(operator: Operator) -> Self {
         match operator {
             Operator::Has | Operator::Equal => Self::Equal,
@@ -187,7 +188,7 @@ fn text_test(compare: &Compare, literal: &Literal) -> Result<Test, Mistake> {
     }
 }
 
-/// The stars of a text, where they mean something: after `=`, `!=` and `:`.
+/// The pattern of a text with stars. Stars have a meaning after `=`, `!=` and `:` only.
 fn pattern(compare: &Compare, text: &Text) -> Result<Option<Pattern>, Mistake> {
     if text.stars.is_empty() || !is_equality(compare.operator) {
         return Ok(None);
@@ -206,7 +207,7 @@ fn pattern(compare: &Compare, text: &Text) -> Result<Option<Pattern>, Mistake> {
     }))
 }
 
-/// References compare by name. With stars, or by order, they are texts as they are stored.
+/// References compare by name. With stars or an order comparison they compare as the stored text.
 fn reference_test(field: &Field, target: Option<RecordKind>, compare: &Compare, literal: &Literal) -> Result<Test, Mistake> {
     let as_stored = text_test(compare, literal)?;
     let (Test::Text(comparison @ (Comparison::Equal | Comparison::NotEqual), text), false) = (&as_stored, is_empty(literal))
@@ -247,7 +248,7 @@ fn enum_test(field: &Field, values: &EnumDescriptor, compare: &Compare, name: &s
     }
 }
 
-/// What the names of an enum's values begin with: "`CLAIM_KIND_`".
+/// The common prefix of the names of an enum's values, such as `CLAIM_KIND_`.
 fn enum_prefix(values: &EnumDescriptor) -> String {
     values.get_value(0).and_then(|unset| unset.name().strip_suffix("UNSPECIFIED").map(str::to_owned)).unwrap_or_default()
 }
@@ -259,7 +260,7 @@ fn enum_names(values: &EnumDescriptor) -> String {
     format!("one of {}", names.join(", "))
 }
 
-/// Of a filter on words, several in one text must all be there; that none is there is said with NOT.
+/// A test on words. All words of the text must be found. Use NOT to say that they are not.
 fn words_test(field: &Field, compare: &Compare, text: &Text) -> Result<Test, Mistake> {
     if !matches!(compare.operator, Operator::Equal | Operator::Has) {
         return Err(operator(compare, format!("= or :, as {} holds words", field.name)));
@@ -302,7 +303,7 @@ fn parse_time(text: &str) -> Option<(i64, i32)> {
     Some((i64::try_from(nanos.div_euclid(1_000_000_000)).ok()?, i32::try_from(nanos.rem_euclid(1_000_000_000)).ok()?))
 }
 
-/// Whether a text has the shape of an RFC 3339 time; the parser of times reads others as well.
+/// Whether a text has the form of an RFC 3339 time. The parser accepts other forms too.
 fn is_rfc_3339(text: &str) -> bool {
     let shape: String =
         text.chars().map(|letter| if letter.is_ascii_digit() { '0' } else { letter.to_ascii_uppercase() }).collect();

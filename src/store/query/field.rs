@@ -1,4 +1,4 @@
-//! What a field's name in a filter or an order leads to: field numbers, and the sort of value that stands there.
+//! Resolves the name of a field in a filter or an order to field numbers and the kind of its values.
 //!
 //! Knows the descriptors of the contract. Must not know what a value is compared with.
 
@@ -7,7 +7,7 @@ use prost_reflect::{EnumDescriptor, FieldDescriptor, Kind as FieldKind, MessageD
 use super::lexer::{self, Mistake};
 use crate::model::{Part, RecordKind};
 
-/// The message a field's name is read in: a record, or a message somewhere inside one.
+/// The message in which the name of a field is resolved: a record, or a message inside one.
 #[derive(Clone, Debug)]
 pub(super) struct Container {
     /// The record's kind.
@@ -24,36 +24,36 @@ impl Container {
         Self { kind, message: kind.schema().message.clone(), above: Vec::new() }
     }
 
-    /// The messages that a field of this container holds.
+    /// The container of the messages that a field of this container holds.
     pub(super) fn inside(&self, field: &Field, message: &MessageDescriptor) -> Self {
         let above = self.above.iter().chain(&field.numbers).copied().collect();
         Self { kind: self.kind, message: message.clone(), above }
     }
 }
 
-/// Where a field's values stand, and what they are.
+/// A field: the path to its values, and what they are.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Field {
-    /// As it was written, in proto names.
+    /// The name in the filter, in proto form.
     pub(super) name: String,
-    /// Field numbers from the container down. The last is a map's where `key` is set.
+    /// Field numbers from the container down. If `key` is set, the last one is that of a map.
     pub(super) numbers: Vec<u32>,
     /// The key of a map.
     pub(super) key: Option<String>,
-    /// Whether there can be several values.
+    /// Whether a record can have several values.
     pub(super) many: bool,
-    /// Whether it has a value wherever the message around it is there: a bool or number without `optional`.
+    /// Whether it has a value in every message that is present: a bool or number without `optional`.
     pub(super) always_set: bool,
     /// What the values are.
     pub(super) values: Values,
 }
 
-/// The sorts of value that a filter knows.
+/// The kinds of values that a filter knows.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Values {
     /// Texts.
     Text,
-    /// Names of records; of this kind, or of any.
+    /// Names of records: of this kind, or of any kind if `None`.
     Reference(Option<RecordKind>),
     /// Bools.
     Bool,
@@ -61,11 +61,11 @@ pub(super) enum Values {
     Int,
     /// Numbers.
     Double,
-    /// An enum's.
+    /// Values of an enum.
     Enum(EnumDescriptor),
-    /// Instants.
+    /// Times.
     Time,
-    /// Messages, which have fields of their own.
+    /// Messages with fields.
     Message(MessageDescriptor),
     /// The entries of a map as a whole.
     Map,
@@ -134,7 +134,7 @@ impl Field {
         }
     }
 
-    /// The key of a map: quoted, or the rest of the path.
+    /// Takes the key of a map: the quoted key, or the rest of the path.
     fn take_key(
         &mut self,
         map: &FieldDescriptor,
@@ -170,12 +170,12 @@ fn values(kind: FieldKind) -> Values {
         FieldKind::Message(message) if message.full_name() == "google.protobuf.Timestamp" => Values::Time,
         FieldKind::Message(message) => Values::Message(message),
         FieldKind::Int32 | FieldKind::Int64 | FieldKind::Uint32 => Values::Int,
-        // The contract has no others, as a test shows.
+        // The contract has no other kinds, as a test shows.
         _ => Values::Text,
     }
 }
 
-/// The virtual field that an index over words makes.
+/// The virtual field of an index over words.
 fn words(container: &Container, name: &str) -> Option<Field> {
     let (name, paths) = virtual_fields(container).find(|(field, _)| *field == name || json_name(field) == name)?;
     let numbers = |dotted: &&str| {
@@ -208,7 +208,7 @@ fn field_names(container: &Container, message: &MessageDescriptor) -> String {
     names.join(", ")
 }
 
-/// As the JSON form of a message has a field's name.
+/// The name of a field in the JSON form of a message.
 fn json_name(name: &str) -> String {
     let mut json = String::new();
     let mut upper = false;
@@ -225,7 +225,7 @@ fn json_name(name: &str) -> String {
     json
 }
 
-/// Every field of a kind that an order or a filter can name, with messages between, for tests and documentation.
+/// Visits every field that an order or a filter can name, and the messages that hold them.
 #[cfg(test)]
 pub(super) fn all_fields(message: &MessageDescriptor, visit: &mut dyn FnMut(&FieldDescriptor)) {
     for field in message.fields() {

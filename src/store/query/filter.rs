@@ -1,11 +1,10 @@
-//! A filter, and whether a record matches: it is evaluated on encoded bytes, without decoding them.
+//! A filter. It is evaluated on the encoded bytes of a record, without decoding them.
 //!
-//! What "unset" means, in one place: an absent message or `optional` field, an empty text or list, an enum's number 0, a
-//! missing key of a map. Nothing that is unset passes any test, `!=` included. A bool or number without `optional` is never
-//! unset by itself: it is 0 where the message around it says nothing of it; where that message is absent, it is unset with it.
-//! In a map the key decides: a key with an empty text is still set.
+//! These values are unset: an absent message or `optional` field, an empty text or list, the number 0 of an enum, and a missing
+//! key of a map. An unset value passes no test, not even `!=`. A bool or number without `optional` is 0 if its message is
+//! present and does not hold it. It is unset only if its message is absent. In a map, a key with an empty text is set.
 //!
-//! Knows the wire format and checked filters. Must not know how a filter is spelled, or how a record is found.
+//! Knows the wire format and checked filters. Must not know the syntax of a filter, or how a record is found.
 
 use super::{
     check::{Comparison, Pattern, Predicate, Test, check},
@@ -22,12 +21,12 @@ use crate::{
     store::{StoreLimits, error::Result, view::View},
 };
 
-/// Field number of the key in a map's entry.
+/// Field number of the key in a map entry.
 const ENTRY_KEY: u32 = 1;
-/// Field number of the value in a map's entry.
+/// Field number of the value in a map entry.
 const ENTRY_VALUE: u32 = 2;
 
-/// A filter on the records of one kind, ready to be asked about any number of them.
+/// A parsed filter on the records of one kind.
 ///
 /// ```
 /// use annals::{model::RecordKind, proto, store::{StoreLimits, query::Filter}};
@@ -44,27 +43,27 @@ pub struct Filter {
 }
 
 impl Filter {
-    /// Reads a filter. An empty one matches every record.
+    /// Parses a filter. An empty filter matches every record.
     ///
-    /// Fails with `FILTER_INVALID`, whose metadata say where and what was expected, or with `LIMIT_EXCEEDED`.
+    /// Fails with `FILTER_INVALID`, whose metadata tell the position and what was expected, or with `LIMIT_EXCEEDED`.
     pub fn parse(kind: RecordKind, text: &str, limits: &StoreLimits) -> Result<Self> {
         let tree = parse(text, limits)?;
         let predicate = check(kind, &tree).map_err(|mistake| mistake.into_error(TextField::Filter, text))?;
         Ok(Self { predicate })
     }
 
-    /// Makes each name of a record match every name that leads to the same record in this view. A filter that is not expanded
+    /// Lets each name in the filter match every name that leads to the same record in this view. Without this, the filter
     /// compares references as they are stored.
     pub(crate) fn expand(&mut self, view: &View<'_>) -> Result<()> {
         expand(&mut self.predicate, view)
     }
 
-    /// Whether a record, encoded as its kind's message, matches.
+    /// Whether a record matches. It must be encoded as its kind's message.
     pub fn matches(&self, record: &[u8]) -> bool {
         self.predicate.matches(record)
     }
 
-    /// What it says.
+    /// The checked tree of the filter.
     pub(super) fn predicate(&self) -> &Predicate {
         &self.predicate
     }
@@ -84,7 +83,7 @@ fn expand(predicate: &mut Predicate, view: &View<'_>) -> Result<()> {
 }
 
 impl Predicate {
-    /// Whether a message satisfies it.
+    /// Whether a message satisfies the predicate.
     pub(super) fn matches(&self, message: &[u8]) -> bool {
         match self {
             Self::All(parts) => parts.iter().all(|part| part.matches(message)),
@@ -99,8 +98,8 @@ impl Predicate {
     }
 }
 
-/// Whether some set value of a field passes. Records are kept as they were encoded here: a field that is not repeated stands
-/// in a message once, and an empty text or a number 0 only where that says something.
+/// Whether some set value of a field passes a test. This program has encoded all stored records. So a message holds a field
+/// that is not repeated at most once, and holds an empty text or a number 0 only if that has a meaning.
 pub(super) fn any_value<'m>(
     message: &'m [u8],
     numbers: &[u32],
@@ -124,7 +123,7 @@ pub(super) fn any_value<'m>(
     passes(found.next().unwrap_or_else(|| zero(&field.values)))
 }
 
-/// Whether a value that stands in a message is one.
+/// Whether a value in a message counts as set.
 fn is_set(values: &Values, value: Value<'_>) -> bool {
     match values {
         Values::Text | Values::Reference(_) => !value.bytes().is_empty(),
@@ -133,7 +132,7 @@ fn is_set(values: &Values, value: Value<'_>) -> bool {
     }
 }
 
-/// What proto3 leaves out.
+/// The value that proto3 does not encode.
 fn zero(values: &Values) -> Value<'static> {
     match values {
         Values::Double => Value::Fixed64(0),
@@ -176,7 +175,7 @@ impl Pattern {
     }
 }
 
-/// A varint as a whole number: of 64 or 32 bits with sign, or of 32 without.
+/// A varint as a whole number. The field is an int64, an int32 or a uint32.
 pub(super) fn int(value: Value<'_>) -> i64 {
     match value {
         Value::Varint(number) => number.cast_signed(),
@@ -184,7 +183,7 @@ pub(super) fn int(value: Value<'_>) -> i64 {
     }
 }
 
-/// A double.
+/// The value of a double.
 pub(super) fn double(value: Value<'_>) -> f64 {
     match value {
         Value::Fixed64(bits) => f64::from_bits(bits),
@@ -192,7 +191,7 @@ pub(super) fn double(value: Value<'_>) -> f64 {
     }
 }
 
-/// Whether all the words of a test are among those of a record, wherever each stands.
+/// Whether all words of a test are among the words of a record, in any order.
 fn has_words(record: &[u8], paths: &[Vec<u32>], test: &Test) -> bool {
     let mut have = Vec::new();
     for path in paths {

@@ -1,7 +1,7 @@
-//! The words of a filter and of an order: fields, values, operators; and what is wrong with a text: where, what was found there,
-//! what was expected.
+//! Splits the text of a filter or an order into words: fields, values and operators. A mistake says where it is, what was found
+//! there, and what was expected.
 //!
-//! Knows how words are spelled. Must not know how they go together, or which fields there are.
+//! Knows the syntax of words. Must not know the grammar, or which fields exist.
 
 use winnow::{
     Parser, Result,
@@ -18,21 +18,21 @@ use crate::{
     store::error::{StoreError, StoreErrorDetails, StoreErrorKind},
 };
 
-/// Longest part of the text that an error repeats, in characters.
+/// Longest part of the text that an error quotes, in characters.
 const FOUND_CHARS_MAX: usize = 60;
 
-/// A word, and where it stands.
+/// A word and its position.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Token<'t> {
     /// Its first byte in the text.
     pub(super) at: usize,
-    /// As it was written.
+    /// The word as it was written.
     pub(super) text: &'t str,
-    /// What it is.
+    /// What the word is.
     pub(super) word: Word,
 }
 
-/// What a word can be.
+/// The kinds of words.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Word {
     /// `(`
@@ -45,7 +45,7 @@ pub(super) enum Word {
     Minus,
     /// `*` by itself: any value.
     Star,
-    /// `=` and its like.
+    /// An operator, such as `=`.
     Operator(Operator),
     /// `-2.5e3`, as written.
     Number,
@@ -79,11 +79,11 @@ pub(super) enum Operator {
 pub(super) struct Text {
     /// Its characters, stars included.
     pub(super) characters: String,
-    /// Bytes of `characters` at which an unescaped `*` stands, ascending.
+    /// The bytes of `characters` that are an unescaped `*`, ascending.
     pub(super) stars: Vec<usize>,
 }
 
-/// Names with dots between them, and perhaps a quoted key.
+/// Names with dots between them, and optionally a quoted key at the end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Path {
     /// The names, each with its first byte in the text. Never empty.
@@ -93,7 +93,7 @@ pub(super) struct Path {
 }
 
 impl Path {
-    /// The name, where it is a single one: then it can be a keyword or a value.
+    /// The name, if the path is a single name: then it can be a keyword or a value.
     pub(super) fn word(&self) -> Option<&str> {
         match (self.names.as_slice(), &self.key) {
             ([(_, name)], None) => Some(name),
@@ -118,7 +118,7 @@ pub(super) fn tokens(text: &str) -> Result<Vec<Token<'_>>, Mistake> {
     }
 }
 
-/// A word by its first character, so that what is wrong further in is reported there.
+/// Reads a word. Its first character decides its kind, so that a mistake later in the word is reported at its own position.
 fn word(input: &mut Input<'_>) -> Result<Word, Mistake> {
     match input.peek_token() {
         Some('"') => string.map(Word::Text).parse_next(input),
@@ -170,7 +170,7 @@ fn number(input: &mut Input<'_>) -> Result<(), Mistake> {
     })
 }
 
-/// A text up to its closing quote.
+/// Reads a text up to its closing quote.
 fn string(input: &mut Input<'_>) -> Result<Text, Mistake> {
     let start = input.current_token_start();
     let unclosed = Mistake::new(start, "a text that is not closed", "a closing \"");
@@ -189,7 +189,7 @@ fn string(input: &mut Input<'_>) -> Result<Text, Mistake> {
                 None => return Err(unclosed),
             },
             Some(letter) if letter.is_control() && !"\t\r\n".contains(letter) => {
-                // Keys hold none either.
+                // Keys hold no control characters either.
                 let expected = "no control character but tabs and line ends: no record holds one";
                 return Err(Mistake::new(at, letter.escape_unicode().to_string(), expected));
             }
@@ -203,7 +203,7 @@ fn string(input: &mut Input<'_>) -> Result<Text, Mistake> {
     }
 }
 
-/// Names with dots between. The parts after the first may begin with a digit: the keys of a map are such names, too.
+/// Reads names with dots between them. A name after the first may begin with a digit, because it can be the key of a map.
 fn path(input: &mut Input<'_>) -> Result<Path, Mistake> {
     let mut names = Vec::new();
     let mut key = None;
@@ -234,17 +234,17 @@ fn continues_name(letter: char) -> bool {
     letter.is_ascii_alphanumeric() || letter == '_'
 }
 
-/// Text that is being read, with the position reached.
+/// The text that is read, with the position reached.
 pub(super) type Input<'t> = LocatingSlice<&'t str>;
 
-/// The first thing that is wrong with a text.
+/// The first mistake in a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Mistake {
-    /// Byte of the text at which it stands; its length for "something is missing at the end".
+    /// The byte of the text where the mistake is. The length of the text if something is missing at the end.
     pub(super) at: usize,
-    /// What stands there, as it was written.
+    /// What was found there.
     pub(super) found: String,
-    /// What could stand there instead.
+    /// What was expected there.
     pub(super) expected: String,
 }
 
@@ -278,7 +278,7 @@ impl Mistake {
     }
 }
 
-/// Which text of a request it is.
+/// Which field of a request holds the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TextField {
     /// `filter`.
@@ -287,7 +287,7 @@ pub(super) enum TextField {
     OrderBy,
 }
 
-/// What combinators report by themselves; the lexer's callers say it better where they can.
+/// The mistake that a combinator reports by itself. The functions above report more precise ones if they can.
 impl<'t> ParserError<Input<'t>> for Mistake {
     type Inner = Self;
 

@@ -1,7 +1,7 @@
-//! One page of a list: the plan carried out on a view.
+//! Reads one page of a list: runs a plan on a view.
 //!
-//! Pages of one list share a revision, so a position is all that one hands to the next, and it does not matter if the next
-//! chooses another way to read. Rows looked at, bytes and time have bounds; a page that meets one is closed where it is.
+//! All pages of a list read the same revision. So a page passes only its position to the next one, which may use another plan.
+//! The rows that are checked, the bytes and the time have limits. A page that reaches a limit ends there.
 //!
 //! Knows all parts of a query. Must not know the time, or which revision a caller wants.
 
@@ -33,18 +33,18 @@ use crate::{
     },
 };
 
-/// Fewest rows fetched at once: the search for the one match that shows that another page exists may read many.
+/// Fewest rows fetched at once. The search for one more match, which shows that another page exists, may read many rows.
 const FETCH_ROWS_MIN: usize = 8;
 /// Most rows fetched at once.
 const FETCH_ROWS_MAX: usize = 64;
-/// Bytes that a record's tag and length take in a response, at most.
+/// Most bytes that the tag and length of a record take in a response.
 const RECORD_OVERHEAD_BYTES: usize = 6;
-/// Bytes of a token and a response beside the records, the position and its base64 apart, at most.
+/// Most bytes of a response and its page token, without the records and the position in the token.
 const RESPONSE_OVERHEAD_BYTES: usize = 256;
 
-/// Reads one page at the view's revision, which is that of the request's token where it has one; `at` is its position.
-/// `deadline` tells whether the page has taken long enough: it is asked once a row, and the page then closes early. A page
-/// always comes further than the one before.
+/// Reads one page at the revision of the view. If the request has a page token, this must be the token's revision, and `at` is
+/// the token's position. `deadline` is called once for each row and says whether the time is over: then the page ends early.
+/// Each page gets further than the page before.
 pub(crate) fn list(
     view: &View<'_>,
     kind: RecordKind,
@@ -61,14 +61,14 @@ pub(crate) fn list(
     Reader { view: *view, kind, request, filter, order, page_size, at, limits, deadline }.read(&plan)
 }
 
-/// How a list would be read, for people.
+/// Describes the plan of a list, for people.
 pub(crate) fn explain(kind: RecordKind, request: &ListRecordsRequest, limits: &StoreLimits) -> Result<String> {
     let filter = Filter::parse(kind, &request.filter, limits)?;
     let order = Order::parse(kind, &request.order_by, limits)?;
     Ok(format!("{}, ordered by {order}", Plan::choose(kind, &filter, &order)))
 }
 
-/// Records of a page, within its bounds.
+/// The number of records of a page, within the limits.
 pub(crate) fn page_size(asked: i32, limits: &StoreLimits) -> Result<usize> {
     let size = match u64::try_from(asked) {
         Ok(0) => limits.page_size_default,
@@ -94,11 +94,11 @@ struct Reader<'r> {
 
 /// A record that may match.
 struct Row {
-    /// Where it is in the list: the sort key that it should have, and its id.
+    /// Its position in the list: the sort key that it should have, and its id.
     position: Position,
-    /// Its newest version, where that came with the key.
+    /// Its newest version, if it was read with the key.
     value: Option<Bytes>,
-    /// Whether it may match at all; otherwise it only marks the position reached.
+    /// Whether it may match. If false, the row only says which position was reached.
     wanted: bool,
 }
 
@@ -110,11 +110,11 @@ enum Rows<'v> {
     Index(IndexRows<'v>),
 }
 
-/// Rows along the entries of an index that has the order.
+/// Rows from an index that has the order of the list.
 struct IndexRows<'v> {
-    /// Those with a time, then those without.
+    /// The entries with a time, then those without.
     sections: VecDeque<Keys<'v>>,
-    /// Bytes of a key before the time.
+    /// The byte of a key where the time begins.
     start: usize,
     descending: bool,
 }
@@ -141,11 +141,11 @@ impl<'r> Reader<'r> {
         }
     }
 
-    /// Rows by name, behind that of an id.
+    /// Rows ordered by name, after the row of an id.
     fn rows(&self, access: &Access, direction: ScanDirection, after: Option<&str>) -> Result<Rows<'r>> {
         let most = usize::try_from(self.limits.sort_rows).unwrap_or(usize::MAX);
         let all = every_name(self.kind);
-        // Too many keys to collect: they lead to so many records that going through all by name is no worse.
+        // If there are too many keys to collect, reading all records by name is not slower.
         let access = match access {
             Access::Names { .. } => access,
             access => match Ids::open(self.view, self.kind, access, direction, after, most)? {
@@ -159,7 +159,7 @@ impl<'r> Reader<'r> {
         }
     }
 
-    /// The ids that an access leads to, where they are few.
+    /// The ids that an access leads to, if they are few.
     fn few(&self, access: &Access, by_index: &ByIndex) -> Result<Option<VecDeque<String>>> {
         let most = FEW.min(usize::try_from(self.limits.sort_rows).unwrap_or(usize::MAX));
         if !by_index.few_first {
@@ -179,7 +179,7 @@ impl<'r> Reader<'r> {
         Ok(None)
     }
 
-    /// Rows along an index, behind the position.
+    /// Rows from an index, after the position.
     fn index_rows(&self, by_index: &ByIndex) -> IndexRows<'r> {
         let prefix = by_index.prefix.as_slice();
         let descending = self.order.names_descending;
@@ -201,14 +201,14 @@ impl<'r> Reader<'r> {
         IndexRows { sections, start: prefix.len(), descending }
     }
 
-    /// Fills a page with what matches among rows in order.
+    /// Fills a page with the matching rows. The rows have the order of the list.
     fn fill(&self, mut rows: Rows<'r>) -> Result<EncodedPage> {
         let mut filling =
             Filling { page: EncodedPage { revision: self.view.revision.cast_signed(), ..EncodedPage::default() }, bytes: 0 };
         let mut reached = self.at.cloned().unwrap_or_default();
         let mut looked = 0u64;
         loop {
-            // One more than the page lacks: the row that tells whether there is another page.
+            // One row more than the page lacks: it tells whether another page exists.
             let lacking = self.page_size.saturating_sub(filling.page.records.len()).saturating_add(1);
             let fetched = self.fetch(&mut rows, lacking.clamp(FETCH_ROWS_MIN, FETCH_ROWS_MAX))?;
             if fetched.is_empty() {
@@ -231,8 +231,8 @@ impl<'r> Reader<'r> {
         }
     }
 
-    /// Sorts what matches among rows in any order, and fills a page with what follows the position. No more than one page
-    /// is kept while the rows go by.
+    /// Sorts the matching rows, which come in any order, and fills a page with those after the position. Keeps at most one page
+    /// of them in memory.
     fn sort(&self, mut rows: Rows<'r>) -> Result<EncodedPage> {
         let behind = self.at.map(|at| self.order.total_key(&at.key, &at.id));
         let mut matches = 0u64;
@@ -263,7 +263,7 @@ impl<'r> Reader<'r> {
             Filling { page: EncodedPage { revision: self.view.revision.cast_signed(), ..EncodedPage::default() }, bytes: 0 };
         let mut reached = self.at.cloned().unwrap_or_default();
         for (_, position) in kept.into_sorted_vec() {
-            // The record was there a moment ago, and what was at a revision does not change.
+            // It was found above, and the records at a revision do not change.
             let Some(version) = self.view.version(self.kind, &position.id)? else { continue };
             if !filling.add(version.record, &position, self) {
                 return Ok(self.close(filling, &reached));
@@ -273,7 +273,7 @@ impl<'r> Reader<'r> {
         Ok(filling.page)
     }
 
-    /// Takes up to some rows, and the newest version of each that may match.
+    /// Takes up to `count` rows, and reads the newest version of each row that may match.
     fn fetch(&self, rows: &mut Rows<'r>, count: usize) -> Result<Vec<(Row, Option<Bytes>)>> {
         let mut taken = Vec::with_capacity(count);
         while taken.len() < count
@@ -291,13 +291,13 @@ impl<'r> Reader<'r> {
         Ok(taken.into_iter().map(with_value).collect())
     }
 
-    /// The record at the view's revision, if it is listed and the filter matches.
+    /// The record at the revision of the view, if it is listed and the filter matches.
     fn matching(&self, id: &str, value: &Bytes) -> Result<Option<Bytes>> {
         let version = self.view.version_in(self.kind, id, value)?;
         Ok(version.filter(|version| self.is_listed(version) && self.filter.matches(&version.record)).map(|found| found.record))
     }
 
-    /// Redirects and what was erased never are.
+    /// Whether a version is listed. Redirects and erased records never are.
     fn is_listed(&self, version: &Version) -> bool {
         version.is_live() || self.request.show_deleted && version.change == ChangeKind::Deleted
     }
@@ -326,7 +326,7 @@ impl<'r> Reader<'r> {
 }
 
 impl Filling {
-    /// Adds a record, unless the page is full. The first one always fits: records are smaller than responses.
+    /// Adds a record. False if the page is full. The first record always fits, because a record is smaller than a response.
     fn add(&mut self, record: Bytes, position: &Position, reader: &Reader<'_>) -> bool {
         let records = &mut self.page.records;
         let bytes = self.bytes + record.len() + RECORD_OVERHEAD_BYTES;
@@ -370,7 +370,7 @@ impl IndexRows<'_> {
     }
 }
 
-/// Converts a time between its form in an index and its form in a sort key of this direction.
+/// Converts a time between its form in an index and its form in a sort key with this direction.
 fn turned(part: &[u8], descending: bool) -> Vec<u8> {
     part.iter().enumerate().map(|(at, byte)| if descending && at > 0 { !byte } else { *byte }).collect()
 }

@@ -1,7 +1,7 @@
 //! Lists: which records match a filter, in which order, page by page.
 //!
-//! The way of a filter: `parse` makes a tree of its text, `check` holds it against the contract, `plan` looks for keys
-//! that lead to the records that can match, and `filter` looks at the bytes of each. `list` ties them together.
+//! The steps of a list: `parse` makes a tree from the text of a filter, and `check` checks the tree against the contract.
+//! `plan` finds keys that lead to the records that can match, and `filter` checks the bytes of each. `list` runs these steps.
 //!
 //! Knows keys, versions and the schema of records. Must not know how anything is written, or where a revision comes from.
 

@@ -1,7 +1,7 @@
-//! The order of a list: its text, and the keys that sort records by it.
+//! The order of a list: parses its text, and makes the keys that sort records.
 //!
-//! A key holds each field's value in bytes that sort as the values do, backwards for `desc`, and unset last either way. Two
-//! records never share a key: the name decides where the keys are equal.
+//! A key holds the value of each field in bytes that sort as the values do. For `desc` they sort backwards. Unset is last in
+//! both directions. If two records have equal keys, the name decides.
 //!
 //! Knows fields and the wire format. Must not know indexes.
 
@@ -28,29 +28,29 @@ const FIELDS_MAX: usize = 3;
 /// How records are sorted.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Order {
-    /// The fields, most significant first; never the name, which follows them.
+    /// The fields, most significant first. The name is never among them: it always decides last.
     pub(super) fields: Vec<OrderField>,
-    /// Whether equal keys, or all records where there is no field, are sorted by name backwards.
+    /// Whether records with equal keys are sorted by name backwards. Without fields, all records.
     pub(super) names_descending: bool,
 }
 
 /// A field of an order.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct OrderField {
-    /// The field. Single-valued.
+    /// The field. It has at most one value.
     pub(super) field: Field,
-    /// Greatest first.
+    /// Whether the greatest value is first.
     pub(super) descending: bool,
 }
 
 impl Order {
-    /// Reads the text of an order: `field [desc]`, with commas between. An empty text is the order by name.
+    /// Parses the text of an order: `field [desc]`, separated by commas. An empty text is the order by name.
     pub(super) fn parse(kind: RecordKind, text: &str, limits: &StoreLimits) -> Result<Self> {
         within("order_by", limits.filter_chars(), text.chars().count())?;
         parse(kind, text).map_err(|mistake| mistake.into_error(TextField::OrderBy, text))
     }
 
-    /// What a record is sorted by, but for its name. Empty for an order by name.
+    /// The sort key of a record, without its name. Empty for an order by name.
     pub(super) fn key(&self, record: &[u8]) -> Vec<u8> {
         let mut key = Vec::new();
         for OrderField { field, descending } in &self.fields {
@@ -60,7 +60,7 @@ impl Order {
         key
     }
 
-    /// The key and the name together: unique, and in the order of the list.
+    /// The key and the id. Together they are unique, and sort in the order of the list.
     pub(super) fn total_key(&self, key: &[u8], id: &str) -> Vec<u8> {
         let mut total = key.to_vec();
         let id = id.bytes().chain([0]);
@@ -73,7 +73,7 @@ impl Order {
     }
 }
 
-/// For a plan: `time.earliest desc, name desc`.
+/// The form in a plan, such as `time.earliest desc, name desc`.
 impl fmt::Display for Order {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         let direction = |descending| if descending { " desc" } else { "" };
@@ -119,7 +119,7 @@ fn parse(kind: RecordKind, text: &str) -> std::result::Result<Order, Mistake> {
         if descending {
             next = rest.next();
         }
-        // What follows the name decides nothing: no two records share it.
+        // Fields after the name have no effect, because no two records have the same name.
         if !by_name {
             order.names_descending = descending;
             by_name = field.numbers == [schema::NAME];
@@ -148,12 +148,12 @@ fn unsortable(field: &Field) -> Option<&'static str> {
     }
 }
 
-/// One field's part of a key: a mark for set or unset, then the value.
+/// The part of a key for one field: a byte for set or unset, then the value.
 fn part(field: &Field, record: &[u8]) -> Vec<u8> {
     let mut part = vec![UNSET];
     any_value(record, &field.numbers, field, &mut |value| {
         part = match &field.values {
-            // The same bytes as in an index, whose entries then serve as positions.
+            // The same bytes as in an index, so that an index entry can serve as a position.
             Values::Time => keys::time_part(Some(value.timestamp())),
             Values::Double => with_value(&ordered(double(value)).to_be_bytes()),
             Values::Bool | Values::Int | Values::Enum(_) => with_value(&(int(value).cast_unsigned() ^ 1 << 63).to_be_bytes()),
@@ -170,14 +170,14 @@ fn with_value(bytes: &[u8]) -> Vec<u8> {
     part
 }
 
-/// The text and an end that is less than any character of it: records hold no U+0000.
+/// The text, and an end that is less than any character of a text: records hold no U+0000.
 fn with_text(value: Value<'_>) -> Vec<u8> {
     let mut part = with_value(value.bytes());
     part.push(0);
     part
 }
 
-/// A double as an integer that sorts as it does; -0 and 0 are one number.
+/// A double as an integer with the same order. -0 and 0 are equal.
 fn ordered(number: f64) -> u64 {
     let bits = if number == 0.0 { 0 } else { number.to_bits() };
     if bits >> 63 == 0 { bits | 1 << 63 } else { !bits }

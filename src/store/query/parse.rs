@@ -1,4 +1,4 @@
-//! The text of a filter as a tree, by the grammar of AIP-160 less what callers have been seen to misread.
+//! Parses the text of a filter into a tree. The grammar is that of AIP-160 without the parts that callers misread.
 //!
 //! ```text
 //! filter  = [ expr ]
@@ -6,10 +6,10 @@
 //! term    = [ "NOT" | "-" ] ( "(" expr ")" | compare )
 //! compare = field op value | field ":" "(" expr ")"
 //! ```
-//! AIP-160 lets OR bind tighter than AND, most languages the other way round: who mixes them on one level is asked for
-//! parentheses.
+//! In AIP-160, OR binds tighter than AND; in most languages it is the other way round. So a filter that mixes them without
+//! parentheses is refused.
 //!
-//! Knows the grammar. Must not know which fields there are.
+//! Knows the grammar. Must not know which fields exist.
 
 use super::lexer::{Mistake, Operator, Path, Text, TextField, Token, Word, tokens};
 use crate::{
@@ -20,25 +20,25 @@ use crate::{
     },
 };
 
-/// Depth that is read at most, whatever the limits say: each level is a call inside a call.
+/// Greatest depth, whatever the limits say, because each level is a recursive call.
 const DEPTH_MAX: u64 = 128;
 
 /// A filter, or a part of one.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Expr {
-    /// All hold. Of no parts: always true.
+    /// All parts hold. Without parts, it is always true.
     All(Vec<Expr>),
-    /// At least one holds.
+    /// At least one part holds.
     Any(Vec<Expr>),
-    /// It does not hold.
+    /// The part does not hold.
     Not(Box<Expr>),
     /// A field compares with a value.
     Compare(Compare),
-    /// One message that the field leads to satisfies all.
+    /// One message of the field satisfies the whole expression inside.
     Within {
         /// The field.
         field: Path,
-        /// What must hold inside; its fields are those of the message.
+        /// The expression. Its fields are those of the message.
         inside: Box<Expr>,
     },
 }
@@ -50,17 +50,17 @@ pub(super) struct Compare {
     pub(super) field: Path,
     /// How it is compared.
     pub(super) operator: Operator,
-    /// Where the operator stands.
+    /// The first byte of the operator.
     pub(super) operator_at: usize,
-    /// With what.
+    /// The value.
     pub(super) value: Literal,
-    /// Where the value stands.
+    /// The first byte of the value.
     pub(super) value_at: usize,
     /// The value as it was written.
     pub(super) value_text: String,
 }
 
-/// A value as the filter spells it; what it means depends on the field.
+/// A value as it is written in the filter. Its meaning depends on the field.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Literal {
     /// `"text"`: a text, a time, a name.
@@ -69,11 +69,11 @@ pub(super) enum Literal {
     Number,
     /// `true`, `PREDICTION`.
     Word,
-    /// `*`: whatever is set.
+    /// `*`: any value that is set.
     Star,
 }
 
-/// Reads a filter. Its size is checked first, so that what follows may call itself.
+/// Parses a filter. Checks its size first, because the parser is recursive.
 pub(super) fn parse(text: &str, limits: &StoreLimits) -> Result<Expr> {
     within("filter", limits.filter_chars(), text.chars().count())?;
     let tokens = tokens(text).map_err(|mistake| mistake.into_error(TextField::Filter, text))?;
@@ -91,7 +91,7 @@ pub(super) fn within(field: &str, limit: Limit, actual: usize) -> Result<()> {
     StoreError::from_violations(violations).map_or(Ok(()), Err)
 }
 
-/// How deep parentheses stand in parentheses.
+/// The greatest depth of nested parentheses.
 fn depth(tokens: &[Token<'_>]) -> usize {
     let (mut depth, mut deepest) = (0usize, 0);
     for token in tokens {
@@ -105,7 +105,7 @@ fn depth(tokens: &[Token<'_>]) -> usize {
     deepest
 }
 
-/// How many comparisons there are: each has one operator; that of `field:(...)` compares nothing.
+/// The number of comparisons. Each has one operator. The operator of `field:(...)` does not count.
 fn terms(tokens: &[Token<'_>]) -> usize {
     let operators = tokens.iter().filter(|token| matches!(token.word, Word::Operator(_))).count();
     let scopes = tokens
@@ -116,7 +116,7 @@ fn terms(tokens: &[Token<'_>]) -> usize {
 
 struct Parser<'p, 't> {
     tokens: &'p [Token<'t>],
-    /// Length of the text: where something is missing.
+    /// The length of the text: the position of a mistake at the end.
     end: usize,
 }
 
@@ -140,7 +140,7 @@ impl<'p, 't> Parser<'p, 't> {
         found
     }
 
-    /// What is wrong with the next token.
+    /// The mistake at the next token.
     fn expected(&self, expected: impl Into<String>) -> Mistake {
         match self.peek() {
             Some(token) => Mistake::new(token.at, token.text, expected),

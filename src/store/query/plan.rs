@@ -1,9 +1,10 @@
-//! How a list is read: which keys lead to the records that can match, and what puts them in order.
+//! Plans a list: which keys lead to the records that can match, and what puts the records in order.
 //!
-//! A plan never decides whether a record matches: keys are postings, so every record is checked against the whole filter. A plan
-//! only leaves out records that cannot match. There are no statistics; what is likely to lead to few records is preferred.
+//! A plan never decides whether a record matches. Keys are postings, so every record is checked against the whole filter. A
+//! plan only leaves out records that cannot match. There are no statistics: a plan prefers the keys that are likely to lead to
+//! few records.
 //!
-//! Knows checked filters, orders, indexes and keys. Must not read any.
+//! Knows checked filters, orders, indexes and keys. Must not know the state: it reads nothing.
 
 use std::{
     fmt::{self, Write as _},
@@ -25,48 +26,48 @@ use crate::{
     },
 };
 
-/// Indexes whose values are, or are nearly, one record's own: nothing leads to fewer.
+/// Indexes whose values belong to one record, or nearly so. No other keys lead to fewer records.
 const UNIQUE: [&str; 3] = ["external_ids", "sha256", "uri"];
 
-/// Records that are sorted rather than looked for along an index that has the order.
+/// Up to this many records are sorted, instead of reading an index that has the order.
 pub(super) const FEW: usize = 1000;
 
 /// How a list is read.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Plan {
-    /// Leads to every record that can match.
+    /// The keys that lead to every record that can match.
     pub(super) access: Access,
-    /// Puts them in order.
+    /// What puts the records in order.
     pub(super) sequence: RowOrder,
 }
 
 /// Keys that lead to records.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Access {
-    /// The records themselves, by name.
+    /// The keys of the records themselves, ordered by name.
     Names {
-        /// For people; `None` where it is all of them.
+        /// A text for people. `None` if the range is all records of the kind.
         label: Option<String>,
-        /// Keys of the table of newest versions.
+        /// The range of keys of newest versions.
         range: KeyRange,
     },
-    /// Entries that begin with these bytes, in the order of the ids that end them.
+    /// Index entries with this prefix, in the order of the ids at their end.
     Entries {
         /// For people.
         label: String,
-        /// What they begin with.
+        /// The prefix of the entries.
         prefix: Vec<u8>,
     },
-    /// Entries between two bounds, in an order of their own and perhaps several for one record.
+    /// Index entries between two bounds. They are not in the order of ids, and one record may have several.
     Range {
         /// For people.
         label: String,
         /// The bounds.
         range: KeyRange,
     },
-    /// What any of them leads to. Of none: nothing can match.
+    /// All records that any of these leads to. If it is empty, no record can match.
     Union(Vec<Access>),
-    /// What all of them lead to, each in the order of ids.
+    /// The records that all of these lead to. Each is in the order of ids.
     Both(Vec<Access>),
 }
 
@@ -75,10 +76,10 @@ pub(super) enum Access {
 pub(super) enum RowOrder {
     /// The order by name, which every access can give.
     ByName,
-    /// The order of an index' entries, which are read instead of the access; but where the access leads to few records,
-    /// those are sorted.
+    /// The order of the entries of an index, which are read instead of the access. If the access leads to few records, these
+    /// are sorted instead.
     ByIndex(ByIndex),
-    /// Everything that matches is sorted.
+    /// All matching records are sorted.
     Sorted,
 }
 
@@ -87,17 +88,17 @@ pub(super) enum RowOrder {
 pub(super) struct ByIndex {
     /// For people.
     pub(super) label: String,
-    /// What the entries begin with, before the time.
+    /// The prefix of the entries, before the time.
     pub(super) prefix: Vec<u8>,
-    /// Which of those that have a time can match.
+    /// The range of the entries with a time that can match.
     pub(super) times: KeyRange,
-    /// Whether those without can.
+    /// Whether entries without a time can match.
     pub(super) unset: bool,
-    /// Whether the access is tried first.
+    /// Whether to try the access first.
     pub(super) few_first: bool,
 }
 
-/// How likely an access is to lead to few records, best first.
+/// How likely an access leads to few records. The best comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Rank {
     Name,
@@ -110,17 +111,17 @@ enum Rank {
     Times,
 }
 
-/// Something that every matching record has, and that keys may lead to.
+/// A value that every matching record has, and that keys may lead to.
 #[derive(Clone, Debug, PartialEq)]
 struct Fact {
     /// The field from the record down, in proto names.
     name: String,
-    /// The same in numbers.
+    /// The field numbers of the same path.
     path: Vec<u32>,
     has: Has,
     /// For people.
     label: String,
-    /// Of a reference: the hop is said to be the origin.
+    /// For a reference: whether the filter asks for the origin of an attribution.
     origin: bool,
 }
 
@@ -131,7 +132,7 @@ enum Has {
     Number(u64),
     Times(Times),
     Names(Vec<String>),
-    /// Among the words of the texts at these paths.
+    /// This word is among the words of the texts at these paths.
     Word(Vec<Vec<u32>>, String),
     WordBeginning(Vec<Vec<u32>>, String),
 }
@@ -144,7 +145,7 @@ struct Times {
 }
 
 impl Plan {
-    /// Chooses how to read the records of a kind. The filter is expanded, where references are to be found by other names.
+    /// Chooses how to read the records of a kind. Expand the filter first, so that references are also found by other names.
     pub(super) fn choose(kind: RecordKind, filter: &Filter, order: &Order) -> Self {
         let root = Prefix { kind, name: String::new(), path: Vec::new() };
         let mut conditions = Conditions::default();
@@ -161,7 +162,7 @@ pub(super) fn every_name(kind: RecordKind) -> Access {
     Access::Names { label: None, range: keys::current_of(kind) }
 }
 
-/// The path from a record down to a message.
+/// The path from a record to a message inside it.
 struct Prefix {
     kind: RecordKind,
     name: String,
@@ -178,20 +179,20 @@ impl Prefix {
     }
 }
 
-/// What a filter says of every record that matches.
+/// What holds for every record that a filter matches.
 #[derive(Default)]
 struct Conditions {
     facts: Vec<Fact>,
-    /// Of each, at least one part holds.
+    /// For each element, at least one of its parts holds.
     alternatives: Vec<Vec<Conditions>>,
 }
 
 impl Conditions {
-    /// Adds what a predicate on the messages at a path says.
+    /// Adds the conditions of a predicate on the messages at a path.
     fn add(&mut self, predicate: &Predicate, prefix: &Prefix) {
         let mut here = Vec::new();
         self.conjunction(predicate, prefix, &mut here);
-        // One hop is both: only keys of origins can lead there.
+        // The same hop must have the role ORIGIN and the reference, so only keys of origins can lead to it.
         let role = prefix.path(&[postings::ATTRIBUTION_ROLE]);
         let references = &prefix.kind.schema().references;
         if here.iter().any(|fact| fact.path == role && fact.has == Has::Number(postings::ORIGIN)) {
@@ -224,7 +225,7 @@ impl Conditions {
                 let name = prefix.name(&field.name);
                 let path = prefix.path(&field.numbers);
                 for (has, value) in has(field, test) {
-                    // Of one message's only value, two spans hold together; of many values, each may hold of another.
+                    // If a field has one value, it must be in both spans. If it has many, each span may hold for another value.
                     let same = here.iter_mut().find(|fact| !field.many && fact.path == path);
                     if let (Has::Times(times), Some(Fact { has: Has::Times(before), .. })) = (&has, same) {
                         *before = before.and(*times);
@@ -237,7 +238,7 @@ impl Conditions {
         }
     }
 
-    /// The best keys for these conditions, and how good they are. `None`: every record has to be looked at.
+    /// The best keys for these conditions, and their rank. `None`: every record must be checked.
     fn access(&self, kind: RecordKind) -> Option<(Rank, Access)> {
         let mut found: Vec<(Rank, Access)> = self.facts.iter().filter_map(|fact| by_fact(kind, fact)).collect();
         found.extend(postings::indexes(kind).iter().flat_map(|index| by_index(kind, index, &self.facts)));
@@ -246,7 +247,7 @@ impl Conditions {
             let (ranks, accesses): (Vec<Rank>, Vec<Access>) = parts?.into_iter().unzip();
             Some((ranks.into_iter().max()?, Access::Union(accesses)))
         }));
-        // Stable: of equals, the first in the filter.
+        // The sort is stable: among equal ranks, the first in the filter wins.
         found.sort_by_key(|(rank, _)| *rank);
         let mut found = found.into_iter();
         let (rank, best) = found.next()?;
@@ -260,7 +261,7 @@ impl Conditions {
     }
 }
 
-/// As a part of a union, one access has to do.
+/// A part of a union must be a single access.
 fn alone((rank, access): (Rank, Access)) -> (Rank, Access) {
     match access {
         Access::Both(parts) => parts.into_iter().next().map_or((rank, Access::Union(Vec::new())), |first| (rank, first)),
@@ -269,7 +270,7 @@ fn alone((rank, access): (Rank, Access)) -> (Rank, Access) {
 }
 
 impl Access {
-    /// Whether it gives ids in order, one at a time.
+    /// Whether it yields ids in order.
     fn is_by_id(&self) -> bool {
         match self {
             Self::Entries { .. } => true,
@@ -279,7 +280,7 @@ impl Access {
     }
 }
 
-/// What a passed test says of a record, and how that reads behind the field's name.
+/// What a record has if it passes a test, and the text of it for a plan.
 fn has(field: &Field, test: &Test) -> Vec<(Has, String)> {
     let equals = |value: &dyn fmt::Debug| format!("= {value:?}");
     match (test, &field.values) {
@@ -310,7 +311,7 @@ fn has(field: &Field, test: &Test) -> Vec<(Has, String)> {
     }
 }
 
-/// Access by name or reference.
+/// The access by name or by reference.
 fn by_fact(kind: RecordKind, fact: &Fact) -> Option<(Rank, Access)> {
     let label = fact.label.clone();
     match &fact.has {
@@ -360,7 +361,7 @@ fn union(mut parts: Vec<Access>) -> Access {
     }
 }
 
-/// The ways in which an index leads to records with these facts: one for each fact on its first part.
+/// The accesses that an index offers for these facts: one for each fact on its first part.
 fn by_index<'i>(kind: RecordKind, index: &'i PostingIndex, facts: &'i [Fact]) -> impl Iterator<Item = (Rank, Access)> + 'i {
     facts.iter().filter_map(move |first| {
         let (mut key, mut labels) = (IndexKey::new(kind, index.index.number), Vec::new());
@@ -396,7 +397,7 @@ fn by_index<'i>(kind: RecordKind, index: &'i PostingIndex, facts: &'i [Fact]) ->
     })
 }
 
-/// The key so far, continued with the one value that a fact gives a part.
+/// Continues a key with the value that a fact gives for a part. `None` if the fact gives no single value.
 fn equal(key: &IndexKey, part: &PostingPart, fact: &Fact) -> Option<IndexKey> {
     let key = key.clone();
     match (part, &fact.has) {
@@ -412,7 +413,7 @@ fn equal(key: &IndexKey, part: &PostingPart, fact: &Fact) -> Option<IndexKey> {
     }
 }
 
-/// The entries between the two values that a fact gives a part.
+/// The range of entries that a fact gives for a part.
 fn between(key: &IndexKey, part: &PostingPart, fact: &Fact) -> Option<KeyRange> {
     match (part, &fact.has) {
         (PostingPart::Text(path), Has::Beginning(beginning)) if path.numbers == fact.path => {
@@ -430,7 +431,7 @@ fn same_paths(paths: &[PostingPath], of: &[Vec<u32>]) -> bool {
     paths.iter().map(|path| &path.numbers).eq(of)
 }
 
-/// What gives the order.
+/// Chooses what puts the records in order.
 fn sequence(kind: RecordKind, order: &Order, facts: &[Fact], best: Option<&(Rank, Access)>) -> RowOrder {
     let [field] = order.fields.as_slice() else {
         return if order.fields.is_empty() { RowOrder::ByName } else { RowOrder::Sorted };
@@ -467,7 +468,7 @@ fn sequence(kind: RecordKind, order: &Order, facts: &[Fact], best: Option<&(Rank
 }
 
 impl Times {
-    /// What a comparison with a time allows. `None`: nearly everything.
+    /// The times that a comparison allows. `None` if it allows nearly all.
     fn of(comparison: Comparison, time: (i64, i32)) -> Option<Self> {
         let (from, to) = match comparison {
             Comparison::Equal => (Bound::Included(time), Bound::Included(time)),
@@ -480,7 +481,7 @@ impl Times {
         Some(Self { from, to })
     }
 
-    /// The times in both.
+    /// The times that are in both spans.
     fn and(self, other: Self) -> Self {
         let later = |a: Bound<(i64, i32)>, b: Bound<(i64, i32)>| match (a, b) {
             (Bound::Unbounded, bound) | (bound, Bound::Unbounded) => bound,
@@ -509,7 +510,7 @@ impl Times {
         Self { from: later(self.from, other.from), to: earlier(self.to, other.to) }
     }
 
-    /// The entries below a key that have such a time.
+    /// The range of entries below a key whose time is in the span.
     fn range(self, key: &IndexKey) -> KeyRange {
         let begins = |time| key.clone().part(&keys::time_part(Some(time))).bytes();
         let behind = |time| keys::prefix(begins(time)).1;

@@ -1,4 +1,4 @@
-//! Ids and keys read along a plan's accesses, in chunks, forwards or backwards.
+//! Reads keys and ids along the accesses of a plan, in batches, forwards or backwards.
 //!
 //! Knows keys and views. Must not know filters.
 
@@ -13,11 +13,11 @@ use crate::{
     store::{error::Result, keys, view::View},
 };
 
-/// Keys of the first chunk that is read; each further one is twice as long.
+/// Keys of the first batch that is read. Each further batch is twice as long.
 const CHUNK_FIRST: usize = 16;
-/// Most keys of one chunk.
+/// Most keys of one batch.
 const CHUNK_MAX: usize = 512;
-/// Most keys of one chunk where values come with them, which hold up to 6 KiB.
+/// Most keys of one batch if each has a value, of up to 6 KiB.
 const CHUNK_RECORDS_MAX: usize = 128;
 
 /// Keys and values of a range.
@@ -25,23 +25,23 @@ pub(super) struct Keys<'v> {
     view: View<'v>,
     table: Table,
     direction: ScanDirection,
-    /// What is not read yet.
+    /// The range that is not read yet.
     rest: Option<KeyRange>,
     chunk: VecDeque<(Bytes, Bytes)>,
     chunk_length: usize,
 }
 
-/// How keys and ids belong together.
+/// How to get from a key to its id, and back.
 #[derive(Clone, Debug)]
 enum Table {
-    /// The newest versions of a kind.
+    /// Keys of the newest versions of a kind.
     Names(RecordKind),
-    /// Entries that begin so and end in the id.
+    /// Entries that begin with this prefix and end with the id.
     Under(Vec<u8>),
 }
 
 impl<'v> Keys<'v> {
-    /// The newest versions of the records of a kind with keys in a range, behind the one with an id.
+    /// The newest versions of the records of a kind, with keys in a range, after that of an id.
     pub(super) fn names(
         view: View<'v>,
         kind: RecordKind,
@@ -56,7 +56,7 @@ impl<'v> Keys<'v> {
         keys
     }
 
-    /// The entries that begin so, behind that of an id.
+    /// The entries with a prefix, after that of an id.
     fn entries(view: View<'v>, prefix: &[u8], direction: ScanDirection, after: Option<&str>) -> Self {
         let mut keys = Self::range(view, prefix, keys::prefix(prefix.to_vec()), direction);
         if let Some(id) = after {
@@ -65,7 +65,7 @@ impl<'v> Keys<'v> {
         keys
     }
 
-    /// The entries in a range, all of which begin so.
+    /// The entries in a range. All have this prefix.
     pub(super) fn range(view: View<'v>, prefix: &[u8], range: KeyRange, direction: ScanDirection) -> Self {
         Self::new(view, Table::Under(prefix.to_vec()), range, direction)
     }
@@ -74,7 +74,7 @@ impl<'v> Keys<'v> {
         Self { view, table, direction, rest: Some(range), chunk: VecDeque::new(), chunk_length: CHUNK_FIRST }
     }
 
-    /// Leaves out all keys before one. Only keys that are not read yet.
+    /// Skips all keys before one. Affects only keys that are not read yet.
     pub(super) fn skip_to(&mut self, key: Bound<Vec<u8>>) {
         let Some((from, to)) = self.rest.take() else { return };
         self.rest = Some(match self.direction {
@@ -83,7 +83,7 @@ impl<'v> Keys<'v> {
         });
     }
 
-    /// The next key and its value, which stay the next.
+    /// The next key and its value, without taking them.
     fn peek(&mut self) -> Result<Option<&(Bytes, Bytes)>> {
         if self.chunk.is_empty()
             && let Some(range) = self.rest.take()
@@ -112,14 +112,14 @@ impl<'v> Keys<'v> {
         Ok(self.chunk.pop_front())
     }
 
-    /// The id of the next key.
+    /// The id of the next key, without taking it.
     fn peek_id(&mut self) -> Result<Option<String>> {
         let names = matches!(self.table, Table::Names(_));
         let id = |key: &Bytes| if names { keys::current_id(key).to_owned() } else { keys::last_id(key).to_owned() };
         Ok(self.peek()?.map(|(key, _)| id(key)))
     }
 
-    /// Leaves out all keys of ids before one.
+    /// Skips the keys of all ids before one.
     fn seek(&mut self, id: &str) {
         let key = self.table.key(id);
         let wanted = match self.direction {
@@ -145,15 +145,15 @@ impl Table {
     }
 }
 
-/// Ids in order, each once.
+/// Ids in order, without duplicates.
 pub(super) enum Ids<'v> {
-    /// Of keys that are in the order of their ids.
+    /// The ids of keys that are in the order of their ids.
     Keys(Keys<'v>),
-    /// Of other keys, collected and sorted.
+    /// The ids of other keys, collected and sorted.
     Sorted(VecDeque<String>, ScanDirection),
-    /// Of several.
+    /// The ids of any part.
     Union(Vec<Ids<'v>>, ScanDirection),
-    /// Of all of several.
+    /// The ids that all parts have.
     Both(Vec<Ids<'v>>),
 }
 
@@ -162,12 +162,12 @@ pub(super) enum Ids<'v> {
 pub(super) enum Step {
     /// An id.
     Id(String),
-    /// Nothing up to this id, which is not one of those that are wanted.
+    /// No wanted id up to and including this one.
     Nothing(String),
 }
 
 impl<'v> Ids<'v> {
-    /// The ids that an access leads to, behind one. `None`: more than `most` keys would have to be collected.
+    /// The ids that an access leads to, after one id. `None`: more than `most` keys would have to be collected.
     pub(super) fn open(
         view: View<'v>,
         kind: RecordKind,
@@ -214,12 +214,12 @@ impl<'v> Ids<'v> {
                 }
                 Ok(nearest)
             }
-            // A plan has it on top only, where `next` takes steps along it.
+            // A plan has `Both` only at the top, where `next` handles it.
             Self::Both(_) => Ok(None),
         }
     }
 
-    /// Passes over the next id.
+    /// Skips the next id.
     fn pass(&mut self) -> Result<()> {
         match self {
             Self::Keys(keys) => keys.next().map(drop),
@@ -241,7 +241,7 @@ impl<'v> Ids<'v> {
         }
     }
 
-    /// Leaves out all ids before one.
+    /// Skips all ids before one.
     fn seek(&mut self, id: &str) {
         match self {
             Self::Keys(keys) => keys.seek(id),
@@ -254,7 +254,7 @@ impl<'v> Ids<'v> {
     }
 }
 
-/// One step along ids that all parts have: the first part proposes an id, each other part skips to it.
+/// One step of an intersection: the first part proposes an id, and each other part skips to it.
 fn both(parts: &mut [Ids<'_>]) -> Result<Option<Step>> {
     let Some((first, others)) = parts.split_first_mut() else { return Ok(None) };
     let Some(id) = first.peek()? else { return Ok(None) };
@@ -300,7 +300,7 @@ fn collect<'v>(
     Ok(Some(Ids::Sorted(ids.into(), direction)))
 }
 
-/// Whether an id comes before another.
+/// Whether an id comes before another one in this direction.
 fn before(id: &str, other: &str, direction: ScanDirection) -> bool {
     match direction {
         ScanDirection::Forward => id < other,
@@ -308,7 +308,7 @@ fn before(id: &str, other: &str, direction: ScanDirection) -> bool {
     }
 }
 
-/// Whether a range is empty. No engine is asked for such a range: some panic.
+/// Whether a range is empty. An empty range is never read, because some engines would panic.
 fn is_empty((from, to): &KeyRange) -> bool {
     match (from, to) {
         (Bound::Included(from), Bound::Included(to)) => from > to,
@@ -317,7 +317,7 @@ fn is_empty((from, to): &KeyRange) -> bool {
     }
 }
 
-/// The greater of a lower bound and another, which is that of a key further in.
+/// The greater of a lower bound and the bound at a key.
 fn greater(from: Bound<Vec<u8>>, key: Bound<Vec<u8>>) -> Bound<Vec<u8>> {
     match (&from, &key) {
         (Bound::Included(a) | Bound::Excluded(a), Bound::Included(b)) if a >= b => from,
@@ -326,7 +326,7 @@ fn greater(from: Bound<Vec<u8>>, key: Bound<Vec<u8>>) -> Bound<Vec<u8>> {
     }
 }
 
-/// The lesser of an upper bound and another.
+/// The lesser of an upper bound and the bound at a key.
 fn lesser(to: Bound<Vec<u8>>, key: Bound<Vec<u8>>) -> Bound<Vec<u8>> {
     match (&to, &key) {
         (Bound::Included(a) | Bound::Excluded(a), Bound::Included(b)) if a <= b => to,

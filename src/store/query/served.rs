@@ -1,18 +1,18 @@
-//! Which filters and orders an index serves: what the documentation says of each type, and what an error suggests.
+//! Lists the filters and orders that indexes serve, for the documentation and for the suggestions in errors.
 //!
-//! Read off the same declarations that the keys are made from. Must not know any record.
+//! Knows the declarations from which the keys are made. Must not know any record.
 
 use crate::{
     model::{Part, RecordKind},
     store::postings::{PostingIndex, PostingPart, indexes, tells_origin},
 };
 
-/// Something that leads to few records, or puts them in order, without looking at all of them.
+/// An index, or the keys by name or reference: it leads to few records, or gives them in order, without reading all records.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServedIndex {
-    /// What a filter can say, in this order and joined by AND: the index serves any number of them from the first on.
+    /// The fields that a filter can use, joined by AND. The index serves the first field, the first two, and so on.
     pub fields: Vec<ServedField>,
-    /// The order it serves: "`time.earliest`".
+    /// The order that it serves, such as `time.earliest`.
     pub order: Option<String>,
     /// The question that it answers.
     pub serves: String,
@@ -21,20 +21,20 @@ pub struct ServedIndex {
 /// A field as an index serves it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServedField {
-    /// As a filter has it.
+    /// The path of the field, as in a filter.
     pub path: String,
-    /// What it may be compared by.
+    /// The operators that are served.
     pub operators: &'static str,
 }
 
-/// What `=` and `:` serve.
+/// The operators of an exact value.
 const EQUAL: &str = "= or :";
-/// The same, and the beginning of a text.
+/// The same, and also the beginning of a text.
 const BEGINNING: &str = "= or :, also with * at the end";
-/// Of a time.
+/// The operators of a time.
 const SPAN: &str = "= < <= > >=";
 
-/// Everything that serves lists of a kind.
+/// All that serves lists of a kind.
 pub fn served(kind: RecordKind) -> Vec<ServedIndex> {
     let name = ServedIndex {
         fields: vec![ServedField { path: "name".to_owned(), operators: BEGINNING }],
@@ -85,7 +85,7 @@ mod tests {
 
     use super::*;
 
-    /// What stands in the documentation before the tables.
+    /// The line of the documentation before the tables.
     const MARK: &str = "ANNALS_UPDATE=1 after a change. -->\n";
 
     fn tables() -> String {
@@ -97,7 +97,7 @@ mod tests {
                 let mut operators: Vec<_> = fields.iter().map(|field| field.operators).collect();
                 operators.dedup();
                 let (paths, operators) = (paths.join(", then "), operators.join("; "));
-                // Numbers before a colon are those of the questions that the model was made for.
+                // The numbers before the colon are those of the questions that the model answers.
                 let serves = serves.trim_start_matches(|letter: char| letter.is_ascii_digit() || ", :".contains(letter));
                 writeln!(text, "| {paths} | {operators} | {} | {serves} |", order.unwrap_or_default()).unwrap();
             }

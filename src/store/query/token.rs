@@ -1,8 +1,8 @@
-//! Page tokens: the position from which a list resumes, as a text that the caller sends back.
+//! Page tokens. A token is a text with the position from which a list resumes. The caller sends it back for the next page.
 //!
-//! A token is stateless: it names the revision that all pages are read at and the position reached, and it holds a digest of
-//! what the caller asked, so that the next page is asked for in the same words. It is checked for damage, not for forgery:
-//! a forged token reads nothing that a list would not give.
+//! A token is stateless. It holds the revision that all pages read, the position reached, and a digest of the request, so that
+//! the request for the next page must be the same. A token is checked for damage but not for forgery: a forged token reads only
+//! what a list would return.
 //!
 //! Knows requests. Must not know how a list is read.
 
@@ -18,7 +18,7 @@ use crate::{
 /// Bytes of the checksum, and of each digest of a text.
 const DIGEST_BYTES: usize = 8;
 
-/// What a token is for: one for another purpose is foreign.
+/// The purpose of a token. A token is refused if it is used for another purpose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Purpose {
@@ -30,7 +30,7 @@ pub(crate) enum Purpose {
     Export = 3,
 }
 
-/// Makes text of bytes that only their maker needs to understand.
+/// Makes a text from bytes, with a purpose and a checksum.
 pub(crate) fn seal(purpose: Purpose, payload: &[u8]) -> String {
     let mut bytes = vec![purpose as u8];
     bytes.extend_from_slice(payload);
@@ -39,7 +39,7 @@ pub(crate) fn seal(purpose: Purpose, payload: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// The bytes of a sealed text. `None`: it is damaged, or was made for another purpose.
+/// The bytes of a text that [`seal`] has made. `None`: it is damaged, or was made for another purpose.
 pub(crate) fn open(purpose: Purpose, text: &str) -> Option<Vec<u8>> {
     let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
     let (sealed, sum) = bytes.split_last_chunk::<DIGEST_BYTES>()?;
@@ -47,7 +47,7 @@ pub(crate) fn open(purpose: Purpose, text: &str) -> Option<Vec<u8>> {
     (*first == purpose as u8 && *sum == digest(sealed)).then(|| payload.to_vec())
 }
 
-/// The beginning of the SHA-256 of some bytes: enough to notice that they are others.
+/// The beginning of the SHA-256 of some bytes: enough to notice a difference.
 pub(crate) fn digest(bytes: &[u8]) -> [u8; DIGEST_BYTES] {
     let mut digest = [0; DIGEST_BYTES];
     digest.iter_mut().zip(Sha256::digest(bytes)).for_each(|(to, byte)| *to = byte);
@@ -57,13 +57,13 @@ pub(crate) fn digest(bytes: &[u8]) -> [u8; DIGEST_BYTES] {
 /// The position that a list has reached.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Position {
-    /// The sort key of the record last looked at. Empty in an order by name.
+    /// The sort key of the last row. Empty in an order by name.
     pub(super) key: Vec<u8>,
-    /// Its id.
+    /// The id of the last row.
     pub(super) id: String,
 }
 
-/// What a page token says.
+/// The contents of a page token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PageToken {
     /// The revision that all pages are read at.
@@ -72,7 +72,8 @@ pub(crate) struct PageToken {
     pub(crate) position: Position,
 }
 
-/// What a token binds besides the position, in the order in which it is encoded. The name is what an error calls it.
+/// The fields of a request that must not change between pages, in the order in which a token holds their digests. Errors use
+/// these names.
 fn bound(kind: RecordKind, request: &ListRecordsRequest) -> [(&'static str, Vec<u8>); 6] {
     let time = request.as_of_time.map_or_else(Vec::new, |time| {
         let mut bytes = time.seconds.to_be_bytes().to_vec();
@@ -89,7 +90,7 @@ fn bound(kind: RecordKind, request: &ListRecordsRequest) -> [(&'static str, Vec<
     ]
 }
 
-/// The token of the page that begins behind a position.
+/// The token of the page that begins after a position.
 pub(super) fn encode(kind: RecordKind, request: &ListRecordsRequest, revision: u64, position: &Position) -> String {
     let mut payload = Vec::new();
     wire::put_varint(revision, &mut payload);
@@ -102,14 +103,14 @@ pub(super) fn encode(kind: RecordKind, request: &ListRecordsRequest, revision: u
     seal(Purpose::List, &payload)
 }
 
-/// The token of the page that begins behind a record, in a list by name.
+/// The token of the page that begins after a record, in a list by name.
 pub(crate) fn after(kind: RecordKind, request: &ListRecordsRequest, revision: u64, id: &str) -> String {
     encode(kind, request, revision, &Position { key: Vec::new(), id: id.to_owned() })
 }
 
-/// Reads the token of a request, if it has one: the revision to read at, and the position for [`super::list`].
+/// Decodes the token of a request, if it has one: the revision to read, and the position for [`super::list`].
 ///
-/// Fails with `PAGE_TOKEN_INVALID`, or with `PAGE_TOKEN_MISMATCH` and the field that is not as it was for the page before.
+/// Fails with `PAGE_TOKEN_INVALID`, or with `PAGE_TOKEN_MISMATCH` and the field that has changed since the page before.
 pub(crate) fn decode(kind: RecordKind, request: &ListRecordsRequest) -> Result<Option<PageToken>> {
     if request.page_token.is_empty() {
         return Ok(None);
@@ -136,14 +137,14 @@ pub(crate) fn decode(kind: RecordKind, request: &ListRecordsRequest) -> Result<O
     Ok(Some(PageToken { revision, position: Position { key, id } }))
 }
 
-/// The token of the page of a record's revisions that begins behind one.
+/// The token of the page of a record's revisions that begins after a revision.
 pub(crate) fn encode_revision(request: &ListRevisionsRequest, revision: u64) -> String {
     let mut payload = digest(request.name.as_bytes()).to_vec();
     wire::put_varint(revision, &mut payload);
     seal(Purpose::Revisions, &payload)
 }
 
-/// The revision behind which a page of a record's revisions begins. Fails as [`decode`] does.
+/// The revision after which a page of a record's revisions begins. Fails as [`decode`] does.
 pub(crate) fn decode_revision(request: &ListRevisionsRequest) -> Result<u64> {
     let payload = open(Purpose::Revisions, &request.page_token).ok_or_else(invalid)?;
     let (name, revision) = payload.split_first_chunk::<DIGEST_BYTES>().ok_or_else(invalid)?;

@@ -1,4 +1,4 @@
-//! A plan becomes a commit: its changes and records stamped with the revision and the time that the commit was given.
+//! Turns a plan into a commit: sets the revision and the time of the commit on its changes and records.
 //!
 //! Knows plans and entries. Must not know the log, or when a commit is durable.
 
@@ -16,7 +16,7 @@ use crate::{
     },
 };
 
-/// What each mutation of a commit resulted in, as it is logged.
+/// The results of the mutations of a commit, as they are logged.
 pub(super) fn results(outcomes: &[Outcome], revision: u64, changes: &[Planned]) -> Result<Vec<LoggedResult>> {
     let number = |index: usize| u32::try_from(index + 1).map_err(StoreError::internal);
     outcomes
@@ -39,7 +39,7 @@ pub(super) fn results(outcomes: &[Outcome], revision: u64, changes: &[Planned]) 
         .collect()
 }
 
-/// A planned change with its revision and time.
+/// A planned change, with its revision and time.
 pub(super) fn change(planned: Planned, revision: u64, commit_time_us: i64) -> Changed {
     Changed {
         kind: planned.name.kind() as u32,
@@ -52,7 +52,7 @@ pub(super) fn change(planned: Planned, revision: u64, commit_time_us: i64) -> Ch
     }
 }
 
-/// A record as every Get will answer it: the server's own fields, then the others.
+/// The bytes of a record as Get will answer them: the server's fields first, then the others.
 fn stamp(planned: &Planned, revision: u64, commit_time_us: i64) -> Bytes {
     let time = timestamp(commit_time_us).encode_to_vec();
     let created = planned.before.as_ref().and_then(|before| {

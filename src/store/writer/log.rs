@@ -1,4 +1,4 @@
-//! The writer and its log: appends whose outcome is always known, catching up with other appenders, rebuilding the state.
+//! The writer's use of the log: it appends and finds out the outcome, catches up with other appenders, and rebuilds the state.
 //!
 //! Knows the log and the state. Must not know plans, or what a commit does.
 
@@ -21,7 +21,8 @@ use crate::{
     },
 };
 
-/// Bytes of the log replayed and applied at once. Large, as keys are applied in order and neighbours share a page.
+/// Bytes of the log that are replayed and applied at once. Many, because keys are applied in order, and neighbouring keys share
+/// a page.
 const REPLAY_BYTES: usize = 16 << 20;
 /// The pause before a failed rebuild is tried again.
 const REBUILD_RETRY: Duration = Duration::from_secs(1);
@@ -29,7 +30,7 @@ const REBUILD_RETRY: Duration = Duration::from_secs(1);
 const LOG_RETRY: (Duration, Duration) = (Duration::from_millis(2), Duration::from_secs(1));
 
 impl Writer {
-    /// Appends entries to the log, and finds out what has become of them, however long the log does not say.
+    /// Appends entries to the log. If the log's answer is lost, repeats the call until the outcome is known.
     pub(super) fn append(&mut self, expected_head: LogSequence, entries: &[LogEntry]) -> Result<Appended, Stop> {
         let inner = Arc::clone(&self.inner);
         let log = &*inner.engine.log;
@@ -38,7 +39,7 @@ impl Writer {
             let error = match log.append(expected_head, entries) {
                 Ok(()) => return Ok(Appended::Durable),
                 Err(EngineError::Superseded { .. }) if !is_unknown => return Ok(Appended::Superseded),
-                // Either an earlier try was first, or another appender.
+                // Either an earlier try has appended the entries, or another appender was first.
                 Err(EngineError::Superseded { .. }) => match holds(log, expected_head, entries) {
                     Ok(true) => return Ok(Appended::Durable),
                     Ok(false) => return Ok(Appended::Superseded),
@@ -56,7 +57,7 @@ impl Writer {
         }
     }
 
-    /// Calls the log, again and again while it is unavailable.
+    /// Calls the log, and retries while it is unavailable.
     fn ask_log<T>(&mut self, call: impl Fn(&dyn Log) -> engine::Result<T>) -> Result<T, Stop> {
         let mut pause = LOG_RETRY.0;
         loop {
@@ -69,7 +70,8 @@ impl Writer {
         }
     }
 
-    /// Pauses before the log is called again, each time for longer. What is asked of the writer meanwhile is refused.
+    /// Pauses before the log is called again. Each pause is longer than the one before, up to a maximum. Refuses the requests
+    /// that come meanwhile.
     fn wait_for_log(&mut self, pause: &mut Duration, error: &EngineError) -> Result<(), Stop> {
         tracing::warn!("{error}; trying again in {pause:?}");
         self.refuse_for(*pause, &EngineError::Unavailable(error.to_string()).into())?;
@@ -77,7 +79,8 @@ impl Writer {
         Ok(())
     }
 
-    /// Replays what other appenders have added to the log since, and makes it readable. Reads go on meanwhile.
+    /// Catches up: replays the entries that other appenders have added to the log, and makes them readable. Reads continue
+    /// meanwhile.
     pub(super) fn catch_up(&mut self) -> Result<(), Stop> {
         match self.replay_added() {
             Err(Stop::Failed(mut error)) => {
@@ -93,7 +96,7 @@ impl Writer {
 
     fn replay_added(&mut self) -> Result<(), Stop> {
         loop {
-            // Before the log is read: a signal that comes later asks for another look.
+            // Before the log is read, so that a later signal leads to another read.
             self.behind = false;
             self.inner.begin_catch_up();
             let after = LogSequence(self.meta.sequence);
@@ -102,7 +105,7 @@ impl Writer {
                 self.meta = replay(&*self.inner.engine.state, self.meta.clone(), &entries)?;
                 self.inner.keep_time_bound(self.meta.time_bound_us);
             }
-            // Also where nothing was added: revisions may have been numbered that do not exist.
+            // Even if nothing was added: revisions may have been numbered that do not exist.
             self.inner.publish(&self.meta);
             if entries.is_empty() && !self.behind {
                 return Ok(());
@@ -110,7 +113,7 @@ impl Writer {
         }
     }
 
-    /// Brings the state up to the log, however often it fails meanwhile, and serves.
+    /// Brings the state up to date with the log, and retries if the state fails. Then serves.
     pub(super) fn rebuild(&mut self, mut trust: Trust) -> Result<(), Stop> {
         self.inner.rebuilding(0, self.meta.sequence);
         loop {
@@ -137,8 +140,8 @@ impl Writer {
         }
     }
 
-    /// Makes the state hold all of the log: replays what it lacks, or rebuilds it where it cannot be trusted. An empty log gets
-    /// its first entry.
+    /// Brings the state up to date with the log: catches up, or rebuilds the state if it cannot be trusted. Writes the first
+    /// entry of an empty log.
     fn replay_all(&mut self, trust: Trust) -> Result<Meta, Stop> {
         let inner = Arc::clone(&self.inner);
         let state = &*inner.engine.state;
@@ -155,7 +158,8 @@ impl Writer {
         }
         let mut meta = PendingState::read_meta(state)?;
         if meta.sequence > head.0 {
-            // The state is written once the log is durable. So this is no crash: the log's end is damaged and looks like a torn frame.
+            // The state is written only after the log is durable, so a crash cannot cause this. The end of the log is damaged
+            // and looks like a torn frame.
             let lost = format!("it ends at entry {}, and the state holds entry {} that was in it", head.0, meta.sequence);
             return Err(EngineError::Corrupt(lost).into());
         }
@@ -195,7 +199,7 @@ impl Writer {
         Ok(meta)
     }
 
-    /// Gives an empty log its first entry. `None` where another appender was first.
+    /// Writes the first entry of an empty log. `None` if another appender was first.
     fn found(&mut self) -> Result<Option<LogEntry>, Stop> {
         let founded = Entry::Founded(Founded { store_id: Ulid::new().to_string().to_lowercase(), format: FORMAT_VERSION });
         let first = LogEntry { sequence: LogSequence(1), revision: 0, time_us: 0, body: founded.to_bytes() };
@@ -210,7 +214,7 @@ impl Writer {
         }
     }
 
-    /// Answers every request that comes within a time with an error.
+    /// For some time, answers every request with an error.
     fn refuse_for(&mut self, time: Duration, error: &StoreError) -> Result<(), Stop> {
         let until = Instant::now() + time;
         loop {
@@ -243,7 +247,7 @@ fn holds(log: &dyn Log, after: LogSequence, mut entries: &[LogEntry]) -> engine:
     Ok(true)
 }
 
-/// Writes what entries become into a state.
+/// Replays entries into a state.
 fn replay(state: &dyn State, meta: Meta, entries: &[LogEntry]) -> Result<Meta> {
     let mut pending = PendingState::new(state, meta);
     for entry in entries {

@@ -1,9 +1,10 @@
-//! The one writer: takes what has queued, checks it, numbers it, logs it with one sync, applies it, answers everyone.
+//! The writer, one thread. It takes the queued requests as a group, plans them, gives them revisions, appends them to the log
+//! with one sync, applies them to the state, and answers the callers.
 //!
-//! Where the log is shared with other appenders, the writer also replays what they add, and plans a group again when another
-//! appender was first. Whatever the log answers, no commit is answered before it is known whether the log holds it.
+//! On a shared log the writer also catches up with the entries of other appenders, and plans a group again if another appender
+//! was first. It answers a commit only after it knows whether the log holds it.
 //!
-//! Knows plans, the log and the state. Must not know who waits for an answer, or how requests get into the queue.
+//! Knows plans, the log and the state. Must not know who waits for an answer, or how requests are queued.
 
 use std::{
     collections::VecDeque,
@@ -36,28 +37,28 @@ use crate::{
 mod commit;
 mod log;
 
-/// Bytes of entries that share one sync.
+/// A group that reaches this many bytes of entries is closed. Its entries share one sync.
 const GROUP_BYTES_MAX: usize = 16 << 20;
-/// How far a persisted bound reaches beyond the time it is made for, so that there is at most one such entry a second. Other
-/// appenders have to respect a bound as it is logged, so on a shared log it reaches no further.
+/// How far a logged time bound reaches beyond the time that needs it, so that there is at most one such entry a second. On a
+/// shared log it does not reach further, because other appenders must respect the bound as it is logged.
 const TIME_BOUND_AHEAD_US: i64 = 1_000_000;
-/// How often in a row a group is planned again because another appender was first. Each time that one made progress.
+/// How often in a row a group is planned again because another appender was first.
 const SUPERSEDED_MAX: u32 = 100;
 /// The longest pause before a group is planned again, in milliseconds.
 const SUPERSEDED_PAUSE_MS_MAX: u64 = 32;
 
-/// The writer's own state. Lives on its thread.
+/// The state of the writer. Only its thread uses it.
 pub(super) struct Writer {
     inner: Arc<Inner>,
     jobs: mpsc::Receiver<Job>,
-    /// What of the log the state holds.
+    /// The meta value of the state: which entries of the log it holds.
     meta: Meta,
     ids: ulid::Generator,
-    /// Whether others may append to the log too.
+    /// Whether other stores may append to the log too.
     shared: bool,
-    /// Whether another appender has said that it has moved the head of the log.
+    /// Whether the log has signalled that another appender moved its head.
     behind: bool,
-    /// Whether the state has failed and is to be rebuilt.
+    /// Whether the state has failed and must be rebuilt.
     rebuild: bool,
     /// Why writes are refused until the store is opened again, if they are.
     refused: Option<String>,
@@ -70,15 +71,15 @@ enum Stop {
     Failed(StoreError),
 }
 
-/// An answer that is given once the group it belongs to is durable.
+/// An answer to a caller. It is sent once its group is durable.
 enum Answer {
     Commit {
         to: oneshot::Sender<Result<CommitResponse>>,
         outcome: Result<CommitResponse>,
-        /// Whether the outcome holds only if the group is logged: it was decided when the group held entries, its own or earlier
-        /// ones, or it is a refusal and another appender may have been ahead.
+        /// Whether the outcome holds only if the group is logged. True if the group then held an entry, its own or an earlier
+        /// one, or if it is a refusal on a shared log.
         rests_on_group: bool,
-        /// The request, to plan it again; only on a shared log.
+        /// The request, to plan it again. Only on a shared log.
         request: Option<Box<Request>>,
         permit: QueuePermit,
     },
@@ -91,20 +92,20 @@ enum Answer {
 /// A group commit: commits that share one sync.
 struct Group<'a> {
     pending: PendingState<'a>,
-    /// In order, and without a gap.
+    /// The entries of the group, in order and without a gap.
     entries: Vec<LogEntry>,
     answers: Vec<Answer>,
     bytes: usize,
 }
 
-/// What has become of a group.
+/// The outcome of a group.
 enum Finished {
     Answered,
-    /// Another appender was first: nothing was logged or answered.
+    /// Another appender was first: nothing was logged, and nobody was answered.
     Superseded(Vec<Answer>),
 }
 
-/// What has become of entries that were to be logged. It is always known.
+/// The outcome of an append. It is always known.
 enum Appended {
     Durable,
     Superseded,
@@ -126,7 +127,7 @@ impl Writer {
         }
     }
 
-    /// Brings the state up to the log, then works until it is told to close. An error says why it ended, if not by that.
+    /// Brings the state up to date with the log, then works until the store is closed. Errs if it ends for another reason.
     pub(super) fn run(mut self) -> Result<()> {
         let Err(stop) = self.serve();
         match stop {
@@ -151,7 +152,7 @@ impl Writer {
         }
     }
 
-    /// Does jobs in groups.
+    /// Does the jobs, in groups.
     fn work(&mut self, mut jobs: VecDeque<Job>) -> Result<(), Stop> {
         let state = Arc::clone(&self.inner.engine.state);
         let (mut close, mut superseded) = (false, 0);
@@ -206,7 +207,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Decides one request, and adds what is to be logged to the group.
+    /// Plans one request, and adds its log entry to the group.
     fn decide(&mut self, group: &mut Group<'_>, request: Request) -> Result<CommitResponse> {
         if let Some(response) = self.replayed(group, &request.identity)? {
             return Ok(response);
@@ -214,7 +215,7 @@ impl Writer {
         let Self { ids, inner, shared, .. } = self;
         let now_ms = u64::try_from(inner.options.clock.now_us() / 1000).unwrap_or_default();
         let mut new_id = || new_id(ids, now_ms);
-        // A panic here is a bug that this one request found. Planning changes nothing, so the others are not harmed.
+        // A panic here is a bug that affects this request only: planning changes nothing.
         let work = request.work?;
         let plan =
             catch_unwind(AssertUnwindSafe(|| mutate::plan(group.pending.view(), work, &inner.options.limits, &mut new_id)))
@@ -235,7 +236,8 @@ impl Writer {
         }
         let revision = group.pending.meta.revision + 1;
         let last_us = group.pending.meta.commit_time_us;
-        // A bound in a log of its own was made ahead of the times that were answered, and those are known.
+        // On a log that is not shared, the logged bound may be ahead of the times that were answered. `number` knows these
+        // times.
         let bound_us = if *shared { group.pending.meta.time_bound_us } else { last_us };
         let commit_time_us = inner.number(revision, last_us.max(bound_us));
         let Plan { changes, outcomes } = plan;
@@ -252,12 +254,12 @@ impl Writer {
         Ok(response)
     }
 
-    /// The first answer to a request that was committed before.
+    /// The stored answer to a request that was committed before. `None` if there is none.
     fn replayed(&self, group: &Group<'_>, request: &RequestIdentity) -> Result<Option<CommitResponse>> {
         let Some(value) = group.pending.get(&keys::receipt(&request.caller, &request.request_id))? else { return Ok(None) };
         let receipt = Receipt::decode(value).map_err(|error| EngineError::State(format!("a receipt: {error}")))?;
         let response = match group.entry(LogSequence(receipt.sequence)) {
-            // Sent twice at once.
+            // The same request is twice in this group.
             Some(entry) => response(entry)?,
             None => logged_response(&*self.inner.engine.log, LogSequence(receipt.sequence))?,
         };
@@ -276,14 +278,14 @@ impl Writer {
         Ok(Some(CommitResponse { replayed: true, ..response }))
     }
 
-    /// Logs and applies a group, then gives its answers.
+    /// Logs and applies a group, then sends its answers.
     fn finish(&mut self, group: Group<'_>) -> Result<Finished, Stop> {
         let Group { pending, entries, answers, .. } = group;
         let head = LogSequence(self.meta.sequence);
         let appended = if !entries.is_empty() {
             self.append(head, &entries)?
         } else if self.shared && answers.iter().any(Answer::is_refusal) {
-            // A request that another store has committed must not be refused because this one does not know of it yet.
+            // Another store may have committed this request. It must not be refused because this store has not caught up yet.
             match self.inner.engine.log.head() {
                 Ok(now) if now == head => Appended::Durable,
                 Ok(_) => Appended::Superseded,
@@ -318,12 +320,12 @@ impl Writer {
         Ok(Finished::Answered)
     }
 
-    /// Applies a group that is durable, then gives its answers.
+    /// Applies a durable group, then sends its answers.
     fn apply(&mut self, pending: PendingState<'_>, answers: Vec<Answer>) {
         let (batch, meta) = pending.into_batch();
         self.meta = meta;
         if let Err(error) = self.inner.engine.state.apply(batch) {
-            // The commits stand: they are in the log. Nobody reads until the state holds them again, and head moves then.
+            // The commits are made: they are in the log. Reads wait for the rebuild, which also moves the head.
             self.inner.rebuilding(0, self.meta.sequence);
             tracing::error!("{error}");
             self.rebuild = true;
@@ -351,7 +353,8 @@ impl<'a> Group<'a> {
         Self { pending, entries: Vec::new(), answers: Vec::new(), bytes: 0 }
     }
 
-    /// Makes it durable that no later commit gets a time up to this one, or up to one that is ahead of it.
+    /// Adds a time bound to the group: no later commit gets a time up to `time_us + ahead_us`. Does nothing if an earlier bound
+    /// covers `time_us`.
     fn bound_time(&mut self, time_us: i64, ahead_us: i64) -> Result<()> {
         if self.pending.meta.time_bound_us >= time_us {
             return Ok(());
@@ -369,7 +372,7 @@ impl<'a> Group<'a> {
         Ok(())
     }
 
-    /// An entry of this group.
+    /// An entry of this group. `None` if the sequence is not in it.
     fn entry(&self, sequence: LogSequence) -> Option<&LogEntry> {
         let first = self.entries.first()?.sequence.0;
         self.entries.get(usize::try_from(sequence.0.checked_sub(first)?).ok()?)
@@ -377,7 +380,7 @@ impl<'a> Group<'a> {
 }
 
 impl Answer {
-    /// The receiver may be gone; the commit stands all the same.
+    /// Sends the answer. The caller may no longer wait, but the commit is made.
     fn give(self) {
         match self {
             Self::Commit { to, outcome, .. } => drop(to.send(outcome)),
@@ -385,8 +388,8 @@ impl Answer {
         }
     }
 
-    /// The group could not be logged. What was decided without it stands. A refusal that rests on a commit of the group would
-    /// tell of what does not exist.
+    /// Answers after the group could not be logged. An outcome that does not rest on the group stands. All others become this
+    /// error, because a refusal could rest on a commit that was not made.
     fn fail(self, error: &StoreError) {
         match self {
             Self::Commit { to, outcome, rests_on_group: false, .. } => drop(to.send(outcome)),
@@ -399,8 +402,8 @@ impl Answer {
         matches!(self, Self::Commit { outcome: Err(_), .. })
     }
 
-    /// The job that gives this answer after another appender was first. `None` where it is not planned again: then the caller
-    /// was told to send it again.
+    /// The job to plan the request again, after another appender was first. `None` if it is not planned again: then the caller
+    /// gets its outcome, or a transient error.
     fn plan_again(self, again: bool) -> Option<Job> {
         match self {
             Self::Commit { to: answer, request: Some(request), permit, .. } if again => {
@@ -415,7 +418,7 @@ impl Answer {
     }
 }
 
-/// Lets other appenders finish what they are doing: the more often they were first, the longer, and by chance.
+/// Pauses for a random time, to let other appenders finish. The bound of the time grows with `superseded`.
 fn pause(superseded: u32) {
     let bound_ms = (1_u64 << superseded.min(16)).min(SUPERSEDED_PAUSE_MS_MAX);
     let random = RandomState::new().build_hasher().finish();
@@ -425,13 +428,13 @@ fn pause(superseded: u32) {
 /// How far a state is trusted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Trust {
-    /// As far as it trusts itself.
+    /// As the state says itself: see `State::distrust`.
     AsFound,
-    /// Not at all: it failed, or held what makes no sense.
+    /// Not at all: it failed, or held invalid data.
     Not,
 }
 
-/// What a request that was logged before was answered.
+/// The answer of a logged request, read from the log.
 fn logged_response(log: &dyn Log, sequence: LogSequence) -> Result<CommitResponse> {
     let entries = log.read_after(LogSequence(sequence.0.saturating_sub(1)), 1)?;
     match entries.first().filter(|entry| entry.sequence == sequence) {
@@ -440,7 +443,7 @@ fn logged_response(log: &dyn Log, sequence: LogSequence) -> Result<CommitRespons
     }
 }
 
-/// What the request of an entry was answered.
+/// The answer to the request of an entry.
 fn response(entry: &LogEntry) -> Result<CommitResponse> {
     match Entry::of(entry)? {
         Entry::Committed(commit) => commit.response(),

@@ -20,12 +20,12 @@ fn error(kind: RecordKind, text: &str) -> StoreError {
     Filter::parse(kind, text, &StoreLimits::default()).err().unwrap_or_else(|| panic!("accepted: {text}"))
 }
 
-/// Two texts that mean the same.
+/// Asserts that two texts mean the same filter.
 fn same(a: &str, b: &str) {
     assert_eq!(filter(RecordKind::Event, a), filter(RecordKind::Event, b), "{a}\n{b}");
 }
 
-/// The place of an error, what stands there, and part of what was expected.
+/// Asserts the position of an error, what was found there, and a part of what was expected.
 fn wrong(kind: RecordKind, text: &str, position: usize, found: &str, expected: &str) {
     let error = error(kind, text);
     assert_eq!(error.reason, ErrorReason::FilterInvalid, "{text}");

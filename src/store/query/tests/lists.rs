@@ -1,4 +1,4 @@
-//! Lists: every way to read against sorting and filtering all records.
+//! Compares the pages of lists, for every way to read, with sorting and filtering all records.
 
 use std::{cmp::Ordering, collections::BTreeMap, sync::atomic::Ordering::Relaxed};
 
@@ -23,7 +23,7 @@ use crate::{
     },
 };
 
-/// One page, with its token read back as the store does it.
+/// One page. Its token is decoded as the store does it.
 pub(super) fn page(
     state: &MemoryState,
     kind: RecordKind,
@@ -36,7 +36,7 @@ pub(super) fn page(
     list(&state.view(revision), kind, request, token.as_ref().map(|token| &token.position), limits, &|| false)
 }
 
-/// All pages; whether the last alone has no token, and each comes further.
+/// All pages. Asserts that only the last one has no token, and that each page gets further.
 pub(super) fn pages(
     state: &MemoryState,
     kind: RecordKind,
@@ -65,7 +65,7 @@ pub(super) fn ask(filter: &str, order_by: &str) -> ListRecordsRequest {
 
 // ---------------------------------------------------------------- random histories
 
-/// What the record was, version by version: what the lists must give back.
+/// All versions of all records, from which the expected lists are computed.
 #[derive(Default)]
 struct History {
     state: MemoryState,
@@ -89,7 +89,7 @@ impl History {
         ids.filter(|id| self.at(kind, id, u64::MAX).is_some_and(Version::is_live)).collect()
     }
 
-    /// Where a name leads at a revision.
+    /// The name to which a name leads at a revision.
     fn target(&self, name: &str, revision: u64) -> String {
         let mut name: crate::model::RecordName = name.parse().unwrap();
         while let Some(target) = self.at(name.kind(), name.id(), revision).and_then(|version| version.redirect.as_deref()) {
@@ -98,7 +98,7 @@ impl History {
         name.to_string()
     }
 
-    /// Every name that leads where a name leads.
+    /// Every name that leads to the same record as a name.
     fn names_of(&self, name: &str, revision: u64) -> Vec<String> {
         let target = self.target(name, revision);
         let all = self.versions.keys().map(|(kind, id)| format!("{}/{id}", kind.collection()));
@@ -112,7 +112,7 @@ fn stored(kind: RecordKind, message: &DynamicMessage) -> Vec<u8> {
     crate::model::encode(&(kind.resource_type().decode)(&message.encode_to_vec()).unwrap())
 }
 
-/// Ids that are each other's beginnings, up to the longest.
+/// Ids of which some are prefixes of others, up to the longest.
 fn ids() -> Vec<String> {
     let mut ids: Vec<String> = ["a", "a-1", "a1", "a10", "b", "b-c", "c", "d0", "d00", "z9"].map(str::to_owned).to_vec();
     for length in [45, 48, 62] {
@@ -202,7 +202,7 @@ fn history(rng: &mut Rng, kinds: &[RecordKind], commits: usize) -> History {
                     history.write(kind, &into, ChangeKind::Updated, None, &target);
                     history.write(kind, &id, ChangeKind::Merged, Some(format!("{}/{into}", kind.collection())), &last(version));
                 }
-                // What was erased does not know any more who redirects to it.
+                // An erased record has no merged names any more, so only a record without merged names is erased here.
                 (Some(version), 2) if version.change == ChangeKind::Deleted && merged.is_empty() => {
                     let empty = DynamicMessage::new(kind.schema().message.clone());
                     history.write(kind, &id, ChangeKind::Erased, None, &empty);
@@ -344,7 +344,7 @@ fn a_list_gives_what_sorting_and_filtering_everything_gives() {
     assert!(plans.values().all(|count| *count > 20), "{plans:?}");
 }
 
-/// A filter with conditions that keys lead to.
+/// Adds conditions to a filter that keys can serve.
 fn led_by_keys(rng: &mut Rng, kind: RecordKind, tree: Tree) -> Tree {
     let world = world(kind);
     let mut parts: Vec<Tree> = Vec::new();
@@ -352,7 +352,7 @@ fn led_by_keys(rng: &mut Rng, kind: RecordKind, tree: Tree) -> Tree {
         parts = with_series(rng, kind);
     }
     let wanted = parts.len() + rng.usize(1..=2);
-    // Two of the same field now and then: what one says must not be taken for what both say.
+    // Sometimes two conditions are on the same field: the plan must not take one for both.
     let twice = rng.u32(..4) == 0;
     while parts.len() < wanted {
         let leaf = random::tree(rng, &kind.schema().message, &world, 0, true);
@@ -378,7 +378,7 @@ fn led_by_keys(rng: &mut Rng, kind: RecordKind, tree: Tree) -> Tree {
     }
 }
 
-/// What the composite index asks for.
+/// The conditions that the composite index serves.
 fn with_series(rng: &mut Rng, kind: RecordKind) -> Vec<Tree> {
     let field = |name: &str| kind.schema().message.get_field_by_name(name).unwrap();
     let estimand = field("estimand");

@@ -1,11 +1,11 @@
-//! Lists against a model: states made of keys and versions as the store makes them, read back every way there is.
+//! Tests lists against a model: writes states as the store does, and reads them in every way.
 
 mod filters;
 mod lists;
 mod model;
 mod pages;
 
-/// Shared with the filter's own test, which may see the crate from outside only.
+/// Shared with the integration test of filters, which sees only the public API of the crate.
 #[path = "../../../../tests/filter/brute.rs"]
 #[allow(dead_code, missing_docs, unreachable_pub, clippy::pedantic)]
 mod brute;

@@ -1,4 +1,4 @@
-//! A state in memory, and histories written into it as the store writes them.
+//! A state in memory, into which tests write versions as the store does.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::{
     store::{keys, postings::postings, version::Version, view::View},
 };
 
-/// Keys and values, and how many were asked for.
+/// Keys and values, and a count of those that were read.
 #[derive(Default)]
 pub(super) struct MemoryState {
     pub(super) keys: BTreeMap<Vec<u8>, Bytes>,
@@ -27,7 +27,7 @@ impl MemoryState {
         View { state: self, revision }
     }
 
-    /// Writes a version: the one before goes to history, postings are added and never taken away.
+    /// Writes a version. Moves the version before to the history, and adds postings.
     pub(super) fn write(&mut self, kind: RecordKind, id: &str, version: &Version) {
         let key = keys::current(kind, id);
         if let Some(before) = self.keys.get(&key).cloned() {
@@ -57,7 +57,7 @@ impl StateRead for MemoryState {
     fn scan(&self, range: KeyRange, direction: ScanDirection, limit: usize) -> engine::Result<Vec<(Bytes, Bytes)>> {
         assert!(limit > 0);
         let copy = |(key, value): (&Vec<u8>, &Bytes)| (Bytes::from(key.clone()), value.clone());
-        // Panics where the bounds are the wrong way round, as no engine has to bear that.
+        // Panics if the bounds are reversed, because no engine must accept that.
         let found = self.keys.range(range);
         let found: Vec<_> = match direction {
             ScanDirection::Forward => found.take(limit).map(copy).collect(),

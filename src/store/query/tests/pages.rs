@@ -1,4 +1,4 @@
-//! The bounds of a page: its size, its bytes, its time, and the revision that all pages are read at.
+//! Tests the limits of a page: its size, its bytes, its time, and the revision that all pages read.
 
 use std::cell::Cell;
 
@@ -32,7 +32,8 @@ fn the_last_page_alone_has_no_token() {
 
 #[test]
 fn a_match_beyond_a_full_page_is_looked_for() {
-    // The only other match is far away: the token is given because of it, or because the rows ran out.
+    // The only other match is far away. There is a token either because of that match, or because the page reached its limit of
+    // rows.
     let state = events(1000, |at, event| {
         event.title = if at == 0 || at == 900 { "match".into() } else { "x".into() };
     });
