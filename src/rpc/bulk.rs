@@ -1,7 +1,7 @@
-//! Bulk: Ingest, a stream of commits with one answer each, in order, and Export, everything at one revision.
+//! The bulk methods. Ingest is a stream of commits with one answer each, in order. Export sends all records at one revision.
 //!
-//! The commits of an Ingest are in flight together, so that they share syncs. A client that sends faster than they are made is
-//! slowed down by flow control, not refused. An Export is as fast as its client reads.
+//! Many commits of an Ingest are in progress at the same time, so that they share syncs. If a client sends faster than commits
+//! are made, flow control slows it down; it is not refused. An Export is as fast as its client reads.
 //!
 //! Knows the store's queue and its exports. Must not know how a stream is sent.
 
@@ -24,9 +24,9 @@ use crate::{
     store::{Caller, Export, PendingCommit, Store},
 };
 
-/// Commits of one Ingest that may wait for their answers.
+/// Most commits of one Ingest that may wait for their answers.
 const IN_FLIGHT_MAX: usize = 256;
-/// A client that reads nothing for so long is considered lost.
+/// A client that reads nothing for this time is considered lost.
 const STALLED_AFTER: Duration = Duration::from_mins(10);
 
 /// A commit that has no answer yet.
@@ -36,13 +36,13 @@ struct Unanswered {
 }
 
 enum PendingOutcome {
-    /// The store will answer.
+    /// The store has the commit, and will answer.
     Submitted(PendingCommit),
-    /// The message itself was refused.
+    /// The message could not be decoded.
     Refused(Status),
 }
 
-/// Submits each commit that is received, and answers it. When its connection is asked to close, no more are received.
+/// Submits each received commit, and answers it. Receives no more when the connection is asked to close.
 pub(super) async fn ingest(
     store: Store,
     caller: Caller,
@@ -57,7 +57,7 @@ pub(super) async fn ingest(
     let mut open = true;
     let mut interrupted = false;
     loop {
-        // All that was received is submitted before an answer is waited for.
+        // Submit all that was received before waiting for an answer.
         let receives = open && unanswered.len() < in_flight_max;
         let next = async { if receives { requests.next().await } else { std::future::pending().await } };
         let answered = async {
@@ -92,11 +92,11 @@ pub(super) async fn ingest(
             () = closing.cancelled(), if open => (open, interrupted) = (false, true),
             next = next => match next {
                 None => open = false,
-                // The client is gone, or broke the stream. Submitted commits are made, and the client sends the others again.
+                // The client is gone, or broke the stream. Submitted commits are made. The client must send the others again.
                 Some(Err(status)) => return Err(status),
                 Some(Ok(received)) => {
                     let (stops, commit) = submit(&store, &caller, received).await;
-                    // Read from the first message only. No commit may be submitted behind one that fails.
+                    // Only the flag of the first message counts. If it is set, no commit may be submitted after one that fails.
                     if *stop_on_error.get_or_insert(stops) {
                         in_flight_max = 1;
                     }
@@ -122,7 +122,7 @@ async fn submit(store: &Store, caller: &Caller, received: Received<IngestRequest
     (stop_on_error, Unanswered { request_id, outcome: PendingOutcome::Submitted(pending) })
 }
 
-/// A status as a message carries it. tonic keeps the details in this very encoding.
+/// Converts a status for use in a message. tonic keeps the details in the same encoding.
 fn to_proto(status: &Status) -> proto::google::rpc::Status {
     proto::google::rpc::Status::decode(status.details()).unwrap_or_else(|_| proto::google::rpc::Status {
         code: status.code().into(),
@@ -131,8 +131,8 @@ fn to_proto(status: &Status) -> proto::google::rpc::Status {
     })
 }
 
-/// Sends the rest of an export, unless its connection is asked to close. Each message has the token that the client can resume
-/// from.
+/// Sends the rest of an export. Stops when the connection is asked to close. Each message has the token with which the client
+/// can resume.
 pub(super) async fn export(
     mut export: Export,
     pools: Arc<Pools>,
@@ -158,7 +158,7 @@ pub(super) async fn export(
     }
 }
 
-/// Sends a message. False where the client is gone.
+/// Sends a message. False if the client is gone.
 async fn send<T>(sender: &StreamSender<T>, message: T) -> Result<bool, Status> {
     match sender.send(message, STALLED_AFTER).await {
         Ok(()) => Ok(true),

@@ -1,7 +1,7 @@
-//! The call context: what is known of one call. The front of the layers puts it into the request's extensions, once. All layers
-//! and all handlers read it there.
+//! The call context: what the server knows of one call. The `Chain` of layers puts it into the extensions of the request. All
+//! layers and handlers read it there.
 //!
-//! It is made for every Get, so it is cheap: one allocation, one look at the clock, no text.
+//! It is made for every Get, so it is cheap: one allocation, one read of the clock, and no text.
 //!
 //! Knows HTTP requests, gRPC's headers and the descriptors of the services. Must not know messages, what a method does, or the
 //! store beyond its [`Caller`].
@@ -35,15 +35,15 @@ pub(super) const DESCRIPTORS: [&[u8]; 4] = [
 /// One call, as the layers and the handlers know it. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(super) struct CallContext {
-    /// Who calls, where a layer has found that out. It sets this in the request's extensions, for the layers and handlers
-    /// behind it.
+    /// The caller, if a layer has identified it. The layer sets this in the extensions of the request, for the layers and
+    /// handlers behind it.
     pub(super) identity: Option<Caller>,
     call: Arc<Call>,
 }
 
 #[derive(Debug)]
 struct Call {
-    /// What the call takes of the server. Given back when the last clone of the context is dropped.
+    /// The permit and memory of the call. They are given back when the last clone of the context is dropped.
     permit: CallPermit,
     path: Option<PathAndQuery>,
     started: Instant,
@@ -75,31 +75,31 @@ impl CallContext {
         Self { identity: None, call: Arc::new(call) }
     }
 
-    /// The context of a request behind the front of the layers.
+    /// The context of a request, for layers and handlers.
     ///
     /// # Panics
     ///
-    /// If the request did not come through the front.
+    /// If the request did not pass through the `Chain` of layers.
     pub(super) fn of(extensions: &Extensions) -> &Self {
         extensions.get().expect("the front of the layers puts a context into every request")
     }
 
-    /// Who calls: the scope of request ids, and the author of commits.
+    /// The caller: the scope of request ids, and the author of commits.
     pub(super) fn caller(&self) -> &Caller {
         self.identity.as_ref().unwrap_or(&self.connection().caller)
     }
 
-    /// The connection that the call came by.
+    /// The connection of the call.
     pub(super) fn connection(&self) -> &ConnectionContext {
         self.call.permit.connection()
     }
 
-    /// What the call takes of the server.
+    /// The permit and memory of the call.
     pub(super) fn permit(&self) -> &CallPermit {
         &self.call.permit
     }
 
-    /// The path of the method: `/annals.v1.RecordService/GetEvent`.
+    /// The path of the method, such as `/annals.v1.RecordService/GetEvent`.
     pub(super) fn path(&self) -> &str {
         self.call.path.as_ref().map_or("", PathAndQuery::path)
     }
@@ -109,8 +109,8 @@ impl CallContext {
         self.call.started
     }
 
-    /// The time that the call has from [`Self::started`] on: the caller's deadline and the server's own, whichever is sooner. A
-    /// stream has the caller's only.
+    /// The time limit of the call, counted from [`Self::started`]: the caller's deadline or the server's own, whichever is
+    /// sooner. A stream has the caller's deadline only.
     pub(super) fn time_max(&self) -> Option<Duration> {
         self.call.time_max
     }
@@ -125,21 +125,21 @@ impl CallContext {
         self.call.is_compressed
     }
 
-    /// The trace that the caller puts this call in: the header `traceparent` of W3C Trace Context, unchecked.
+    /// The header `traceparent` of W3C Trace Context, unchecked. It says to which trace the call belongs.
     #[cfg_attr(not(test), expect(dead_code, reason = "for a layer that writes traces"))]
     pub(super) fn traceparent(&self) -> Option<&str> {
         self.call.traceparent.as_ref()?.to_str().ok()
     }
 
-    /// Counts a message that has been received, as it is after decompression. One that was not compressed was counted as it
+    /// Counts the bytes of a decompressed message. Does nothing for an uncompressed message, whose bytes were counted as they
     /// arrived.
     pub(super) fn charge_message(&self, bytes: usize) -> Result<(), Status> {
         if self.call.is_compressed { self.call.permit.charge(bytes) } else { Ok(()) }
     }
 }
 
-/// The paths of all methods with a stream of requests or of answers, from the descriptors. They are few, and mostly of different
-/// lengths, so that a comparison with each costs less than hashing a path.
+/// The paths of all methods with a stream of requests or of answers, from the descriptors. They are few, and most differ in
+/// length. So comparing with each path costs less than hashing one.
 static STREAMING: LazyLock<Vec<String>> = LazyLock::new(|| {
     let mut paths = Vec::new();
     for encoded in DESCRIPTORS {
@@ -153,12 +153,13 @@ static STREAMING: LazyLock<Vec<String>> = LazyLock::new(|| {
     paths
 });
 
-/// Whether a method has a stream of requests or of answers, by its path. The server's own deadline does not apply to those.
+/// Whether the method at a path has a stream of requests or of answers. The server's own deadline does not apply to such
+/// methods.
 fn is_streaming(path: &str) -> bool {
     STREAMING.iter().any(|streaming| streaming == path)
 }
 
-/// The deadline that the caller set: at most eight digits and a unit. A header that cannot be read is ignored.
+/// The deadline that the caller has set: at most eight digits and a unit. An invalid header is ignored.
 fn timeout_of(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(&GRPC_TIMEOUT)?.to_str().ok()?;
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;

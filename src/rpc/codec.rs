@@ -1,8 +1,7 @@
-//! The codec of all methods: requests arrive as bytes, which a handler decodes, and answers leave as bytes that the store
-//! keeps.
+//! The codec of all methods. A handler gets a request as bytes and decodes it. Answers contain the bytes that the store keeps.
 //!
-//! tonic's own codec decodes a request before its handler runs. One that is too long or broken would be refused with tonic's
-//! words and codes. Here the handler decodes, and every refusal is one of ours.
+//! tonic's own codec decodes a request before its handler runs, and refuses a long or broken one with tonic's text and code.
+//! Here the handler decodes, so that every error has a reason of the contract.
 //!
 //! Knows the protobuf encoding. Must not know any message.
 
@@ -18,10 +17,10 @@ use tonic::{
 use super::{encoded::EncodedMessage, status};
 use crate::limits::Limit;
 
-/// The buffer of an answer before its length is known. A record fits. A page reserves more.
+/// The size of the buffer of an answer before its length is known. A record fits into it. A page reserves more.
 const ANSWER_BYTES: usize = 1024;
 
-/// Encoded bytes of a stream's answers that are collected before they are written.
+/// Encoded bytes of stream answers that are collected before they are written.
 const YIELD_BYTES: usize = 32 * 1024;
 
 /// A request that was received and decompressed, but not decoded.
@@ -32,12 +31,12 @@ pub(crate) struct Received<M> {
 }
 
 impl<M: Message + Default> Received<M> {
-    /// Its length in bytes.
+    /// The length of the request in bytes.
     pub(super) fn bytes(&self) -> usize {
         self.bytes.len()
     }
 
-    /// Decodes it. Refused where it is longer than the limit of a request, or not a message of its type.
+    /// Decodes the request. Errs if it is longer than the limit, or not a message of its type.
     pub(super) fn decode(self, request_bytes: Limit) -> Result<M, Status> {
         let actual = self.bytes.len() as u64;
         if actual > request_bytes.maximum {
@@ -47,7 +46,7 @@ impl<M: Message + Default> Received<M> {
     }
 }
 
-/// The codec of every method of ours.
+/// The codec of every method of `RecordService` and `AdminService`.
 #[derive(Debug)]
 pub(crate) struct Codec<T, U> {
     messages: PhantomData<fn(T) -> U>,

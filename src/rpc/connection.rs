@@ -1,12 +1,12 @@
-//! One connection, from its acceptance to its end.
+//! Serves one connection, from its acceptance to its end.
 //!
-//! Served with hyper and not with `tonic::transport::Server`, because that one closes a connection of a certain age without
-//! telling its client first (0.14.9), leaves connections behind when a drain takes too long, and can neither limit the number
-//! of connections nor end those on which nothing is sent or read.
+//! This uses hyper and not `tonic::transport::Server`. tonic's server (0.14.9) closes an old connection without telling its
+//! client first, and leaves connections open if a graceful shutdown takes too long. It cannot limit the number of connections,
+//! or close idle and stalled ones.
 //!
-//! It is HTTP/1.1 or HTTP/2 by what the client sends first, with the same limits. Over HTTP/1.1 there is one call at a time,
-//! and a client can be neither asked to close nor pinged. Such a connection is closed after an answer, and sooner where nothing
-//! arrives.
+//! The first bytes from the client decide between HTTP/1.1 and HTTP/2. Both have the same limits. HTTP/1.1 has one call at a
+//! time, and the server can neither ask the client to close nor ping it. When such a connection must close, the server closes
+//! it after the answer in progress. It closes an idle one sooner than over HTTP/2.
 //!
 //! Knows HTTP/1.1 and HTTP/2. Must not know services, messages or the store.
 
@@ -26,15 +26,15 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{connection_context::ConnectionContext, options::ServerOptions};
 
-/// Headers of a request over HTTP/1.1. HTTP/2 counts their bytes alone.
+/// Most headers of a request over HTTP/1.1. HTTP/2 limits only their bytes.
 const HTTP1_HEADERS_MAX: usize = 100;
 
-/// The smallest buffer that hyper accepts for an HTTP/1.1 connection, each way.
+/// The smallest buffer that hyper accepts for each direction of an HTTP/1.1 connection.
 const HTTP1_BUFFER_BYTES_MIN: usize = 8 << 10;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Spawns hyper's task of each call so that its end can be waited for.
+/// Spawns hyper's task of each call on a tracker, so that the server can wait for its end.
 #[derive(Clone, Debug)]
 struct TrackedExecutor(TaskTracker);
 
@@ -55,8 +55,8 @@ enum CloseReason {
     Idle,
 }
 
-/// Serves one connection until it ends. Calls run as tasks of `tasks`. After `stop` no new call is accepted, and the connection
-/// ends when those in progress have been answered.
+/// Serves one connection until it ends. Calls run as tasks of `tasks`. After `stop` it accepts no new call, and ends when the
+/// calls in progress are answered.
 pub(super) async fn serve<IO, S, B>(
     io: IO,
     service: S,
@@ -117,7 +117,7 @@ pub(super) async fn serve<IO, S, B>(
         };
         closing = Some((why, Instant::now()));
         connection.as_mut().graceful_shutdown();
-        // A stream without an end would be cut later: it can end itself now.
+        // A stream without an end would be cut off later. This lets it end by itself now.
         context.closing.cancel();
     };
     tracing::debug!(peer = &*context.peer, calls = context.calls(), going = ?closing, "connection {end}");
@@ -126,7 +126,7 @@ pub(super) async fn serve<IO, S, B>(
 async fn grace_over(closing: Option<(CloseReason, Instant)>, grace: Duration) {
     match closing {
         Some((CloseReason::Age | CloseReason::Idle, since)) => sleep_until(since + grace).await,
-        // The server's own drain time bounds a shutdown.
+        // The server's `drain_time_max` bounds a shutdown.
         Some((CloseReason::Shutdown, _)) | None => pending().await,
     }
 }
@@ -139,7 +139,7 @@ struct IdleTimer {
 }
 
 impl IdleTimer {
-    /// When to check again. None where the connection has been idle for too long.
+    /// When to check again. `None` if the connection has been idle for too long.
     fn check(&mut self, context: &ConnectionContext, limit: Duration) -> Option<Instant> {
         let calls = context.calls();
         if calls != self.calls || context.is_busy() {
@@ -160,7 +160,7 @@ fn builder(options: &ServerOptions, tasks: TaskTracker) -> auto::Builder<Tracked
         .half_close(false)
         .header_read_timeout(options.first_request_time_max)
         .max_headers(HTTP1_HEADERS_MAX)
-        // Headers have to fit into the buffer, so this bounds their length.
+        // The headers must fit into the buffer, so this bounds their length.
         .max_buf_size(HTTP1_BUFFER_BYTES_MIN.max(options.header_bytes_max as usize));
     builder
         .http2()

@@ -1,10 +1,10 @@
-//! The connection context: what the calls of one connection share. Also the permits of its calls and the memory that they use,
-//! counted for the whole server and for each connection.
+//! The connection context: what the calls of one connection share. It also counts permits and memory of calls, for each
+//! connection and for the whole server.
 //!
-//! The memory is that of requests, as they arrive and as they are decompressed, and of answers that clients have not read. A
-//! connection gets a part of it only, so that one client cannot take it all.
+//! The counted memory is that of requests, as they arrive and as they are decompressed, and of answers that clients have not
+//! read. A connection gets only a part of it, so that one client cannot take it all.
 //!
-//! Knows counts, bounds and intervals of time. Must not know HTTP, what a call does, or how a connection is served.
+//! Knows counts, limits and intervals of time. Must not know HTTP, what a call does, or how a connection is served.
 
 use std::{
     net::SocketAddr,
@@ -20,11 +20,10 @@ use tonic::Status;
 use super::{options::ServerOptions, status};
 use crate::store::Caller;
 
-/// Intervals that a call in progress can have begun in: the current one and the one before. A connection with an older call is
-/// closed.
+/// A call in progress began in the current interval or in the one before. A connection with an older call is closed.
 const INTERVALS: usize = 2;
 
-/// Bytes of a call that are not counted. Most calls are smaller, and counting costs each of them.
+/// The first bytes of each call, which are not counted. Most calls are smaller, and so pay nothing for counting.
 const UNCOUNTED_BYTES: usize = 4096;
 
 /// The calls in progress of the whole server, and the memory that they use.
@@ -37,24 +36,24 @@ pub(super) struct ServerLoad {
 /// What the calls of one connection share.
 #[derive(Debug)]
 pub(super) struct ConnectionContext {
-    /// Every bound.
+    /// The limits and times of the server.
     pub(super) options: Arc<ServerOptions>,
-    /// Who calls. Without authentication all callers share one scope of request ids.
+    /// The caller. Without authentication all callers share one scope of request ids.
     pub(super) caller: Caller,
     /// The peer's address, or "in process".
     pub(super) peer: Arc<str>,
-    /// Cancelled when the connection is asked to close. A stream that does not end then is cut later.
+    /// Cancelled when the connection is asked to close. A stream that does not end then is cut off later.
     pub(super) closing: CancellationToken,
     server: Arc<ServerLoad>,
     bytes: AtomicUsize,
-    /// Calls that ever began.
+    /// The number of calls that ever began.
     began: AtomicU64,
-    /// Calls in progress, streams too.
+    /// Calls in progress, including streams.
     open: AtomicUsize,
     /// The number of the current interval, which lasts `answer_time_max`.
     interval: AtomicUsize,
-    /// Unary calls in progress by the interval they began in. Two counters, and a look at each interval's end, cost less than a
-    /// timer for each call.
+    /// Unary calls in progress, by the interval in which they began. Two counters, and a check at the end of each interval,
+    /// cost less than a timer for each call.
     open_by_interval: [AtomicUsize; INTERVALS],
 }
 
@@ -66,7 +65,7 @@ pub(super) struct OpenCall {
 }
 
 impl ConnectionContext {
-    /// A new connection. One without an address is in this process.
+    /// A new connection. `None`: the client is in this process.
     pub(super) fn new(options: Arc<ServerOptions>, server: Arc<ServerLoad>, peer: Option<SocketAddr>) -> Self {
         Self {
             options,
@@ -82,7 +81,7 @@ impl ConnectionContext {
         }
     }
 
-    /// Calls that ever began.
+    /// The number of calls that ever began.
     pub(super) fn calls(&self) -> u64 {
         self.began.load(Ordering::Relaxed)
     }
@@ -92,11 +91,11 @@ impl ConnectionContext {
         self.open.load(Ordering::Relaxed) > 0
     }
 
-    /// Counts a call as in progress, until the result is given to [`Self::end`].
+    /// Counts a call as in progress. Pass the result to [`Self::end`] when the call ends.
     pub(super) fn begin(&self, streaming: bool) -> OpenCall {
         self.began.fetch_add(1, Ordering::Relaxed);
         self.open.fetch_add(1, Ordering::Relaxed);
-        // A stream may be open for any time.
+        // A stream may be open for any time, so it has no interval.
         let interval = (!streaming).then(|| self.interval.load(Ordering::Relaxed) % INTERVALS);
         if let Some(interval) = interval {
             self.open_by_interval[interval].fetch_add(1, Ordering::Relaxed);
@@ -104,7 +103,7 @@ impl ConnectionContext {
         OpenCall { interval }
     }
 
-    /// The call has ended.
+    /// Counts a call as ended.
     pub(super) fn end(&self, call: OpenCall) {
         self.open.fetch_sub(1, Ordering::Relaxed);
         if let Some(interval) = call.interval {
@@ -112,8 +111,8 @@ impl ConnectionContext {
         }
     }
 
-    /// Begins a new interval. Returns whether a unary call is still open that began before the interval that ends. Such a call
-    /// is older than its deadline allows, so its client does not read the answer.
+    /// Begins a new interval. Returns whether a unary call is open that began before the interval that ends now. Such a call is
+    /// past its deadline, so its client does not read the answer.
     pub(super) fn next_interval(&self) -> bool {
         let next = self.interval.load(Ordering::Relaxed) + 1;
         let stalled = self.open_by_interval[next % INTERVALS].load(Ordering::Relaxed) > 0;
@@ -122,11 +121,11 @@ impl ConnectionContext {
     }
 }
 
-/// What one call takes of the server: a permit, and memory. It is given back on drop.
+/// What one call takes from the server: a permit and memory. Dropping this gives them back.
 #[derive(Debug)]
 pub(super) struct CallPermit {
     connection: Arc<ConnectionContext>,
-    /// Whether it is counted among the calls in progress.
+    /// Whether the call counts among the calls in progress.
     is_counted: AtomicBool,
     bytes: AtomicUsize,
 }
@@ -142,7 +141,7 @@ impl CallPermit {
         &self.connection
     }
 
-    /// Counts the call as one of those in progress. Refused where there are too many.
+    /// Counts the call among the calls in progress. `TOO_MANY_REQUESTS` if there are too many.
     pub(super) fn acquire(&self) -> Result<(), Status> {
         let limit = self.connection.options.calls_limit();
         self.is_counted.store(true, Ordering::Relaxed);
@@ -152,7 +151,7 @@ impl CallPermit {
         Ok(())
     }
 
-    /// Takes memory. Refused where there is not enough.
+    /// Takes memory. `TOO_MANY_REQUESTS` if there is not enough.
     pub(super) fn charge(&self, bytes: usize) -> Result<(), Status> {
         let options = &self.connection.options;
         let (connection, server) = self.add(bytes);
@@ -164,7 +163,7 @@ impl CallPermit {
         Ok(())
     }
 
-    /// Counts bytes. Returns what the connection and the server use now.
+    /// Counts bytes. Returns the bytes that the connection and the server use now.
     fn add(&self, bytes: usize) -> (usize, usize) {
         let before = self.bytes.fetch_add(bytes, Ordering::Relaxed);
         let counted = (before + bytes).max(UNCOUNTED_BYTES) - before.max(UNCOUNTED_BYTES);
@@ -192,7 +191,7 @@ impl Drop for CallPermit {
 
 #[cfg(test)]
 impl ServerLoad {
-    /// Calls and bytes that are counted.
+    /// The counted calls and bytes.
     pub(super) fn now(&self) -> (usize, usize) {
         (self.calls.load(Ordering::Relaxed), self.bytes.load(Ordering::Relaxed))
     }

@@ -1,4 +1,4 @@
-//! Answers that hold records, built from the bytes that the store keeps. No record is decoded to answer with it.
+//! Builds answers from the bytes of records that the store keeps, without decoding a record.
 //!
 //! Knows the wire format and the field numbers of these answers. Must not know what is inside a record.
 
@@ -14,13 +14,13 @@ use crate::{
     store::{EncodedBatch, EncodedPage, ExportChunk},
 };
 
-/// Number of `ExportResponse.records`, as of `RecordBatch.records`.
+/// Field number of `ExportResponse.records`, and also of `RecordBatch.records`.
 const RECORDS: u32 = 1;
-/// Number of `WatchResponse.revision`.
+/// Field number of `WatchResponse.revision`.
 const WATCH_REVISION: u32 = 1;
-/// Number of `WatchResponse.commit`.
+/// Field number of `WatchResponse.commit`.
 const WATCH_COMMIT: u32 = 2;
-/// Number of `WatchResponse.initial`.
+/// Field number of `WatchResponse.initial`.
 const WATCH_INITIAL: u32 = 4;
 
 /// An answer that can be written to the wire.
@@ -52,29 +52,29 @@ pub(crate) struct Encoded {
 enum Parts {
     /// The whole message.
     One(Bytes),
-    /// Records, each with the tags and lengths before it, then the fields behind all records.
+    /// Records, each after its tags and lengths, and then the fields that follow all records.
     Many { heads: Vec<u8>, records: Vec<Record>, tail: Vec<u8>, bytes: usize },
 }
 
 #[derive(Clone, Debug)]
 struct Record {
-    /// Where its tags and lengths end in `heads`. They begin where those of the record before end.
+    /// The end of its tags and lengths in `heads`. They begin at the end of those of the record before.
     head_end: usize,
     bytes: Bytes,
 }
 
 impl Encoded {
-    /// A record, or any other message that is encoded already.
+    /// A record, or another message that is encoded already.
     pub(super) fn message(bytes: Bytes) -> Self {
         Self { parts: Parts::One(bytes) }
     }
 
-    /// Any other message.
+    /// Encodes a message.
     pub(super) fn encode(message: &impl Message) -> Self {
         Self::message(message.encode_to_vec().into())
     }
 
-    /// A `List*Response`. Field 1 is the records, for every kind.
+    /// A `List*Response`. For every kind, field 1 holds the records.
     pub(super) fn page(page: EncodedPage) -> Self {
         let tail =
             proto::ListEventsResponse { events: Vec::new(), next_page_token: page.next_page_token, revision: page.revision };
@@ -87,7 +87,7 @@ impl Encoded {
         Self::many(heads, records, tail.encode_to_vec())
     }
 
-    /// A `BatchGetRecordsResponse`. Field 1 is `Record`s, in which each kind has its own field.
+    /// A `BatchGetRecordsResponse`. Field 1 holds messages `Record`, in which each kind has its own field.
     pub(super) fn batch(batch: EncodedBatch) -> Self {
         let tail = proto::BatchGetRecordsResponse {
             records: Vec::new(),
@@ -166,7 +166,7 @@ impl EncodedMessage for Encoded {
     }
 }
 
-/// The field of `Record`'s oneof. Kinds and fields have the same numbers, as a test shows.
+/// The field number of a kind in the oneof of `Record`. Kinds and fields have the same numbers, as a test shows.
 fn field_of(kind: RecordKind) -> u32 {
     u32::from(kind as u8)
 }

@@ -1,4 +1,4 @@
-//! The methods of `RecordService` and `AdminService`: each is a line or two that says which part of the store answers it.
+//! The methods of `RecordService` and `AdminService`. Each is a few lines that call the part of the store which answers it.
 //!
 //! Knows the store's public API. Must not know how a stream is sent, or how an error becomes a status.
 
@@ -25,11 +25,11 @@ use crate::{
     store::{self, Store},
 };
 
-/// Bytes of a commit that is decoded, checked and hashed on the thread of its connection. A longer one would keep Gets waiting
-/// there.
+/// Longest commit, in bytes, that is decoded, checked and hashed on the thread of its connection. A longer commit would delay
+/// Gets on that thread.
 const COMMIT_BYTES_INLINE: usize = 32 << 10;
 
-/// Optional features that are on. Clients test for these names, so none is ever renamed.
+/// The optional features of this server. Clients test for these names, so a name never changes.
 const FEATURES: [&str; 5] = ["grpc-web", "gzip", "health", "reflection", "zstd"];
 
 /// `RecordService` on one store.
@@ -38,12 +38,12 @@ pub(super) struct Records {
     store: Store,
     options: Arc<ServerOptions>,
     pools: Arc<Pools>,
-    /// Where streams run.
+    /// Runs the tasks of streams.
     streams: Streams,
 }
 
 impl Records {
-    /// Serves a store.
+    /// The methods on a store.
     pub(super) fn new(store: Store, options: Arc<ServerOptions>, pools: Arc<Pools>, streams: Streams) -> Self {
         Self { store, options, pools, streams }
     }
@@ -53,8 +53,8 @@ impl Records {
         request.into_inner().decode(self.store.limits().request_bytes())
     }
 
-    /// One record. A read at a revision is a look into memory or at one page of a local disk, which is cheaper here than a
-    /// hand-over to another thread. A read at a time may have to wait for the clock.
+    /// Reads one record. A read at a revision touches memory or one page of a local disk, which is cheaper here than on another
+    /// thread. A read at a time may wait for the clock, so it runs on another thread.
     async fn get(&self, kind: RecordKind, request: Request<Received<GetRecordRequest>>) -> Result<Response<Encoded>, Status> {
         let request = self.decode(request)?;
         if request.as_of_time.is_some() || self.store.reads_may_block() {
@@ -72,7 +72,7 @@ impl Records {
         self.read(move |store| store.list_encoded(kind, &request).map(Encoded::page)).await
     }
 
-    /// A read that may take long.
+    /// Runs a read that may take long on the pool of reads.
     async fn read<T: Send + 'static>(
         &self,
         read: impl FnOnce(&Store) -> store::Result<T> + Send + 'static,
@@ -91,7 +91,8 @@ fn call_of<T>(request: &Request<T>) -> &CallContext {
     CallContext::of(request.extensions())
 }
 
-/// The answer to `GetServerInfo`. It is read as any other, so that its head is never below a revision that was answered before.
+/// The answer to `GetServerInfo`. It is read like any other answer, so that its head is never below a revision that was
+/// answered before.
 fn server_info(store: &Store, options: &ServerOptions) -> Result<proto::GetServerInfoResponse, store::StoreError> {
     let info = store.info()?;
     let counts = info.record_counts.into_iter();
@@ -196,7 +197,7 @@ impl RecordService for Records {
         self.read(move |store| store.get_commit(request.revision).map(|commit| Encoded::encode(&commit))).await
     }
 
-    /// After `submit` the commit does not depend on this call: neither a deadline nor a lost client undoes it.
+    /// After `submit` the commit does not depend on this call: a deadline or a lost client does not undo it.
     async fn commit(&self, request: Request<Received<CommitRequest>>) -> Result<Response<proto::CommitResponse>, Status> {
         let caller = call_of(&request).caller().clone();
         if request.get_ref().bytes() <= COMMIT_BYTES_INLINE {
@@ -225,7 +226,7 @@ impl RecordService for Records {
     async fn watch(&self, request: Request<Received<proto::WatchRequest>>) -> Result<Response<Self::WatchStream>, Status> {
         let connection = call_of(&request).connection();
         let closing = connection.closing.clone();
-        // Without authentication a peer is a caller.
+        // Without authentication, the address of the peer identifies the caller.
         let permit = self.streams.watch_permit(&connection.peer, self.store.limits())?;
         let request = self.decode(request)?;
         let pools = Arc::clone(&self.pools);
@@ -242,7 +243,8 @@ impl RecordService for Records {
     }
 }
 
-/// `AdminService`, which the contract declares and a later version answers. Until then each method says what to use instead.
+/// `AdminService`. The contract declares it, and a later version will implement it. Until then each method answers
+/// UNIMPLEMENTED and says what to use instead.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Admin;
 

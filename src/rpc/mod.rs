@@ -1,6 +1,7 @@
-//! The wire: the store as a gRPC service, with a limit on everything that a client can make it do.
+//! The server: the store as a gRPC service. Everything that a client can make it do has a limit.
 //!
-//! [`serve`] listens on the network, [`in_process`] answers a client in the same process. The files in the order of a call:
+//! [`serve`] listens on the network, and [`in_process`] serves a client in the same process. These are the files in the order
+//! of a call:
 //!
 //! | file | |
 //! |--|--|
@@ -38,7 +39,7 @@ mod codec;
 mod encoded;
 mod status;
 
-// The generated traits name these.
+// The generated traits use these names.
 pub(crate) use codec::{Codec, Received};
 pub(crate) use encoded::Encoded;
 pub use options::{ServerOptions, duration};

@@ -1,9 +1,9 @@
-//! The options of the server: what a connection, a request and the whole server may take.
+//! The options of the server: the limits and times of a request, of a connection, and of the whole server.
 //!
-//! An option is set explicitly even where it equals a library's default, since most defaults of tonic and hyper are "unlimited"
-//! and all of them change.
+//! The server sets an option explicitly even if it equals the default of a library. Most defaults of tonic and hyper are
+//! "unlimited", and all of them may change.
 //!
-//! Must not know how an option is enforced.
+//! Knows names and defaults. Must not know how an option is enforced.
 
 use std::time::Duration;
 
@@ -23,8 +23,8 @@ pub struct ServerOptions {
     pub calls_max: usize,
     /// Calls in progress on one connection. One more waits in the client, by a setting of HTTP/2.
     pub calls_per_connection_max: u32,
-    /// Memory in bytes for the messages of all calls in progress: requests, compressed and decompressed, and answers that clients
-    /// have not read yet. A call that needs more is refused: `TOO_MANY_REQUESTS`.
+    /// Memory in bytes for the messages of all calls in progress: requests, compressed and decompressed, and answers that
+    /// clients have not read yet. A call that needs more is refused: `TOO_MANY_REQUESTS`.
     pub bytes_max: usize,
     /// The same for the calls of one connection.
     pub bytes_per_connection_max: usize,
@@ -34,15 +34,15 @@ pub struct ServerOptions {
     pub reads_waiting_max: usize,
     /// Long commits that wait for a thread to check them. One more is refused: `TOO_MANY_REQUESTS`.
     pub commits_waiting_max: usize,
-    /// Longest message that is decoded, in bytes after decompression. It is above the store's `request_bytes`, so that the store
-    /// refuses a long request and names its limit.
+    /// Longest message that is decoded, in bytes after decompression. It is above the store's `request_bytes`, so that the
+    /// store refuses a long request and names its limit.
     pub decode_bytes_max: usize,
     /// Origins whose web pages may call the server, such as `http://localhost:3000`; `*` allows all.
     pub web_origins: WebOrigins,
     /// Open connections. One more is closed at once.
     pub connections_max: usize,
-    /// A connection is closed after this time without a first request. Over HTTP/1.1 it is also closed when the headers of the next
-    /// request are not complete this long after the last answer.
+    /// A connection is closed after this time without a first request. Over HTTP/1.1 it is also closed when the headers of the
+    /// next request are not complete this long after the last answer.
     #[serde(with = "duration")]
     pub first_request_time_max: Duration,
     /// A connection that has had no request for this time is asked to close (GOAWAY).
@@ -54,8 +54,8 @@ pub struct ServerOptions {
     /// A connection that was asked to close is closed after this time.
     #[serde(with = "duration")]
     pub connection_grace: Duration,
-    /// A connection is closed when the client does not read the answer to a unary call within one to two times this time after the
-    /// call began. At least `call_time_max`.
+    /// A connection is closed when the client does not read the answer to a unary call within one to two times this time after
+    /// the call began. At least `call_time_max`.
     #[serde(with = "duration")]
     pub answer_time_max: Duration,
     /// A peer that sends nothing is pinged after this time.
@@ -127,8 +127,8 @@ macro_rules! server_limits {
                 }
             )*
 
-            /// Each limit that a caller can meet. Those of the store are in
-            /// [`StoreLimits::list`](crate::store::StoreLimits::list).
+            /// Each limit of the server that a call can reach. [`StoreLimits::list`](crate::store::StoreLimits::list) has those
+            /// of the store.
             pub fn limits(&self) -> impl Iterator<Item = Limit> + use<> {
                 [$(self.$method()),*].into_iter()
             }
@@ -156,7 +156,7 @@ server_limits! {
 }
 
 impl ServerOptions {
-    /// The limit of a request, as tonic checks it before the store does.
+    /// The limit of a request in bytes that tonic checks before the store checks its own.
     pub(super) fn decode_bytes_limit(&self) -> Limit {
         Limit { maximum: self.decode_bytes_max as u64, ..StoreLimits::default().request_bytes() }
     }
@@ -169,13 +169,13 @@ pub mod duration {
     use jiff::SignedDuration;
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
-    /// Reads a duration.
+    /// Parses a duration, such as "30s".
     pub fn parse(text: &str) -> Result<Duration, String> {
         let signed: SignedDuration = text.parse().map_err(|_| not_a_duration(text))?;
         Duration::try_from(signed).map_err(|_| not_a_duration(text))
     }
 
-    /// Writes a duration so that it can be read again.
+    /// Formats a duration so that [`parse`] can read it.
     pub fn format(duration: Duration) -> String {
         SignedDuration::try_from(duration).map_or_else(|_| format!("{}s", duration.as_secs()), |signed| format!("{signed:#}"))
     }

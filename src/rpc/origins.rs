@@ -1,4 +1,4 @@
-//! Which web pages may call: the origins that the operator allows, and the headers that tell a browser (CORS).
+//! The web pages that may call: the origins that the operator allows, and the CORS headers for browsers.
 //!
 //! Knows origins and their headers. Must not know calls, or their answers.
 
@@ -10,26 +10,26 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 /// How long a browser may cache the answer to a preflight. Browsers limit it to between ten minutes and a day.
 const PREFLIGHT_SECONDS: HeaderValue = HeaderValue::from_static("7200");
 
-/// The headers of an answer that a page may read: the status, where no body holds it.
+/// The headers of an answer that a page may read. An answer without a body has its status there.
 const EXPOSED: HeaderValue = HeaderValue::from_static("grpc-status, grpc-message, grpc-status-details-bin, grpc-encoding");
 
-/// The headers that an answer depends on, so that no cache serves one origin's answer to another.
+/// The request headers on which an answer depends, so that no cache serves the answer for one origin to another one.
 const VARY: HeaderValue = HeaderValue::from_static("origin, access-control-request-headers");
 
 const ANY: &str = "*";
 
-/// The origins whose pages may call. By default none.
+/// The origins whose pages may call. The default is none.
 ///
-/// Written as origins separated by commas or spaces, or as a list. `*` alone is any origin.
+/// They are written as a list, or as a text with commas or spaces between them. `*` allows any origin.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WebOrigins {
     any: bool,
-    /// Each as a browser writes it in the header `Origin`.
+    /// Each origin as a browser writes it in the header `Origin`.
     listed: Vec<String>,
 }
 
 impl WebOrigins {
-    /// The origins in `texts`. The error names every text that is no origin.
+    /// Parses the origins in `texts`. The error names every text that is not an origin.
     pub fn parse<'a>(texts: impl IntoIterator<Item = &'a str>) -> Result<Self, String> {
         let (mut origins, mut wrong) = (Self::default(), Vec::new());
         for text in texts.into_iter().flat_map(|text| text.split([',', ' '])).filter(|text| !text.is_empty()) {
@@ -50,15 +50,15 @@ impl WebOrigins {
         self.any || self.listed.iter().any(|listed| listed.as_bytes() == origin.as_bytes())
     }
 
-    /// Adds the headers that let the calling page read the answer. Only after [`Self::allow`].
+    /// Adds the headers that let the calling page read the answer. Call it only if [`Self::allow`] has allowed the origin.
     pub(super) fn show(&self, origin: &HeaderValue, answer: &mut HeaderMap) {
         answer.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, self.allowed(origin));
         answer.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
         answer.insert(header::VARY, VARY);
     }
 
-    /// Adds the headers that answer a preflight. Only after [`Self::allow`]. A page may send any header: unknown ones are
-    /// ignored, and none of them authenticates.
+    /// Adds the headers that answer a preflight. Call it only if [`Self::allow`] has allowed the origin. A page may send any
+    /// header: the server ignores unknown headers, and none of them authenticates.
     pub(super) fn permit(&self, origin: &HeaderValue, request: &HeaderMap, answer: &mut HeaderMap) {
         self.show(origin, answer);
         answer.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("POST"));

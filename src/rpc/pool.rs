@@ -1,9 +1,9 @@
-//! The pools of long work: lists, batches, history, reads that wait for the clock, checks of long commits.
+//! The thread pools for long work: lists, batches, history, reads that wait for the clock, and checks of long commits.
 //!
-//! As many jobs run at a time as there are cores, so that scans never block the threads that answer Gets. A bounded number of
-//! jobs wait. More are refused, and the client tries again.
+//! A pool runs a bounded number of jobs at a time, by default one per core, so that scans never block the threads that answer
+//! Gets. A bounded number of further jobs wait. More are refused with a transient error, and the client retries.
 //!
-//! Knows the runtime. Must not know what runs.
+//! Knows the async runtime. Must not know what a job does.
 
 use std::{
     num::NonZero,
@@ -24,7 +24,7 @@ use tonic::Status;
 use super::{options::ServerOptions, status};
 use crate::limits::Limit;
 
-/// The two pools of a server. Two, so that commits do not wait for scans.
+/// The pools of a server. There are two, so that commits do not wait for scans.
 #[derive(Debug)]
 pub(super) struct Pools {
     /// Lists, batches, history, reads that wait for the clock, and the reads of streams.
@@ -34,7 +34,7 @@ pub(super) struct Pools {
 }
 
 impl Pools {
-    /// The pools of a server.
+    /// The pools with the limits of a server.
     pub(super) fn new(options: &ServerOptions) -> Self {
         Self {
             reads: Pool::new(options.read_threads, options.reads_waiting_limit()),
@@ -49,7 +49,7 @@ impl Pools {
     }
 }
 
-/// A bounded number of threads with a bounded queue before them.
+/// A bounded number of threads, and a bounded queue of jobs for them.
 #[derive(Debug)]
 pub(super) struct Pool {
     free: Arc<Semaphore>,
@@ -59,7 +59,7 @@ pub(super) struct Pool {
 }
 
 impl Pool {
-    /// A pool of `threads`, or as many as there are cores for 0. At most `waiting_max` jobs wait.
+    /// A pool of `threads` threads, or of one per core if it is 0. At most `waiting_max` jobs wait.
     pub(super) fn new(threads: usize, waiting_max: Limit) -> Self {
         let threads = match threads {
             0 => thread::available_parallelism().map_or(2, NonZero::get),
@@ -68,7 +68,8 @@ impl Pool {
         Self { free: Arc::new(Semaphore::new(threads)), threads, waiting: AtomicUsize::new(0), waiting_max }
     }
 
-    /// Runs a job. Dropping the future takes a waiting job out of the queue. A running job is not stopped.
+    /// Runs a job. `TOO_MANY_REQUESTS` if too many jobs wait already. Dropping the future removes a waiting job from the queue,
+    /// but does not stop a running job.
     pub(super) async fn run<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> Result<T, Status> {
         if let Ok(permit) = Arc::clone(&self.free).try_acquire_owned() {
             return Self::run_with(permit, job).await;
@@ -79,7 +80,7 @@ impl Pool {
         Self::run_with(permit, job).await
     }
 
-    /// Like [`Self::run`], but never refuses. For streams, whose number is bounded.
+    /// Like [`Self::run`], but waits however many jobs wait. It is for streams, whose number is bounded.
     pub(super) async fn run_when_free<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> Result<T, Status> {
         let permit = Arc::clone(&self.free).acquire_owned().await.map_err(|_| status::shutting_down())?;
         Self::run_with(permit, job).await
@@ -98,7 +99,7 @@ impl Pool {
         done.await.map_err(|error| status::internal(format_args!("work ended early: {error}")))
     }
 
-    /// A permit to wait for a thread. Refused where as many wait as may.
+    /// A permit to wait for a thread. `TOO_MANY_REQUESTS` if `waiting_max` jobs wait already.
     fn wait_permit(&self) -> Result<WaitPermit<'_>, Status> {
         let permit = WaitPermit(&self.waiting);
         if self.waiting.fetch_add(1, Ordering::Relaxed) as u64 >= self.waiting_max.maximum {
@@ -117,7 +118,7 @@ impl Pool {
     }
 }
 
-/// A job that waits for a thread, until it is dropped.
+/// The permit of a job that waits for a thread.
 struct WaitPermit<'a>(&'a AtomicUsize);
 
 impl Drop for WaitPermit<'_> {
@@ -135,7 +136,7 @@ mod tests {
 
     use super::*;
 
-    /// One job may wait.
+    /// A limit of one waiting job.
     const WAITING: Limit = Limit { name: "waiting", maximum: 1, bounds: "" };
 
     #[tokio::test]

@@ -1,7 +1,7 @@
-//! A server's life: it listens, serves, reports its health, and stops without losing what it has accepted. Also the same server
-//! without a network, for a client in the same process.
+//! Starts and stops a server: it listens, serves, reports its health, and shuts down gracefully without losing an accepted
+//! commit. Also serves a client in the same process, without a network.
 //!
-//! Knows the parts of a server and the order in which they start and stop. Must not know messages, or how a connection is
+//! Knows the parts of a server, and the order in which they start and stop. Must not know messages, or how a connection is
 //! served.
 
 use std::{
@@ -45,26 +45,26 @@ const HEALTH_INTERVAL: Duration = Duration::from_millis(200);
 /// How often the progress of a rebuild is logged.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(5);
 
-/// How long to wait after the system could not accept a connection: it lacks file descriptors or memory.
+/// How long to wait after the system could not accept a connection because it lacks file descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// How long tasks and reads may take to end after their connections were closed.
 const CLOSE_TIME_MAX: Duration = Duration::from_secs(2);
 
-/// Bytes that wait in the pipe between a client in this process and the server.
+/// The size of the pipe between a client in this process and the server.
 const PIPE_BYTES: usize = 256 << 10;
 
-/// Longer than any process runs, short enough for the arithmetic of timers.
+/// Longer than any process runs, but short enough for the arithmetic of timers.
 const UNLIMITED_TIME: Duration = Duration::from_hours(10 * 365 * 24);
 
-/// Why a server could not be started or stopped as it should.
+/// Why a server could not start or stop cleanly.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ServeError {
-    /// The descriptors that reflection answers with cannot be read: a fault of the build.
+    /// The descriptors for reflection cannot be read. This is a bug of the build.
     #[error("reflection cannot be set up: {0}")]
     Reflection(#[source] tonic_reflection::server::Error),
-    /// The store could not be closed cleanly. What was answered is durable all the same.
+    /// The store could not be closed cleanly. Commits that were answered are durable.
     #[error("the store could not be closed: {0}")]
     Close(#[source] store::StoreError),
 }
@@ -81,7 +81,7 @@ struct Server<V1, V1Alpha> {
     tasks: TaskTracker,
 }
 
-/// A server of a store, which has no connection yet and is not healthy.
+/// Makes a server of a store. It has no connections yet, and its health is `NOT_SERVING`.
 async fn server(
     store: Store,
     options: ServerOptions,
@@ -97,7 +97,8 @@ async fn server(
 }
 
 impl<V1: v1::ServerReflection, V1Alpha: v1alpha::ServerReflection> Server<V1, V1Alpha> {
-    /// Serves one connection until it ends, or for some time after `stop`. One without an address is in this process.
+    /// Serves one connection until it ends. After `stop` it accepts no new call. `peer` is `None` if the client is in this
+    /// process.
     fn serve_connection<IO>(
         &self,
         io: IO,
@@ -113,11 +114,12 @@ impl<V1: v1::ServerReflection, V1Alpha: v1alpha::ServerReflection> Server<V1, V1
     }
 }
 
-/// Serves a store on a listener until `shutdown` ends, then stops gracefully: health says `NOT_SERVING`, no new connection or
-/// call is accepted, calls in progress have `drain_time_max` to end, and the store is closed. Commits that were accepted by
-/// then are made.
+/// Serves a store on a listener until `shutdown` is ready. Then shuts down gracefully: health says `NOT_SERVING`, no new
+/// connection or call is accepted, calls in progress have `drain_time_max` to end, and the store is closed. Commits that were
+/// accepted before are made.
 ///
-/// A store that is still rebuilding is served at once. It answers UNAVAILABLE, and health says `NOT_SERVING`.
+/// It serves at once, even if the store is still rebuilding. Until the rebuild ends, calls get UNAVAILABLE and health says
+/// `NOT_SERVING`.
 pub async fn serve(
     store: Store,
     listener: TcpListener,
@@ -125,7 +127,7 @@ pub async fn serve(
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
     let server = server(store.clone(), options).await?;
-    // Everything that runs is one of the connections or of the server's tasks, and both are empty at the end.
+    // All work runs in `connections` or in the tasks of the server. Both are empty at the end.
     let mut connections = JoinSet::new();
     let stop = CancellationToken::new();
     let health_report = task::spawn(report_health(store.clone(), server.health.clone(), stop.clone()));
@@ -141,7 +143,7 @@ pub async fn serve(
                     tracing::debug!(%peer, "connection closed: there are {} already", connections.len());
                     continue;
                 }
-                // Each connection has a token of its own. A token that all share would be a lock that all of them take.
+                // Each connection has its own token, because a shared one would be a lock that all connections take.
                 connections.spawn(server.serve_connection(stream, Some(peer), stop.child_token()));
             }
         }
@@ -166,7 +168,7 @@ pub async fn serve(
     close(store).await
 }
 
-/// Closes the store, which may have to wait for the disk.
+/// Closes the store on a thread that may block, because this waits for the disk.
 async fn close(store: Store) -> Result<(), ServeError> {
     match task::spawn_blocking(move || store.close()).await {
         Ok(result) => result.map_err(ServeError::Close),
@@ -180,11 +182,11 @@ async fn join(task: task::JoinHandle<()>) {
     }
 }
 
-/// The next connection. None where it could not be accepted.
+/// The next connection. `None` if it could not be accepted.
 async fn accept(listener: &TcpListener) -> Option<(TcpStream, SocketAddr)> {
     match listener.accept().await {
         Ok((stream, peer)) => {
-            // Without it Nagle's algorithm and delayed acknowledgements make each small answer wait for 40 ms.
+            // Without this, Nagle's algorithm and delayed acknowledgements delay each small answer by 40 ms.
             if let Err(error) = stream.set_nodelay(true) {
                 tracing::debug!(%peer, "connection closed: {error}");
                 return None;
@@ -200,12 +202,12 @@ async fn accept(listener: &TcpListener) -> Option<(TcpStream, SocketAddr)> {
     }
 }
 
-/// Whether a connection ended before it was accepted, which does not affect the next one.
+/// Whether the error is that the connection ended before it was accepted. Such an error does not affect the next one.
 fn is_peers_fault(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionRefused)
 }
 
-/// Reports the store's health as the server's, and logs the changes that an operator waits for.
+/// Reports the health of the store as that of the server, and logs its changes for the operator.
 async fn report_health(store: Store, health: Health, stop: CancellationToken) {
     let mut last: Option<StoreHealth> = None;
     let mut logged = Instant::now();
@@ -213,7 +215,8 @@ async fn report_health(store: Store, health: Health, stop: CancellationToken) {
         let current = store.condition();
         let changed = last.as_ref().is_none_or(|last| std::mem::discriminant(last) != std::mem::discriminant(&current));
         if changed {
-            // Where only writes are refused, reads are still answered. A load balancer that turned away would lose those, too.
+            // A read-only store still answers reads. If its health was `NOT_SERVING`, a load balancer would stop sending reads
+            // too.
             health.set(matches!(current, StoreHealth::Serving | StoreHealth::ReadOnly(_))).await;
         }
         if changed || logged.elapsed() >= PROGRESS_INTERVAL {
@@ -239,18 +242,18 @@ fn log_health(health: &StoreHealth, changed: bool) {
     }
 }
 
-/// A channel to a store in this process, for any generated client. It obeys every rule of the wire. It needs a tokio runtime
-/// while it is used. The store is not closed with it.
+/// A channel to a store in this process, for any generated client. The limits of calls and the errors are those of a server on
+/// the network. It needs a tokio runtime while it is used. Dropping it does not close the store.
 pub async fn in_process(store: Store) -> Result<Channel, ServeError> {
     let options = ServerOptions {
-        // Both peers are in this process, so no connection is lost, and none has to be closed for its age or because it is
+        // Both peers are in this process, so no connection is lost, and none must be closed because of its age or because it is
         // idle.
         connection_age_max: UNLIMITED_TIME,
         connection_idle_time_max: UNLIMITED_TIME,
         first_request_time_max: UNLIMITED_TIME,
         ..ServerOptions::default()
     };
-    // Streams end with the channel, as each notices when its client is gone.
+    // Streams end with the channel, because each notices that its client is gone.
     let server = server(store, options).await?;
     server.health.set(true).await;
     let connect = move |connections: &mut JoinSet<()>, io: DuplexStream| {
@@ -261,7 +264,7 @@ pub async fn in_process(store: Store) -> Result<Channel, ServeError> {
     Ok(Endpoint::from_static("http://in-process").connect_with_connector_lazy(connector))
 }
 
-/// Makes a pipe and serves one end of it. It owns the connections that it serves: they end with the channel.
+/// Connects the client: makes a pipe, and serves one end of it. It owns the connections, so they end with the channel.
 struct Connector<F> {
     connect: F,
     connections: JoinSet<()>,

@@ -1,9 +1,10 @@
-//! All services of a server as one: ours, health, and reflection in both versions. Also the handlers of plain GETs.
+//! Combines all services of a server into one: those of the contract, health, and reflection in two versions. Also lists the
+//! handlers of plain GETs.
 //!
-//! A call goes to its service by a comparison of the path. There are five services, and a router's tables and boxes would cost
-//! more than the Get behind them.
+//! It compares the path of a call with the names of the five services. A router's tables and boxed futures would cost more than
+//! a Get.
 //!
-//! Knows which services and handlers there are. Must not know what any of them does.
+//! Knows which services and handlers exist. Must not know what they do.
 
 use std::{convert::Infallible, sync::Arc};
 
@@ -30,7 +31,7 @@ use super::{
     web::GetHandlers,
 };
 
-/// Names of services whose health can be asked for. The empty one is the whole server.
+/// The services whose health can be asked for. The empty name is the whole server.
 const HEALTH_OF: [&str; 3] = ["", "annals.v1.RecordService", "annals.v1.AdminService"];
 
 /// All services.
@@ -42,21 +43,21 @@ pub(super) struct Services<V1, V1Alpha> {
     reflection_alpha: v1alpha::ServerReflectionServer<V1Alpha>,
 }
 
-/// Whether this process can be sent calls, as `grpc.health.v1.Health` answers it.
+/// The health of the server, as `grpc.health.v1.Health` answers it.
 #[derive(Clone, Debug)]
 pub(super) struct Health {
     reporter: HealthReporter,
 }
 
 impl Health {
-    /// `NOT_SERVING`, until it is set.
+    /// A health of `NOT_SERVING`.
     pub(super) async fn new() -> Self {
         let health = Self { reporter: HealthReporter::new() };
         health.set(false).await;
         health
     }
 
-    /// Sets the health of all services alike, since they share one store.
+    /// Sets the health of all services to the same value, because they share one store.
     pub(super) async fn set(&self, serving: bool) {
         let status = if serving { ServingStatus::Serving } else { ServingStatus::NotServing };
         for service in HEALTH_OF {
@@ -81,11 +82,11 @@ pub(super) fn services(
         records: RecordServiceServer::from_arc(Arc::new(records)),
         admin: AdminServiceServer::new(Admin),
         health: HealthServer::new(HealthService::from_health_reporter(health.reporter.clone())),
-        // Both versions, since grpcurl before 1.8.8 and many other tools know v1alpha only.
+        // Both versions, because grpcurl before 1.8.8 and many other tools know only v1alpha.
         reflection: reflection().build_v1()?,
         reflection_alpha: reflection().build_v1alpha()?,
     };
-    // The store's own limit ends an answer earlier. This one is a net.
+    // The store has a lower limit for answers. This one is a second check.
     let bytes_max = options.decode_bytes_max;
     services.records = services.records.max_decoding_message_size(bytes_max).max_encoding_message_size(bytes_max);
     services.admin = services.admin.max_decoding_message_size(bytes_max).max_encoding_message_size(bytes_max);

@@ -1,4 +1,4 @@
-//! Errors as gRPC statuses: the only place that builds one.
+//! Builds the gRPC statuses of all errors. No other code builds one.
 //!
 //! Every status has an `ErrorInfo` with domain "annals" and a reason of the contract. `BadRequest`, `PreconditionFailure` and
 //! `RetryInfo` hold what a client can act on. The one exception is UNIMPLEMENTED, for which the contract has no reason.
@@ -20,20 +20,20 @@ use crate::{
     store::{FailedPrecondition, StoreError, StoreErrorDetails, StoreErrorKind},
 };
 
-/// The `ErrorInfo.domain` of every error.
+/// The field `ErrorInfo.domain` of every error.
 pub(super) const DOMAIN: &str = "annals";
 
-/// Bytes that message and details may take as HTTP/2 headers. Above 8 KiB of headers in all, gRPC's C core (Python, Ruby, PHP,
-/// C++) starts to refuse responses, and the client would see a transport error instead of ours.
+/// Most bytes that the message and the details may take in HTTP/2 headers. Above 8 KiB of headers, gRPC's C core (Python, Ruby,
+/// PHP, C++) starts to refuse responses, and the client would see a transport error instead of the status.
 const HEADER_BYTES_MAX: usize = 7 * 1024;
 
-/// Bytes of a message that are sent.
+/// Most bytes of a message that are sent.
 const MESSAGE_BYTES_MAX: usize = 1024;
 
-/// Bytes of one value of `ErrorInfo.metadata` that are sent.
+/// Most bytes of one value of `ErrorInfo.metadata` that are sent.
 const METADATA_BYTES_MAX: usize = 512;
 
-/// Bytes around each detail: its type's URL, tags and lengths.
+/// Bytes around each detail: the URL of its type, tags and lengths.
 const DETAIL_OVERHEAD_BYTES: usize = 72;
 
 /// Bytes around each violation: tags and lengths.
@@ -41,7 +41,7 @@ const VIOLATION_OVERHEAD_BYTES: usize = 16;
 
 /// The status of an error of the store.
 pub(super) fn from_store(error: StoreError) -> Status {
-    // What an operator should see is logged here, where it is answered.
+    // Log here what an operator should see, because here it is answered.
     if let Some(text) = error.for_operator() {
         tracing::error!("{text}");
     }
@@ -60,7 +60,7 @@ pub(super) fn from_store(error: StoreError) -> Status {
     build(code, error)
 }
 
-/// The deadline that the caller set, or the server's own, has passed.
+/// The deadline of the caller or of the server has passed.
 pub(super) fn deadline(limit: Duration) -> Status {
     build(
         Code::DeadlineExceeded,
@@ -76,7 +76,7 @@ pub(super) fn deadline(limit: Duration) -> Status {
     )
 }
 
-/// There are too many calls, or too much memory is in use. `limit` says which.
+/// Too many calls, or too much memory in use. The limit says which.
 pub(super) fn too_many_requests(Limit { name, maximum, .. }: Limit) -> Status {
     let error = StoreError::new(
         StoreErrorKind::Exhausted,
@@ -86,7 +86,7 @@ pub(super) fn too_many_requests(Limit { name, maximum, .. }: Limit) -> Status {
     from_store(error.with("limit", name).with("maximum", maximum))
 }
 
-/// There are too many watches. `limit` says whether in all or of one caller.
+/// Too many watches. The limit says whether of the server or of one caller.
 pub(super) fn too_many_watches(Limit { name, maximum, .. }: Limit) -> Status {
     let error = StoreError::new(
         StoreErrorKind::Exhausted,
@@ -96,7 +96,7 @@ pub(super) fn too_many_watches(Limit { name, maximum, .. }: Limit) -> Status {
     from_store(error.with("limit", name).with("maximum", maximum))
 }
 
-/// A watch's client has read nothing for too long.
+/// The client of a watch has read nothing for too long.
 pub(super) fn watch_stalled(revision: u64) -> Status {
     let error = StoreError::new(
         StoreErrorKind::Aborted,
@@ -106,13 +106,13 @@ pub(super) fn watch_stalled(revision: u64) -> Status {
     from_store(error.with("revision", revision))
 }
 
-/// A stream's client has read nothing for too long.
+/// The client of a stream has read nothing for too long.
 pub(super) fn answer_not_read(limit: Duration) -> Status {
     let text = format!("nothing was read from this stream for {} s: send again what has no answer", limit.as_secs());
     from_store(StoreError::new(StoreErrorKind::Unavailable, ErrorReason::Deadline, text))
 }
 
-/// A request is too long. `actual` is unknown where the transport stopped reading.
+/// A request is too long. `actual` is `None` if the transport stopped reading before the end.
 pub(super) fn limit_exceeded(Limit { name, maximum, .. }: Limit, actual: Option<u64>) -> Status {
     let has = actual.map(|actual| format!(", this has {actual}")).unwrap_or_default();
     let mut error = StoreError::new(
@@ -132,7 +132,7 @@ pub(super) fn unreadable(error: impl fmt::Display) -> Status {
     from_store(StoreError::field("", format!("the request cannot be read: {error}; encode it with the contract's proto files")))
 }
 
-/// The store stops, and with it the server.
+/// The store and the server are shutting down.
 pub(super) fn shutting_down() -> Status {
     from_store(StoreError::shutting_down())
 }
@@ -146,12 +146,12 @@ pub(super) fn connection_ends() -> Status {
     ))
 }
 
-/// A bug: `what` goes to the log, its id to the caller.
+/// A bug. `what` goes to the log, and an id of the log line goes to the caller.
 pub(super) fn internal(what: impl fmt::Display) -> Status {
     from_store(StoreError::internal(what.to_string()))
 }
 
-/// A method that does not exist, or not yet. The sentence says what to use instead.
+/// A method that does not exist, or is not implemented yet. The sentence says what to use instead.
 pub(super) fn unimplemented(sentence: impl Into<String>) -> Status {
     Status::unimplemented(sentence)
 }
@@ -163,14 +163,15 @@ pub(super) fn trailers(status: &Status) -> Result<Frame<Bytes>, Status> {
     Ok(Frame::trailers(trailers))
 }
 
-/// Our status for one of tonic's own, where the contract has a reason for it. Most have none and stay.
+/// The status to send in place of one of tonic's own, if the contract has a reason for it. `None` for most: they are sent as
+/// they are.
 ///
-/// For a message over its limit tonic says `OUT_OF_RANGE`, or `RESOURCE_EXHAUSTED` if it was compressed, which clients would
-/// retry again and again. Our statuses always have details.
+/// For a message over the limit tonic says `OUT_OF_RANGE`, or `RESOURCE_EXHAUSTED` if it was compressed, and clients would
+/// retry it forever. tonic's statuses have no details. Those of this module with these codes have.
 pub(super) fn from_tonic(status: &Status, decode_bytes: Limit) -> Option<Status> {
     match status.code() {
         Code::OutOfRange | Code::ResourceExhausted if status.details().is_empty() => Some(limit_exceeded(decode_bytes, None)),
-        // A request that ends within a message, or gRPC-Web as text that is not base64. That is the client's mistake, not a
+        // A request that ends within a message, or a gRPC-Web text that is not base64. This is a mistake of the client, not a
         // bug.
         Code::Internal
             if status.message() == "Unexpected EOF decoding stream." || status.message().starts_with("tonic-web: ") =>
@@ -209,7 +210,7 @@ fn build(code: Code, error: StoreError) -> Status {
     Status::with_error_details(code, message, details)
 }
 
-/// How soon to retry, for transient errors.
+/// How long a client should wait before it retries a transient error. `None` for other errors.
 fn retry_delay(reason: ErrorReason) -> Option<Duration> {
     match reason {
         ErrorReason::TooManyRequests => Some(Duration::from_millis(100)),
@@ -220,7 +221,7 @@ fn retry_delay(reason: ErrorReason) -> Option<Duration> {
     }
 }
 
-/// The reason as `ErrorInfo` has it: without the enum's prefix.
+/// The reason as it is in `ErrorInfo`: without the prefix of the enum.
 fn reason_name(reason: ErrorReason) -> &'static str {
     let name = reason.as_str_name();
     name.strip_prefix("ERROR_REASON_").unwrap_or(name)
@@ -237,7 +238,7 @@ fn precondition_violation(failed: FailedPrecondition) -> (usize, PreconditionVio
     (bytes, PreconditionViolation::new(reason, failed.subject, failed.description))
 }
 
-/// As many violations as fit, and a last one that says how many did not.
+/// The violations that fit. If some do not, a last one says how many.
 fn fitting<T, V>(
     violations: Vec<T>,
     mut budget: usize,
@@ -260,13 +261,13 @@ fn fitting<T, V>(
     listed
 }
 
-/// Bytes of details that fit with a message, which is sent twice: percent-encoded, and in the details, as base64.
+/// Most bytes of details beside a message. The message is sent twice: percent-encoded, and as base64 with the details.
 fn details_bytes_max(message: &str) -> usize {
     let escaped: usize = message.bytes().map(|byte| if byte.is_ascii_graphic() || byte == b' ' { 1 } else { 3 }).sum();
     (HEADER_BYTES_MAX.saturating_sub(escaped) / 4 * 3).saturating_sub(message.len())
 }
 
-/// The text, cut at a character's end.
+/// Cuts a text at the end of a character, to at most `bytes_max` bytes.
 fn clip(mut text: String, bytes_max: usize) -> String {
     if text.len() > bytes_max {
         text.truncate(text.floor_char_boundary(bytes_max - '…'.len_utf8()));

@@ -1,8 +1,8 @@
-//! What the streaming methods share: the task behind each stream, the sender to its client, and its end.
+//! What all streaming methods share: the task of each stream, the sender to its client, and its end.
 //!
-//! A stream's task sends one message at a time and waits until the client reads it. So a slow client slows its task, and
-//! messages never queue up. When the client is gone, the task ends. When the connection is asked to close, its token tells the
-//! task.
+//! The task of a stream sends one message at a time, and waits until the client reads it. So a slow client slows down its task,
+//! and messages do not queue up. The task ends when the client is gone. A token tells the task when the connection is asked to
+//! close.
 //!
 //! Knows tasks and time. Must not know what is sent.
 
@@ -24,26 +24,26 @@ use tonic::{Response, Status};
 use super::status;
 use crate::limits::StoreLimits;
 
-/// Messages between a stream's task and its client: the one that is being written.
+/// Messages between the task of a stream and its client: one, which is being written.
 const MESSAGES_AHEAD: usize = 1;
 
 /// A stream of answers.
 pub(super) type AnswerStream<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
-/// Where the tasks of streams live.
+/// Starts and tracks the tasks of streams.
 #[derive(Clone, Debug)]
 pub(super) struct Streams {
     tasks: TaskTracker,
     watches: Arc<Watches>,
 }
 
-/// How many watches there are, in all and by caller.
+/// The number of open watches, in total and by caller.
 #[derive(Debug, Default)]
 struct Watches {
     open: Mutex<(usize, HashMap<String, usize>)>,
 }
 
-/// The permit of one watch. It is given back on drop.
+/// The permit of one watch. Dropping it gives it back.
 #[derive(Debug)]
 pub(super) struct WatchPermit {
     watches: Arc<Watches>,
@@ -53,7 +53,7 @@ pub(super) struct WatchPermit {
 /// Why a message could not be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SendError {
-    /// The client is gone. Nobody reads a status either.
+    /// The client is gone, so nobody would read a status.
     Closed,
     /// The client has read nothing for the whole time.
     Stalled,
@@ -71,7 +71,7 @@ impl Streams {
         Self { tasks, watches: Arc::default() }
     }
 
-    /// Answers with what a task sends. An error of the task ends the stream.
+    /// Starts a task, and answers with the messages that it sends. If the task errs, the stream ends with its status.
     pub(super) fn start<T, F>(&self, task: impl FnOnce(StreamSender<T>) -> F) -> Response<AnswerStream<T>>
     where
         T: Send + 'static,
@@ -83,7 +83,7 @@ impl Streams {
         self.tasks.spawn(async move {
             tokio::select! {
                 ended = running => if let Err(status) = ended {
-                    // Where the client is gone, nobody reads the status.
+                    // Sending fails if the client is gone: then nobody reads the status.
                     drop(last.send(Err(status)).await);
                 },
                 () = last.closed() => {}
@@ -92,7 +92,7 @@ impl Streams {
         Response::new(Box::pin(ReceiverStream::new(answers)))
     }
 
-    /// A permit for one more watch of a caller, within the limits of all watches and of one caller's.
+    /// A permit for one more watch of a caller. `TOO_MANY_WATCHES` at the limit of the server or of the caller.
     pub(super) fn watch_permit(&self, caller: &str, limits: &StoreLimits) -> Result<WatchPermit, Status> {
         let mut open = self.watches.open.lock().unwrap_or_else(PoisonError::into_inner);
         let (all, by_caller) = &mut *open;
@@ -123,7 +123,7 @@ impl Drop for WatchPermit {
 }
 
 impl<T> StreamSender<T> {
-    /// Sends a message, once the client has read the one before.
+    /// Sends a message once the client has read the one before. Errs if that takes longer than `stalled_after`.
     pub(super) async fn send(&self, message: T, stalled_after: Duration) -> Result<(), SendError> {
         match time::timeout(stalled_after, self.to.send(Ok(message))).await {
             Ok(Ok(())) => Ok(()),

@@ -1,4 +1,4 @@
-//! Watch: every commit after a revision, in order, whole, once, for as long as the client wants.
+//! The method Watch: sends every commit after a revision, in order and once, until the client ends the call.
 //!
 //! Knows change streams, selections and time. Must not know the log, or how a stream is sent.
 
@@ -20,18 +20,18 @@ use crate::{
     store::{ChangeStream, CommittedChange, Selection, Store, StoreError, after_revision},
 };
 
-/// Longest silence where the request does not say.
+/// The heartbeat interval if the request does not set one.
 const HEARTBEAT_DEFAULT: Duration = Duration::from_secs(10);
-/// Shortest and longest silence that a request may ask for.
+/// The shortest and the longest heartbeat interval of a request.
 const HEARTBEAT: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(5));
-/// A client that reads nothing for so long gets an error, and can resume later.
+/// A client that reads nothing for this time gets an error, and can resume later.
 const STALLED_AFTER: Duration = Duration::from_mins(10);
-/// Changes of a commit that a filter is evaluated on in the stream's own task. More would keep other tasks waiting.
+/// Most changes of a commit for which the task of the stream evaluates a filter itself. More would delay other tasks.
 const CHANGES_INLINE: usize = 32;
 /// Records of the initial state that are read and sent in one message.
 const INITIAL_RECORDS: i32 = 500;
 
-/// A watch by its request.
+/// A watch, made from its request.
 #[derive(Debug)]
 pub(super) struct Watch {
     store: Store,
@@ -47,7 +47,7 @@ pub(super) struct Watch {
     _permit: WatchPermit,
 }
 
-/// Sends a watch's messages, and knows what was sent last.
+/// Sends the messages of a watch, and keeps what was sent last.
 struct WatchSender {
     sender: StreamSender<Encoded>,
     store_id: String,
@@ -56,11 +56,11 @@ struct WatchSender {
     sent: Instant,
 }
 
-/// Why a watch ends without having reached `stop_at`.
+/// Why a watch ends before it has reached `stop_at`.
 enum End {
-    /// With a status.
+    /// It ends with a status.
     Status(Status),
-    /// The client is gone. Nobody reads a status.
+    /// The client is gone, so nobody would read a status.
     Closed,
 }
 
@@ -77,7 +77,7 @@ impl From<StoreError> for End {
 }
 
 impl Watch {
-    /// Reads a request. From now on no commit after its revision is missed.
+    /// Parses a request. From now on the watch misses no commit after its revision.
     pub(super) fn parse(
         store: Store,
         pools: Arc<Pools>,
@@ -103,7 +103,7 @@ impl Watch {
         })
     }
 
-    /// Sends until there is a reason to end.
+    /// Sends messages until the watch ends. The error is the status with which it ends.
     pub(super) async fn run(mut self, sender: StreamSender<Encoded>) -> Result<(), Status> {
         let revision = if self.initial_state { 0 } else { self.stream.revision() };
         let store_id = self.store.info().map_err(status::from_store)?.store_id;
@@ -124,7 +124,7 @@ impl Watch {
                 if let Some(commit) = self.show(&change).await? {
                     to.commit(change.commit.revision, &commit).await?;
                 }
-                // For a long time no commit may match.
+                // Many commits in a row may not match.
                 if to.sent.elapsed() >= self.heartbeat {
                     to.revision = change.commit.revision;
                     to.checkpoint(self.stream.head(), CheckpointKind::Plain).await?;
@@ -158,13 +158,14 @@ impl Watch {
         }
     }
 
-    /// The connection was asked to close. A last checkpoint, so that a client that resumes receives nothing twice.
+    /// Ends the watch because the connection was asked to close. Sends a last checkpoint, so that a client that resumes
+    /// receives nothing twice.
     async fn end(&self, to: &mut WatchSender) -> Result<(), End> {
         to.checkpoint(self.stream.head(), CheckpointKind::Plain).await?;
         Err(status::connection_ends().into())
     }
 
-    /// Every matching record as of the revision at which the change stream begins.
+    /// Sends every matching record, at the revision at which the change stream begins.
     async fn send_initial_state(&self, to: &mut WatchSender) -> Result<(), End> {
         let revision = self.stream.revision();
         for kind in self.selection.kinds().iter().copied().filter(|_| revision > 0) {
@@ -185,7 +186,7 @@ impl Watch {
                 if page.next_page_token.is_empty() {
                     break;
                 }
-                // Without a checkpoint: there is no revision yet to resume from.
+                // End without a checkpoint, because there is no revision yet to resume from.
                 if self.closing.is_cancelled() {
                     return Err(status::connection_ends().into());
                 }
@@ -196,7 +197,7 @@ impl Watch {
         to.checkpoint(self.stream.head(), CheckpointKind::InitialStateComplete).await
     }
 
-    /// The commits that follow, from memory where they were read lately.
+    /// The next commits. They come from memory if they are recent.
     async fn next(&mut self) -> Result<Vec<Arc<CommittedChange>>, End> {
         if let Some(recent) = self.stream.read_recent() {
             return Ok(recent);
@@ -214,13 +215,12 @@ impl Watch {
         Ok(read?)
     }
 
-    /// The commit as this watch shows it. None where nothing of it matches. A filter may have to read what the records were
-    /// before.
+    /// The commit as this watch shows it. `None` if no change matches. A filter may read the records before the commit.
     async fn show(&self, change: &Arc<CommittedChange>) -> Result<Option<Bytes>, End> {
         if let Some(shown) = self.selection.shown(change) {
             return Ok(shown);
         }
-        // A few reads of earlier revisions are cheaper here than a hand-over to another thread.
+        // A few reads of earlier revisions are cheaper here than on another thread.
         let is_short = change.commit.changes.len() <= CHANGES_INLINE && !self.store.reads_may_block();
         if self.filter.is_empty() || is_short {
             return Ok(self.selection.show(change, &self.store)?);
@@ -230,7 +230,7 @@ impl Watch {
     }
 }
 
-/// What a checkpoint says besides its revision.
+/// What a checkpoint says in addition to its revision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum CheckpointKind {
     Opened,

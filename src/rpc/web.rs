@@ -1,13 +1,13 @@
-//! Handles each HTTP request by its kind: gRPC is passed on as it is, gRPC-Web is translated, a GET is answered by its handler
-//! where there is one, and anything else gets a sentence.
+//! Handles each HTTP request by its kind. gRPC is passed on, gRPC-Web is translated, and a GET is answered by its handler if it
+//! has one. All other requests get a sentence.
 //!
-//! Web pages cannot speak gRPC: without TLS a browser speaks HTTP/1.1, and it hides from a page the trailers in which a status
-//! is sent. gRPC-Web has the same messages, with the status at the end of the body.
+//! Web pages cannot use gRPC: without TLS a browser uses HTTP/1.1, and it does not show pages the trailers that hold the
+//! status. gRPC-Web has the same messages, and puts the status at the end of the body.
 //!
-//! The server checks which pages may call, and does not leave that to browsers alone. In an attack by DNS rebinding a page's
-//! own name leads to this machine, so the browser takes this server for the page's own and does not ask. But it still sends the
-//! page's origin. A page cannot send anything that gets past this check: a browser asks first before it sends one of our
-//! content types.
+//! The server itself checks the origin of a page, and does not rely on browsers alone. In a DNS rebinding attack, the host name
+//! of a page resolves to this machine. Then the browser takes this server for the page's own, and sends no preflight. But it
+//! still sends the origin of the page. A page cannot avoid the check: a browser sends a preflight before a request with a
+//! content type of gRPC-Web.
 //!
 //! Knows content types, methods and origins. Must not know messages, what a method does, or the store.
 
@@ -34,21 +34,21 @@ use tower_layer::Layer;
 
 use super::{connection_context::ConnectionContext, layers::Chain, status};
 
-/// For somebody who opens the port with a browser or curl.
+/// The answer to a GET without a handler, for people who open the port with a browser or curl.
 const NO_PAGE: &str = "This is Annals, a gRPC service, and there is no page here. Call it with a gRPC client over HTTP/2 or, \
                        from a web page, with gRPC-Web. To see what it offers: grpcurl -plaintext HOST:PORT list\n";
-/// For somebody who posts another content type.
+/// The answer to a POST with another content type.
 const NOT_GRPC: &str = "Annals takes gRPC over HTTP/2 (content-type: application/grpc) and gRPC-Web over HTTP/2 and HTTP/1.1 \
                         (content-type: application/grpc-web+proto), and this is neither\n";
-/// For the author of a page, who looks why it does not work.
+/// The answer to a page of an origin that is not allowed, for its author.
 const ORIGIN_REFUSED: &str = "Pages of this origin may not call this server. The operator allows an origin with \
                               annals serve --web-origin SCHEME://HOST:PORT\n";
 
-/// Answers a GET of one path. The request's extensions hold its call context.
+/// A handler that answers a GET. The extensions of the request hold its call context.
 pub(super) type GetHandler = Box<dyn Fn(Parts) -> BoxFuture<Response<Body>, Infallible> + Send + Sync>;
 
-/// Who answers a plain HTTP GET, by its path. All layers are around them as around the services. A status that a layer answers
-/// with is sent as an HTTP status and a sentence.
+/// The handlers of plain HTTP GETs, by path. The layers are around them as around the services. If a layer answers with a
+/// status, the client gets an HTTP status and a sentence.
 pub(super) struct GetHandlers(Vec<(&'static str, GetHandler)>);
 
 impl GetHandlers {
@@ -75,7 +75,7 @@ impl<B> Service<Request<B>> for GetHandlers {
         let answer = handler(head);
         Box::pin(async move {
             let Ok(mut answer) = answer.await;
-            // For the access log, as an answer by HTTP alone has no other.
+            // A status for the access log, because a plain HTTP answer has none.
             let code = match answer.status() {
                 status if status.is_server_error() => Code::Internal,
                 status if status.is_client_error() => Code::InvalidArgument,
@@ -87,7 +87,7 @@ impl<B> Service<Request<B>> for GetHandlers {
     }
 }
 
-/// All that one connection answers. The kind of a request decides who answers it.
+/// Answers all requests of one connection, by their kind.
 #[derive(Clone)]
 pub(super) struct Web<S> {
     grpc: Chain<S>,
@@ -108,12 +108,12 @@ impl<S: Clone> Web<S> {
     }
 }
 
-/// The kind of a request, by its head.
+/// The kind of a request, from its method and headers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Grpc,
     GrpcWeb,
-    /// A browser asks whether a page may call.
+    /// A CORS preflight: a browser asks whether a page may call.
     Preflight,
     Get,
     NoPost,
@@ -133,7 +133,7 @@ impl Kind {
         }
         let content_type = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
         match content_type.and_then(|content_type| content_type.strip_prefix(b"application/grpc")) {
-            // Trailers over HTTP/1.1 reach hardly any client.
+            // gRPC needs HTTP/2, because most clients cannot read trailers over HTTP/1.1.
             Some([] | [b'+' | b';', ..]) if request.version() == Version::HTTP_2 => Self::Grpc,
             Some(b"-web" | b"-web+proto" | b"-web-text" | b"-web-text+proto") => Self::GrpcWeb,
             _ => Self::NotGrpc,
@@ -171,7 +171,7 @@ where
 }
 
 impl<S> Web<S> {
-    /// A call over gRPC-Web, mostly from a page.
+    /// Answers a call over gRPC-Web.
     fn translated<B, F, R>(&self, request: Request<B>) -> WebFuture<F, R>
     where
         S: Clone + Send + 'static,
@@ -194,7 +194,7 @@ impl<S> Web<S> {
         }))
     }
 
-    /// A GET that has a handler.
+    /// Answers a GET with its handler.
     fn get<B, F, R>(&self, request: Request<B>) -> WebFuture<F, R>
     where
         R: Send + 'static,
@@ -206,7 +206,7 @@ impl<S> Web<S> {
         let answer = self.get.call(request);
         WebFuture::Other(Box::pin(async move {
             let Ok(answer) = answer.await;
-            // What a handler answers has a content type of its own, what a layer answers is a gRPC status.
+            // An answer of a layer is a gRPC status. An answer of a handler has another content type.
             let is_grpc = answer.headers().get(header::CONTENT_TYPE).is_some_and(|of| of.as_bytes() == b"application/grpc");
             Ok(match answer.extensions().get::<Status>().filter(|_| is_grpc) {
                 None => answer.map(WebBody::Grpc),
@@ -223,8 +223,8 @@ impl<S> Web<S> {
         }))
     }
 
-    /// The origin of the page that calls, where it may. Only browsers send it, and they send it with every POST. A request
-    /// without an origin does not come from a page of another origin.
+    /// The origin of the calling page. Errs if it is not allowed. Only browsers send an origin, and they send it with every
+    /// POST. So a request without an origin does not come from a page of another origin.
     fn allowed_origin(&self, headers: &HeaderMap) -> Result<Option<HeaderValue>, ()> {
         let origin = headers.get(header::ORIGIN);
         let is_allowed = origin.is_none_or(|origin| self.connection.options.web_origins.allow(origin));
@@ -242,7 +242,7 @@ impl<S> Web<S> {
         answer
     }
 
-    /// An answer to a request that is no call. The connection is in use all the same.
+    /// Answers a request that is not a call. It counts as use of the connection, which is then not idle.
     fn plain<F, R: Send + 'static>(&self, answer: Response<Body>) -> WebFuture<F, R> {
         self.connection.end(self.connection.begin(false));
         WebFuture::Other(Box::pin(std::future::ready(Ok(answer.map(WebBody::Other)))))
@@ -282,8 +282,8 @@ where
     }
 }
 
-/// The body of a request, which has to arrive whole within a time limit. A stream over HTTP/2 may send requests for any time,
-/// since pings show whether its client is there. Over HTTP/1.1 there are no pings, and gRPC-Web sends one request only.
+/// The body of a request with a time limit, within which all of it must arrive. A gRPC stream over HTTP/2 has no such limit,
+/// because pings show whether its client is alive. HTTP/1.1 has no pings, and gRPC-Web sends only one request.
 #[derive(Debug)]
 struct TimedBody {
     body: Body,
@@ -312,7 +312,7 @@ impl HttpBody for TimedBody {
     }
 }
 
-/// The answer to one request, when it comes.
+/// The future of the answer to one request.
 pub(crate) enum WebFuture<F, R> {
     Grpc(F),
     Other(BoxFuture<Response<WebBody<R>>, Infallible>),
@@ -374,7 +374,7 @@ mod tests {
         *,
     };
 
-    /// A handler of `async` code.
+    /// Makes a handler from an async function.
     fn handler<F>(answer: impl Fn(Parts) -> F + Send + Sync + 'static) -> GetHandler
     where
         F: Future<Output = Response<Body>> + Send + 'static,
@@ -397,7 +397,7 @@ mod tests {
             ("/broken", handler(|_| async { panic!("by intent") })),
         ]));
         let connection = ConnectionContext::new(Arc::new(options), Arc::default(), None);
-        // No service is called here, so that the handlers can take their place.
+        // The tests call no service, so the handlers can stand in for the services.
         Web::new(Arc::clone(&handlers), handlers, Arc::new(connection))
     }
 

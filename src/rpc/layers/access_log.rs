@@ -1,6 +1,6 @@
-//! The access log: a line for each call, when the client has read the answer or has gone.
+//! The access log: writes a line for each call when the client has read the answer, or is gone.
 //!
-//! Knows the log, gRPC's codes and where an answer holds its own. Must not know what a method does.
+//! Knows the log, gRPC's codes, and where an answer holds its code. Must not know what a method does.
 
 use std::{
     convert::Infallible,
@@ -28,13 +28,13 @@ where
 
     fn call(&self, request: Request<B>) -> Self::Future {
         let context = CallContext::of(request.extensions()).clone();
-        // A call that is dropped before its end was cancelled.
+        // If the call is dropped before its end, it was cancelled.
         let line = LogLine { context, code: Code::Cancelled };
         AccessLogFuture { answer: self.0.call(request), line: Some(line) }
     }
 }
 
-/// The line of one call, which is written on drop.
+/// The line of one call. Dropping this writes it.
 #[derive(Debug)]
 struct LogLine {
     context: CallContext,
@@ -45,8 +45,7 @@ impl Drop for LogLine {
     fn drop(&mut self) {
         let (method, peer, started) = (self.context.path(), &*self.context.connection().peer, self.context.started());
         match self.code {
-            // A bug or a broken disk. What a server refuses because of its load, or because it stops, is only worth a debug
-            // line.
+            // A bug or a broken disk. A call that is refused because of load or shutdown is only worth a debug line.
             Code::Unknown | Code::Internal | Code::DataLoss => {
                 tracing::info!(method, code = ?self.code, us = started.elapsed().as_micros(), peer, "call failed");
             }
@@ -70,7 +69,7 @@ where
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let Ok(response) = ready!(Pin::new(&mut self.answer).poll(context));
         let mut line = self.line.take();
-        // An answer of nothing but a status. With all others the status comes at the end of the body.
+        // Only an answer without messages has its status here. All others have it at the end of the body.
         if let (Some(line), Some(status)) = (&mut line, response.extensions().get::<Status>()) {
             line.code = status.code();
         }
@@ -78,7 +77,7 @@ where
     }
 }
 
-/// An answer, whose trailers are read for the log.
+/// The body of an answer. It reads the status from the trailers for the log.
 #[derive(Debug, Default)]
 pub(crate) struct AccessLogBody<B> {
     body: B,

@@ -1,6 +1,6 @@
-//! The deadline of a call: its answer has to come in time, and a stream has to end in time.
+//! The deadline of a call: its answer must come in time, and a stream must end in time.
 //!
-//! A timer is made only where the answer is not there at once.
+//! It starts a timer only if the answer is not ready at once.
 //!
 //! Knows time. Must not know where a deadline comes from.
 
@@ -40,7 +40,7 @@ where
     }
 }
 
-/// The time that is left.
+/// The time limit of a call.
 #[derive(Debug)]
 struct Timer {
     limit: Duration,
@@ -49,7 +49,7 @@ struct Timer {
 }
 
 impl Timer {
-    /// The status of a call whose time is over.
+    /// Ready with the status of the call when its time is over.
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Status> {
         let end = self.started + self.limit;
         let sleep = self.sleep.get_or_insert_with(|| Box::pin(sleep_until(end)));
@@ -59,7 +59,7 @@ impl Timer {
 
 #[derive(Debug)]
 pub(crate) struct DeadlineFuture<F> {
-    /// None where the time was over before the call began.
+    /// `None` if the time was over before the call began.
     answer: Option<F>,
     timer: Option<Timer>,
     is_streaming: bool,
@@ -76,7 +76,7 @@ where
         let this = &mut *self;
         let Some(answer) = &mut this.answer else { return Poll::Ready(Ok(status::deadline(Duration::ZERO).into_http())) };
         if let Poll::Ready(Ok(response)) = Pin::new(answer).poll(context) {
-            // The body of a unary answer is there already.
+            // The body of a unary answer is complete already, so it needs no timer.
             let timer = this.timer.take().filter(|_| this.is_streaming);
             return Poll::Ready(Ok(response.map(|body| DeadlineBody { body, timer })));
         }
@@ -85,7 +85,7 @@ where
     }
 }
 
-/// An answer. The deadline of a stream ends it with trailers.
+/// The body of an answer. If the deadline of a stream passes, it ends with trailers.
 #[derive(Debug, Default)]
 pub(crate) struct DeadlineBody<B> {
     body: B,

@@ -1,4 +1,4 @@
-//! The memory of a request: its bytes are counted as they arrive, and released with the call.
+//! The memory of a request: counts its bytes as they arrive. They are released when the call ends.
 //!
 //! Knows bodies. Must not know how bytes are counted.
 
@@ -27,13 +27,13 @@ where
 
     fn call(&self, request: Request<B>) -> Self::Future {
         let context = CallContext::of(request.extensions());
-        // A message of a stream is released when it has been read. Flow control bounds how many wait.
+        // A message of a stream is released when it has been read, and flow control bounds the messages that wait.
         let counted = (!context.is_streaming()).then(|| context.clone());
         self.0.call(request.map(|body| CountedBody { body, counted }))
     }
 }
 
-/// The body of a request, whose bytes are counted as they arrive.
+/// The body of a request. It counts the bytes as they arrive.
 #[derive(Debug)]
 pub(crate) struct CountedBody<B> {
     body: B,

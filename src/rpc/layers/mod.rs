@@ -1,25 +1,25 @@
-//! What every call passes through, from the outside to the inside. Each layer is a file of its own.
+//! The layers that every call passes through, from the outermost to the innermost. Each layer has its own file.
 //!
 //! | layer | what it does to a call |
 //! |--|--|
 //! | [`Chain`] | puts the [`CallContext`] into the request's extensions |
-//! | [`permits`] | refuses it where too many are in progress; else holds its permit until the answer has been read |
+//! | [`permits`] | refuses it if too many are in progress; else holds its permit until the answer has been read |
 //! | [`access_log`] | writes its line at the end |
 //! | [`panics`] | answers a panic with an internal error |
 //! | [`deadline`] | ends it when its time is over |
 //! | [`memory`] | counts the bytes of its request |
-//! | [`tonic_defaults`] | keeps its answer uncompressed where the request is, and says in our words what tonic refuses |
+//! | [`tonic_defaults`] | keeps its answer uncompressed if the request is, and replaces the statuses of tonic |
 //!
 //! **To add a layer** (identity, metrics, fair scheduling), write its file and add a line to [`Layers`] at its position. A
-//! layer is a [`tower_layer::Layer`] without options of its own. Its service reads bounds and counts from the call's context,
-//! as do the handlers: `request.extensions().get::<CallContext>()`. What a layer finds out for those behind it, it sets in the
-//! context there, such as [`CallContext::identity`]. A test below adds one.
+//! layer is a [`tower_layer::Layer`] without options. Its service reads limits and counts from the call context, as the
+//! handlers do: `request.extensions().get::<CallContext>()`. A layer passes results to the layers and handlers behind it by
+//! setting them in the context, such as [`CallContext::identity`]. A test in `tests.rs` adds a layer.
 //!
-//! Services are hyper's, called by reference: so the calls of a connection share one chain, and none is cloned for a call.
-//! Futures and bodies are concrete types. The chain allocates the context and the map that holds it, a timer only where a call
-//! has to wait.
+//! Services are hyper's, which are called by reference. So the calls of a connection share one chain, and nothing is cloned for
+//! a call. Futures and bodies are concrete types. For each call the chain allocates the context and the map that holds it, and
+//! a timer only if the call must wait.
 //!
-//! gRPC-Web is translated outside of the chain. So a status that a layer answers with is translated too.
+//! gRPC-Web is translated outside the chain. So a status that a layer returns is translated too.
 //!
 //! Knows HTTP requests and gRPC's headers. Must not know messages, what a method does, or the store.
 
@@ -31,7 +31,7 @@ use tower_layer::Layer;
 
 use super::{call_context::CallContext, connection_context::ConnectionContext};
 
-/// Declares a layer, and the service that it makes of an inner one.
+/// Declares a layer, and the service that it puts around an inner one.
 macro_rules! layer {
     ($layer:ident, $service:ident) => {
         #[derive(Clone, Copy, Debug, Default)]
@@ -50,7 +50,7 @@ macro_rules! layer {
     };
 }
 
-/// The end and the size of a body, which are those of the body inside it.
+/// Passes on the end and the size of the body inside another body.
 macro_rules! size_of_inner_body {
     () => {
         fn is_end_stream(&self) -> bool {
@@ -70,7 +70,7 @@ mod panics;
 mod permits;
 mod tonic_defaults;
 
-/// The layers, the outermost first.
+/// The layers, outermost first.
 type Layers = (
     permits::PermitsLayer,
     access_log::AccessLogLayer,

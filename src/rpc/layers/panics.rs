@@ -1,4 +1,4 @@
-//! A net for panics: a call that panics is answered with an internal error, and the panic goes to the log.
+//! Catches panics: a call that panics is answered with an internal error, and the panic goes to the log.
 //!
 //! Knows panics. Must not know what a method does.
 
@@ -37,7 +37,7 @@ where
     }
 }
 
-/// The status of a panic. What it says goes to the log.
+/// The status of a panic. The text of the panic goes to the log.
 fn status_of(panic: &(dyn Any + Send), call: Option<&CallContext>) -> Status {
     let text = panic.downcast_ref::<&str>().copied();
     let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("something that is no text");
@@ -73,7 +73,7 @@ where
     }
 }
 
-/// An answer. A panic on its way ends it with trailers.
+/// The body of an answer. If it panics, it ends with trailers.
 #[derive(Debug, Default)]
 pub(crate) struct PanicsBody<B> {
     body: B,

@@ -1,4 +1,4 @@
-//! A permit for every call, held until the client has read the answer.
+//! Takes a permit for every call, and holds it until the client has read the answer.
 //!
 //! Knows which calls need a permit. Must not know how permits are counted.
 
@@ -29,7 +29,7 @@ where
 
     fn call(&self, request: Request<B>) -> Self::Future {
         let context = CallContext::of(request.extensions()).clone();
-        // Health checks are answered under any load.
+        // Health checks need no permit, so that they are answered under any load.
         if !context.path().starts_with("/grpc.health.v1.")
             && let Err(status) = context.permit().acquire()
         {
@@ -40,7 +40,7 @@ where
     }
 }
 
-/// Holds a call's permit, which is given back with the last clone of the context, and counts the call as in progress.
+/// Holds the permit of a call, and counts the call as in progress. The last clone of the context gives the permit back.
 #[derive(Debug)]
 pub(crate) struct HeldPermit {
     context: CallContext,
@@ -77,7 +77,7 @@ where
     }
 }
 
-/// An answer with its call's permit.
+/// The body of an answer. It holds the permit of its call.
 #[derive(Debug, Default)]
 pub(crate) struct PermitBody<B> {
     body: B,

@@ -1,4 +1,4 @@
-//! The layers around services that answer, wait and panic.
+//! Tests the layers around services that answer, wait or panic.
 
 use std::{
     convert::Infallible,
@@ -119,7 +119,7 @@ async fn a_stream_has_no_deadline_but_the_callers_and_ends_with_it() {
     assert_eq!(load.now(), (0, 0));
 }
 
-/// A body without a frame and without an end.
+/// A body that never has a frame and never ends.
 struct PendingBody;
 
 impl HttpBody for PendingBody {
@@ -203,7 +203,7 @@ mod identity {
 
     layer!(IdentityLayer, Identity);
 
-    /// Names the caller by a header.
+    /// A layer that identifies the caller by a header.
     impl<S: Service<Request<B>>, B> Service<Request<B>> for Identity<S> {
         type Response = S::Response;
         type Error = S::Error;

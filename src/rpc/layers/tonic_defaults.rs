@@ -1,4 +1,4 @@
-//! What tonic does by itself and we do otherwise: which answers are compressed, and what a message is refused with.
+//! Replaces two defaults of tonic: which answers are compressed, and the statuses of refused messages.
 //!
 //! Knows gRPC's headers and tonic's statuses. Must not know what a method does.
 
@@ -32,8 +32,9 @@ where
         let call = CallContext::of(request.extensions());
         let decode_bytes = call.connection().options.decode_bytes_limit();
         if !call.is_compressed() {
-            // Answers are compressed for clients that compress their requests. Most clients say with every call what they could
-            // read, which is no wish. To compress each Get for them would cost more than the Get.
+            // Answers are compressed only for clients that compress their requests. Most clients list in every call the
+            // encodings that they can read, even if they do not want compression. Compressing each Get for them would cost more
+            // than the Get.
             request.headers_mut().remove(&GRPC_ACCEPT_ENCODING);
         }
         TonicDefaultsFuture { answer: self.0.call(request), decode_bytes }
@@ -55,7 +56,7 @@ where
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let Ok(response) = ready!(Pin::new(&mut self.answer).poll(context));
-        // Only an answer of nothing but a status has it here.
+        // Only an answer without messages has its status here.
         let status = response.extensions().get::<Status>();
         let ours = status.and_then(|status| status::from_tonic(status, self.decode_bytes));
         Poll::Ready(Ok(ours.map_or(response, Status::into_http)))
