@@ -1,6 +1,6 @@
 //! Actor: a person, organisation or group that acts or speaks.
 //!
-//! Knows `Actor`: its rules, links and indexes. Must not know what it did or said.
+//! Knows `Actor`: its rules, links and indexes. Must not know what an actor did or said.
 
 use prost::Message as _;
 
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::proto::{self, ActorName, Affiliation, AffiliationRole, record::Record};
 
-/// The type as the store sees it.
+/// The type, as the store uses it.
 pub(super) const TYPE: ResourceType =
     ResourceType { kind: RecordKind::Actor, indexes: INDEXES, decode: |bytes| proto::Actor::decode(bytes).map(Record::Actor) };
 
@@ -78,7 +78,7 @@ fn check_affiliations(affiliations: &[Affiliation], at: &Path<'_>, violations: &
     }
 }
 
-/// An element of a list is there to say something, where a field may be empty.
+/// Reports an element that is empty or not a country. A list has no use for an empty element, unlike a field that may be unset.
 fn check_listed_country(country: &str, at: &Path<'_>, violations: &mut Violations) {
     if country.is_empty() {
         violations.invalid(at, "is empty: write an ISO 3166-1 alpha-3 code");

@@ -1,12 +1,13 @@
-//! Citations and attributions: where the words stand, and the hops from the person who said them to where they were read.
+//! Citations and attributions: where a quote is in its source, and the chain of hops from the person who said it to that
+//! source.
 //!
-//! Knows `Citation`, `Attribution`, and how a span counts in a text. Must not know what was said, nor how to find the source: its
-//! text is handed in.
+//! Knows `Citation`, `Attribution`, and how a span counts characters. Must not know what was said, nor how to find the source:
+//! the caller passes its text.
 
 use super::{Path, Violations, time, violation::quoted};
 use crate::proto::{Attribution, Citation, TextSpan};
 
-/// Reports spans that are none.
+/// Reports spans that contain no character.
 pub(super) fn check_all(citations: &[Citation], at: &Path<'_>, violations: &mut Violations) {
     let at = at.field("citations");
     for (index, citation) in citations.iter().enumerate() {
@@ -21,13 +22,13 @@ pub(super) fn check_all(citations: &[Citation], at: &Path<'_>, violations: &mut 
     }
 }
 
-/// Reports a span outside the text of its source, and a quote that differs from the text there (V6). `text` is the
-/// source's, and not empty: where a source keeps no text, its citations are kept unchecked.
+/// Reports a span outside the text of its source, and a quote that differs from the text at its span (V6). `text` is the text
+/// of the source and must not be empty: if a source has no text, its citations are stored unchecked.
 ///
-/// Spans count Unicode code points, end exclusive. Bytes are compared as they are: nothing is normalised.
+/// Spans count Unicode code points, and their end is exclusive. The bytes are compared without normalising them.
 pub fn check_against_text(citation: &Citation, text: &str, at: &Path<'_>, violations: &mut Violations) {
     let Some(span) = &citation.span else { return };
-    // An empty one is reported without a text.
+    // `check_all` reports an empty span; that needs no text.
     let Some(length) = span.end.checked_sub(span.start).filter(|length| *length > 0) else { return };
     let Some(cited) =
         split_at_character(text, span.start).and_then(|(_, rest)| split_at_character(rest, length)).map(|(cited, _)| cited)
@@ -46,7 +47,7 @@ pub fn check_against_text(citation: &Citation, text: &str, at: &Path<'_>, violat
     }
 }
 
-/// The text before and from a character, given by its position.
+/// Splits a text before the character at this position, counted in characters.
 fn split_at_character(text: &str, position: u32) -> Option<(&str, &str)> {
     let position = usize::try_from(position).ok()?;
     if text.is_ascii() {
@@ -61,7 +62,7 @@ pub(super) fn complete_attribution(hops: &mut [Attribution]) {
     hops.iter_mut().filter_map(|hop| hop.said_at.as_mut()).for_each(time::complete);
 }
 
-/// Reports hops that nobody makes (V4) and their times.
+/// Reports hops that name nobody (V4), and times that break a rule.
 pub(super) fn check_attribution(hops: &[Attribution], at: &Path<'_>, violations: &mut Violations) {
     let at = at.field("attribution");
     for (index, hop) in hops.iter().enumerate() {

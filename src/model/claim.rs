@@ -1,6 +1,6 @@
-//! Claim: one proposition, by one origin, through one chain of relays, in its own words.
+//! Claim: one proposition, in its own words, by one origin, passed on through one chain of hops.
 //!
-//! Knows `Claim`: its rules and indexes. Must not know whether it is true, nor which claims contradict it.
+//! Knows `Claim`: its rules and indexes. Must not know whether a claim is true, nor which claims contradict it.
 
 use prost::Message as _;
 
@@ -12,7 +12,7 @@ use crate::{
     proto::{self, record::Record},
 };
 
-/// The type as the store sees it.
+/// The type, as the store uses it.
 pub(super) const TYPE: ResourceType =
     ResourceType { kind: RecordKind::Claim, indexes: INDEXES, decode: |bytes| proto::Claim::decode(bytes).map(Record::Claim) };
 

@@ -1,14 +1,14 @@
-//! Codes of vocabularies, and ids of a thing elsewhere: both are a scheme, a colon and a value.
+//! Codes of vocabularies, and external ids. Both are a scheme, a colon and a value.
 //!
-//! Knows their form. Must not know what any scheme means: the few whose codes are known stand in `rating`.
+//! Knows their form. Must not know what a scheme means; `rating` has the few schemes whose codes are known.
 
 use super::{Path, Violations, violation::quoted};
 use crate::limits;
 
-/// Longest scheme, in characters, which are ASCII.
+/// Longest scheme, in characters. A scheme is ASCII.
 const SCHEME_CHARS_MAX: usize = 32;
 
-/// The scheme and the code of "scheme:code", where the scheme has the right form.
+/// The scheme and the code of "scheme:code". `None` if the scheme does not have the right form.
 pub(super) fn split(text: &str) -> Option<(&str, &str)> {
     text.split_once(':').filter(|(scheme, _)| is_scheme(scheme))
 }
@@ -25,7 +25,7 @@ fn is_scheme(scheme: &str) -> bool {
     }
 }
 
-/// Whether a text is "scheme:code", the code of any script and perhaps with spaces inside.
+/// Whether a text is "scheme:code". The code may be in any script and contain spaces.
 pub fn is_code(text: &str) -> bool {
     split(text).is_some_and(|(_, code)| {
         !code.is_empty()
@@ -36,14 +36,14 @@ pub fn is_code(text: &str) -> bool {
     })
 }
 
-/// Whether a text is "scheme:value", the value of printable ASCII without spaces.
+/// Whether a text is "scheme:value". The value is printable ASCII without spaces.
 pub fn is_external_id(text: &str) -> bool {
     split(text).is_some_and(|(_, value)| {
         (1..=limits::EXTERNAL_ID_CHARS_MAX).contains(&value.len()) && value.bytes().all(|byte| byte.is_ascii_graphic())
     })
 }
 
-/// Reports a text that is there and is no code.
+/// Reports a text that is set and is not a code.
 pub(super) fn check(code: &str, at: &Path<'_>, violations: &mut Violations) {
     if !code.is_empty() && !is_code(code) {
         violations.invalid(
@@ -58,7 +58,7 @@ pub(super) fn check(code: &str, at: &Path<'_>, violations: &mut Violations) {
     }
 }
 
-/// Reports every text of a list that is no code.
+/// Reports every text of a list that is not a code.
 pub(super) fn check_all(codes: &[String], at: &Path<'_>, violations: &mut Violations) {
     for (index, code) in codes.iter().enumerate() {
         if code.is_empty() {
@@ -68,7 +68,7 @@ pub(super) fn check_all(codes: &[String], at: &Path<'_>, violations: &mut Violat
     }
 }
 
-/// Reports a text that is no external id.
+/// Reports a text that is not an external id.
 pub(super) fn check_external_id(id: &str, at: &Path<'_>, violations: &mut Violations) {
     if !is_external_id(id) {
         violations.invalid(
@@ -83,7 +83,7 @@ pub(super) fn check_external_id(id: &str, at: &Path<'_>, violations: &mut Violat
     }
 }
 
-/// Reports every text of a list that is no external id.
+/// Reports every text of a list that is not an external id.
 pub(super) fn check_external_ids(ids: &[String], at: &Path<'_>, violations: &mut Violations) {
     for (index, id) in ids.iter().enumerate() {
         check_external_id(id, &at.index(index), violations);

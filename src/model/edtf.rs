@@ -3,15 +3,18 @@
 //! | feature | example | means |
 //! |--|--|--|
 //! | day, month, year | `2024-10-23`, `2024-10`, `2024` | all of it, in UTC |
-//! | date and time | `2024-10-23T09:30:00Z`, `...+04`, `...+04:30` | that second; without a zone: in UTC |
-//! | interval | `2024-10-08/2024-10-13`, `2024/2024-10` | from the first instant of the one to the last of the other |
+//! | date and time | `2024-10-23T09:30:00Z`, `...+04`, `...+04:30` | that second; in UTC if it has no zone |
+//! | interval | `2024-10-08/2024-10-13`, `2024/2024-10` | from the first instant of the one to the last instant of the other |
 //! | open or unknown end | `2024-10/..`, `../2024-10`, `2024-10/`, `/2024-10` | no bound on that side |
-//! | season | `2024-21` ... `2024-24` | spring March to May, summer June to August, autumn September to November, winter December to February of the year after: the meteorological ones of the northern hemisphere |
+//! | season | `2024-21` ... `2024-24` | a meteorological season of the northern hemisphere |
 //! | unspecified digits | `201X`, `20XX`, `2024-XX`, `2024-10-XX`, `2024-XX-XX` | any of them |
-//! | uncertain, approximate, both | `2024?`, `2024-10~`, `2024-10-23%` | the same bounds: how far beyond, nobody said |
+//! | uncertain, approximate, both | `2024?`, `2024-10~`, `2024-10-23%` | the same bounds: nobody said how far beyond them |
 //!
-//! Written here and not taken from crate `edtf`: that one is unmaintained, under another licence than ours, and yields dates
-//! where we need bounds. The grammar is one page; the calendar is jiff's.
+//! Spring (21) is March to May, summer (22) June to August, autumn (23) September to November, and winter (24) December to
+//! February of the following year.
+//!
+//! The crate `edtf` is not used: it is unmaintained, has a different licence, and returns dates where bounds are needed. The
+//! grammar is short; the calendar is jiff's.
 //!
 //! Knows the format. Must not know the contract's messages.
 
@@ -25,10 +28,10 @@ use winnow::{
 
 /// 0001-01-01T00:00:00Z in seconds of the Unix epoch.
 pub(super) const FIRST_SECOND: i64 = -62_135_596_800;
-/// 9999-01-01T00:00:00Z: the first second after the years that an EDTF text may speak of.
+/// 9999-01-01T00:00:00Z: the first second after the years that an EDTF text may name.
 const END_SECOND: i64 = 253_370_764_800;
 
-/// What a text can mean, in seconds of the Unix epoch, UTC. An end that is open or unknown is `None`.
+/// The period that a text can mean, in seconds of the Unix epoch, UTC. An end that is open or unknown is `None`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Bounds {
     /// First second it can mean, inclusive.
@@ -37,31 +40,31 @@ pub(super) struct Bounds {
     pub(super) latest: Option<i64>,
 }
 
-/// Why a text has no bounds, in words for the caller.
+/// Why a text has no bounds, as a message to the caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Error {
-    /// No sentence of the grammar.
+    /// The text does not follow the grammar.
     #[error(
         "is not EDTF of level 0 or 1: write for example 2024-10-23, 2024-10, 2024, 2024-10-23T09:30:00Z, \
          2024-10-08/2024-10-13, 2024-10/.., 2024-10~ or 201X"
     )]
     Form,
-    /// A year of five digits, before the first or after 9998.
+    /// A year of five digits, before the year 1 or after 9998.
     #[error("lies outside the years 0001 to 9998")]
     Years,
-    /// A month or season there is not.
+    /// A month or season that does not exist.
     #[error("has no such month or season: months are 01 to 12, seasons 21 to 24")]
     Month,
-    /// A day its month does not have.
+    /// A day that its month does not have.
     #[error("has a day that its month does not have")]
     Day,
-    /// A time there is not on any day.
+    /// A time of day or a zone that does not exist.
     #[error("has no such time of day: write 00:00:00 to 23:59:59, and a zone from -23:59 to +23:59")]
     Time,
-    /// Digits left open before digits that are given.
+    /// Unspecified digits before digits that are given.
     #[error("leaves digits unspecified that EDTF level 1 does not: write 201X, 20XX, 2024-XX, 2024-10-XX or 2024-XX-XX")]
     Unspecified,
-    /// Nothing said on either side.
+    /// An interval that is open or unknown on both sides.
     #[error("is an interval without any end: leave it out")]
     Endless,
     /// An interval that ends before it begins.
@@ -69,7 +72,7 @@ pub(super) enum Error {
     Order,
 }
 
-/// Whether a text is EDTF of the years that a record may have.
+/// Whether a text is EDTF, within the years that a record may have.
 pub fn is_edtf(text: &str) -> bool {
     bounds(text).is_ok()
 }
@@ -96,7 +99,7 @@ fn between(from: End, to: End) -> Result<Bounds, Error> {
     }
 }
 
-// What was written, before anything is known of the calendar.
+// The text as parsed, before it is checked against the calendar.
 
 #[derive(Clone, Copy)]
 enum Expression {
@@ -121,13 +124,13 @@ struct Written {
 
 #[derive(Clone, Copy)]
 enum Year {
-    /// The same twice, but for a decade or century.
+    /// The first and the last year. They differ only for a decade or a century.
     Between(i16, i16),
-    /// Before the year 0 or of more than four digits.
+    /// A negative year, or one of more than four digits.
     Outside,
 }
 
-/// Two digits, both given or both left open.
+/// Two digits that are both given or both unspecified.
 #[derive(Clone, Copy)]
 enum Digits {
     Given(i8),
@@ -140,7 +143,7 @@ struct Moment {
     hour: i8,
     minute: i8,
     second: i8,
-    /// East of Greenwich.
+    /// Positive east of Greenwich.
     offset_minutes: i32,
     offset_exists: bool,
 }
@@ -266,13 +269,13 @@ impl Moment {
     }
 }
 
-/// The first day of a month; months past December are of the year after.
+/// The first day of a month. A month after December is in the following year.
 fn month_begins(year: i16, month: i8) -> Result<Date, Error> {
     let (year, month) = if month > 12 { (year + 1, month - 12) } else { (year, month) };
     Date::new(year, month, 1).map_err(|_| Error::Years)
 }
 
-/// Midnight UTC at which a day begins.
+/// The second at which a day begins, at midnight UTC.
 fn second_of(day: Date) -> i64 {
     const EPOCH: Date = Date::constant(1970, 1, 1);
     day.duration_since(EPOCH).as_secs()
@@ -290,7 +293,7 @@ mod tests {
         (!text.starts_with('T')).then(|| text.parse::<Timestamp>().unwrap().as_second())
     }
 
-    /// An empty bound is unset.
+    /// Checks the bounds of a text. An empty bound means unset.
     fn check(text: &str, earliest: &str, latest: &str) {
         assert_eq!(bounds(text), Ok(Bounds { earliest: at(earliest), latest: at(latest) }), "{text:?}");
     }
@@ -485,7 +488,7 @@ mod tests {
             }
         }
 
-        /// Every day there is means itself and ends where the next one begins.
+        /// Every day has itself as bounds and ends when the next one begins.
         #[test]
         fn days_follow_each_other(day in -719_162i32..2_932_530) {
             let day = Date::constant(1970, 1, 1).checked_add(jiff::Span::new().days(day)).unwrap();

@@ -1,4 +1,4 @@
-//! Estimate: one number, range or stated absence of a number, for one estimand.
+//! Estimate: one number, one range or the stated absence of a number, for one estimand.
 //!
 //! Knows `Estimate` and `Estimand`: their rules, links and indexes. Must not know the other numbers of a series.
 
@@ -10,14 +10,15 @@ use super::{
 };
 use crate::proto::{self, Estimand, EstimateMode, EstimateOrigin, record::Record};
 
-/// The type as the store sees it.
+/// The type, as the store uses it.
 pub(super) const TYPE: ResourceType = ResourceType {
     kind: RecordKind::Estimate,
     indexes: INDEXES,
     decode: |bytes| proto::Estimate::decode(bytes).map(Record::Estimate),
 };
 
-/// Projections beside later counts (10) are read from one series, too: it is small, and a key less on every write.
+/// Comparing projections with later counts (question 10) needs no index of its own: one series is small, and every index costs
+/// a key on each write.
 const INDEXES: &[Index] = &[
     Index { number: 1, parts: &[Part::Exact("external_ids")], serves: "12: which record is this id" },
     Index { number: 2, parts: &[Part::Exact("labels")], serves: "11: numbers by tag of a data set" },
@@ -66,13 +67,13 @@ impl Resource for proto::Estimate {
     }
 }
 
-/// The key of the estimates that are comparable: `measure|subjects|population|place|unit`, the subjects sorted and joined by
-/// commas, and `|` and `%` inside a part written `%7C` and `%25`, so that no two estimands share a key.
+/// The key of comparable estimates: `measure|subjects|population|place|unit`. The subjects are sorted and joined by commas. `|`
+/// and `%` inside a part become `%7C` and `%25`, so that no two estimands share a key.
 fn series(estimand: &Estimand, unit: &str) -> String {
     let mut subjects: Vec<_> = estimand.subjects.iter().map(String::as_str).collect();
     subjects.sort_unstable();
     subjects.dedup();
-    // A comma is not escaped: names have none, and what is no name is refused.
+    // A comma needs no escape: names contain none, and a subject that is not a name is refused.
     let subjects = subjects.join(",");
     [&estimand.measure, subjects.as_str(), &estimand.population, &estimand.place, unit]
         .map(|part| part.replace('%', "%25").replace('|', "%7C"))
@@ -93,7 +94,7 @@ fn check_estimand(estimand: &Estimand, at: &Path<'_>, violations: &mut Violation
     }
 }
 
-/// V8.
+/// Checks V8: the reference time of a projection or a count against its `as_of`.
 fn check_times(estimate: &proto::Estimate, at: &Path<'_>, violations: &mut Violations) {
     let (Some(as_of), Some(reference_time)) = (&estimate.as_of, &estimate.reference_time) else { return };
     match estimate.mode() {
@@ -108,7 +109,7 @@ fn check_times(estimate: &proto::Estimate, at: &Path<'_>, violations: &mut Viola
     }
 }
 
-/// V9.
+/// Checks V9: a computed or apportioned number has inputs, a number as reported has none.
 fn check_inputs(estimate: &proto::Estimate, at: &Path<'_>, violations: &mut Violations) {
     let at = at.field("inputs");
     match (estimate.origin(), estimate.inputs.is_empty()) {
@@ -124,7 +125,7 @@ fn check_inputs(estimate: &proto::Estimate, at: &Path<'_>, violations: &mut Viol
     }
 }
 
-/// V4.
+/// Checks V4: an estimate without a claim needs an attribution and citations of its own.
 fn check_support(estimate: &proto::Estimate, at: &Path<'_>, violations: &mut Violations) {
     if !estimate.claim.is_empty() {
         return;

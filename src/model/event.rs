@@ -1,6 +1,6 @@
 //! Event: something said to have happened, to be happening, planned or possible.
 //!
-//! Knows `Event`: its rules, links and indexes. Must not know what is claimed of it.
+//! Knows `Event`: its rules, links and indexes. Must not know what is claimed about an event.
 
 use prost::Message as _;
 
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::proto::{self, EventLinkKind, Participant, record::Record};
 
-/// The type as the store sees it.
+/// The type, as the store uses it.
 pub(super) const TYPE: ResourceType =
     ResourceType { kind: RecordKind::Event, indexes: INDEXES, decode: |bytes| proto::Event::decode(bytes).map(Record::Event) };
 
@@ -54,7 +54,7 @@ impl Resource for proto::Event {
     }
 }
 
-/// Reports participants of whom nothing is said, and codes and places of the wrong form.
+/// Reports participants that identify nobody, and codes and places of the wrong form.
 fn check_participants(participants: &[Participant], at: &Path<'_>, violations: &mut Violations) {
     let at = at.field("participants");
     for (index, participant) in participants.iter().enumerate() {
@@ -69,7 +69,8 @@ fn check_participants(participants: &[Participant], at: &Path<'_>, violations: &
     }
 }
 
-/// A role alone is no participant. Data sets know some only by a code, a name that they do not resolve, or where they were.
+/// A role alone does not identify a participant. Data sets know some participants only by a code, an unresolved name, or a
+/// place.
 fn is_nobody(participant: &Participant) -> bool {
     participant.actor.is_empty()
         && participant.codes.is_empty()

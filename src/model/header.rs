@@ -1,13 +1,13 @@
 //! The fields that every record has and a client writes: external ids, labels, metrics, annotations.
 //!
-//! Knows fields 7 to 10. Must not know the fields of any one type, nor those that the server writes.
+//! Knows fields 7 to 10. Must not know the fields of any single type, nor those that the server writes.
 
 use std::collections::BTreeMap;
 
 use super::{Path, Violations, code};
 use crate::limits;
 
-/// The common fields of a record of whatever type.
+/// The common fields of a record of any type.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Header<'a> {
     /// Field 7.
@@ -21,7 +21,8 @@ pub(super) struct Header<'a> {
 }
 
 impl Header<'_> {
-    /// Reports what is too many, too long or of the wrong form. That metrics are finite is looked at with all numbers.
+    /// Reports what is too many, too long or of the wrong form. `shape` checks that metrics are finite, as it does for all
+    /// numbers.
     pub(super) fn check(&self, at: &Path<'_>, violations: &mut Violations) {
         let ids = at.field("external_ids");
         violations.limit(&ids, limits::EXTERNAL_IDS, self.external_ids.len() as u64);
@@ -64,7 +65,7 @@ mod tests {
     use super::super::testing::{self, entries};
     use crate::proto::Event;
 
-    /// Checks an event with these common fields against the fields that are refused.
+    /// Sets these common fields of an event and checks which fields are refused.
     fn check(change: impl FnOnce(&mut Event), expect: &[&str]) {
         let mut event = testing::event();
         change(&mut event);

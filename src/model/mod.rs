@@ -1,10 +1,10 @@
 //! What a record is: its names, its values, its rules, its indexes.
 //!
-//! The way of a record: [`resource_mut`] and [`Resource::complete`] fill in what the server computes, [`encode`] makes the bytes
-//! that are kept, [`check`] reports what breaks a rule. What needs other records (do references exist, do quotes equal their
-//! spans, do links close to a cycle) is handed to the store as data.
+//! Three steps prepare a record. [`resource_mut`] and [`Resource::complete`] fill in what the server computes. [`encode`] makes
+//! the bytes that are stored. [`check`] reports every broken rule. Rules that need other records (whether references exist,
+//! whether quotes equal their spans, whether links form a cycle) are passed to the store as data.
 //!
-//! Knows the proto messages. Must not know storage, revisions' history or gRPC.
+//! Knows the proto messages. Must not know storage, the history of records or gRPC.
 
 // The six types.
 mod actor;
@@ -14,7 +14,7 @@ mod event;
 mod relation;
 mod source;
 
-// What they are to the store.
+// What the store needs of every type.
 mod name;
 mod resource;
 pub(crate) mod schema;
@@ -53,5 +53,5 @@ pub use typed_record::TypedRecord;
 pub use violation::{Fault, Path, Violation, Violations};
 pub use words::words;
 
-/// The list of six: a new type is its messages, its file and its line here.
+/// The six types. To add a type, add its messages, its file and its line here.
 pub const RESOURCES: [ResourceType; 6] = [source::TYPE, actor::TYPE, event::TYPE, claim::TYPE, estimate::TYPE, relation::TYPE];

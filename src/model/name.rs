@@ -1,8 +1,8 @@
-//! The six kinds of record, their names, `events/01jb2r...`, and references between them. A name means one record and is never
-//! used for another.
+//! The six kinds of record, the names of records (`events/01jb2r...`), and references between them. A name identifies one
+//! record and is never used again for another.
 //!
-//! Which kind a field refers to, its annotation says; here is what the annotation alone does not say. Whether a record is there
-//! is for the store. Must not know records.
+//! The annotation of a field says which kind it refers to. This file has the rules that the annotation cannot express. The
+//! store checks whether a record exists. Must not know records.
 
 use std::{fmt, str::FromStr};
 
@@ -11,7 +11,8 @@ use crate::proto::{self, record_types};
 
 macro_rules! kinds {
     ($($message:ident = $number:literal, $singular:literal, $collection:literal;)*) => {
-        /// A kind of record. Its number is a key's first byte after the table's, and `RecordType`'s in the contract: never reused.
+        /// A kind of record. Its number is never reused: it is the first byte of a key after the table's byte, and the number
+        /// of `RecordType` in the contract.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[repr(u8)]
         #[allow(missing_docs)]
@@ -30,14 +31,14 @@ macro_rules! kinds {
                 }
             }
 
-            /// One of them, as the field of `Record` is named: "event".
+            /// The name of one record of this kind, which is also the name of the field of `Record`: "event".
             pub const fn singular(self) -> &'static str {
                 match self {
                     $(Self::$message => $singular,)*
                 }
             }
 
-            /// The message's name in the contract, without its package: "Event".
+            /// The name of the message in the contract, without its package: "Event".
             pub const fn message(self) -> &'static str {
                 match self {
                     $(Self::$message => stringify!($message),)*
@@ -70,14 +71,14 @@ impl From<RecordKind> for proto::RecordType {
 /// Longest id of a record, in characters.
 pub const ID_CHARS_MAX: usize = 63;
 
-/// A well-formed name of a record, whether or not there is one.
+/// A well-formed name of a record. The record need not exist.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RecordName {
     kind: RecordKind,
     id: Box<str>,
 }
 
-/// Why a text is not a name, in words for the caller.
+/// Why a text is not a name, as a message to the caller.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct RecordNameError(String);
@@ -106,7 +107,7 @@ impl RecordName {
     }
 }
 
-/// Whether a text can be the id of a record, or a label of a mutation: both follow one rule.
+/// Whether a text can be the id of a record or a label of a mutation. Both follow the same rule.
 pub fn is_id(text: &str) -> bool {
     let bytes = text.as_bytes();
     let inner = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || *byte == b'-';
@@ -140,13 +141,14 @@ impl fmt::Display for RecordName {
     }
 }
 
-/// The kind of record that a reference names, judged by its collection.
+/// The kind of record that a reference names, taken from its collection.
 pub(super) fn kind_of_reference(reference: &str) -> Option<RecordKind> {
     let (collection, _) = reference.split_once('/')?;
     RecordKind::from_collection(collection)
 }
 
-/// Reports a reference to a record of another kind than these. One that is unset or no name is reported elsewhere.
+/// Reports a reference to a record of a kind that is not allowed. A reference that is unset or not a name is reported
+/// elsewhere.
 pub(super) fn check_kind(reference: &str, allowed: &[RecordKind], at: &Path<'_>, violations: &mut Violations) {
     if let Some(kind) = kind_of_reference(reference)
         && !allowed.contains(&kind)

@@ -1,17 +1,17 @@
-//! Places as a report gives them, and countries: ISO 3166-1 alpha-3.
+//! Places as a report gives them, and countries as ISO 3166-1 alpha-3 codes.
 //!
-//! A country may also be a code that was in ISO 3166-1 once ("YUG", "SUN", "ZAR"), because an event of 1990 happened where it
-//! happened; and "XKX", the one user-assigned code that data sets agree on, for Kosovo, which has no code of its own. Other
-//! user-assigned codes mean something else to everybody and are refused.
+//! A code that was withdrawn from ISO 3166-1 ("YUG", "SUN", "ZAR") is also a country, because an event of 1990 happened in the
+//! country of that time. So is "XKX" for Kosovo, which has no code of its own: it is the one user-assigned code on which data
+//! sets agree. Other user-assigned codes have no common meaning and are refused.
 //!
-//! Knows `Place` and codes. Must not know which records have places, nor how far one place is from another.
+//! Knows `Place` and codes. Must not know which records have places, nor distances between places.
 
 use rust_iso3166::{from_alpha3, iso3166_3};
 
 use super::{Path, Violations, code, text, violation::quoted};
 use crate::proto::Place;
 
-/// Reports what breaks V10, and names, codes and ids of the wrong form.
+/// Reports coordinates and countries that break V10, and names, codes and ids of the wrong form.
 pub(super) fn check(place: &Place, at: &Path<'_>, violations: &mut Violations) {
     text::check_display_name(&place.display_name, &at.field("display_name"), violations);
     check_country(&place.country, &at.field("country"), violations);
@@ -30,7 +30,7 @@ pub(super) fn check(place: &Place, at: &Path<'_>, violations: &mut Violations) {
 }
 
 fn check_degrees(degrees: Option<f64>, maximum: f64, at: &Path<'_>, violations: &mut Violations) {
-    // What is not finite is reported with all numbers.
+    // A number that is not finite is reported by `shape`, with all numbers.
     if let Some(degrees) = degrees.filter(|degrees| degrees.is_finite())
         && degrees.abs() > maximum
     {
@@ -38,17 +38,17 @@ fn check_degrees(degrees: Option<f64>, maximum: f64, at: &Path<'_>, violations: 
     }
 }
 
-/// In use though not in the standard; and Romania's until 2002, which ISO 3166-3 leaves out as only the code changed.
+/// "XKX" is in use but not in the standard. "ROM" was Romania until 2002; ISO 3166-3 omits it, because only the code changed.
 const BEYOND_THE_STANDARD: [&str; 2] = ["XKX", "ROM"];
 
-/// Whether a text is the alpha-3 code of a country, now or formerly.
+/// Whether a text is the alpha-3 code of a present or former country.
 pub(super) fn is_country(text: &str) -> bool {
     from_alpha3(text).is_some()
         || BEYOND_THE_STANDARD.contains(&text)
         || iso3166_3::ALL.iter().any(|withdrawn| withdrawn.former.alpha3 == text)
 }
 
-/// The alpha-2 code of a country, now or formerly.
+/// The alpha-2 code of a present or former country.
 pub fn country_alpha2(alpha3: &str) -> Option<&'static str> {
     let former =
         || iso3166_3::ALL.iter().find(|withdrawn| withdrawn.former.alpha3 == alpha3).map(|withdrawn| withdrawn.former.alpha2);
@@ -59,7 +59,7 @@ pub fn country_alpha2(alpha3: &str) -> Option<&'static str> {
     }
 }
 
-/// Reports a code that is there and is no country's.
+/// Reports a code that is set and is not a country's.
 pub(super) fn check_country(country: &str, at: &Path<'_>, violations: &mut Violations) {
     if !country.is_empty() && !is_country(country) {
         violations.invalid(
@@ -127,7 +127,7 @@ mod tests {
         for country in ["RUS", "PRK", "KOR", "UKR", "SSD", "PSE", "ESH", "TWN", "XKX"] {
             assert!(is_country(country), "{country}");
         }
-        // UCDP begins in 1989, when these were in the standard.
+        // UCDP's data begin in 1989, when these were in the standard.
         for country in ["YUG", "SUN", "DDR", "CSK", "ZAR", "SCG", "YMD", "TMP", "BUR", "ROM"] {
             assert!(is_country(country), "{country}");
         }

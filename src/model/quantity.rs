@@ -1,6 +1,6 @@
-//! Numbers as a report gives them: their bounds, quantiles, and why there is none.
+//! Numbers as a report gives them: their bounds, their quantiles, and why a number is absent.
 //!
-//! Knows `Quantity`, and what an aspect says of a number. Must not know what is counted, nor add, compare or round.
+//! Knows `Quantity`, and which numbers an aspect allows. Must not know what is counted, nor add, compare or round.
 
 use super::{Path, Violations};
 use crate::proto::{Aspect, Quantile, Quantity, ValueStatus};
@@ -8,7 +8,7 @@ use crate::proto::{Aspect, Quantile, Quantity, ValueStatus};
 /// The unit of a count of persons or things.
 const COUNT: &str = "1";
 
-/// Says that a number is known where it is there and nothing was said of it.
+/// Sets the status KNOWN if there is a number and no status.
 pub(super) fn complete(quantity: &mut Quantity) {
     if quantity.status() == ValueStatus::Unspecified && quantity.status == 0 && has_number(quantity) {
         quantity.set_status(ValueStatus::Known);
@@ -19,7 +19,7 @@ fn has_number(quantity: &Quantity) -> bool {
     quantity.best.is_some() || quantity.lower.is_some() || quantity.upper.is_some() || !quantity.quantiles.is_empty()
 }
 
-/// Reports what breaks V1, V2 and V3. Numbers that are not finite are reported with all numbers, and not compared here.
+/// Reports what breaks V1, V2 and V3. Numbers that are not finite are reported by `shape`, and not compared here.
 pub(super) fn check(quantity: &Quantity, aspect: Aspect, at: &Path<'_>, violations: &mut Violations) {
     check_status(quantity, at, violations);
     check_order(quantity, at, violations);
@@ -37,7 +37,7 @@ pub(super) fn check(quantity: &Quantity, aspect: Aspect, at: &Path<'_>, violatio
     }
 }
 
-/// V2.
+/// Checks V2: the status agrees with whether there is a number.
 fn check_status(quantity: &Quantity, at: &Path<'_>, violations: &mut Violations) {
     let status = at.field("status");
     match (quantity.status(), has_number(quantity)) {
@@ -45,7 +45,7 @@ fn check_status(quantity: &Quantity, at: &Path<'_>, violations: &mut Violations)
             violations
                 .invalid(&status, "is KNOWN without a number: set best, lower, upper or a quantile, or say why there is none");
         }
-        // An unknown number of the enum reads as UNSPECIFIED and is reported with all enums.
+        // A number that the enum does not have reads as UNSPECIFIED. `shape` reports it.
         (ValueStatus::Unspecified, false) if quantity.status == 0 => violations
             .invalid(&status, "is missing where there is no number: set UNKNOWN, NONE, WITHHELD or VAGUE, or give the number"),
         (said @ (ValueStatus::Unknown | ValueStatus::None | ValueStatus::Withheld | ValueStatus::Vague), true) => {
@@ -65,7 +65,7 @@ fn check_status(quantity: &Quantity, at: &Path<'_>, violations: &mut Violations)
     }
 }
 
-/// V1.
+/// Checks V1: the order of lower, best and upper.
 fn check_order(quantity: &Quantity, at: &Path<'_>, violations: &mut Violations) {
     let &Quantity { best, lower, upper, lower_exclusive, upper_exclusive, .. } = quantity;
     if [best, lower, upper].into_iter().flatten().any(|number| !number.is_finite()) {
@@ -99,12 +99,12 @@ fn check_order(quantity: &Quantity, at: &Path<'_>, violations: &mut Violations) 
     }
 }
 
-/// Whether a number is outside 0 to 1, or at one of the two. What is not finite is reported with all numbers.
+/// Whether a number is 0, 1 or outside that range. A number that is not finite is reported by `shape`.
 fn is_no_probability(number: f64) -> bool {
     number <= 0.0 || number >= 1.0
 }
 
-/// The part of V3 that concerns quantiles.
+/// Checks the part of V3 that concerns quantiles.
 fn check_quantiles(quantiles: &[Quantile], at: &Path<'_>, violations: &mut Violations) {
     let at = at.field("quantiles");
     for (index, quantile) in quantiles.iter().enumerate() {
@@ -123,7 +123,7 @@ fn check_quantiles(quantiles: &[Quantile], at: &Path<'_>, violations: &mut Viola
     }
 }
 
-/// The part of V3 that depends on what kind of number it is.
+/// Checks the part of V3 that depends on the aspect and the unit of the number.
 fn check_range(number: f64, quantity: &Quantity, aspect: Aspect, at: &Path<'_>, violations: &mut Violations) {
     if !number.is_finite() {
         return;
@@ -141,7 +141,7 @@ fn check_range(number: f64, quantity: &Quantity, aspect: Aspect, at: &Path<'_>, 
 mod tests {
     use super::*;
 
-    /// Completes and checks a quantity of an aspect against the fields that are refused.
+    /// Completes and checks a quantity of an aspect, and compares which fields are refused.
     fn check_of(aspect: Aspect, change: impl FnOnce(&mut Quantity), expect: &[&str]) {
         let mut quantity = Quantity { unit: COUNT.into(), ..Default::default() };
         change(&mut quantity);
@@ -157,7 +157,7 @@ mod tests {
         check_of(Aspect::Level, change, expect);
     }
 
-    /// Lower, best, upper, with what is not there left out.
+    /// Checks the bounds lower, best and upper. An absent one is `None`.
     fn check_bounds(bounds: [Option<f64>; 3], exclusive: [bool; 2], expect: &[&str]) {
         check_level(
             |quantity| {

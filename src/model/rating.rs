@@ -1,12 +1,12 @@
 //! Ratings: judgements on published scales.
 //!
-//! Knows `Rating` and the codes of the scales that the contract names. Must not know who may judge, nor turn one scale into
-//! another.
+//! Knows `Rating` and the codes of the scales that the contract names. Must not know who may judge, nor how to convert one
+//! scale to another.
 
 use super::{Path, Violations, code, time, violation::quoted};
 use crate::proto::Rating;
 
-/// What ICD 203 (2015) calls likelihoods: seven degrees, each with its synonyms.
+/// The likelihoods of ICD 203 (2015): seven degrees with their synonyms.
 const ICD203_LIKELIHOOD: [&str; 15] = [
     "almost no chance",
     "remote",
@@ -25,7 +25,7 @@ const ICD203_LIKELIHOOD: [&str; 15] = [
     "nearly certain",
 ];
 
-/// Sets the bounds of the times at which they judged.
+/// Sets the bounds of the times of assessment.
 pub(super) fn complete(ratings: &mut [Rating]) {
     ratings.iter_mut().filter_map(|rating| rating.assessed_at.as_mut()).for_each(time::complete);
 }
@@ -38,7 +38,7 @@ pub(super) fn check_all(ratings: &[Rating], at: &Path<'_>, violations: &mut Viol
     }
 }
 
-/// As [`check_all`], of one.
+/// Like [`check_all`], for one rating.
 pub(super) fn check(rating: &Rating, at: &Path<'_>, violations: &mut Violations) {
     code::check(&rating.code, &at.field("code"), violations);
     if let Some(expected) = breach(&rating.code) {
@@ -62,7 +62,7 @@ pub(super) fn check(rating: &Rating, at: &Path<'_>, violations: &mut Violations)
     time::check_field(rating.assessed_at.as_ref(), "assessed_at", at, violations);
 }
 
-/// What a known scheme expects, where the code is not of it.
+/// What a known scheme expects, if the code is not one of its codes.
 fn breach(rating: &str) -> Option<&'static str> {
     let (scheme, code) = code::split(rating)?;
     let (expected, holds) = match scheme {
@@ -80,7 +80,7 @@ fn breach(rating: &str) -> Option<&'static str> {
     (!holds).then_some(expected)
 }
 
-/// Whether a text is a whole number of the range in its only spelling: no sign, no leading zero.
+/// Whether a text is a whole number from 0 to 100 in its only spelling: no sign, no leading zero.
 fn is_0_to_100(code: &str) -> bool {
     code.parse::<u8>().is_ok_and(|number| number <= 100 && number.to_string() == code)
 }

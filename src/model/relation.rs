@@ -1,4 +1,4 @@
-//! Relation: somebody's judgement that links two records.
+//! Relation: a judgement that links two records.
 //!
 //! Knows `Relation`: its rules, links and indexes. Must not know the records that it links.
 
@@ -10,15 +10,15 @@ use super::{
 };
 use crate::proto::{self, RelationKind, record::Record};
 
-/// The type as the store sees it.
+/// The type, as the store uses it.
 pub(super) const TYPE: ResourceType = ResourceType {
     kind: RecordKind::Relation,
     indexes: INDEXES,
     decode: |bytes| proto::Relation::decode(bytes).map(Record::Relation),
 };
 
-/// The relations of a record (4, 6) are found through the reference keys of `subject` and `object`. Mentions are many and
-/// contradictions few: without an index of their kind one would read the former for the latter.
+/// The reference keys of `subject` and `object` find the relations of a record (questions 4 and 6). The index of `kind` is
+/// needed because mentions are many and contradictions few: without it, a search for contradictions would read all mentions.
 const INDEXES: &[Index] = &[
     Index { number: 1, parts: &[Part::Exact("external_ids")], serves: "12: which record is this id" },
     Index { number: 2, parts: &[Part::Exact("labels")], serves: "5: which judgements have this tag" },
@@ -53,7 +53,7 @@ impl Resource for proto::Relation {
     }
 }
 
-/// V11. Ends that are missing or no names are reported as such, and have no kind here.
+/// Checks V11: the kinds of the two ends. An end that is missing or not a name is reported as such, and has no kind here.
 fn check_ends(relation: &proto::Relation, at: &Path<'_>, violations: &mut Violations) {
     let (at_subject, at_object) = (at.field("subject"), at.field("object"));
     let (subject, object) = (name::kind_of_reference(&relation.subject), name::kind_of_reference(&relation.object));
@@ -128,7 +128,7 @@ mod tests {
         }
     }
 
-    /// The pairs of kinds of records that a kind of relation may link, against all 36.
+    /// Checks which pairs of kinds of records a kind of relation may link, out of all 36.
     fn check_pairs(kind: RelationKind, allowed: impl Fn(RecordKind, RecordKind) -> bool) {
         for subject in RecordKind::ALL {
             for object in RecordKind::ALL {

@@ -1,6 +1,6 @@
-//! What a type of record states about itself: its rules, what it computes, its links and its indexes.
+//! What a type of record declares: its rules, the fields it computes, its links and its indexes.
 //!
-//! A type states facts and never acts. The store is compiled once, works on bytes, and reaches a type only through
+//! A type declares facts and performs no action on the store. The store works on bytes and reaches a type only through
 //! [`Resource`], [`ResourceType`] and [`check`].
 //!
 //! Knows that there are six types. Must not know the fields of any.
@@ -10,46 +10,46 @@ use prost::{DecodeError, Message};
 use super::{Path, RecordKind, Violations, shape};
 use crate::proto::{record::Record, record_types};
 
-/// The rules of a record's type.
+/// The rules of one type of record.
 pub trait Resource {
-    /// Fills in what the server computes from the record alone: bounds of an EDTF text, the SHA-256 of a text, a quantity's
-    /// status, an estimand's series. What is broken is left as it is, for `check` to report. Doing it twice is doing it once.
+    /// Fills in what the server computes from the record alone: the bounds of an EDTF text, the SHA-256 of a text, the status
+    /// of a quantity, the series of an estimand. Invalid values stay as they are; `check` reports them. Idempotent.
     fn complete(&mut self);
 
-    /// Reports the rules and limits of the type that the record breaks by itself, except what holds of every field by its
-    /// declared type: call [`check`](fn@check), which looks at both. Called on a completed record whose references are names,
-    /// never labels.
+    /// Reports the rules and limits of the type that the record breaks, regardless of other records. It leaves out the rules
+    /// that follow from the declared type of a field: call [`check`](fn@check), which checks both. The record must be
+    /// completed, and its references must be names, not labels.
     fn check(&self, at: &Path<'_>, violations: &mut Violations);
 
-    /// The links to other records along which nothing may come back to itself.
+    /// The links to other records along which a cycle is forbidden.
     fn links(&self) -> Vec<Link<'_>> {
         Vec::new()
     }
 }
 
-/// A link along which a cycle is not allowed (V5).
+/// A link along which a cycle is forbidden (V5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Link<'a> {
-    /// Links of one chain are followed together, of different chains never.
+    /// The chain of the link. A cycle is searched along the links of one chain, never across chains.
     pub chain: Chain,
-    /// The field that holds it, with `[]` where the index stands: `affiliations[].actor`, `inputs[]`, `part_of`.
+    /// The field that contains the link, with `[]` in the place of the index: `affiliations[].actor`, `inputs[]`, `part_of`.
     pub field: &'static str,
-    /// Element of the repeated field, where it is one; else 0.
+    /// Index in the repeated field. 0 if the field is not repeated.
     pub index: usize,
-    /// Name of the record linked from; empty where it is the record that holds the link.
+    /// Name of the record at which the link starts. Empty if that is the record that contains the link.
     pub from: &'a str,
-    /// Name of the record linked to.
+    /// Name of the record to which the link points.
     pub to: &'a str,
 }
 
 impl Link<'_> {
-    /// Where the link stands in the record that holds it: `affiliations[2].actor`.
+    /// The path of the link in the record that contains it: `affiliations[2].actor`.
     pub fn path(&self) -> String {
         self.field.replace("[]", &format!("[{}]", self.index))
     }
 }
 
-/// The chains that must not close to a cycle.
+/// The kinds of link. No chain may form a cycle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[allow(missing_docs)]
 pub enum Chain {
@@ -61,42 +61,42 @@ pub enum Chain {
     Supersedes,
 }
 
-/// An index over one type: what makes its keys.
+/// An index over one type, and the values that form its keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Index {
     /// The index's number in keys. Never reused within a type.
     pub number: u8,
-    /// The values that make a key, in order. Only the last may be many-valued.
+    /// The values that form a key, in order. Only the last may have several values in one record.
     pub parts: &'static [Part],
-    /// The question of an analyst that it answers.
+    /// The question of an analyst that it answers. The list of indexes shows it.
     pub serves: &'static str,
 }
 
 /// One value of an index's key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
-    /// A text or enum by its path. Serves equality, and prefix where it is text.
+    /// A text or enum, by its path. Serves equality, and for a text also prefixes.
     Exact(&'static str),
-    /// A timestamp by its path. Serves ranges; a single-valued one as last part serves the order too, and has an entry for
-    /// unset.
+    /// A timestamp, by its path. Serves ranges. If it is the last part and has one value, it also serves the order, and an
+    /// unset value has an entry.
     Time(&'static str),
-    /// The words of some texts, folded in case and diacritics: what the filter calls by this name.
+    /// The words of some texts, without case and diacritics. The first value is the name that a filter uses.
     Words(&'static str, &'static [&'static str]),
 }
 
-/// A type of record as the store sees it.
+/// A type of record, as the store uses it.
 #[derive(Clone, Copy)]
 pub struct ResourceType {
-    /// Which type it is.
+    /// The kind of its records.
     pub kind: RecordKind,
-    /// Its indexes. Every field that refers to records is served by reference keys besides, which need no entry here.
+    /// Its indexes. A field that refers to records needs no entry: reference keys serve it.
     pub indexes: &'static [Index],
-    /// Reads an encoded record.
+    /// Decodes an encoded record.
     pub decode: fn(&[u8]) -> Result<Record, DecodeError>,
 }
 
 impl RecordKind {
-    /// The type with this kind.
+    /// The type of this kind.
     pub fn resource_type(self) -> &'static ResourceType {
         super::RESOURCES.iter().find(|resource| resource.kind == self).expect("RESOURCES has every kind, as a test shows")
     }
@@ -111,7 +111,7 @@ macro_rules! by_type {
             }
         }
 
-        /// As [`resource`], to be completed.
+        /// Like [`resource`], but mutable, so that the record can be completed.
         pub fn resource_mut(record: &mut Record) -> &mut dyn Resource {
             match record {
                 $(Record::$message(inner) => inner,)*
@@ -139,7 +139,7 @@ macro_rules! by_type {
             }
         }
 
-        /// The bytes of the record inside the `oneof`, without the `oneof` around it.
+        /// Encodes the record without the `oneof` around it.
         pub fn encode(record: &Record) -> Vec<u8> {
             match record {
                 $(Record::$message(inner) => inner.encode_to_vec(),)*
@@ -150,10 +150,10 @@ macro_rules! by_type {
 
 record_types!(by_type);
 
-/// Reports every rule and limit that a record breaks by itself: first what holds of every field by its declared type, then
-/// the rules of the record's own. `encoded` is what [`encode`] makes of it. References are looked at for their form, and for
-/// the kinds that a rule names; whether they exist, and are of the kind that their annotation names, is for the store, which
-/// knows.
+/// Reports every rule and limit that a record breaks, regardless of other records: first the rules that follow from the
+/// declared type of a field, then the rules of the record's own type. `encoded` must be the result of [`encode`]. A reference
+/// is checked for its form, and for its kind if a rule names kinds. The store checks that it exists and has the kind that its
+/// annotation names.
 pub fn check(record: &Record, encoded: &[u8], at: &Path<'_>, violations: &mut Violations) {
     shape::check(kind_of(record), encoded, at, violations);
     resource(record).check(at, violations);
@@ -164,14 +164,14 @@ pub fn check(record: &Record, encoded: &[u8], at: &Path<'_>, violations: &mut Vi
 pub(crate) struct CheckedRecord {
     /// The encoded record, with what the server computes.
     pub(crate) body: Vec<u8>,
-    /// The rules and limits that the record breaks by itself.
+    /// The rules and limits that the record breaks, regardless of other records.
     pub(crate) violations: Violations,
-    /// Whether it has links that could close a cycle.
+    /// Whether it has links that could form a cycle.
     pub(crate) linked: bool,
 }
 
-/// Completes a record and checks it: the one check that a commit and an import both make. `at` is the path of the record in
-/// the request, or in the row.
+/// Completes a record and checks it. Commits and imports both call this function. `at` is the path of the record in the request
+/// or in the row.
 pub(crate) fn check_record(mut record: Record, at: &Path<'_>) -> CheckedRecord {
     resource_mut(&mut record).complete();
     let body = encode(&record);
@@ -215,7 +215,7 @@ mod tests {
         assert_eq!(quotes, 30);
     }
 
-    /// The ways to every field that holds this message, with values for some of its fields.
+    /// Calls `check` with the path to every field that contains this message. Returns the number of such fields.
     fn each_place_of(
         message: &str,
         check: impl Fn(RecordKind, &[prost_reflect::FieldDescriptor], &MessageDescriptor),
@@ -242,7 +242,7 @@ mod tests {
         Value::Message(message)
     }
 
-    /// A value of this message that breaks a rule is reported wherever the contract has the message.
+    /// A value of this message that breaks a rule is reported in every place where the contract has the message.
     fn check_everywhere(name: &str, fields: &[(&str, Value)], below: &str) {
         let places = each_place_of(name, |kind, way, descriptor| {
             let mut record = testing::with(kind, way, message(descriptor, fields));
@@ -290,7 +290,7 @@ mod tests {
         assert_eq!(places, 18);
     }
 
-    /// The message of a type and the declaration at a path of it, with whether the way passes a repeated field.
+    /// The declared type at a path of a kind, and whether the path passes a repeated field.
     fn declared(kind: RecordKind, path: &str) -> (prost_reflect::Kind, bool) {
         let mut message = kind.schema().message.clone();
         let mut many = false;

@@ -1,7 +1,7 @@
 //! The fields of each type as the contract declares them: numbers, names, kinds, references.
 //!
-//! Read once from the descriptors, so that a new field can be filtered, referenced and updated without a line of code.
-//! Knows descriptors. Must not know what a rule says of a field.
+//! They are read once from the descriptors. A new field can be filtered, referenced and updated without new code here. Knows
+//! descriptors. Must not know which rules apply to a field.
 
 use std::sync::LazyLock;
 
@@ -10,7 +10,7 @@ use prost_reflect::{Cardinality, FieldDescriptor, MessageDescriptor, Value};
 use super::RecordKind;
 use crate::proto;
 
-/// Number of the field that holds a record's name; 1 to 11 are the same in every record.
+/// Number of the field that contains a record's name. Fields 1 to 11 are the same in every record.
 pub(crate) const NAME: u32 = 1;
 /// Number of `revision`.
 pub(crate) const REVISION: u32 = 2;
@@ -51,32 +51,32 @@ pub(crate) struct TopField {
     pub(crate) name: String,
     /// Its JSON name.
     pub(crate) json_name: String,
-    /// The server writes it; what a client sends is ignored. True of `name`, too.
+    /// The server writes it and ignores what a client sends. Also true of `name`.
     pub(crate) output_only: bool,
     /// It may be set once and not changed afterwards.
     pub(crate) immutable: bool,
 }
 
-/// A field that holds names of records.
+/// A field that contains names of records.
 #[derive(Debug)]
 pub(crate) struct Reference {
-    /// Field numbers from the record down: also the field's part of a reference key.
+    /// Field numbers from the record down. They are also the field's part of a reference key.
     pub(crate) path: Vec<u32>,
     /// The same in proto names.
     pub(crate) names: Vec<String>,
     /// Which steps are repeated.
     pub(crate) repeated: Vec<bool>,
-    /// The kind it must refer to; any where `None`.
+    /// The kind that it must refer to. `None` if any kind is allowed.
     pub(crate) target: Option<RecordKind>,
 }
 
 impl Reference {
-    /// The path in proto names, as a filter has it: "attribution.actors".
+    /// The path in proto names, as a filter writes it: "attribution.actors".
     pub(crate) fn dotted(&self) -> String {
         self.names.join(".")
     }
 
-    /// The path of one value, given the positions that [`super::wire::visit_texts`] reports: `attribution[0].actors[1]`.
+    /// The path of one value: `attribution[0].actors[1]`. The positions are those that [`super::wire::visit_texts`] reports.
     pub(crate) fn at(&self, positions: &[usize]) -> String {
         let mut path = String::new();
         for ((name, repeated), position) in self.names.iter().zip(&self.repeated).zip(positions) {
@@ -98,7 +98,7 @@ impl Schema {
         self.fields.iter().find(|field| field.name == name || field.json_name == name)
     }
 
-    /// The proto name of a top-level field.
+    /// The proto name of the top-level field with this number. Empty if there is none.
     pub(crate) fn field_name(&self, number: u32) -> &str {
         self.fields.iter().find(|field| field.number == number).map_or("", |field| field.name.as_str())
     }
@@ -136,7 +136,7 @@ fn read(kind: RecordKind) -> Schema {
     Schema { kind, message, fields, references }
 }
 
-/// Messages of the contract do not contain themselves, so this ends.
+/// Collects the references of a message. The recursion ends because no message of the contract contains itself.
 fn find_references(message: &MessageDescriptor, above: &mut Vec<FieldDescriptor>, found: &mut Vec<Reference>) {
     for field in message.fields() {
         above.push(field.clone());

@@ -1,10 +1,11 @@
-//! What holds of every field by its declared type alone, so that no field of no message is forgotten.
+//! Rules that follow from the declared type of a field. They are checked for every field of every message, so none is
+//! forgotten.
 //!
 //! Texts have no control characters, numbers are finite, enums have a value that the contract knows, timestamps are in the
-//! years 0001 to 9999, references are names, and fields that the contract calls required are there. The declarations are read
-//! once into a table, and one walk over the encoded record holds its fields against it.
+//! years 0001 to 9999, references are names, and required fields are set. The declarations are read once into a table. One walk
+//! over the encoded record checks its fields against the table.
 //!
-//! Knows descriptors and the wire. Must not know what any single field means.
+//! Knows descriptors and the wire format. Must not know what any single field means.
 
 use std::{collections::HashMap, sync::LazyLock};
 
@@ -18,16 +19,16 @@ use super::{
 };
 use crate::limits;
 
-/// First second after the year 9999, of the Unix epoch.
+/// First second after the year 9999, in seconds of the Unix epoch.
 const END_SECOND: i64 = 253_402_300_800;
 const NANOS_MAX: i64 = 999_999_999;
 
-/// A message of the contract.
+/// The declaration of a message of the contract.
 #[derive(Debug, Default)]
 struct Shape {
     /// By field number.
     fields: Vec<Option<Field>>,
-    /// The names of its required fields. The position of one is its bit in the walk's set of those seen.
+    /// The names of its required fields. The walk keeps a bit set of the required fields seen; the position here is the bit.
     required: Vec<String>,
 }
 
@@ -35,23 +36,23 @@ struct Shape {
 struct Field {
     name: String,
     repeated: bool,
-    /// Its bit, 0 where it is not required.
+    /// Its bit in the set of required fields. 0 if it is not required.
     required: u64,
     holds: Holds,
 }
 
-/// What a field holds, as far as something must be true of it.
+/// What a field contains, as far as a rule applies to it.
 #[derive(Debug)]
 enum Holds {
     Text,
     Reference,
     Double,
     Timestamp,
-    /// The numbers of its values, and its name.
+    /// The numbers of the enum's values, and the enum's name.
     Enum(Vec<u64>, String),
-    /// Position of the message's shape.
+    /// Position of the message's shape in the list.
     Message(usize),
-    /// What its values hold; keys are texts.
+    /// What the values of the map are. Keys are texts.
     Map(Box<Holds>),
     /// Integers and bools.
     Anything,
@@ -60,7 +61,7 @@ enum Holds {
 #[derive(Debug)]
 struct Shapes {
     list: Vec<Shape>,
-    /// By kind.
+    /// Position of the shape in the list, by kind of record.
     records: HashMap<RecordKind, usize>,
 }
 
@@ -71,7 +72,7 @@ static SHAPES: LazyLock<Shapes> = LazyLock::new(|| {
     Shapes { list, records: records.into() }
 });
 
-/// Position of a message's shape. Messages of the contract do not contain themselves, so this ends.
+/// The position of a message's shape in the list. The recursion ends because no message of the contract contains itself.
 fn shape_of(message: &MessageDescriptor, known: &mut HashMap<String, usize>, list: &mut Vec<Shape>) -> usize {
     if let Some(position) = known.get(message.full_name()) {
         return *position;
@@ -120,7 +121,7 @@ fn wire_number(number: i32) -> u64 {
     i64::from(number).cast_unsigned()
 }
 
-/// Reports what breaks the rules of the fields' types, and too many references.
+/// The number of an enum value as it is encoded on the wire.
 pub(super) fn check(kind: RecordKind, encoded: &[u8], at: &Path<'_>, violations: &mut Violations) {
     let Some(shape) = SHAPES.records.get(&kind).and_then(|position| SHAPES.list.get(*position)) else { return };
     let mut references = 0;
@@ -130,7 +131,7 @@ pub(super) fn check(kind: RecordKind, encoded: &[u8], at: &Path<'_>, violations:
 
 fn check_message(shape: &Shape, message: &[u8], at: &Path<'_>, references: &mut u64, violations: &mut Violations) {
     let mut seen = 0;
-    // Elements of a repeated field stand together in what this program encodes.
+    // This program encodes the elements of a repeated field one after the other.
     let (mut last, mut index) = (0, 0);
     for wire::Field { number, value, .. } in wire::fields(message) {
         index = if number == last { index + 1 } else { 0 };
@@ -190,7 +191,7 @@ fn check_value(holds: &Holds, value: Value<'_>, at: &Path<'_>, references: &mut 
     }
 }
 
-/// Whether these are the seconds and nanoseconds of a time in the years 0001 to 9999.
+/// Whether seconds and nanoseconds form a timestamp in the years 0001 to 9999.
 pub(crate) fn is_timestamp(seconds: i64, nanos: i64) -> bool {
     (edtf::FIRST_SECOND..END_SECOND).contains(&seconds) && (0..=NANOS_MAX).contains(&nanos)
 }
@@ -220,8 +221,8 @@ mod tests {
         proto::{Attribution, Claim, Event, Source, record::Record},
     };
 
-    /// Sets each field of a type in turn to what `wrong` makes of it and checks that exactly its path is reported, beside
-    /// fields that are missing. Returns how many fields it was that `wrong` made something of.
+    /// Sets each field of a type in turn to the value that `wrong` returns for it. Checks that exactly its path is reported,
+    /// apart from required fields that are missing. Returns the number of fields for which `wrong` returned a value.
     fn check_each(wrong: impl Fn(&FieldDescriptor) -> Option<Value>) -> usize {
         let mut fields = 0;
         for kind in RecordKind::ALL {

@@ -1,6 +1,6 @@
 //! Source: a document, as it was when it was read.
 //!
-//! Knows `Source`: its rules, links and indexes. Must not know what is cited from it.
+//! Knows `Source`: its rules, links and indexes. Must not know which records cite it.
 
 use prost::Message as _;
 use sha2::{Digest as _, Sha256};
@@ -13,7 +13,7 @@ use crate::{
     proto::{self, record::Record},
 };
 
-/// The type as the store sees it.
+/// The type, as the store uses it.
 pub(super) const TYPE: ResourceType = ResourceType {
     kind: RecordKind::Source,
     indexes: INDEXES,
@@ -58,7 +58,7 @@ impl Resource for proto::Source {
     }
 }
 
-/// Reports a text that is too long and a hash that is none, or not the text's (V6).
+/// Reports a text that is too long, and a hash that is not a SHA-256 or not that of the text (V6).
 fn check_text(text: &str, sha256: &str, at: &Path<'_>, violations: &mut Violations) {
     if text.len() > limits::TEXT_BYTES_MAX {
         violations.invalid(
@@ -92,7 +92,7 @@ mod tests {
     use super::*;
     use crate::proto::{Rating, Source, TimeSpec};
 
-    /// Of "abc", from FIPS 180-2.
+    /// The SHA-256 of "abc", from FIPS 180-2.
     const ABC: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
 
     fn check(change: impl FnOnce(&mut Source), expect: &[&str]) {

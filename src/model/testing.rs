@@ -1,4 +1,4 @@
-//! What the tests of this module share: records that pass, and the one check that most of them make.
+//! Shared by the tests of this module: records that pass, and the check that most tests make.
 
 use std::collections::BTreeMap;
 
@@ -11,12 +11,12 @@ use crate::proto::{
     Quantity, Record as Envelope, record::Record,
 };
 
-/// The least event that passes.
+/// The smallest event that passes.
 pub(super) fn event() -> Event {
     Event { title: "Troops sent".into(), ..Default::default() }
 }
 
-/// The least claim that passes.
+/// The smallest claim that passes.
 pub(super) fn claim() -> Claim {
     Claim {
         statement: "Troops were sent".into(),
@@ -28,7 +28,7 @@ pub(super) fn claim() -> Claim {
     }
 }
 
-/// The least estimate that passes.
+/// The smallest estimate that passes.
 pub(super) fn estimate() -> Estimate {
     Estimate {
         claim: "claims/c1".into(),
@@ -41,7 +41,7 @@ pub(super) fn estimate() -> Estimate {
     }
 }
 
-/// A record as the server completes it. Completing it again changes nothing.
+/// A record as the server completes it. Checks that completing it again changes nothing.
 pub(super) fn completed<T: TypedRecord>(record: T) -> T {
     let mut record = record.into_record();
     resource_mut(&mut record).complete();
@@ -51,7 +51,7 @@ pub(super) fn completed<T: TypedRecord>(record: T) -> T {
     T::from_record(record).unwrap()
 }
 
-/// What is wrong with a record once it is completed: the fields, and with limits their name and the number sent.
+/// What is wrong with a record after it is completed: the fields. A broken limit also has its name and the number sent.
 pub(super) fn refused<T: TypedRecord>(record: T) -> Vec<String> {
     violations(&completed(record).into_record())
         .into_vec()
@@ -70,13 +70,13 @@ pub(super) fn violations(record: &Record) -> Violations {
     violations
 }
 
-/// Checks a record against what is wrong with it, in order.
+/// Checks what is wrong with a record, in order.
 pub(super) fn check<T: TypedRecord + std::fmt::Debug>(record: T, expect: &[&str]) {
     let shown = format!("{record:?}");
     assert_eq!(refused(record), expect, "{shown}");
 }
 
-/// The citations of a record, of whatever type.
+/// The citations of a record of any type.
 pub(super) fn citations(record: &Record) -> Vec<Citation> {
     match record {
         Record::Event(event) => event.citations.clone(),
@@ -87,12 +87,12 @@ pub(super) fn citations(record: &Record) -> Vec<Citation> {
     }
 }
 
-/// A map of so many entries.
+/// A map with `count` entries.
 pub(super) fn entries<V: Clone>(count: usize, value: V) -> BTreeMap<String, V> {
     (0..count).map(|number| (format!("k{number}"), value.clone())).collect()
 }
 
-/// Every record of the founding text.
+/// Every record of the seed article in `tests/data/seed`.
 pub(super) fn seed() -> Vec<Record> {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/seed/commit.json");
     let commit: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
@@ -108,7 +108,7 @@ pub(super) fn seed() -> Vec<Record> {
         .collect()
 }
 
-/// Every field of a type at any depth, as the way down to it, entries of maps left out.
+/// Every field of a type at any depth, as the path of fields down to it. Entries of maps are left out.
 pub(super) fn fields(kind: RecordKind) -> Vec<Vec<FieldDescriptor>> {
     fn descend(message: &MessageDescriptor, above: &[FieldDescriptor], found: &mut Vec<Vec<FieldDescriptor>>) {
         for field in message.fields() {
@@ -127,8 +127,8 @@ pub(super) fn fields(kind: RecordKind) -> Vec<Vec<FieldDescriptor>> {
     found
 }
 
-/// A record in which nothing is set but the field at the end of a way: where the way passes a repeated field, as the second
-/// of two elements, so that a path with the wrong index shows.
+/// A record in which only the field at the end of a path is set. A repeated field on the path has two equal elements; [`path`]
+/// names the second, so that a wrong index in a reported path shows.
 pub(super) fn with(kind: RecordKind, way: &[FieldDescriptor], value: Value) -> Record {
     fn set(message: &MessageDescriptor, way: &[FieldDescriptor], value: Value) -> DynamicMessage {
         let mut set_message = DynamicMessage::new(message.clone());
@@ -151,7 +151,7 @@ pub(super) fn path(way: &[FieldDescriptor]) -> String {
     way.iter().map(step).collect::<Vec<_>>().join(".")
 }
 
-/// A record of any content that the contract's types allow, most of it wrong: the same for the same seed.
+/// A record with any content that the contract's types allow, mostly invalid. The same seed gives the same record.
 pub(super) fn any(kind: RecordKind, seed: u64) -> Record {
     const TEXTS: [&str; 24] = [
         "",

@@ -1,18 +1,18 @@
-//! Texts: which characters they may hold, how long they may be, when they must be in NFC; and the tag of their language.
+//! Texts: which characters they may contain, how long they may be, when they must be in NFC; and language tags.
 //!
-//! Of a language tag, BCP 47, only the form is checked: the registry grows, and a record must not become invalid by the age of a
-//! server. A text is stored as it was sent or refused; nothing here trims, normalises or re-encodes. Knows strings. Must not know
-//! which field of the contract a string stands in.
+//! Only the form of a language tag (BCP 47) is checked. The registry of tags grows, and a record must not be invalid because a
+//! server is old. A text is stored exactly as sent, or refused: nothing here trims, normalises or re-encodes it. Knows strings.
+//! Must not know which field of the contract a string belongs to.
 
 use unicode_normalization::is_nfc;
 
 use super::{Path, Violations, violation::quoted};
 use crate::limits;
 
-/// The first character that no text may hold, and its position in characters: U+0000 to U+001F but tab, line feed and
-/// carriage return; and U+007F.
+/// The first control character that no text may contain, and its position in characters. Refused are U+0000 to U+001F, except
+/// tab, line feed and carriage return, and U+007F.
 pub(super) fn first_control(text: &str) -> Option<(usize, char)> {
-    // Most texts have none, and this loop without a branch is one the compiler turns into vector instructions.
+    // Most texts have none. The compiler can vectorise this loop because it has no branch.
     if !text.as_bytes().iter().fold(false, |found, byte| found | is_control(*byte)) {
         return None;
     }
@@ -23,7 +23,7 @@ fn is_control(byte: u8) -> bool {
     matches!(byte, 0..=0x08 | 0x0b | 0x0c | 0x0e..=0x1f | 0x7f)
 }
 
-/// Reports a text with a character that no text may hold.
+/// Reports a text with a control character that no text may contain.
 pub(super) fn check_controls(text: &str, at: &Path<'_>, violations: &mut Violations) {
     if let Some((position, letter)) = first_control(text) {
         violations.invalid(
@@ -37,9 +37,9 @@ pub(super) fn check_controls(text: &str, at: &Path<'_>, violations: &mut Violati
     }
 }
 
-/// Reports a text that is longer than so many characters.
+/// Reports a text of more than `maximum` characters.
 pub(super) fn check_chars(text: &str, maximum: usize, at: &Path<'_>, violations: &mut Violations) {
-    // No text has more characters than bytes, so most are not counted.
+    // A text has at most as many characters as bytes, so most texts need no counting.
     if text.len() > maximum {
         let actual = text.chars().count();
         if actual > maximum {
@@ -53,8 +53,8 @@ pub(super) fn check_title(title: &str, at: &Path<'_>, violations: &mut Violation
     check_chars(title, limits::TITLE_CHARS_MAX, at, violations);
 }
 
-/// Reports a display name that is too long or not in NFC: two names that look the same must be the same bytes, or nobody
-/// finds the second.
+/// Reports a display name that is too long or not in NFC. Two names that look the same must have the same bytes, or a search
+/// for one does not find the other.
 pub(super) fn check_display_name(name: &str, at: &Path<'_>, violations: &mut Violations) {
     check_title(name, at, violations);
     if !is_nfc(name) {
@@ -62,8 +62,8 @@ pub(super) fn check_display_name(name: &str, at: &Path<'_>, violations: &mut Vio
     }
 }
 
-/// Whether a text has the form of a BCP 47 tag: subtags of 1 to 8 letters and digits with hyphens between, the first a
-/// language of letters, or `x` or `i`; a subtag of one character announces another.
+/// Whether a text has the form of a BCP 47 tag: subtags of 1 to 8 letters and digits, separated by hyphens. The first subtag is
+/// a language of letters, or `x` or `i`. A subtag of one character must be followed by another.
 fn is_tag(text: &str) -> bool {
     let mut subtags = text.split('-');
     let Some(first) = subtags.next() else { return false };
@@ -79,11 +79,11 @@ fn is_tag(text: &str) -> bool {
         }
         last = subtag;
     }
-    // After "x" a subtag of one character is private and may stand last: "x-a".
+    // After "x" a subtag of one character is private and may come last: "x-a".
     last.len() > 1 || text.to_ascii_lowercase().split('-').rev().skip(1).any(|subtag| subtag == "x")
 }
 
-/// Reports a tag that is there and has not the form.
+/// Reports a language tag that is set and does not have the form.
 pub(super) fn check_language(tag: &str, at: &Path<'_>, violations: &mut Violations) {
     if !tag.is_empty() && !is_tag(tag) {
         violations.invalid(at, format!("{} is not a BCP 47 language tag: write for example ko, en-GB or zh-Hant", quoted(tag)));

@@ -1,4 +1,4 @@
-//! Times as a report gives them: the bounds that their EDTF text sets, and the order of two of them.
+//! Times as a report gives them: the bounds of their EDTF text, and the order of two times.
 //!
 //! Knows `TimeSpec`. Must not know which records have times, nor the clock.
 
@@ -7,7 +7,7 @@ use prost_types::Timestamp;
 use super::{Path, Violations, code, edtf, violation::quoted};
 use crate::proto::{TimeQualifier, TimeSpec};
 
-/// Sets the bounds from the EDTF text, where there is one that parses.
+/// Sets the bounds from the EDTF text, if it is set and parses.
 pub(super) fn complete(time: &mut TimeSpec) {
     if time.edtf.is_empty() {
         return;
@@ -33,22 +33,22 @@ pub(super) fn check(time: &TimeSpec, at: &Path<'_>, violations: &mut Violations)
     code::check(&time.precision_code, &at.field("precision_code"), violations);
 }
 
-/// As [`check`], of a field that may be unset.
+/// Like [`check`], for a field that may be unset.
 pub(super) fn check_field(time: Option<&TimeSpec>, name: &str, at: &Path<'_>, violations: &mut Violations) {
     if let Some(time) = time {
         check(time, &at.field(name), violations);
     }
 }
 
-/// Seconds and nanoseconds: ordered as the times are, where both are well formed.
+/// Seconds and nanoseconds. They have the same order as the times if both are well-formed.
 type Instant = (i64, i32);
 
 fn instant(timestamp: &Timestamp) -> Instant {
     (timestamp.seconds, timestamp.nanos)
 }
 
-/// Whether everything that one time can mean is before everything that another can. Unknown bounds reach without end, and
-/// so does a time to the side that its qualifier leaves open: what holds SINCE a day has not ended with it.
+/// Whether one time is certainly before the other: every instant that the first can mean is before every instant that the
+/// second can mean. An unknown bound is unbounded. So is the side that a qualifier leaves open: SINCE a day has no end.
 pub(super) fn is_wholly_before(one: &TimeSpec, other: &TimeSpec) -> bool {
     match (end(one), begin(other)) {
         (Some(end), Some(begin)) => end <= begin,

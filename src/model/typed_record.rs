@@ -1,19 +1,19 @@
-//! Records as Rust types, on their way into and out of the contract's `Record`; mutations in few words.
+//! Records as Rust types, converted to and from the contract's `Record`; and short constructors for mutations.
 //!
-//! Knows the messages. Must not know what a rule says of them.
+//! Knows the messages. Must not know their rules.
 
 use super::RecordKind;
 use crate::proto::{self, mutation::Op, record::Record, record_types};
 
-/// One of the six messages. Sealed: the contract has no others.
+/// One of the six messages. The trait is sealed because the contract has no other records.
 pub trait TypedRecord: prost::Message + Default + Clone + PartialEq + sealed::Sealed {
-    /// Which of the six.
+    /// The kind of this type.
     const KIND: RecordKind;
 
-    /// The record inside the `oneof`.
+    /// Wraps the record in the `oneof`.
     fn into_record(self) -> Record;
 
-    /// The record out of the `oneof`, if it is of this type.
+    /// Takes the record from the `oneof`. `None` if it is of another type.
     fn from_record(record: Record) -> Option<Self>;
 }
 
@@ -51,7 +51,7 @@ macro_rules! typed_records {
 record_types!(typed_records);
 
 impl proto::CommitRequest {
-    /// A commit of these mutations. `request_id`: unique to this write, and the same when it is sent again.
+    /// A commit of these mutations. `request_id` is unique to this write; a retry sends the same id.
     ///
     /// ```
     /// use annals::proto::{Actor, CommitRequest, Event, Mutation, Participant};
@@ -71,27 +71,27 @@ impl proto::CommitRequest {
 }
 
 impl proto::Mutation {
-    /// The record must not exist.
+    /// Creates a record, which must not exist.
     pub fn create(record: impl Into<proto::Record>) -> Self {
         Self::from(Op::Create(record.into()))
     }
 
-    /// The record must exist; every field that is set replaces what was there.
+    /// Updates a record, which must exist. Every field that is set replaces the stored field.
     pub fn update(record: impl Into<proto::Record>) -> Self {
         Self::from(Op::Update(proto::Update { record: Some(record.into()), ..Default::default() }))
     }
 
-    /// Updates the record that has one of these external ids, or this name, or creates it.
+    /// Updates the record that has one of these external ids, or this name. Creates it if there is none.
     pub fn upsert(record: impl Into<proto::Record>) -> Self {
         Self::from(Op::Upsert(proto::Upsert { record: Some(record.into()), ..Default::default() }))
     }
 
-    /// The record must exist, and nothing live may refer to it.
+    /// Deletes a record, which must exist. No live record may refer to it.
     pub fn delete(name: impl Into<String>) -> Self {
         Self::from(Op::Delete(proto::Delete { name: name.into(), ..Default::default() }))
     }
 
-    /// Takes back a delete.
+    /// Reverses a delete.
     pub fn undelete(name: impl Into<String>) -> Self {
         Self::from(Op::Undelete(proto::Undelete { name: name.into() }))
     }
@@ -101,7 +101,7 @@ impl proto::Mutation {
         Self::from(Op::Merge(proto::Merge { name: name.into(), into: into.into(), ..Default::default() }))
     }
 
-    /// Takes back a merge.
+    /// Reverses a merge.
     pub fn unmerge(name: impl Into<String>) -> Self {
         Self::from(Op::Unmerge(proto::Unmerge { name: name.into() }))
     }

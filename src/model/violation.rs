@@ -1,11 +1,11 @@
-//! What is wrong with a message, field by field: collected, never thrown at the first.
+//! What is wrong with a message, field by field. A check reports every violation, not only the first.
 
 use std::fmt;
 
 use crate::limits::Limit;
 
-/// Where a field stands in a message: `mutations[3].create.claim.attribution[0].actors[1]`. Built on the stack while
-/// walking down; written out only when there is something to report.
+/// Where a field is in a message: `mutations[3].create.claim.attribution[0].actors[1]`. A check builds it on the stack on its
+/// way down, and writes it out only if there is something to report.
 #[derive(Clone, Copy, Debug)]
 pub struct Path<'a> {
     parent: Option<&'a Path<'a>>,
@@ -24,7 +24,7 @@ impl<'a> Path<'a> {
     /// The message itself.
     pub const ROOT: Path<'static> = Path { parent: None, step: Step::Root };
 
-    /// A field of the message at this path, by proto name. A dotted text stands for several steps.
+    /// A field of the message at this path, by proto name. A name with dots stands for several steps.
     #[must_use]
     pub fn field(&'a self, name: &'a str) -> Self {
         Self { parent: Some(self), step: Step::Field(name) }
@@ -57,23 +57,23 @@ impl fmt::Display for Path<'_> {
     }
 }
 
-/// One thing that is wrong.
+/// One broken rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
     /// The field, as a path from the request.
     pub field: String,
     /// A sentence that says what is wrong and what to do.
     pub description: String,
-    /// Which kind of wrong.
+    /// The kind of error.
     pub fault: Fault,
 }
 
-/// The kinds of wrong that a message can be by itself.
+/// The kinds of error that a message can have, regardless of other records.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// The value breaks a rule (`FIELD_INVALID`).
     Invalid,
-    /// There is too much of it (`LIMIT_EXCEEDED`).
+    /// The value has too many elements, characters or bytes (`LIMIT_EXCEEDED`).
     Limit {
         /// The limit's name in `GetServerInfo.limits`.
         limit: &'static str,
@@ -89,7 +89,7 @@ pub enum Fault {
     },
 }
 
-/// Everything found wrong so far, in the order found.
+/// All violations found so far, in the order found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Violations {
     list: Vec<Violation>,
@@ -101,7 +101,7 @@ impl Violations {
         self.list.push(Violation { field: at.to_string(), description: description.into(), fault: Fault::Invalid });
     }
 
-    /// Reports a value of which there is too much, if there is.
+    /// Reports a value if it exceeds a limit.
     pub(crate) fn limit(&mut self, at: &Path<'_>, limit: Limit, actual: u64) {
         let Limit { name: limit, maximum, .. } = limit;
         if actual > maximum {
@@ -113,7 +113,7 @@ impl Violations {
         }
     }
 
-    /// Reports a reference to a label that is not there.
+    /// Reports a reference to a label that no mutation has.
     pub fn label_unknown(&mut self, field: String, label: &str) {
         self.list.push(Violation {
             description: format!("no mutation of this commit has the label \"{label}\": label one, or write a name"),
@@ -122,28 +122,28 @@ impl Violations {
         });
     }
 
-    /// Whether nothing was found.
+    /// Whether no violation was found.
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
 
-    /// Adds what another check found.
+    /// Adds the violations of another check.
     pub fn append(&mut self, mut other: Self) {
         self.list.append(&mut other.list);
     }
 
-    /// What was found.
+    /// The violations found.
     pub fn into_vec(self) -> Vec<Violation> {
         self.list
     }
 
-    /// What was found.
+    /// The violations found.
     pub fn as_slice(&self) -> &[Violation] {
         &self.list
     }
 }
 
-/// A text in quotes for a description, cut where it is long: descriptions travel in headers, which are small.
+/// A text in quotes for a description. A long text is cut, because descriptions travel in headers, which are small.
 pub(super) fn quoted(text: &str) -> String {
     const SHOWN_CHARS_MAX: usize = 80;
     match text.char_indices().nth(SHOWN_CHARS_MAX) {
@@ -152,7 +152,7 @@ pub(super) fn quoted(text: &str) -> String {
     }
 }
 
-/// What to do about too much of something, by the limit's name: what is counted is in its first or its last word.
+/// What to do about an exceeded limit. The first or the last word of the limit's name says what is counted.
 fn way_out(limit: &str) -> &'static str {
     match limit.split_once('.') {
         Some(("commit", _)) => "make it several commits",

@@ -1,7 +1,7 @@
-//! Encoded records, read and rewritten field by field without decoding the rest.
+//! Reads and rewrites encoded records field by field, without decoding the rest.
 //!
-//! A record is kept as the bytes that a Get answers with. What the store has to look at (a name, the external ids, a
-//! reference deep inside) is found by walking field numbers, which never change.
+//! A record is stored as the bytes that a Get answers with. The store finds the values that it needs (a name, the external ids,
+//! a nested reference) by field numbers, which never change.
 //!
 //! Knows the protobuf wire format. Must not know what any field means.
 
@@ -18,7 +18,7 @@ pub(crate) struct Field<'a> {
     pub(crate) raw: &'a [u8],
 }
 
-/// A value by its wire type.
+/// A value, by its wire type.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Value<'a> {
     /// Integers, bools, enums.
@@ -27,12 +27,12 @@ pub(crate) enum Value<'a> {
     Fixed64(u64),
     /// Texts, bytes, messages, map entries.
     Bytes(&'a [u8]),
-    /// Floats. None in the contract today.
+    /// Floats. The contract has none today.
     Fixed32(u32),
 }
 
 impl<'a> Value<'a> {
-    /// The bytes of a text or message; nothing for the other wire types.
+    /// The bytes of a text or message. Empty for the other wire types.
     pub(crate) fn bytes(self) -> &'a [u8] {
         match self {
             Value::Bytes(bytes) => bytes,
@@ -40,7 +40,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// The text; empty where it is not one.
+    /// The text. Empty if the value is not UTF-8 text.
     pub(crate) fn text(self) -> &'a str {
         std::str::from_utf8(self.bytes()).unwrap_or_default()
     }
@@ -57,9 +57,9 @@ impl Value<'_> {
     }
 }
 
-/// The fields of a message in the order in which they stand.
+/// The fields of a message, in the order in which they are encoded.
 ///
-/// Reads what this program has encoded or decoded before. Bytes that are no message end the iteration, they do not panic.
+/// Reads what this program has encoded or decoded before. Bytes that are not a message end the iteration; they do not panic.
 pub(crate) fn fields(message: &[u8]) -> Fields<'_> {
     Fields { rest: message }
 }
@@ -103,7 +103,7 @@ impl<'a> Iterator for Fields<'a> {
     }
 }
 
-/// Reads a varint; gives it and what follows it.
+/// Reads a varint. Returns it and the remaining bytes. `None` if the bytes are not a varint.
 pub(crate) fn varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
     let mut value = 0u64;
     for (at, byte) in bytes.iter().enumerate().take(10) {
@@ -155,15 +155,15 @@ pub(crate) fn numbers(message: &[u8]) -> Vec<u32> {
     numbers
 }
 
-/// A message split at the top level: the bytes of each field, tags included, all elements of a repeated one together.
-/// Two encodings of one message are equal exactly if these are, as maps are encoded in key order.
+/// A message split at the top level: the bytes of each field with their tags, with all elements of a repeated field together.
+/// Two encodings of one message are equal exactly if their parts are equal, because maps are encoded in key order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Parts {
     fields: BTreeMap<u32, Vec<u8>>,
 }
 
 impl Parts {
-    /// Takes a message apart.
+    /// Splits a message.
     pub(crate) fn of(message: &[u8]) -> Self {
         let mut parts = Self::default();
         for field in fields(message) {
@@ -172,12 +172,12 @@ impl Parts {
         parts
     }
 
-    /// The bytes of a field, empty where it is unset.
+    /// The bytes of a field, with tags. Empty if it is unset.
     pub(crate) fn get(&self, number: u32) -> &[u8] {
         self.fields.get(&number).map_or(&[], Vec::as_slice)
     }
 
-    /// Replaces a field by bytes with their tags; unset where there are none.
+    /// Replaces a field by these bytes, which include the tags. Empty bytes unset it.
     pub(crate) fn set(&mut self, number: u32, raw: Vec<u8>) {
         if raw.is_empty() {
             self.fields.remove(&number);
@@ -186,7 +186,7 @@ impl Parts {
         }
     }
 
-    /// Adds texts to a repeated field, each once.
+    /// Adds texts to a repeated field, except those that it already has.
     pub(crate) fn add_texts(&mut self, number: u32, added: impl IntoIterator<Item = String>) {
         let mut raw = self.get(number).to_vec();
         let mut present: HashSet<String> = texts(&raw, number).map(str::to_owned).collect();
@@ -199,7 +199,7 @@ impl Parts {
         self.set(number, raw);
     }
 
-    /// Keeps the texts of a repeated field that `keep` wants.
+    /// Keeps the texts of a repeated field for which `keep` is true.
     pub(crate) fn retain_texts(&mut self, number: u32, keep: impl Fn(&str) -> bool) {
         let mut raw = Vec::new();
         for text in texts(self.get(number), number).filter(|text| keep(text)) {
@@ -222,13 +222,13 @@ impl Parts {
         numbers
     }
 
-    /// The message, fields by number.
+    /// The message, with its fields in order of their numbers.
     pub(crate) fn encode(&self) -> Vec<u8> {
         self.fields.values().flatten().copied().collect()
     }
 }
 
-/// Visits every value that stands at a path of field numbers, through messages and repeated fields alike.
+/// Visits every value at a path of field numbers, through messages and repeated fields.
 pub(crate) fn visit_values<'a>(message: &'a [u8], path: &[u32], visit: &mut dyn FnMut(Value<'a>)) {
     let Some((number, rest)) = path.split_first() else { return };
     for field in fields(message).filter(|field| field.number == *number) {
@@ -240,8 +240,8 @@ pub(crate) fn visit_values<'a>(message: &'a [u8], path: &[u32], visit: &mut dyn 
     }
 }
 
-/// Visits every text that stands at a path of field numbers, through messages and repeated fields alike. `visit` is given the
-/// positions of the repeated steps (an element's index among the fields of its number, 0 where there is one) and the text.
+/// Visits every text at a path of field numbers, through messages and repeated fields. `visit` gets the position at each step
+/// (the index among the fields with the same number, 0 if there is only one) and the text.
 pub(crate) fn visit_texts<'a>(message: &'a [u8], path: &[u32], visit: &mut dyn FnMut(&[usize], &'a str)) {
     fn walk<'a>(message: &'a [u8], path: &[u32], at: &mut Vec<usize>, visit: &mut dyn FnMut(&[usize], &'a str)) {
         let Some((number, rest)) = path.split_first() else { return };
@@ -258,7 +258,7 @@ pub(crate) fn visit_texts<'a>(message: &'a [u8], path: &[u32], visit: &mut dyn F
     walk(message, path, &mut Vec::with_capacity(path.len()), visit);
 }
 
-/// The message with every text at a path of field numbers replaced by what `replace` returns, where that is something.
+/// Replaces every text at a path of field numbers for which `replace` returns a new text, and returns the message.
 pub(crate) fn replace_texts(message: &[u8], path: &[u32], replace: &mut dyn FnMut(&str) -> Option<String>) -> Vec<u8> {
     let Some((number, rest)) = path.split_first() else { return message.to_vec() };
     let mut replaced = Vec::with_capacity(message.len());

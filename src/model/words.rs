@@ -1,16 +1,17 @@
-//! The words of a name, folded so that a search finds what looks alike: "Łódź" by "lodz", "Kim Jong-un" by "JONG".
+//! The words of a name, folded so that a search finds names that look alike: "Łódź" by "lodz", "Kim Jong-un" by "JONG".
 //!
-//! The index stores what [`words`] yields and a filter searches for what it yields, so both always agree; change it and the
-//! index has to be built anew. Knows Unicode. Must not know which texts are indexed.
+//! The index stores the result of [`words`], and a filter searches for the result of [`words`], so the two always agree. After
+//! a change to this function the index must be rebuilt. Knows Unicode. Must not know which texts are indexed.
 
 use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
 
-/// The words of a text in their order: in lower case, without diacritics, compatibility forms made plain ("ﬁ", "Ⅷ", full
-/// width), split wherever there is neither letter nor digit.
+/// The words of a text, in order. They are in lower case and without diacritics; compatibility forms ("ﬁ", "Ⅷ", full width)
+/// become plain letters. A word ends at any character that is neither a letter nor a digit.
 ///
-/// Marks are dropped only where a reader takes the letter without them for the same one: the accents of Latin, Greek and
-/// Cyrillic, the points of Hebrew and Arabic. The vowel signs of Indic scripts and Thai and the voicing of kana make another
-/// word, and stay. Hangul stays in syllables. A script written without spaces yields its runs whole.
+/// A combining mark is dropped only if readers take the letter without it for the same letter: the accents of Latin, Greek and
+/// Cyrillic, the points of Hebrew and Arabic. The vowel signs of Indic scripts and Thai and the voicing of kana make a
+/// different word, so they stay. Hangul stays in syllables. In a script written without spaces, an unbroken run of letters is
+/// one word.
 ///
 /// ```
 /// use annals::model::words;
@@ -33,18 +34,18 @@ pub fn words(text: &str) -> Vec<String> {
             plain => folded.push_str(plain),
         }
     }
-    // NFC puts Hangul, and the marks that stay, together again.
+    // NFC composes Hangul, and the marks that stay, again.
     let folded: String = folded.nfc().collect();
     folded.split(|letter| !in_word(letter)).filter(|word| !word.is_empty()).map(str::to_owned).collect()
 }
 
-/// A letter, a digit, or a mark that stayed: some vowel signs are alphabetic to Unicode and the sign that there is none
-/// (virama) is not, though it stands in the middle of words.
+/// Whether a character is part of a word: a letter, a digit, or a mark that was not dropped. The marks need a check of their
+/// own: some vowel signs are alphabetic in Unicode, but the virama, which occurs inside words, is not.
 fn in_word(letter: char) -> bool {
     letter.is_alphanumeric() || is_combining_mark(letter)
 }
 
-/// Marks that a reader overlooks.
+/// Whether a character is a combining mark that readers ignore.
 fn is_accent(letter: char) -> bool {
     is_combining_mark(letter)
         && matches!(u32::from(letter),
@@ -54,7 +55,7 @@ fn is_accent(letter: char) -> bool {
             | 0x1ab0..=0x1aff | 0x1dc0..=0x1dff | 0x20d0..=0x20ff | 0xfe20..=0xfe2f)
 }
 
-/// Letters that Unicode does not take apart and that keyboards elsewhere do not have. Empty: the letter stays.
+/// The replacement of a letter that Unicode does not decompose and that many keyboards lack. Empty if the letter stays.
 fn fold(letter: char) -> &'static str {
     match letter {
         'ß' => "ss",
@@ -107,7 +108,7 @@ mod tests {
     #[test]
     fn other_scripts_keep_what_makes_their_words() {
         check("폭풍군단 국가정보원", &["폭풍군단", "국가정보원"]);
-        // The same in conjoining letters, as some systems write names of files.
+        // The same in conjoining letters, as some systems write file names.
         check("\u{1111}\u{1169}\u{11a8}\u{1111}\u{116e}\u{11bc}", &["폭풍"]);
         check("がガ か", &["がガ", "か"]);
         check("朝鲜人民军、俄罗斯", &["朝鲜人民军", "俄罗斯"]);
@@ -118,7 +119,7 @@ mod tests {
     }
 
     proptest! {
-        /// A filter that is given the stored words finds the record: folding what is folded changes nothing.
+        /// A filter that is given the stored words finds the record: folding is idempotent.
         #[test]
         fn words_of_words_are_the_same(text in "\\PC{0,40}") {
             let once = words(&text);
