@@ -1,5 +1,5 @@
-//! The pages in docs/formats, made from the registry: each from the page of its format's folder, in which lines such as `{{columns}}` are
-//! replaced by tables and examples.
+//! Makes the pages in docs/formats from the list of formats. The text of a page is in the folder of its format; lines such as
+//! `{{columns}}` in it are replaced by tables and examples.
 //!
 //! To write the pages after an intended change: `ANNALS_UPDATE=1 cargo test --lib documentation`.
 
@@ -155,7 +155,7 @@ fn table_example(format: &'static Format, path: &str, number: usize) -> String {
     )
 }
 
-/// The exported row of the records of a row.
+/// The exported row of the records that an imported row made.
 fn exported_row(table: &'static TableExport, row: &ImportRow) -> String {
     let records: Vec<Record> = row.own.iter().filter_map(mutation::record).cloned().collect();
     let related = RelatedRecords::default();
@@ -166,7 +166,7 @@ fn exported_row(table: &'static TableExport, row: &ImportRow) -> String {
     String::from_utf8(text).expect("text")
 }
 
-/// The forecast that the first three rows make.
+/// The forecast made from the first three rows.
 fn series_example() -> String {
     let packed = fs::File::open(root().join("tests/data/forecasts/flusight_2022-12-12_psi-dice.csv.gz")).expect("a file");
     let lines = BufReader::new(flate2::read::GzDecoder::new(packed)).lines();
@@ -176,7 +176,7 @@ fn series_example() -> String {
     format!("{}\n{}", block("csv", &text.join("\n")), record_blocks(&row.own))
 }
 
-/// The claims and the relation that the review of a page makes.
+/// The claims and the relation made from the review of a page.
 fn claimreview_example() -> String {
     let review = fs::File::open(root().join("tests/data/claimreview/page.json")).expect("a file of the repository");
     let row = claimreview::rows(review).next().expect("a review").expect("a good one");
@@ -184,10 +184,10 @@ fn claimreview_example() -> String {
     record_blocks(&row.own.iter().filter(is_shown).cloned().collect::<Vec<_>>())
 }
 
-/// The first columns, which are the same for every type.
+/// The number of first columns that are the same for every type.
 const SHARED_COLUMNS: usize = 11;
 
-/// The columns of every file, and those of each file.
+/// The columns that all files share, and then those of each file.
 fn by_file(extension: &str, header: &[&str], rows: impl Fn(RecordKind) -> Vec<Vec<String>>) -> Vec<String> {
     let shared = titled("Every file", &table(header, rows(RecordKind::Source).into_iter().take(SHARED_COLUMNS)));
     let own = |kind: RecordKind| {
@@ -197,9 +197,9 @@ fn by_file(extension: &str, header: &[&str], rows: impl Fn(RecordKind) -> Vec<Ve
     [shared].into_iter().chain(RecordKind::ALL.map(own)).collect()
 }
 
-/// The first sentence of a meaning. The contract has the rest.
+/// The first sentence of a field's comment in the contract.
 fn in_short(meaning: &str) -> String {
-    // "Required." alone says nothing of what it is.
+    // "Required." alone does not say what the field is.
     let meaning = meaning.trim_start_matches("Required. ");
     let end = meaning.find(". ").map_or(meaning.len(), |end| end + 1);
     meaning[..end].to_owned()
@@ -264,7 +264,7 @@ fn page(format: &'static Format) -> String {
     page
 }
 
-/// The list of formats for the page of ideas.
+/// The list of formats in docs/formats/README.md.
 fn list() -> String {
     let rows = FORMATS.iter().map(|format| {
         let mark = |is_there: bool| if is_there { "yes" } else { "" }.to_owned();
@@ -281,7 +281,7 @@ fn list() -> String {
 const BEGIN: &str = "<!-- formats: begin, made by a test -->\n";
 const END: &str = "<!-- formats: end -->";
 
-/// Checks a file, or writes it.
+/// Checks that a file has this content, or writes it if `ANNALS_UPDATE` is set.
 fn check(path: &str, wanted: &str) {
     if std::env::var_os("ANNALS_UPDATE").is_some() {
         fs::write(root().join(path), wanted).expect("written");

@@ -1,10 +1,10 @@
-//! What exporters have in common: text that is made record by record, files that are not text, and rows of tables.
+//! Common parts of exporters: text written record by record, files that are not text, and rows of tables.
 //!
-//! An exporter asks no server and remembers no record. What it writes for a record depends on that record alone, so memory does not grow
-//! with the export, and a text file that was cut after any record can be resumed. Rows of tables need more: they are given the
-//! [related records](RelatedRecords) of each record.
+//! An exporter sends no requests and keeps no records. What it writes for a record depends on that record alone. Memory
+//! therefore does not grow with the export, and a text file that was cut after any record can be resumed. Only rows of tables
+//! need more: they are given the [related records](RelatedRecords) of each record.
 //!
-//! Must not know where records come from, or which file the bytes go to.
+//! Must not know where records come from, or to which file the bytes go.
 
 use std::{
     collections::HashMap,
@@ -15,7 +15,7 @@ use std::{
 use super::table::{TableLayout, TableWriter};
 use crate::{model::RecordKind, proto::record::Record};
 
-/// Writes a file of text: a head, something for each record, a tail.
+/// Writes a text file: a head, something for each record, a tail.
 ///
 /// ```
 /// use annals::{formats::{csv::CsvText, export::ExportText}, model::RecordKind, proto::{Actor, record::Record}};
@@ -32,10 +32,10 @@ use crate::{model::RecordKind, proto::record::Record};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub trait ExportText: Send + Sync {
-    /// Writes the beginning of the file. `revision` is that of the export.
+    /// Writes the beginning of the file. `revision` is the revision of the export.
     fn head(&self, revision: i64, to: &mut Vec<u8>);
 
-    /// Writes a record. Writes nothing if the file does not hold records of its type.
+    /// Writes a record. Writes nothing if the file does not contain records of its type.
     fn record(&self, record: &Record, to: &mut Vec<u8>);
 
     /// Writes the end of the file.
@@ -44,10 +44,10 @@ pub trait ExportText: Send + Sync {
 
 /// Writes a file that is not text.
 pub trait ExportFile: Send {
-    /// Adds a record. A record of a type that the file does not hold is left out.
+    /// Adds a record. Leaves out a record of a type that the file does not contain.
     fn record(&mut self, record: &Record) -> io::Result<()>;
 
-    /// Completes the file. `revision` is that of the export.
+    /// Completes the file. `revision` is the revision of the export.
     fn finish(self: Box<Self>, revision: i64) -> io::Result<()>;
 }
 
@@ -58,20 +58,20 @@ pub struct TableExport {
     pub layout: &'static TableLayout,
     /// The type of the records that are its rows.
     pub kind: RecordKind,
-    /// A filter that the rows' records match. Other records may match it, too: see `related`.
+    /// A filter that matches the records of the rows. It may match other records too: see `related`.
     pub filter: &'static str,
-    /// The names of the other records that a row is made from. `None` if the record is not a row.
+    /// The names of the other records that a row needs. `None` if the record is not a row.
     pub related: fn(&Record) -> Option<Vec<String>>,
-    /// The cells of a row, given its record and the related records by name. Related records may be missing.
+    /// The cells of a row, from its record and the related records by name. Related records may be missing.
     pub row: fn(&Record, &HashMap<String, Record>) -> Vec<String>,
 }
 
-/// The related records of the records that are written next, by name. Clones share them.
+/// The related records of the records that are written next, by name. All clones share one map.
 #[derive(Clone, Debug, Default)]
 pub struct RelatedRecords(Arc<Mutex<HashMap<String, Record>>>);
 
 impl RelatedRecords {
-    /// Replaces them.
+    /// Replaces all related records.
     pub fn set(&self, records: HashMap<String, Record>) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = records;
     }
@@ -85,7 +85,7 @@ pub struct TableText {
 }
 
 impl TableText {
-    /// `related` is to be set before each call of [`ExportText::record`].
+    /// The caller sets `related` before each call of [`ExportText::record`].
     pub fn of(table: &'static TableExport, related: RelatedRecords) -> Self {
         Self { table, related }
     }

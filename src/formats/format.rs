@@ -1,6 +1,6 @@
-//! What an external format is to the rest of the program: a name, an importer, an exporter and a page of documentation.
+//! The description of an external format: a name, an importer, an exporter and a page of documentation.
 //!
-//! Must not know any one format.
+//! Must not know any single format.
 
 use std::{
     fmt,
@@ -28,12 +28,12 @@ pub struct Format {
     pub exporter: Option<Exporter>,
 }
 
-/// How files of a format are imported.
+/// The importer of a format.
 #[derive(Clone, Copy)]
 pub struct Importer {
-    /// Whether a mapping has to be given, which says what the columns of the file mean.
+    /// Whether the format needs a mapping, which says what the columns of the file mean.
     pub needs_mapping: bool,
-    /// Opens a file. An error says why it is not a file of the format at all.
+    /// Opens a file. Errs if the file is not of the format at all.
     pub open: fn(ImportInput) -> Result<ImportRows, BadRow>,
 }
 
@@ -48,7 +48,7 @@ pub struct ImportInput {
 /// Opens the output of an export that is not text, for one collection.
 pub type OpenExportFile = fn(RecordKind, Box<dyn Write + Send>) -> io::Result<Box<dyn ExportFile>>;
 
-/// How records are exported in a format.
+/// The exporter of a format.
 #[derive(Clone, Copy)]
 pub enum Exporter {
     /// One text file of all records.
@@ -65,14 +65,14 @@ pub enum Exporter {
         /// The writer of a collection.
         open: fn(RecordKind) -> Box<dyn ExportText>,
     },
-    /// A file for each collection that is not text: it cannot be written to standard output, or resumed.
+    /// A file for each collection that is not text. It cannot be written to standard output, and its export cannot be resumed.
     CollectionFile {
         /// The files' extension, without the dot.
         extension: &'static str,
         /// The writer of a collection.
         open: OpenExportFile,
     },
-    /// The rows of a table, as text: the records that an import of the format has made.
+    /// The rows of a table, as text. It exports the records that an import of the format made.
     Table(&'static TableExport),
 }
 
@@ -100,7 +100,7 @@ impl Exporter {
         matches!(self, Self::CollectionText { .. } | Self::CollectionFile { .. })
     }
 
-    /// What opens a file that is not text. `None` if the format is text.
+    /// Opens a file that is not text. `None` if the format is text.
     pub fn file(&self) -> Option<OpenExportFile> {
         match self {
             Self::CollectionFile { open, .. } => Some(*open),
@@ -108,8 +108,9 @@ impl Exporter {
         }
     }
 
-    /// The writer of a text file with the records of these collections, or of all where there are none. `related` is for the rows of
-    /// a table. `None` if the format is not text, or if it has a file for each collection and none is given.
+    /// The writer of a text file with the records of these collections, or of all collections if `kinds` is empty. `related` is
+    /// used for the rows of a table. `None` if the format is not text, or if it has a file for each collection and `kinds` is
+    /// empty.
     pub fn text(&self, kinds: &[RecordKind], store_id: &str, related: &RelatedRecords) -> Option<Box<dyn ExportText>> {
         match self {
             Self::Text { open, .. } => Some(open(store_id)),
@@ -119,7 +120,7 @@ impl Exporter {
         }
     }
 
-    /// The table whose rows it writes, if it does.
+    /// The table whose rows it writes. `None` if it does not write a table.
     pub fn table(&self) -> Option<&'static TableExport> {
         match self {
             Self::Table(table) => Some(table),

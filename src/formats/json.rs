@@ -1,8 +1,8 @@
 //! proto3 JSON, as grpcurl and every protobuf library read and write it.
 //!
-//! It is written with proto field names (`update_fields`, not `updateFields`), so that output can be pasted into a filter. 64-bit integers
-//! are strings, as the JSON mapping requires. Both kinds of field names are read. A field that is not in the contract is an error: if it
-//! were ignored, the record would silently lack a fact.
+//! It is written with proto field names (`update_fields`, not `updateFields`), so that output can be pasted into a filter.
+//! 64-bit integers are strings, as the JSON mapping requires. Both kinds of field names are read. A field that is not in the
+//! contract is an error: if it were ignored, the record would silently lack a fact.
 //!
 //! Must not know what any message means.
 
@@ -35,7 +35,7 @@ pub enum JsonError {
         /// What is wrong with it.
         message: String,
     },
-    /// It could not be read.
+    /// The text could not be read.
     Io(io::Error),
 }
 
@@ -73,7 +73,7 @@ fn dynamic_value(message: &DynamicMessage) -> Value {
     value
 }
 
-/// Sorts the entries of maps by their keys, so that equal messages have equal texts.
+/// Sorts the entries of maps by key, so that equal messages have equal texts.
 fn sort_maps(value: &mut Value, descriptor: &MessageDescriptor) {
     let Value::Object(fields) = value else { return };
     for (name, value) in fields {
@@ -99,7 +99,7 @@ pub fn record_value(record: &Record) -> Value {
     dynamic_value(&dynamic)
 }
 
-/// Reads a text that is a single message.
+/// Reads a text that is exactly one message.
 pub fn from_str<M: Message + Name + Default>(text: &str) -> Result<M, JsonError> {
     let mut messages = JsonReader::new(text.as_bytes());
     let message = messages.next().unwrap_or_else(|| {
@@ -121,8 +121,8 @@ pub fn from_value<M: Message + Name + Default>(value: Value) -> Result<M, JsonEr
     read(value, descriptor::<M>())
 }
 
-/// Reads messages one after another, each on one line or on several. Ends at the first error, since the text after a fault cannot be split
-/// into messages.
+/// Reads messages one after another, each on one line or on several. Ends at the first error, because the text after it cannot
+/// be split into messages.
 pub struct JsonReader<R: io::Read, M> {
     from: Option<serde_json::Deserializer<serde_json::de::IoRead<R>>>,
     descriptor: MessageDescriptor,
@@ -142,7 +142,7 @@ impl<R: BufRead, M: Message + Name + Default> Iterator for JsonReader<R, M> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let from = self.from.as_mut()?;
-        // Anything but white space is another message, or a fault that reading it reports.
+        // Anything except white space is another message, or an error that reading it reports.
         if from.end().is_ok() {
             self.from = None;
             return None;
@@ -166,14 +166,14 @@ fn read<'de, M: Message + Default>(
         Ok(dynamic) => Ok(dynamic.transcode_to().expect("a message fits its own descriptor")),
         Err(error) if error.is_io() => Err(JsonError::Io(error.into())),
         Err(error) => {
-            // "?" is a step that was not completed, "." the message itself.
+            // "?" is a step that was not completed, "." is the message itself.
             let field = track.path().to_string().trim_end_matches(['?', '.']).to_owned();
             Err(JsonError::Invalid { field, line: error.line(), message: without_position(&error) })
         }
     }
 }
 
-/// The text of an error without the position at its end, which is reported as a number.
+/// The text of an error without the position at its end, which is reported separately.
 pub(super) fn without_position(error: &serde_json::Error) -> String {
     let text = error.to_string();
     match text.rfind(" at line ") {

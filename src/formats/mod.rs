@@ -1,7 +1,7 @@
-//! External formats: how records are imported from, and exported to, what is not protobuf.
+//! External formats: import of records from formats other than protobuf, and export to them.
 //!
-//! A format is a folder with a `FORMAT`, and a line in [`FORMATS`]. The commands `import` and `export` with their `--help`, and the
-//! pages in docs/formats, are made from that list.
+//! A format is a folder with a `FORMAT`, and a line in [`FORMATS`]. The commands `import` and `export` with their `--help`, and
+//! the pages in docs/formats, are made from that list.
 //!
 //! Knows the model and the store's public API. Must not know keys or gRPC.
 

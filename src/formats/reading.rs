@@ -1,6 +1,6 @@
-//! Reading of external files within fixed memory: lines, stretches of bytes, and the byte order mark.
+//! Reads external files within fixed memory: lines, limited numbers of bytes, and the byte order mark.
 //!
-//! Must not know what a file holds.
+//! Must not know what a file contains.
 
 use std::{
     io::{self, BufRead, Read},
@@ -10,10 +10,10 @@ use std::{
     },
 };
 
-/// The longest line that is read, in bytes. A request has at most 4 MiB, and its JSON is seldom twice as long.
+/// The longest line that is read, in bytes. A request has at most 4 MiB, and its JSON is rarely twice as long.
 pub const LINE_BYTES_MAX: u64 = 32 << 20;
 
-/// Reads the next line. `None` at the end of the file; `false` for a line that is longer than [`LINE_BYTES_MAX`], the rest of which is
+/// Reads the next line. `None` at the end of the file. `false` if the line is longer than [`LINE_BYTES_MAX`]; its rest is
 /// skipped.
 pub fn read_line(from: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<Option<bool>> {
     line.clear();
@@ -27,14 +27,14 @@ pub fn read_line(from: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<Opti
     Ok(Some(false))
 }
 
-/// A file of which at most a given number of bytes is read at a time, so that a row without an end cannot fill the memory.
+/// A file that gives at most `bytes_max` bytes until it is renewed, so that a row without an end cannot fill the memory.
 pub(super) struct Bounded<R> {
     from: R,
     left: Arc<AtomicU64>,
     bytes_max: u64,
 }
 
-/// Renews what may be read of a [`Bounded`] file.
+/// Renews the number of bytes that a [`Bounded`] file may give.
 pub(super) struct Allowance {
     left: Arc<AtomicU64>,
     bytes_max: u64,
@@ -48,7 +48,7 @@ impl<R: Read> Bounded<R> {
 }
 
 impl Allowance {
-    /// Allows the full number of bytes again: the next row begins.
+    /// Allows the full number of bytes again, for the next row.
     pub(super) fn renew(&self) {
         self.left.store(self.bytes_max, Ordering::Relaxed);
     }
@@ -67,7 +67,7 @@ impl<R: Read> Read for Bounded<R> {
     }
 }
 
-/// Some programs begin a UTF-8 file with it.
+/// Some programs write it at the beginning of a UTF-8 file.
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// A text without a byte order mark.

@@ -1,4 +1,4 @@
-//! Every cell of a table comes back unchanged in an export, or its row is refused.
+//! Checks that every cell of a table is unchanged in an export, or its row is refused on import.
 
 use std::{collections::HashMap, fs, io::Cursor, path::Path};
 
@@ -30,7 +30,7 @@ const ODD: [&str; 16] = [
     "23 October 2024",
 ];
 
-/// Every table that is imported and exported.
+/// Every table that can be imported and exported.
 fn tables() -> impl Iterator<Item = &'static TableExport> {
     FORMATS.iter().filter_map(|format| format.exporter.as_ref()?.table())
 }
@@ -67,7 +67,7 @@ fn read(table: &TableExport, content: String) -> Vec<Result<ImportRow, BadRow>> 
     (format.open)(input).expect("a header with every column").collect()
 }
 
-/// The exported row of the records of a row.
+/// The exported row of the records that an imported row made.
 fn written(table: &TableExport, row: &ImportRow) -> Vec<String> {
     let records: HashMap<String, Record> =
         row.own.iter().filter_map(|item| Some((mutation::name(item).to_owned(), mutation::record(item)?.clone()))).collect();
@@ -125,7 +125,7 @@ fn columns_stand_in_any_order_and_those_that_nobody_knows_are_annotations() {
     let mut writer = csv::Writer::from_writer(Vec::new());
     writer.write_record(header).and_then(|()| writer.write_record(row)).expect("memory");
     let content = String::from_utf8(writer.into_inner().expect("memory")).expect("text");
-    // As spreadsheets begin a file.
+    // Spreadsheets begin a file with a byte order mark.
     let rows = read(table, format!("\u{feff}{content}"));
     let row = rows[0].as_ref().expect("a good row");
     assert_eq!(written(table, row)[..5], cells[..5]);

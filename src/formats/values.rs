@@ -1,8 +1,8 @@
-//! Values of external formats as values of the contract: names, external ids, titles, dates and quantities.
+//! Converts values of external formats to values of the contract: names, external ids, titles, dates and quantities.
 //!
 //! The same value always becomes the same name or id, so that a second import finds the records of the first.
 //!
-//! Must not know any one format, or what a value belongs to.
+//! Must not know any single format, or what a value belongs to.
 
 use std::fmt::Write;
 
@@ -23,14 +23,14 @@ use crate::{
 /// Characters of a digest: 128 bits, so that two values never share one by chance.
 const DIGEST_CHARS: usize = 32;
 
-/// A digest of texts, for something without an id of its own.
+/// A digest of texts, which identifies something that has no id of its own.
 pub(crate) fn digest(parts: &[&str]) -> String {
     let mut digest = sha256(parts.iter().map(|part| part.as_bytes()));
     digest.truncate(DIGEST_CHARS);
     digest
 }
 
-/// The whole SHA-256 of several parts. The boundaries between the parts count.
+/// The full SHA-256 of several parts. It depends on the boundaries between the parts.
 pub(crate) fn sha256(parts: impl IntoIterator<Item = impl AsRef<[u8]>>) -> String {
     let mut digest = Sha256::new();
     for part in parts {
@@ -46,14 +46,14 @@ pub(crate) fn title(text: &str) -> String {
     text.nfc().filter(|letter| !letter.is_ascii_control()).take(limits::TITLE_CHARS_MAX).collect()
 }
 
-/// An external id as a part of a name: in lower case where it has only capitals and digits, else its digest.
+/// An external id as a part of a name: in lower case if it has only capitals and digits and is not long, else its digest.
 pub(crate) fn name_part(id: &str) -> String {
     let plain = id.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit());
     if plain && (1..=40).contains(&id.len()) { id.to_ascii_lowercase() } else { digest(&[id]) }
 }
 
-/// The name of the record with this external id. Where a name cannot hold the id (capitals, other characters, too long), the name ends
-/// with a digest of the id.
+/// The name of the record with this external id. If a name cannot contain the id (capitals, other characters, too long), the
+/// name ends with a digest of the id.
 pub(crate) fn name_of(kind: RecordKind, external_id: &str) -> String {
     let (scheme, value) = external_id.split_once(':').unwrap_or(("", external_id));
     let mut id = String::with_capacity(ID_CHARS_MAX);
@@ -64,7 +64,7 @@ pub(crate) fn name_of(kind: RecordKind, external_id: &str) -> String {
             _ => id.push('-'),
         }
     }
-    // In a scheme, other characters only separate words; in a value every character counts.
+    // In a scheme, other characters only separate words. In a value, every character matters.
     if id.len() > ID_CHARS_MAX || !id.ends_with(value) || value.starts_with('-') || id.ends_with('-') || value.is_empty() {
         id.truncate(ID_CHARS_MAX - DIGEST_CHARS - 1);
         let kept = id.trim_end_matches('-');
@@ -75,7 +75,8 @@ pub(crate) fn name_of(kind: RecordKind, external_id: &str) -> String {
     format!("{}/{id}", kind.collection())
 }
 
-/// A text as the value of an external id, which is printable ASCII without spaces: other characters are percent-encoded as in a URL.
+/// A text as the value of an external id, which is printable ASCII without spaces. Other characters are percent-encoded as in a
+/// URL.
 pub(crate) fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for byte in text.bytes() {
@@ -88,8 +89,8 @@ pub(crate) fn escaped(text: &str) -> String {
     escaped
 }
 
-/// A date in the given strptime form as EDTF, with the precision of the form. EDTF has no time of day without seconds: such a time is
-/// left out.
+/// A date in the given strptime form as EDTF, with the precision of the form. EDTF has no time of day without seconds, so such
+/// a time is left out.
 pub(crate) fn edtf_from_form(text: &str, form: &str) -> Result<String, String> {
     let wrong = |error: jiff::Error| format!("{text:?} is not a date of the form {form:?}: {error}");
     let time = strtime::parse(form, text.trim()).map_err(wrong)?;
@@ -119,7 +120,7 @@ pub(crate) fn edtf(date: Date, time: Option<Time>, offset: Option<Offset>) -> St
     format!("{date}T{:02}:{:02}:{:02}{zone}", time.hour(), time.minute(), time.second())
 }
 
-/// A quantity (proto3 JSON) in words: "3000", "1 to 10", "up to 10 USD"; without a number its status: "WITHHELD".
+/// A quantity (proto3 JSON) as text: "3000", "1 to 10", "up to 10 USD". Its status if it has no number: "WITHHELD".
 pub(crate) fn quantity_in_words(quantity: Option<&Value>) -> String {
     let Some(quantity) = quantity else { return String::new() };
     let text = |field: &str| quantity.get(field).and_then(Value::as_str).unwrap_or_default();
@@ -140,7 +141,7 @@ pub(crate) fn quantity_in_words(quantity: Option<&Value>) -> String {
     }
 }
 
-/// A double as people write it: 3000, not 3000.0. JSON has infinities as texts.
+/// A double as people write it: 3000, not 3000.0. JSON writes infinities as texts.
 fn number(value: &Value) -> Option<String> {
     match value {
         Value::Number(number) => number.as_f64().map(|number| number.to_string()),

@@ -1,6 +1,6 @@
-//! ACLED, the Armed Conflict Location & Event Data: a row is an event and the number of its dead.
+//! ACLED, the Armed Conflict Location & Event Data. A row is an event and the number of its fatalities.
 //!
-//! Must not know files, or who sends what.
+//! Must not know files, or who sends the mutations.
 
 use super::{
     export::TableExport,
@@ -32,7 +32,7 @@ pub static FORMAT: Format = Format {
     exporter: Some(Exporter::Table(&ROWS)),
 };
 
-/// The columns, and where each is kept.
+/// The columns, and where a record stores each.
 pub static LAYOUT: TableLayout = TableLayout {
     name: "acled",
     scheme: "acled",
@@ -125,7 +125,7 @@ const CODER: &str = "actors/acled";
 /// The data set as a source.
 const DATASET: &str = "sources/acled";
 
-/// The fields of a row's event that an import sets. It leaves all other fields alone.
+/// The fields of a row's event that an import sets. Other fields do not change.
 const EVENT_FIELDS: &[&str] = &[
     "external_ids",
     "labels",
@@ -308,7 +308,7 @@ fn place(line: &TableRow<'_>) -> Place {
     }
 }
 
-/// The publisher, if the row names one, and the coder. The data set does not tell who reported it first.
+/// The publisher, if the row names one, and the coder. The data set does not say who reported it first.
 fn attribution(line: &TableRow<'_>) -> Vec<Attribution> {
     table::attribution(line.text("source"), AttributionRole::Publisher, CODER)
 }
@@ -319,7 +319,7 @@ fn related(event: &Event) -> Option<Vec<String>> {
     Some(vec![estimate_name(id)])
 }
 
-/// The row of an event and its estimate, which `find` finds by name. A missing estimate leaves its cell empty.
+/// The row of an event and its estimate. `find` finds a record by name. A missing estimate leaves its cell empty.
 fn exported_row<'a>(event: &Event, find: impl Fn(&str) -> Option<&'a Estimate>) -> Vec<String> {
     let stored = RecordRemainder { labels: &event.labels, metrics: &event.metrics, annotations: &event.annotations };
     LAYOUT.row(stored, |column| cell(event, column, &find))

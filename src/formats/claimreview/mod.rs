@@ -1,9 +1,10 @@
-//! Fact checks: schema.org's `ClaimReview` in JSON-LD, as pages and feeds publish it.
+//! Fact checks: schema.org's `ClaimReview` in JSON-LD, as web pages and data feeds publish it.
 //!
-//! A review makes the claim that it is about, with its claimant; a claim of kind VERDICT about that claim; a relation RATES between the two,
-//! with the rating; and the sources of both. The whole review is also kept in annotations of its page, so nothing is lost.
+//! A review makes four kinds of record: the reviewed claim, with its claimant; a claim of kind VERDICT about that claim; a
+//! relation RATES between the two, with the rating; and the sources of both. The whole review is also stored in annotations of
+//! its page, so nothing is lost.
 //!
-//! Must not know the store, or who applies what reviews make.
+//! Must not know the store, or who applies the mutations.
 
 mod node;
 mod parts;
@@ -31,8 +32,8 @@ pub static FORMAT: Format = Format {
     exporter: None,
 };
 
-/// The reviews of a file, a row each. The file is a review, an array, a `DataFeed`, a graph (`@graph`) or one object a line. A row has the
-/// number of its element; anything that is not a review is skipped.
+/// The reviews of a file; each is a row. The file is a review, an array, a `DataFeed`, a graph (`@graph`) or one object a line.
+/// A row has the number of its element. Anything that is not a review is skipped.
 ///
 /// ```
 /// use annals::{
@@ -66,9 +67,10 @@ pub fn rows(from: impl Read + Send + 'static) -> ImportRows {
 struct Reviews {
     objects: ObjectIter,
     waiting: VecDeque<Result<ImportRow, BadRow>>,
-    /// The ids of reviews, and the ids with the whole reviews, so that a review may occur twice if it is the same.
+    /// The ids of reviews, and the ids together with the whole reviews. A review may occur twice only if its content is the
+    /// same.
     seen: SeenKeys,
-    /// Whether there was a review, or something that may have been meant as one.
+    /// Whether the file has a review, or something that may be meant as one.
     found: bool,
     ended: bool,
 }
@@ -141,7 +143,7 @@ const fn member(path: &'static [&'static str], goes_to: &'static str) -> ReviewM
     ReviewMember { path, goes_to }
 }
 
-/// Every member that becomes a field. The annotations keep all members.
+/// Every member that becomes a field. The annotations contain all members.
 pub const REVIEW_MEMBERS: &[ReviewMember] = &[
     member(&["url"], "`Source.uri` of the page; a part of all names, with `@id` and `claimReviewed`"),
     member(&["@id"], "a part of all names"),

@@ -1,4 +1,5 @@
-//! JSON-LD as pages have it: one value or a list of values, a text in place of a thing, things that are named by id, dates in any form.
+//! JSON-LD as web pages write it: one value or a list of values, a text in place of a thing, things referred to by id, dates in
+//! any form.
 //!
 //! Must not know what a member means.
 
@@ -32,7 +33,7 @@ pub(super) fn graph(document: &Value) -> Graph<'_> {
     listed.filter_map(Value::as_object).filter_map(|node| Some((node.get("@id")?.as_str()?, node))).collect()
 }
 
-/// The things of a document: itself, those of its graph, or those of an element of a feed.
+/// The things of a document: the document itself, the things of its graph, or those of an element of a `DataFeed`.
 pub(super) fn things<'a>(document: &'a Value, graph: &'a Graph<'a>) -> Vec<Node<'a>> {
     match document {
         Value::Array(list) => list.iter().flat_map(|document| things(document, graph)).collect(),
@@ -48,7 +49,7 @@ pub(super) fn things<'a>(document: &'a Value, graph: &'a Graph<'a>) -> Vec<Node<
 }
 
 impl<'a> Node<'a> {
-    /// Whether it has a type of schema.org, with or without a prefix.
+    /// Whether it has this type of schema.org, with or without a prefix.
     pub(super) fn is(self, wanted: &str) -> bool {
         self.types().any(|name| name == wanted)
     }
@@ -71,7 +72,7 @@ impl<'a> Node<'a> {
             Value::Array(list) => list.iter().flat_map(|value| self.resolved(value)).collect(),
             Value::String(text) if !text.trim().is_empty() => vec![Thing::Text(text.trim())],
             Value::Object(members) => {
-                // An object with an id alone refers to a thing elsewhere in the graph.
+                // An object with only an id refers to a thing elsewhere in the graph.
                 let elsewhere = (members.len() == 1).then(|| members.get("@id").and_then(Value::as_str)).flatten();
                 let members = elsewhere.and_then(|id| self.graph.get(id).copied()).unwrap_or(members);
                 vec![Thing::Node(Node { members, graph: self.graph })]
@@ -80,18 +81,18 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// The first text among these members. The text of a thing is its `@value` or its name.
+    /// The first text in one of these members. The text of a thing is its `@value` or its name.
     pub(super) fn text(self, members: &[&str]) -> Option<String> {
         members.iter().find_map(|member| self.members.get(*member).and_then(text_of))
     }
 
-    /// The number in a member, which may be written as a text.
+    /// The number in a member. It may be written as a text.
     pub(super) fn number(self, member: &str) -> Option<f64> {
         let text = self.text(&[member])?;
         text.trim().replace(',', ".").parse().ok().filter(|number: &f64| number.is_finite())
     }
 
-    /// Its URL.
+    /// Its URL. `None` if no member has one.
     pub(super) fn address(self) -> Option<String> {
         let address = self.text(&["url", "contentUrl", "@id", "sameAs"]);
         address.filter(|address| address.contains("://"))
@@ -110,12 +111,12 @@ fn text_of(value: &Value) -> Option<String> {
     }
 }
 
-/// Forms in which day and month cannot be confused.
+/// Forms in which day and month cannot be mistaken for each other.
 const DATE_FORMS: &[&str] =
     &["%B %d, %Y", "%b %d, %Y", "%d %B %Y", "%d %b %Y", "%Y/%m/%d", "%Y%m%d", "%a, %d %b %Y %H:%M:%S %z"];
 
-/// A date as EDTF, with the precision in which it is written but without fractions of seconds. A date that is not certain keeps its words
-/// alone.
+/// A date as EDTF, in the precision in which it is written but without fractions of seconds. If the date is ambiguous, only its
+/// text is kept.
 pub(super) fn time(text: &str) -> TimeSpec {
     let found = if is_edtf(text) { Some(text.to_owned()) } else { moment(text).or_else(|| form(text)) };
     let edtf = found.filter(|edtf| is_edtf(edtf)).unwrap_or_default();

@@ -1,6 +1,6 @@
 //! The parts of a review: the agents that it names, the documents in which a claim appeared, and the rating.
 //!
-//! Must not know what a review makes of them.
+//! Must not know which records a review makes from them.
 
 use super::node::{Node, Thing};
 use crate::{
@@ -53,7 +53,7 @@ impl Agent {
         (!name.is_empty()).then(|| Self { name, address: address.unwrap_or_default(), kind })
     }
 
-    /// Its external id, made from everything that is said of it, so that the same words mean the same record.
+    /// Its external id, made from everything that is said about it, so that the same description is the same record.
     fn external_id(&self) -> String {
         let scheme = match self.kind {
             ActorKind::Person => "claimreview.person",
@@ -70,7 +70,7 @@ impl Agent {
         values::name_of(RecordKind::Actor, &self.external_id())
     }
 
-    /// The upsert of its record, which leaves an existing record as it is.
+    /// The upsert of its record. It does not change an existing record.
     pub(super) fn mutation(&self) -> Mutation {
         let mut actor = Actor {
             name: self.record_name(),
@@ -86,15 +86,15 @@ impl Agent {
     }
 }
 
-/// A document that a claim appeared in.
+/// A document in which a claim appeared.
 pub(super) struct Appearance {
-    /// Whether it has a URL, and is shared by all reviews that name this URL. Otherwise it is the review's own.
+    /// Whether it has a URL. It is then shared by all reviews that name this URL. Otherwise it belongs to this review alone.
     pub(super) is_shared: bool,
     pub(super) source: Mutation,
     pub(super) citation: Citation,
 }
 
-/// The documents in which a reviewed item appeared. An item that is a document, and not a claim, is one itself.
+/// The documents in which a reviewed item appeared. If the item is itself a document and not a claim, it is one of them.
 pub(super) fn appearances(item: Node<'_>, review: &str) -> Vec<Appearance> {
     let mut works = [item.things("firstAppearance"), item.things("appearance")].concat();
     if !item.is("Claim") && item.address().is_some() {
@@ -127,7 +127,7 @@ impl Appearance {
         let name = values::name_of(RecordKind::Source, &external_id);
         let mut source = Source { name: name.clone(), external_ids: vec![external_id], ..Default::default() };
         let is_shared = address.is_some();
-        // Only the URL of a shared document is set: reviews may differ in the rest.
+        // Only the URL of a shared document is set, because reviews may differ in the rest.
         let source = if let Some(uri) = address {
             source.uri = uri;
             mutation::found(source)
@@ -151,7 +151,7 @@ pub(super) struct ReviewRating {
 }
 
 impl ReviewRating {
-    /// The rating of a review, if it has one.
+    /// The rating of a review. `None` if it has none.
     pub(super) fn of(review: Node<'_>) -> Option<Self> {
         let given = match review.things("reviewRating").into_iter().next()? {
             Thing::Text(text) => Self { words: Some(text.to_owned()), ..Self::default() },
@@ -181,15 +181,15 @@ impl ReviewRating {
         }
     }
 
-    /// The ends of the scale in ascending order: on some scales the best is the smaller. `None` if the value is not on the scale, as where
-    /// all three are 0 or -1 to say that there is no number.
+    /// The ends of the scale in ascending order: on some scales the best is the smaller. `None` if the value is not on the
+    /// scale. Some reviews set all three to 0 or -1 to say that there is no number.
     fn scale(&self) -> Option<(f64, f64)> {
         let (worst, best) = (self.worst?, self.best?);
         let (least, most) = (worst.min(best), worst.max(best));
         (least < most && self.value.is_none_or(|value| (least..=most).contains(&value))).then_some((least, most))
     }
 
-    /// Whether the number counts: it does not if it is not on a given scale.
+    /// Whether the number is used. It is not used if it is outside a given scale.
     fn has_number(&self) -> bool {
         self.scale().is_some() || self.worst.is_none() || self.best.is_none()
     }

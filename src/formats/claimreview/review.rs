@@ -1,6 +1,6 @@
-//! The mutations of a review: its page, the claim that it is about, the verdict, and the rating between the two.
+//! The mutations of a review: its page, the reviewed claim, the verdict, and the rating between the two.
 //!
-//! Must not know how a file holds reviews.
+//! Must not know how a file contains reviews.
 
 use std::collections::BTreeMap;
 
@@ -31,7 +31,7 @@ pub(super) struct ReviewMutations {
     pub(super) own: Vec<Mutation>,
 }
 
-/// Reads a review. The error says why it cannot be imported.
+/// Reads a review. Errs if it cannot be imported, and says why.
 pub(super) fn read(review: Node<'_>) -> Result<ReviewMutations, String> {
     let items: Vec<Node<'_>> = review.things("itemReviewed").into_iter().filter_map(node).collect();
     let statement = review
@@ -40,7 +40,7 @@ pub(super) fn read(review: Node<'_>) -> Result<ReviewMutations, String> {
         .or_else(|| review.text(&["itemReviewed"]))
         .ok_or("has neither claimReviewed nor an item with a name: nobody can say what was reviewed")?;
     let address = review.address().or_else(|| review.text(&["url", "mainEntityOfPage"])).unwrap_or_default();
-    // A page may hold several reviews, and some pages give all of them the id of the page.
+    // A page may contain several reviews, and some pages give all of them the id of the page.
     let id = values::digest(&[&address, &review.text(&["@id"]).unwrap_or_default(), &statement]);
 
     let authors = agents(review, "author");
@@ -113,7 +113,7 @@ pub(super) fn read(review: Node<'_>) -> Result<ReviewMutations, String> {
     ));
     if let Some(given) = given {
         let asserted_by = by.first().map(Agent::record_name).unwrap_or_default();
-        // The name does not depend on the rating, and differs for another reviewer.
+        // The name does not depend on the rating, but on the reviewer.
         let rates_id = format!("claimreview.rating:{}", values::digest(&[&id, &asserted_by]));
         let mut rating = given.rating();
         (rating.assessor, rating.assessed_at) = (asserted_by.clone(), reviewed_at);
@@ -168,7 +168,7 @@ fn capitalised(sentence: &str) -> String {
     letters.next().map(|first| first.to_ascii_uppercase().to_string() + letters.as_str()).unwrap_or_default()
 }
 
-/// The whole text of a review, cut into annotations of the allowed length: `claimreview.0`, `claimreview.1` and so on.
+/// The whole text of a review, split into annotations of the allowed length: `claimreview.0`, `claimreview.1` and so on.
 fn whole(review: Node<'_>) -> Result<BTreeMap<String, String>, String> {
     let text = Value::Object(review.members.clone()).to_string();
     let (mut chunks, mut rest) = (BTreeMap::new(), text.as_str());

@@ -1,10 +1,11 @@
 //! Comma-separated values: a file for each type of record, a row for each record.
 //!
-//! The columns are read from the contract: a field is a column, a message that occurs once is a column for each of its fields (`time.edtf`),
-//! and a repeated field is one column of JSON. A field that is added to the contract becomes a column without a change here.
+//! The columns are read from the contract. A field is a column. A message that is not repeated is a column for each of its
+//! fields (`time.edtf`). A repeated field is one column of JSON. A field that is added to the contract becomes a column without
+//! a change here.
 //!
-//! The text is that of RFC 4180 with a line feed alone at the end of each row: in UTF-8, with a header, and with quotes around a cell that
-//! holds a comma, a quote or a line break.
+//! The text follows RFC 4180, except that a row ends with a line feed alone. It is UTF-8, with a header, and with quotes around
+//! a cell that contains a comma, a quote or a line break.
 //!
 //! Must not know other formats.
 
@@ -79,30 +80,30 @@ fn row<T: AsRef<str>>(cells: impl Iterator<Item = T>, to: &mut Vec<u8>) {
 pub struct CsvColumn {
     /// Its name: the path of the field, as in a filter: `time.edtf`.
     pub name: String,
-    /// What its cells hold.
+    /// What its cells contain.
     pub cell: CsvCell,
-    /// What it means, in the words of the contract. Empty where the name says it.
+    /// What it means, in the words of the contract. Empty if the contract has no comment on it.
     pub meaning: String,
-    /// The fields on the way from the record.
+    /// The path of fields from the record.
     path: Vec<FieldDescriptor>,
 }
 
-/// What the cells of a column hold.
+/// What the cells of a column contain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CsvCell {
-    /// A text. Empty: not set.
+    /// A text. Empty if not set.
     Text,
-    /// The name of a value of an enum. Empty: unspecified.
+    /// The name of a value of an enum. Empty if unspecified.
     Enum,
-    /// A number. Empty: not set, which is not 0.
+    /// A number. Empty if not set, which is not 0.
     Number,
-    /// `true` or `false`. Empty where the message around it is not set.
+    /// `true` or `false`. Empty if the message around it is not set.
     Bool,
-    /// A time in RFC 3339 and UTC. Empty: not set.
+    /// A time in RFC 3339 and UTC. Empty if not set.
     Time,
-    /// A JSON array, `[]` where there is nothing. Empty where the message around it is not set.
+    /// A JSON array, `[]` if it has no elements. Empty if the message around it is not set.
     List,
-    /// A JSON object, `{}` where there is nothing.
+    /// A JSON object, `{}` if it has no entries.
     Map,
 }
 
@@ -125,7 +126,7 @@ impl CsvCell {
 }
 
 impl CsvColumn {
-    /// The cell of a record in proto3 JSON.
+    /// The cell of this column for a record in proto3 JSON.
     pub fn of<'a>(&self, record: &'a Value) -> Cow<'a, str> {
         let mut value = Some(record);
         let mut around = Some(record);
@@ -164,7 +165,7 @@ pub fn columns(kind: RecordKind) -> &'static [CsvColumn] {
     RecordKind::ALL.iter().position(|each| *each == kind).and_then(|at| COLUMNS.get(at)).map_or(&[], Vec::as_slice)
 }
 
-/// Ends, since no message of the contract contains itself.
+/// Appends the columns of a message. The recursion ends because no message of the contract contains itself.
 fn flatten(message: &MessageDescriptor, above: &mut Vec<FieldDescriptor>, columns: &mut Vec<CsvColumn>) {
     for field in message.fields() {
         above.push(field.clone());
@@ -185,7 +186,7 @@ fn flatten(message: &MessageDescriptor, above: &mut Vec<FieldDescriptor>, column
     }
 }
 
-/// `None` for a message that becomes columns of its own.
+/// What the cell of a field contains. `None` for a message whose fields become columns of their own.
 fn cell_of(field: &FieldDescriptor) -> Option<CsvCell> {
     Some(match field.kind() {
         _ if field.is_map() => CsvCell::Map,
@@ -199,7 +200,7 @@ fn cell_of(field: &FieldDescriptor) -> Option<CsvCell> {
     })
 }
 
-/// The meaning of the fields that every type has: the contract describes them once for all six types.
+/// The meaning of the fields that every type has. The contract describes them once for all six types.
 const SHARED: [(&str, &str); 11] = [
     ("name", "The record's name, for ever."),
     ("revision", "The commit that last changed it."),
@@ -214,7 +215,7 @@ const SHARED: [(&str, &str); 11] = [
     ("merged_names", "Former names that now lead here."),
 ];
 
-/// The contract's comment on a field, else on its type.
+/// The contract's comment on a field, or on its type if the field has none.
 fn meaning(field: &FieldDescriptor, top: bool) -> String {
     if top && let Some((_, meaning)) = SHARED.iter().find(|(name, _)| *name == field.name()) {
         return (*meaning).to_owned();
@@ -243,7 +244,7 @@ mod tests {
     use super::*;
     use crate::proto::{self, Estimate, Event, Place, Quantity, TimeSpec};
 
-    /// The row of a record, by its header.
+    /// The cells of a record's row, by the name in the header.
     fn cells(record: &Record) -> impl Fn(&str) -> String + use<> {
         let kind = kind_of(record);
         let mut file = Vec::new();

@@ -1,6 +1,6 @@
-//! The table of GDELT events: a row is an event, with its CAMEO codes, who did it to whom, and where.
+//! The table of GDELT events. A row is an event, with its CAMEO codes, who did it to whom, and where.
 //!
-//! Must not know files, or who sends what.
+//! Must not know files, or who sends the mutations.
 
 use super::{actor, document, event_name, time};
 use crate::{
@@ -30,7 +30,7 @@ pub static FORMAT: Format = Format {
     exporter: Some(Exporter::Table(&ROWS)),
 };
 
-/// The columns, and where each is kept.
+/// The columns, and where a record stores each.
 pub static LAYOUT: TableLayout = TableLayout {
     name: "gdelt-events",
     scheme: "gdelt",
@@ -163,7 +163,7 @@ const TYPES: [(&str, &str); 4] = [
 const PLACE_IDS: [(&str, &str); 4] =
     [("CountryCode", "fips"), ("ADM1Code", "fips.adm1"), ("ADM2Code", "gdelt.adm2"), ("FeatureID", "gdelt.feature")];
 
-/// The fields of a row's event that an import sets. It leaves all other fields alone.
+/// The fields of a row's event that an import sets. Other fields do not change.
 const FIELDS: &[&str] =
     &["external_ids", "labels", "metrics", "annotations", "title", "types", "time", "places", "participants", "citations"];
 
@@ -220,7 +220,7 @@ fn title(line: &TableRow<'_>) -> String {
     values::title(&format!("{} - {}: {}{place}", actor("Actor1"), actor("Actor2"), line.text("EventCode")))
 }
 
-/// A participant, as far as the row describes one; and the actor, if its code always means the same actor.
+/// The participant, if the row describes one. Also the actor, if its code always means the same actor.
 fn participant(line: &TableRow<'_>, prefix: &str, role: ParticipantRole) -> (Option<Participant>, Option<Actor>) {
     let text = |column: &str| line.text(&format!("{prefix}{column}"));
     let codes = ACTOR_CODES.iter().map(|(column, scheme)| format!("{scheme}:{}", text(column)));
@@ -238,7 +238,7 @@ fn participant(line: &TableRow<'_>, prefix: &str, role: ParticipantRole) -> (Opt
     (is_said.then_some(participant), actor)
 }
 
-/// A place, if there is one.
+/// The place of a prefix. `None` if the row has none.
 fn place(line: &TableRow<'_>, prefix: &str) -> Option<Place> {
     let column = |column: &str| format!("{prefix}Geo_{column}");
     let text = |name: &str| line.text(&column(name));
@@ -250,7 +250,7 @@ fn place(line: &TableRow<'_>, prefix: &str) -> Option<Place> {
         longitude: line.number_or_none(&column("Long")),
         precision: match kind {
             "1" => PlacePrecision::Country,
-            // A town is given as a point, and the event was somewhere in it.
+            // A town is given as a point; the event was somewhere in the town.
             "3" | "4" => PlacePrecision::Near,
             "2" | "5" => PlacePrecision::Admin1,
             _ => PlacePrecision::Unspecified,
@@ -264,7 +264,7 @@ fn place(line: &TableRow<'_>, prefix: &str) -> Option<Place> {
     is_said.then_some(place)
 }
 
-/// Whether an event is a row. An event that only mentions have named so far is not: it has no time.
+/// Whether an event is a row. An event that only mentions have named so far is not a row: it has no time.
 fn is_row(event: &Event) -> bool {
     code_of(&event.external_ids, "gdelt.event").is_some() && event.time.is_some()
 }

@@ -1,6 +1,7 @@
-//! The table of GDELT mentions: a row says that a document tells of an event, in which sentence, and how sure the machine is.
+//! The table of GDELT mentions. A row says that a document mentions an event, in which sentence, and how confident the machine
+//! is.
 //!
-//! Must not know files, or who sends what.
+//! Must not know files, or who sends the mutations.
 
 use super::{document, event_name, time};
 use crate::{
@@ -30,7 +31,7 @@ pub static FORMAT: Format = Format {
     exporter: Some(Exporter::Table(&ROWS)),
 };
 
-/// The columns, and where each is kept.
+/// The columns, and where a record stores each.
 pub static LAYOUT: TableLayout = TableLayout {
     name: "gdelt-mentions",
     scheme: "gdelt",
@@ -70,7 +71,7 @@ static ROWS: TableExport = TableExport {
     },
 };
 
-/// The fields of a row's relation that an import sets. It leaves all other fields alone.
+/// The fields of a row's relation that an import sets. Other fields do not change.
 const FIELDS: &[&str] = &["external_ids", "labels", "metrics", "annotations", "rating", "citations", "effective"];
 
 /// The columns that identify a mention: its event, its document and the position in it.
@@ -124,12 +125,12 @@ fn row(line: &TableRow<'_>) -> Result<ImportRow, BadRow> {
     relation.annotations.extend(line.lost(&exported_row(&relation)));
     let mut shared = vec![found(event)];
     shared.extend(outlet.map(found));
-    // A row of the events may have made the source already, without these fields.
+    // A row of the events may already have made the source, without these fields.
     shared.push(keep(document, &["kind", "publisher"]));
     Ok(ImportRow { number: line.number(), shared, own: vec![keep(relation, FIELDS)] })
 }
 
-/// The event without its details, for the case that no row of the events has made it yet. Such a row fills it in later.
+/// The event without its details, in case no row of the events has made it yet. Such a row fills it in later.
 fn stub(id: &str) -> Event {
     Event {
         name: event_name(id),

@@ -1,9 +1,9 @@
-//! GDELT 2.0: events that a machine has read in the news, and the mentions of them in documents.
+//! GDELT 2.0: events that a machine read in the news, and the mentions of them in documents.
 //!
-//! Here is what the two tables share: documents, and the actors that CAMEO's lists know. GDELT's other actors are words and roles
-//! ("PRESIDENT", "GOV"), which mean somebody else in every event.
+//! This module has what the two tables share: documents, and the actors in CAMEO's lists. GDELT's other actors are words and
+//! roles ("PRESIDENT", "GOV"), which mean a different person in every event.
 //!
-//! Must not know files, or who sends what.
+//! Must not know files, or who sends the mutations.
 
 pub mod events;
 pub mod mentions;
@@ -21,7 +21,7 @@ fn event_name(id: &str) -> String {
     format!("events/gdelt-{id}")
 }
 
-/// The source of a document. The two tables make the same source of the same document.
+/// The source of a document. Both tables make the same source from the same document.
 fn document(identifier: &str, read_at: Option<DateTime>) -> Source {
     let id = values::digest(&[identifier]);
     Source {
@@ -51,7 +51,7 @@ fn timestamp(time: DateTime) -> Option<Timestamp> {
 const COUNTRIES: &str = include_str!("cameo/country.tsv");
 const GROUPS: &str = include_str!("cameo/group.tsv");
 
-/// The actor that a CAMEO code always means, if there is one: a country or a known group.
+/// The actor that a CAMEO code always means: a country or a known group. `None` if the code means none.
 fn actor(code: &str) -> Option<Actor> {
     static LISTS: LazyLock<HashMap<&str, (&str, ActorKind)>> = LazyLock::new(|| {
         let list = |text: &'static str, kind| text.lines().skip(1).filter_map(move |line| Some((line.split_once('\t')?, kind)));

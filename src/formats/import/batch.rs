@@ -1,7 +1,7 @@
-//! Rows grouped into commits, within what a server accepts.
+//! Groups rows into commits, within the limits of a server.
 //!
-//! The content of a commit depends on the rows alone, and so does its request id. An import of the same file therefore finds the receipts
-//! of the first import, and a changed row finds none.
+//! The content of a commit depends on the rows alone, and so does its request id. A second import of the same file therefore
+//! gets the receipts of the first, and a changed row does not.
 //!
 //! Must not know who applies a commit, or how a row was read.
 
@@ -18,19 +18,20 @@ use crate::{
     proto::{CommitRequest, Mutation},
 };
 
-/// Rows that become one commit.
+/// A group of rows that becomes one commit.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ImportBatch {
     /// The rows, in order. There is at least one.
     pub rows: Vec<ImportRow>,
     /// Their mutations: first the shared records, each once, then the rows' own.
     pub commit: CommitRequest,
-    /// Names of shared records that an earlier commit of the run has, too. They are in this commit again, or left out of it.
+    /// Names of shared records that an earlier commit of the run also has. This commit may repeat them or leave them out.
     pub repeats: HashSet<String>,
     origin: String,
 }
 
-/// Groups rows into batches, in order. A bad row, or a row that is too large for a commit, is an error; the iteration continues after it.
+/// Groups rows into batches, in order. A bad row, or a row that is too large for a commit, is an error. The iteration continues
+/// after it.
 ///
 /// ```
 /// use annals::{
@@ -65,15 +66,15 @@ pub struct ImportBatches<'a> {
     bounds: BatchBounds,
     origin: String,
     known: &'a mut SentRecords,
-    /// A row that did not fit into the previous batch.
+    /// A row that did not fit in the previous batch.
     waiting: Option<ImportRow>,
     /// A bad row that ended the previous batch.
     bad: Option<BadRow>,
 }
 
 impl<'a> ImportBatches<'a> {
-    /// `origin` names the file and its format. It is a part of the request ids, together with the row's number, so that a row which
-    /// occurs again further down is applied again.
+    /// `origin` names the file and its format. The request ids contain it and the row's number, so that a row that occurs again
+    /// later in the file is applied again.
     pub fn new(rows: ImportRows, bounds: BatchBounds, origin: impl Into<String>, known: &'a mut SentRecords) -> Self {
         Self { rows, bounds, origin: origin.into(), known, waiting: None, bad: None }
     }
@@ -115,7 +116,7 @@ impl Iterator for ImportBatches<'_> {
         loop {
             match self.next_row() {
                 None => break,
-                // Rows and errors keep the order of the file.
+                // Rows and errors stay in the order of the file.
                 Some(Err(bad)) if rows.is_empty() => return Some(Err(bad)),
                 Some(Err(bad)) => {
                     self.bad = Some(bad);
@@ -156,7 +157,8 @@ impl ImportBatch {
         Self { rows, commit, repeats, origin: origin.to_owned() }
     }
 
-    /// The same rows with all their shared records, for use after a record that was left out turned out to be missing.
+    /// The same rows with all their shared records. It is sent after a shared record that was left out turned out to be
+    /// missing.
     #[must_use]
     pub fn whole(self) -> Self {
         Self::with(self.rows, &self.origin, self.repeats, HashSet::new())
@@ -175,7 +177,7 @@ impl ImportBatch {
         Some([first, second])
     }
 
-    /// A commit of the shared records alone, to learn under which names the store has them. `None` if there are none.
+    /// A commit of the shared records alone. Its answer says under which names the store has them. `None` if there are none.
     pub fn shared(&self) -> Option<CommitRequest> {
         let mut seen = HashSet::new();
         let shared = self.rows.iter().flat_map(|row| &row.shared).filter(|item| seen.insert(mutation::name(item)));
@@ -184,7 +186,7 @@ impl ImportBatch {
     }
 }
 
-/// Replaces the names that rows expected by the names under which the store has the records.
+/// Replaces the names that rows expected by the names that the records have in the store.
 #[must_use]
 pub fn rename(mut commit: CommitRequest, names: &BTreeMap<String, String>) -> CommitRequest {
     let mut renamed = false;
@@ -197,7 +199,7 @@ pub fn rename(mut commit: CommitRequest, names: &BTreeMap<String, String>) -> Co
     commit
 }
 
-/// A commit whose request id is made from the position of its rows and their mutations.
+/// A commit with a request id made from the position of its rows and their mutations.
 fn commit(mutations: Vec<Mutation>, origin: &str, row: u64) -> CommitRequest {
     let request_id = request_id(&mutations, origin, row);
     CommitRequest { request_id, mutations, ..Default::default() }
@@ -209,7 +211,7 @@ fn request_id(mutations: &[Mutation], origin: &str, row: u64) -> String {
     format!("import:{}", values::sha256(parts))
 }
 
-/// The most that one commit of an import holds.
+/// The limits of one commit of an import.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BatchBounds {
     /// Rows.
@@ -221,27 +223,27 @@ pub struct BatchBounds {
 }
 
 impl Default for BatchBounds {
-    /// Within the default limits of a server, with room for the rest of a commit.
+    /// These are within the default limits of a server, with room for the rest of a commit.
     fn default() -> Self {
         Self { rows: 100, mutations: 1000, bytes: 1 << 20 }
     }
 }
 
 impl BatchBounds {
-    /// The default, or less where the limits of a server (`GetServerInfo.limits`) are lower.
+    /// The default bounds, or lower ones if the limits of a server (`GetServerInfo.limits`) are lower.
     pub fn within(limits: &BTreeMap<String, i64>) -> Self {
         let at_most = |name: &str, bound: usize| {
             let limit = limits.get(name).and_then(|limit| usize::try_from(*limit).ok());
             limit.map_or(bound, |limit| bound.min(limit))
         };
         let Self { rows, mutations, bytes } = Self::default();
-        // A request is a little longer than its mutations.
+        // A request is slightly longer than its mutations.
         let request = at_most("request.bytes", bytes) * 15 / 16;
         Self { rows, mutations: at_most("commit.mutations", mutations), bytes: request.min(at_most("commit.bytes", bytes)) }
     }
 }
 
-/// The content of a batch so far. It does not depend on what was sent before, so that a file is always cut in the same positions.
+/// The content of a batch so far. It does not depend on what was sent before, so that a file is always split at the same rows.
 #[derive(Default)]
 struct BatchFill {
     rows: usize,
@@ -252,7 +254,7 @@ struct BatchFill {
 }
 
 impl BatchFill {
-    /// Adds a row, if it fits. A commit changes a record once, so a second row of one record does not fit.
+    /// Adds a row if it fits. A commit changes a record once, so a second row of the same record does not fit.
     fn take(&mut self, row: &ImportRow, bounds: &BatchBounds) -> bool {
         let shared: Vec<_> = row.shared.iter().filter(|mutation| !self.shared.contains(mutation::name(mutation))).collect();
         let mutations = self.mutations + shared.len() + row.own.len();
@@ -270,20 +272,20 @@ impl BatchFill {
     }
 }
 
-/// Names that are remembered at least.
+/// At least this many names are remembered.
 const NAMES_MAX: usize = 1 << 16;
 
-/// Shared records that an import has sent already and need not send again.
+/// Shared records that an import has already sent and need not send again.
 ///
-/// An import has at most `window` commits without an answer, so the records of older commits have been answered. If such a commit was
+/// An import has at most `window` commits without an answer, so all older commits have been answered. If such a commit was
 /// refused, the caller sends the batch [as a whole](ImportBatch::whole).
 #[derive(Debug)]
 pub struct SentRecords {
     window: Option<u64>,
-    /// Commits so far.
+    /// Number of commits so far.
     commits: u64,
-    /// The first commit of each name. Names that are not asked for any more move to the old generation and are then forgotten, which
-    /// bounds the memory.
+    /// The first commit of each name. Names that no row asks for any more move to the old generation and are then forgotten,
+    /// which bounds the memory.
     young: HashMap<String, u64>,
     old: HashMap<String, u64>,
 }
@@ -291,11 +293,11 @@ pub struct SentRecords {
 /// Whether a shared record was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum SentState {
-    /// Not yet.
+    /// It was not sent yet.
     New,
-    /// Yes, perhaps without an answer so far.
+    /// It was sent, but there may be no answer yet.
     Sent,
-    /// Yes, and the answer is there.
+    /// It was sent and answered.
     Answered,
 }
 
@@ -310,7 +312,7 @@ impl SentRecords {
         Self { window: None, ..Self::after(0) }
     }
 
-    /// Whether a record that the next commit needs was sent.
+    /// Whether a record that the next commit needs was already sent.
     fn ask(&mut self, name: &str) -> SentState {
         let since = self.since(name);
         match self.window {

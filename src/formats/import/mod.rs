@@ -1,10 +1,10 @@
 //! From external files to commits: an importer turns a reader into rows, and rows are grouped into commits.
 //!
-//! An importer is a pure function of the file: it asks no server, and the same row always makes the same mutations, under names and
-//! external ids that are made from the row's own ids. So a second import changes nothing, a changed row is a new revision, and an
-//! interrupted import is run again from the start.
+//! An importer is a pure function of the file. It sends no requests, and the same row always makes the same mutations. Their
+//! names and external ids are made from the ids in the row. A second import therefore changes nothing, a changed row becomes a
+//! new revision, and an interrupted import is run again from the start.
 //!
-//! Must not know any one format, or who applies a commit.
+//! Must not know any single format, or who applies a commit.
 
 pub mod batch;
 pub mod mutation;
@@ -21,34 +21,34 @@ use crate::proto::Mutation;
 /// One row of a file, as mutations.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ImportRow {
-    /// Its number in the file, from 1, not counting a header. 0 is the header.
+    /// Its number in the file, from 1, without a header. 0 is the header.
     pub number: u64,
-    /// Upserts of records that it shares with other rows: actors, publishers, the data set itself. They refer only to records before them
-    /// in this list. Each has a name, by which other records refer to it and by which repeats are found: of several records with one
-    /// name, the first in the file counts.
+    /// Upserts of records that it shares with other rows: actors, publishers, the data set itself. They refer only to records
+    /// before them in this list. Each has a name: other records refer to it by that name, and repeats are found by it. Of
+    /// several records with one name, the first in the file counts.
     pub shared: Vec<Mutation>,
-    /// Upserts of the row's own records, each once. Empty if the row is read again later. They refer to shared records by name, and to
-    /// each other by label, since they are always in one commit.
+    /// Upserts of the row's own records, each once. Empty if the row is read again later. They refer to shared records by name,
+    /// and to each other by label, because they are always in one commit.
     pub own: Vec<Mutation>,
 }
 
 /// A row that cannot be imported.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BadRow {
-    /// As [`ImportRow::number`].
+    /// See [`ImportRow::number`].
     pub number: u64,
-    /// The column with the fault; empty where the whole row is wrong.
+    /// The column with the error. Empty if the whole row is wrong.
     pub column: String,
-    /// What is wrong, for people.
+    /// What is wrong, as a message to the user.
     pub reason: String,
 }
 
-/// The rows of a file, in order, each read when it is asked for: memory does not grow with the file. A file that cannot be read to its end
-/// (a truncated compressed file) ends with a bad row.
+/// The rows of a file, in order. Each is read when it is asked for, so memory does not grow with the file. A file that cannot
+/// be read to its end (a truncated compressed file) ends with a bad row.
 pub type ImportRows = Box<dyn Iterator<Item = Result<ImportRow, BadRow>> + Send>;
 
 impl BadRow {
-    /// A row with a fault in one column.
+    /// A row with an error in one column.
     pub fn column(number: u64, column: impl Into<String>, reason: impl Into<String>) -> Self {
         Self { number, column: column.into(), reason: reason.into() }
     }
@@ -72,10 +72,10 @@ impl fmt::Display for BadRow {
 
 impl std::error::Error for BadRow {}
 
-/// Keys that are remembered, about 30 MB.
+/// The number of keys that are remembered. They take about 30 MB.
 const KEYS_MAX: usize = 1_000_000;
 
-/// The rows in which keys were first seen, as far back as fixed memory reaches: it holds digests of the newest million keys and forgets the
+/// The rows in which keys were first seen, in fixed memory: it remembers digests of the newest million keys and forgets the
 /// oldest.
 #[derive(Debug)]
 pub struct SeenKeys {
@@ -92,7 +92,7 @@ impl Default for SeenKeys {
 }
 
 impl SeenKeys {
-    /// Remembers a key. If it was seen before, returns the row.
+    /// Remembers a key. Returns the row if the key was seen before.
     pub fn insert(&mut self, key: &str, row: u64) -> Option<u64> {
         let digest = self.hasher.hash_one(key);
         if let Some(before) = self.rows.get(&digest) {
@@ -108,7 +108,7 @@ impl SeenKeys {
         None
     }
 
-    /// The row in which a key was seen.
+    /// The row in which a key was first seen. `None` if it was not seen or is forgotten.
     pub fn row(&self, key: &str) -> Option<u64> {
         self.rows.get(&self.hasher.hash_one(key)).copied()
     }

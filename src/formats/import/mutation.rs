@@ -1,4 +1,4 @@
-//! The mutations that rows are made of: upserts of named records, and the check of a record before it is sent.
+//! The mutations of a row: upserts of named records, and the check of a record before it is sent.
 //!
 //! Must not know rows or formats.
 
@@ -9,14 +9,14 @@ use crate::{
     proto::{self, Mutation, Upsert, mutation::Op, record::Record},
 };
 
-/// Creates a record, or sets the listed fields of an existing one. A listed field that `record` lacks is cleared, so that a value which
-/// was removed from the row is removed from the record. Fields that are not listed are left alone.
+/// Creates a record, or sets the listed fields of an existing one. A listed field that `record` lacks is cleared, so that a
+/// value removed from the row is removed from the record. Other fields do not change.
 pub fn keep(record: impl TypedRecord, fields: &[&str]) -> Mutation {
     let update_fields = fields.iter().map(|field| (*field).to_owned()).collect();
     upsert(Upsert { record: Some(of(record)), update_fields, create_only: false })
 }
 
-/// Creates a record, or leaves an existing one as it is.
+/// Creates a record. An existing record does not change.
 pub fn found(record: impl TypedRecord) -> Mutation {
     upsert(Upsert { record: Some(of(record)), update_fields: Vec::new(), create_only: true })
 }
@@ -29,7 +29,7 @@ fn upsert(upsert: Upsert) -> Mutation {
     Mutation { label: String::new(), op: Some(Op::Upsert(upsert)) }
 }
 
-/// The name of the record that a mutation changes; empty where it has none.
+/// The name of the record that a mutation changes. Empty if it has no name.
 pub fn name(mutation: &Mutation) -> &str {
     match mutation.op.as_ref() {
         Some(Op::Create(record)) => record_name(Some(record)),
@@ -43,7 +43,7 @@ pub fn name(mutation: &Mutation) -> &str {
     }
 }
 
-/// The record that a mutation writes.
+/// The record that a mutation writes. `None` if it writes none, such as a delete.
 pub fn record(mutation: &Mutation) -> Option<&Record> {
     match mutation.op.as_ref()? {
         Op::Create(record) => record.record.as_ref(),
@@ -57,7 +57,7 @@ fn record_name(record: Option<&proto::Record>) -> &str {
     record.and_then(|record| record.record.as_ref()).map(model::name_of).unwrap_or_default()
 }
 
-/// Replaces names of records in references. Tells whether anything changed.
+/// Replaces names of records in references. Returns whether anything changed.
 pub(in crate::formats) fn rename(mutation: &mut Mutation, names: &BTreeMap<String, String>) -> bool {
     let Some(Op::Upsert(Upsert { record: Some(proto::Record { record: Some(record) }), .. })) = &mut mutation.op else {
         return false;

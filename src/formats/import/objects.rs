@@ -1,4 +1,5 @@
-//! The JSON objects of a file, one at a time: elements of an array anywhere in the file, objects at the top, or one object a line.
+//! Reads the JSON objects of a file one at a time: elements of an array anywhere in the file, objects at the top, or one object
+//! a line.
 //!
 //! Must not know what an object means.
 
@@ -19,22 +20,22 @@ use crate::formats::{
 /// An object with its number in the file, from 1.
 pub type NumberedObject = (u64, Result<Value, BadRow>);
 
-/// The objects of a file. After an error that says that the rest of the file is not read, there are none.
+/// The objects of a file. The iteration ends after an error that says that the rest of the file is not read.
 pub type ObjectIter = Box<dyn Iterator<Item = NumberedObject> + Send>;
 
-/// One object a line (NDJSON). A line that is not an object is an error, and the next line is read.
+/// Reads one object a line (NDJSON). A line that is not an object is an error; the next line is still read.
 pub fn lines(from: impl Read + Send + 'static) -> ObjectIter {
     Box::new(Lines { from: Some(BufReader::new(from)), number: 0, line: Vec::new() })
 }
 
-/// The elements of the array to which `members` lead from the top of the file; without members, the file itself is the array. Nothing can
-/// be read after text that is not JSON, so such an error is the last item.
+/// Reads the elements of an array. `members` is the path to it from the top of the file; if it is empty, the file itself is the
+/// array. Nothing can be read after text that is not JSON, so such an error is the last item.
 pub fn array(from: impl Read + Send + 'static, members: &[String]) -> ObjectIter {
     Box::new(Elements::new(from, Wanted::At(members.to_vec())))
 }
 
-/// The objects of a file in any of these shapes: one object a line, objects, arrays of objects, or an object with an array of objects as
-/// this `member`.
+/// Reads the objects of a file of any of these forms: one object a line, objects, arrays of objects, or an object with an array
+/// of objects as this `member`.
 pub fn any(from: impl Read + Send + 'static, member: &'static str) -> ObjectIter {
     let mut from = BufReader::new(from);
     let mut begin = Vec::new();
@@ -45,7 +46,7 @@ pub fn any(from: impl Read + Send + 'static, member: &'static str) -> ObjectIter
             Err(error) => return Box::new([(1, Err(unreadable(1, &error)))].into_iter()),
         }
     }
-    // If the first line is an object, every line is one.
+    // If the first line is an object without this array, every line is an object.
     let object = serde_json::from_slice::<Map<String, Value>>(without_mark(&begin));
     let has_array = |object: &Map<String, Value>| object.get(member).is_some_and(Value::is_array);
     let whole = io::Cursor::new(begin).chain(from);
@@ -115,7 +116,7 @@ type Json = JsonStreamReader<Bounded<Box<dyn Read + Send>>>;
 
 /// Which objects of a JSON text to return.
 enum Wanted {
-    /// The elements of the array to which these members lead.
+    /// The elements of the array at this path of members.
     At(Vec<String>),
     /// Objects at the top, elements of arrays at the top, and elements of this member of an object at the top.
     Any(&'static str),
@@ -127,9 +128,9 @@ enum Position {
     Top,
     /// In an array of elements.
     Array,
-    /// In an object, with the members read so far. `None` once the object turned out to hold the wanted array.
+    /// In an object, with the members read so far. `None` once the object is known to contain the wanted array.
     Object(Option<Map<String, Value>>),
-    /// After everything wanted.
+    /// After all wanted objects.
     End,
 }
 
@@ -153,7 +154,7 @@ impl Elements {
         Self { reader, allowance, wanted, position: Position::Top, inside: false, opened: false, number: 0 }
     }
 
-    /// The next element, if there is one.
+    /// The next element. `None` at the end.
     fn element(&mut self) -> Result<Option<Value>, ReadFault> {
         loop {
             self.allowance.renew();
@@ -198,7 +199,7 @@ impl Elements {
     }
 }
 
-/// Enters the next value at the top, or goes to the wanted array.
+/// Enters the next value at the top, or moves to the wanted array.
 fn open(reader: &mut Json, wanted: &Wanted, opened: bool) -> Result<Position, ReadFault> {
     match wanted {
         Wanted::At(members) => {
@@ -224,7 +225,7 @@ fn open(reader: &mut Json, wanted: &Wanted, opened: bool) -> Result<Position, Re
     }
 }
 
-/// Goes to the value of a member of the open object.
+/// Moves to the value of a member of the open object.
 fn seek(reader: &mut Json, member: &str) -> Result<(), ReadFault> {
     while reader.has_next()? {
         if reader.next_name()? == member {
@@ -260,7 +261,7 @@ impl From<ReaderError> for ReadFault {
     fn from(error: ReaderError) -> Self {
         Self(match error {
             ReaderError::SyntaxError(error) => match error.location.line_pos {
-                // Counted from 0 there.
+                // The reader counts lines and columns from 0.
                 Some(at) => format!("is not JSON ({}) in line {}, column {}", error.kind, at.line + 1, at.column + 1),
                 None => format!("is not JSON ({})", error.kind),
             },
@@ -283,7 +284,7 @@ impl From<DeserializerError> for ReadFault {
 mod tests {
     use super::*;
 
-    /// The ids of the objects, and what the errors say.
+    /// The ids of the objects, and the texts of the errors.
     fn ids(objects: ObjectIter) -> Vec<String> {
         let said = |(number, object): NumberedObject| match object {
             Ok(object) => object["id"].to_string(),

@@ -1,4 +1,4 @@
-//! The values of a column, collected row by row into arrays.
+//! Collects the values of a column, row by row, into arrays.
 //!
 //! Must not know files.
 
@@ -66,7 +66,7 @@ impl Messages {
         }
     }
 
-    /// The array of each field, which is empty afterwards.
+    /// The array of each field. The arrays are empty afterwards.
     pub(super) fn take_columns(&mut self) -> Vec<ArrayRef> {
         self.present = NullBufferBuilder::new(0);
         self.arrays.iter_mut().map(|(_, array)| array.take()).collect()
@@ -133,7 +133,7 @@ impl Array {
                 lengths.push(elements.len());
             }
             Self::Map { keys, values, lengths, .. } => {
-                // In the order of the keys, so that equal records make equal files.
+                // Entries are in the order of their keys, so that equal records make equal files.
                 let entries: BTreeMap<_, _> =
                     value.and_then(Value::as_map).into_iter().flatten().map(|(key, value)| (key.as_str(), value)).collect();
                 for (key, value) in &entries {
@@ -169,7 +169,7 @@ impl Array {
     }
 }
 
-/// A `Timestamp` in microseconds since 1970, cut off after that.
+/// A `Timestamp` in microseconds since 1970. Smaller parts are cut off.
 fn micros(time: &DynamicMessage) -> i64 {
     let time: prost_types::Timestamp = time.transcode_to().unwrap_or_default();
     time.seconds.saturating_mul(1_000_000).saturating_add(i64::from(time.nanos) / 1000)

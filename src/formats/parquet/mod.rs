@@ -1,7 +1,7 @@
-//! Apache Parquet: a file for each type of record, a row for each record, a column for each field with its own type.
+//! Apache Parquet: a file for each type of record, a row for each record, and a column with its own type for each field.
 //!
-//! Rows are written in groups, so memory holds one group however long the file is. The positions of the groups are at the end of the file,
-//! so an incomplete file cannot be read or resumed.
+//! Rows are written in groups, so memory contains one group, however long the file is. The positions of the groups are at the
+//! end of the file, so an incomplete file cannot be read, and its export cannot be resumed.
 //!
 //! Must not know other formats.
 
@@ -43,7 +43,7 @@ pub static FORMAT: Format = Format {
     }),
 };
 
-/// Rows that are handed to the Parquet writer at once.
+/// Number of rows that are passed to the Parquet writer at once.
 const ROWS_AT_ONCE: usize = 1024;
 
 /// The size of a row group in the file.
@@ -67,7 +67,7 @@ pub const REVISION: &str = "annals.revision";
 pub struct ParquetWriter<W: Write + Send> {
     kind: RecordKind,
     schema: SchemaRef,
-    /// The rows that the Parquet writer does not have yet.
+    /// The rows that were not yet passed to the Parquet writer.
     rows: Messages,
     to: ArrowWriter<W>,
 }
@@ -85,7 +85,7 @@ impl<W: Write + Send> ParquetWriter<W> {
         Ok(Self { kind, schema, rows: Messages::of(&kind.schema().message), to })
     }
 
-    /// Adds a record. A record of another type is left out.
+    /// Adds a record. Leaves out a record of another type.
     pub fn write(&mut self, record: &Record) -> io::Result<()> {
         if kind_of(record) != self.kind {
             return Ok(());
@@ -95,7 +95,7 @@ impl<W: Write + Send> ParquetWriter<W> {
         if self.rows.len() < ROWS_AT_ONCE { Ok(()) } else { self.write_rows() }
     }
 
-    /// Completes the file. `revision` is that of the export.
+    /// Completes the file. `revision` is the revision of the export.
     pub fn finish(mut self, revision: i64) -> io::Result<W> {
         self.write_rows()?;
         self.to.append_key_value_metadata(KeyValue::new(REVISION.to_owned(), revision.to_string()));
@@ -118,7 +118,7 @@ impl<W: Write + Send> ExportFile for ParquetWriter<W> {
     }
 }
 
-/// Returns the I/O error of the file as it is; any other error means that the schema does not fit the contract.
+/// Returns the I/O error of the file unchanged. Any other error means that the schema does not fit the contract.
 fn of_parquet(error: ParquetError) -> io::Error {
     match error {
         ParquetError::External(error) => match error.downcast::<io::Error>() {

@@ -1,4 +1,4 @@
-//! The types of the columns, read from the contract.
+//! The types of the columns, derived from the contract.
 //!
 //! | field of the contract | column |
 //! |--|--|
@@ -23,7 +23,7 @@ use crate::model::RecordKind;
 pub struct ParquetColumn {
     /// Its name in the contract.
     pub name: String,
-    /// Its type, for people: `list<struct Place>`.
+    /// Its type, for the documentation: `list<struct Place>`.
     pub type_name: String,
 }
 

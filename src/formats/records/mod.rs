@@ -1,8 +1,8 @@
 //! Records in proto3 JSON, one a line, as `annals export` writes them and `annals import records` reads them.
 //!
-//! A record may refer to a record further down: a source to its publisher, an event to the event that it is a part of. Such a record is
-//! created first without the fields that refer there, if its type allows that, and set as a whole at the end of the file. Until then its
-//! line waits in a temporary file, so memory does not grow.
+//! A record may refer to a record further down in the file: a source to its publisher, an event to the event that it is a part
+//! of. Such a record is first created without the fields that refer there, if its type allows that. At the end of the file it
+//! is set as a whole. Until then its line is in a temporary file, so memory does not grow.
 //!
 //! Must not know the rules of a type, or who applies a commit.
 
@@ -49,7 +49,7 @@ impl ExportText for RecordLines {
     fn tail(&self, _to: &mut Vec<u8>) {}
 }
 
-/// The rows of a file: each record is a row.
+/// The rows of a file. Each record is a row.
 fn rows(content: Box<dyn BufRead + Send>) -> ImportRows {
     Box::new(RecordRows { content, number: 0, ended: false, waiting: Waiting::None, merged: BTreeMap::new() })
 }
@@ -59,11 +59,11 @@ struct RecordRows {
     number: u64,
     ended: bool,
     waiting: Waiting,
-    /// Names that were merged into other records, with the names of those. References are replaced.
+    /// Names that were merged into other records, with the names of those records. References to the former are replaced.
     merged: BTreeMap<String, String>,
 }
 
-/// Lines that wait for the end of the file.
+/// The lines that wait for the end of the file.
 enum Waiting {
     None,
     Written(BufWriter<File>),
@@ -73,7 +73,7 @@ enum Waiting {
 /// The mutations of a line.
 struct LineMutations {
     whole: Mutation,
-    /// Whether the record refers to records that may be further down.
+    /// Whether the record refers to records that may be further down in the file.
     waits: bool,
     /// The record without these references, if it waits and its type allows that.
     first: Option<Mutation>,
@@ -99,7 +99,7 @@ impl RecordRows {
                     return Some(Err(BadRow::whole(number, format!("is longer than {} MiB", LINE_BYTES_MAX >> 20))));
                 }
                 Err(error) => {
-                    // Waiting lines can still be set.
+                    // Lines that already wait can still be set.
                     self.ended = true;
                     return Some(Err(BadRow::whole(
                         number,
@@ -110,7 +110,7 @@ impl RecordRows {
         }
     }
 
-    /// The row of a line; `None` if the whole line waits.
+    /// The row of a line. `None` if the whole line waits.
     fn read(&mut self, number: u64, line: &[u8]) -> Result<Option<ImportRow>, BadRow> {
         let made = mutations(line).map_err(|reason| BadRow::whole(number, reason))?;
         let name = mutation::name(&made.whole).to_owned();
@@ -143,7 +143,7 @@ impl RecordRows {
         Ok(())
     }
 
-    /// The next waiting line, at the end of the file.
+    /// The next waiting line, once the end of the file is reached.
     fn waited(&mut self) -> io::Result<Option<(u64, Vec<u8>)>> {
         if let Waiting::Written(_) = &self.waiting
             && let Waiting::Written(written) = mem::replace(&mut self.waiting, Waiting::None)
@@ -195,7 +195,7 @@ impl Iterator for RecordRows {
 fn mutations(line: &[u8]) -> Result<LineMutations, String> {
     let text = std::str::from_utf8(line).map_err(|_| "is not UTF-8".to_owned())?;
     let value: serde_json::Value = serde_json::from_str(text).map_err(|error| {
-        // The position is that within the line.
+        // The error's position is within the line.
         let text = error.to_string();
         format!("is not JSON: {}", text.split(" at line ").next().unwrap_or_default())
     })?;
@@ -216,7 +216,7 @@ fn typed<T: TypedRecord + prost::Name>(text: &str) -> Result<LineMutations, Stri
     let bytes = record.encode_to_vec();
     let ahead = fields_ahead::<T>(&bytes);
     let waits = !ahead.is_empty();
-    // An estimate that was computed needs its inputs, and a relation its ends.
+    // A computed estimate needs its inputs, and a relation needs its ends.
     let can_be_without = matches!(T::KIND, RecordKind::Source | RecordKind::Actor | RecordKind::Event | RecordKind::Claim);
     let first = (waits && can_be_without).then(|| {
         let mut parts = wire::Parts::of(&bytes);

@@ -1,7 +1,7 @@
 //! The values of a row: columns of the file, and columns that the mapping makes from them.
 //!
-//! A column of the mapping starts from a text with columns in braces (`fips:{location}`), which is then matched, read as a date or a number,
-//! or looked up.
+//! A column of the mapping starts with a text with columns in braces (`fips:{location}`). The text is then matched, read as a
+//! date or a number, or looked up.
 //!
 //! Must not know what a value is for.
 
@@ -17,12 +17,12 @@ use serde_json::Value;
 
 use crate::formats::values;
 
-/// A row as it was read.
+/// A row as read from the file.
 #[derive(Debug)]
 pub(super) enum RawRow {
-    /// Of a table, with the positions of its columns.
+    /// A row of a table, with the positions of its columns.
     Record(Arc<HashMap<String, usize>>, csv::StringRecord),
-    /// Of JSON.
+    /// A JSON object.
     Object(Value),
 }
 
@@ -38,7 +38,7 @@ pub(super) struct Columns {
 /// Why a row cannot be imported.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Fault {
-    /// The column; empty where it is not a single one.
+    /// The column. Empty if the error is not in a single one.
     pub(super) column: String,
     pub(super) reason: String,
 }
@@ -79,7 +79,7 @@ impl<'a> Cells<'a> {
     }
 }
 
-/// A column that the mapping defines. The steps are done in the order of the fields.
+/// A column that the mapping defines. The steps run in the order of the fields.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Column {
@@ -118,7 +118,7 @@ impl Column {
         self.from.columns().chain(self.otherwise.iter().flat_map(Text::columns))
     }
 
-    /// What is wrong with the combination of its keys.
+    /// Why its keys cannot be combined. `None` if they can.
     pub(super) fn fault(&self) -> Option<String> {
         if self.otherwise.is_some() && self.values.is_none() {
             return Some("has otherwise, which is for what is not among values, and no values".into());
@@ -129,12 +129,12 @@ impl Column {
         None
     }
 
-    /// Its value, given the values of the file's columns.
+    /// Its value. `of` returns the value of a column of the file.
     pub(super) fn value(&self, of: impl Fn(&str) -> Result<Option<String>, String>) -> Result<Option<String>, String> {
         let Some(mut text) = self.from.fill(&of)? else { return Ok(None) };
         if let Some(Pattern(pattern)) = &self.pattern {
             let Some(found) = pattern.captures(&text) else { return Ok(None) };
-            // The first group if there is one, else the whole match.
+            // The first group if the pattern has one, else the whole match.
             match found.get(usize::from(pattern.captures_len() > 1)) {
                 Some(found) => text = found.as_str().into(),
                 None => return Ok(None),
@@ -189,7 +189,7 @@ enum Segment {
 }
 
 impl Text {
-    /// Parses a text. The error says what is wrong with it.
+    /// Parses a text. Errs if a brace has no counterpart or no column.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let (mut segments, mut words) = (Vec::new(), String::new());
         let mut letters = text.chars().peekable();
@@ -231,7 +231,7 @@ impl Text {
         })
     }
 
-    /// The text itself, if it has no columns.
+    /// The text itself, if it has no columns; else `None`.
     pub(super) fn fixed(&self) -> Option<&str> {
         match self.segments.as_slice() {
             [] => Some(""),
@@ -240,7 +240,7 @@ impl Text {
         }
     }
 
-    /// The text with the values of its columns. `None` if one of them has no value.
+    /// The text, with the values of its columns filled in. `None` if one of them has no value.
     pub(super) fn fill<E>(&self, mut value: impl FnMut(&str) -> Result<Option<String>, E>) -> Result<Option<String>, E> {
         let mut filled = String::new();
         for segment in &self.segments {

@@ -1,6 +1,6 @@
-//! The rows of a file, read as its mapping describes: CSV, TSV, JSON or NDJSON.
+//! Reads the rows of a file as its mapping describes: CSV, TSV, JSON or NDJSON.
 //!
-//! Must not know what becomes of a row.
+//! Must not know what a row becomes.
 
 use std::{collections::HashMap, io::Read, sync::Arc};
 
@@ -57,9 +57,9 @@ struct DelimitedRows<R> {
     mapping: Arc<Mapping>,
     from: csv::Reader<Bounded<Unmarked<R>>>,
     allowance: Allowance,
-    /// The position of each column, once the header was read.
+    /// The position of each column. `None` until the header is read.
     positions: Option<Arc<HashMap<String, usize>>>,
-    /// The faults of the header.
+    /// The errors of the header.
     refused: Vec<BadRow>,
     number: u64,
     ended: bool,

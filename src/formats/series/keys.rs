@@ -1,8 +1,8 @@
-//! The keys of a mapping, and what is wrong with one: every problem at once, each with its line and its field.
+//! The keys of a mapping, and the errors in one. All errors are reported at once, each with its line and its field.
 //!
-//! A mapping is checked against this list of keys, and the documentation's table is made from it.
+//! A mapping is checked against this list of keys. The table in the documentation is made from it.
 //!
-//! Must not know what is done with a key.
+//! Must not know what a key does.
 
 use std::{
     fmt::{self, Write},
@@ -160,7 +160,7 @@ pub fn keys_table() -> String {
     table
 }
 
-/// One fault of a mapping.
+/// One error in a mapping.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MappingProblem {
     /// Line of the mapping, from 1.
@@ -180,7 +180,7 @@ impl fmt::Display for MappingProblem {
     }
 }
 
-/// Why a text is not a valid mapping: every fault.
+/// Why a text is not a valid mapping: all its errors.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MappingError(pub Vec<MappingProblem>);
 
@@ -196,7 +196,7 @@ impl fmt::Display for MappingError {
 
 impl std::error::Error for MappingError {}
 
-/// The faults that were found in a text so far.
+/// The errors found in a text so far.
 pub(super) struct Problems<'a> {
     text: &'a str,
     list: Vec<MappingProblem>,
@@ -207,18 +207,18 @@ impl<'a> Problems<'a> {
         Self { text, list: Vec::new() }
     }
 
-    /// Adds a fault at these bytes of the text.
+    /// Adds an error at these bytes of the text.
     pub(super) fn add(&mut self, at: Range<usize>, field: impl Into<String>, reason: impl Into<String>) {
         let line = self.text.bytes().take(at.start).filter(|byte| *byte == b'\n').count() + 1;
         self.list.push(MappingProblem { line, field: field.into(), reason: reason.into() });
     }
 
-    /// Whether there are none.
+    /// Whether no error was found.
     pub(super) fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
 
-    /// All of them, by line.
+    /// All errors, by line.
     pub(super) fn into_error(mut self) -> MappingError {
         self.list.sort_by_key(|problem| problem.line);
         MappingError(self.list)

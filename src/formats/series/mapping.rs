@@ -22,9 +22,9 @@ use crate::model::RecordKind;
 pub struct Mapping {
     pub(super) file: FileOptions,
     pub(super) columns: Columns,
-    /// In the order of the text: a record refers only to records above it.
+    /// In the order of the text, because a record refers only to records above it.
     pub(super) rules: Vec<Rule>,
-    /// The columns of the file that it uses.
+    /// The columns of the file that the mapping uses.
     pub(super) used: BTreeSet<String>,
 }
 
@@ -66,7 +66,7 @@ impl TryFrom<String> for Delimiter {
     }
 }
 
-/// The members that lead to a value, as a JSON pointer (RFC 6901).
+/// The path of members to a value, as a JSON pointer (RFC 6901).
 #[derive(Clone, Debug, Deserialize)]
 #[serde(try_from = "String")]
 pub(super) struct Pointer(pub(super) Vec<String>);
@@ -81,7 +81,7 @@ impl TryFrom<String> for Pointer {
 }
 
 impl FileOptions {
-    /// A key that has no effect with the format.
+    /// A key that has no effect for this format. `None` if every key has one.
     fn idle(&self) -> Option<&'static str> {
         match self.format {
             FileSyntax::Csv | FileSyntax::Tsv | FileSyntax::Ndjson if self.at.is_some() => Some("at"),
@@ -92,12 +92,13 @@ impl FileOptions {
 }
 
 impl Mapping {
-    /// Parses a mapping. The error names every fault, each with its line and field.
+    /// Parses a mapping. An error names every problem with its line and field.
     ///
     /// ```
     /// use annals::formats::series::Mapping;
     ///
-    /// let error = Mapping::parse("[file]\nformat = 'csv'\n[[estimate]]\nexternal_ids = ['x:{day}']\nmode = 'GUESSED'").unwrap_err();
+    /// let text = "[file]\nformat = 'csv'\n[[estimate]]\nexternal_ids = ['x:{day}']\nmode = 'GUESSED'";
+    /// let error = Mapping::parse(text).unwrap_err();
     /// assert_eq!(
     ///     error.to_string(),
     ///     "line 5, estimate[0].mode: \"GUESSED\" is not one of COUNTED, ESTIMATED, PROJECTED, PLANNED, POSSIBLE, CAPACITY"
@@ -148,7 +149,7 @@ impl Mapping {
     }
 }
 
-/// Removes the tables of records, and reads them in the order of the text.
+/// Removes the tables of records and reads them in the order of the text.
 fn take_rules(tables: &mut DeTable<'_>, problems: &mut Problems<'_>) -> Vec<Rule> {
     let mut found = Vec::new();
     for kind in RecordKind::ALL {
@@ -200,7 +201,7 @@ fn take_columns(columns: &Spanned<DeValue<'_>>, problems: &mut Problems<'_>) -> 
     own
 }
 
-/// Reads a table that has only keys of the list.
+/// Reads a table. A key that is not in the list is an error.
 fn read<'de, T: Deserialize<'de>>(
     value: Spanned<DeValue<'de>>,
     at: &str,

@@ -1,11 +1,12 @@
-//! Series of numbers in tables and JSON of any shape, as a mapping describes them.
+//! Series of numbers in tables and JSON of any form, as a mapping describes them.
 //!
-//! A mapping has two halves. Columns, of the file or made from them, hold texts. Records are messages of the contract written in TOML, with
-//! columns in braces: a mapping can express whatever the contract can. A value that uses a column without a value is left out.
+//! A mapping has two parts. Columns, of the file or made from them, contain texts. Records are messages of the contract written
+//! in TOML, with columns in braces, so a mapping can express whatever the contract can. A value that uses a column without a
+//! value is left out.
 //!
 //! Adjacent rows of one record are combined, for example the quantiles of a distribution.
 //!
-//! Must not know any one data set, or who applies what rows make.
+//! Must not know any single data set, or who applies the mutations.
 
 mod columns;
 mod input;
@@ -45,7 +46,7 @@ pub static FORMAT: Format = Format {
     exporter: None,
 };
 
-/// The rows of a file, by a mapping. Rows that were combined have the number of the first.
+/// The rows of a file, read with a mapping. Combined rows have the number of the first.
 ///
 /// ```
 /// use annals::{
@@ -89,7 +90,7 @@ pub fn rows(mapping: Mapping, from: impl Read + Send + 'static) -> ImportRows {
     Box::new(Series { mapping, input, open: None, waiting: None, seen: SeenKeys::default(), ended: false })
 }
 
-/// As [`rows`], with the mapping as text.
+/// Like [`rows`], with the mapping as text.
 fn open(input: ImportInput) -> Result<ImportRows, BadRow> {
     let mapping = Mapping::parse(input.mapping.as_deref().unwrap_or_default());
     let mapping = mapping.map_err(|error| BadRow::whole(0, format!("the mapping does not hold:\n{error}")))?;
@@ -187,7 +188,7 @@ impl Series {
         Some(row.map_err(|reason| BadRow::whole(group.first, group.rows() + &reason)))
     }
 
-    /// The upsert of a record. The error names every violation of the rules of its type.
+    /// The upsert of a record. An error names every violation of the rules of its type.
     fn mutation(&self, made: &DraftRecord) -> Result<Mutation, String> {
         let rule = self.mapping.rules.get(made.rule).ok_or("no such rule")?;
         let record = record(rule.kind, &made.record)?;
@@ -204,7 +205,7 @@ fn record(kind: RecordKind, fields: &Value) -> Result<proto::Record, String> {
     Ok(record)
 }
 
-/// The most rows of one group. A distribution has some dozens of quantiles.
+/// The largest number of rows of one group. A distribution has some dozens of quantiles.
 const ROWS_MAX: usize = 10_000;
 
 /// Adjacent rows of one record.
@@ -228,7 +229,7 @@ impl Group {
         own.iter().any(|made| self.own.iter().any(|here| here.name == made.name))
     }
 
-    /// Adds a row. A row that contradicts the group is an error and leaves the group unchanged.
+    /// Adds a row. A row that contradicts the group is an error and does not change the group.
     fn add(&mut self, number: u64, shared: Vec<DraftRecord>, own: Vec<DraftRecord>) -> Result<(), String> {
         if self.rows == ROWS_MAX {
             return Err(format!("row {} and {ROWS_MAX} others are of one record already", self.first));
@@ -252,13 +253,13 @@ impl Group {
         Ok(())
     }
 
-    /// The rows, for an error message.
+    /// The numbers of the rows, for an error message. Empty for a single row.
     fn rows(&self) -> String {
         if self.first == self.last { String::new() } else { format!("rows {} to {} together: ", self.first, self.last) }
     }
 }
 
-/// Sorts the quantiles of a distribution, which rows may have in any order.
+/// Sorts the quantiles of a distribution. Rows may have them in any order.
 fn sort_quantiles(estimate: &mut Value) {
     let p = |quantile: &Value| quantile.get("p").and_then(Value::as_f64).unwrap_or_default();
     if let Some(quantiles) = estimate.pointer_mut("/quantity/quantiles").and_then(Value::as_array_mut) {

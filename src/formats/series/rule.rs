@@ -1,4 +1,4 @@
-//! A rule: for which rows a record is made, and what of a row is in it.
+//! A rule: which rows make a record, and what the record contains of the row.
 //!
 //! Must not know what a field means, or how rows are grouped.
 
@@ -30,7 +30,7 @@ pub(super) struct Rule {
     when: Condition,
     tree: Tree,
     cases: Vec<Case>,
-    /// The fields that rows set, or clear if they have no value for them.
+    /// The fields that rows set. A row that has no value for one of them clears it.
     pub(super) fields: Vec<String>,
 }
 
@@ -40,10 +40,10 @@ struct Case {
     tree: Tree,
 }
 
-/// The record that a row makes by a rule, before it is checked.
+/// The record that a rule makes from a row, before it is checked.
 #[derive(Clone, Debug)]
 pub(super) struct DraftRecord {
-    /// Which of the mapping's rules.
+    /// The index of the rule in the mapping.
     pub(super) rule: usize,
     pub(super) name: String,
     /// The record in proto3 JSON.
@@ -51,7 +51,7 @@ pub(super) struct DraftRecord {
 }
 
 impl Rule {
-    /// Reads a rule, and reports what is wrong with it.
+    /// Reads a rule and reports its errors.
     pub(super) fn read(
         kind: RecordKind,
         table: &Spanned<DeValue<'_>>,
@@ -115,7 +115,7 @@ impl Rule {
         Some(rule)
     }
 
-    /// Whether its records are shared by rows: sources, actors and events are, what is said about them is not.
+    /// Whether rows share its records. They share sources, actors and events, but not claims, estimates and relations.
     pub(super) fn is_shared(&self) -> bool {
         is_shared(self.kind)
     }
@@ -135,7 +135,7 @@ impl Rule {
         std::iter::once(&self.tree).chain(self.cases.iter().map(|case| &case.tree))
     }
 
-    /// The name of the record that a row makes, if it makes one.
+    /// The name of the record that a row makes. `None` if it makes none.
     pub(super) fn name(&self, cells: Cells<'_>) -> Result<Option<String>, Fault> {
         if !self.when.holds(cells)? {
             return Ok(None);
@@ -156,13 +156,13 @@ impl Rule {
                 }
                 Err(error) => Err(self.fault(&error.to_string())),
             },
-            // A shared record without an id is left out; a row's own record must have one.
+            // A shared record without an id is left out. A row's own record must have one.
             None if self.is_shared() => Ok(None),
             None => Err(self.fault("has no id here: a column of its name or external id has no value")),
         }
     }
 
-    /// The record that a row makes. `names` has the names of the records above by their labels.
+    /// The record that a row makes. `names` has the names of the records above it, by their labels.
     pub(super) fn make(&self, name: &str, cells: Cells<'_>, names: &BTreeMap<&str, String>) -> Result<Value, Fault> {
         let mut record = self.tree.fill(cells, names)?.unwrap_or_default();
         if let Some(case) = self.case(cells)? {
@@ -175,7 +175,7 @@ impl Rule {
         Ok(record)
     }
 
-    /// The case of a row, if the rule has cases.
+    /// The case that applies to a row. `None` if the rule has no cases. Errs if it has cases and none applies.
     fn case(&self, cells: Cells<'_>) -> Result<Option<&Case>, Fault> {
         for case in &self.cases {
             if case.when.holds(cells)? {
@@ -226,7 +226,7 @@ impl Case {
     }
 }
 
-/// The entries of a table that are fields of the message, without the keys of the mapping itself.
+/// The entries of a table that are fields of the message, without the mapping's own keys.
 fn fields(entries: &DeTable<'_>, table: MappingTable, at: &str, context: &mut MappingContext<'_, '_>) -> Tree {
     let mut fields = entries.clone();
     for name in keys::names(table) {
@@ -235,7 +235,7 @@ fn fields(entries: &DeTable<'_>, table: MappingTable, at: &str, context: &mut Ma
     Tree::read(&context.schema.message, &fields, at, "", context)
 }
 
-/// A condition on columns, all of which have to hold.
+/// A condition on columns. It holds if it holds for each of them.
 #[derive(Debug, Default)]
 struct Condition {
     columns: Vec<(String, Wanted)>,
@@ -243,7 +243,7 @@ struct Condition {
 
 #[derive(Debug)]
 enum Wanted {
-    /// Any value, or none.
+    /// Whether the column must have a value, or must have none.
     Present(bool),
     /// One of these values.
     OneOf(Vec<String>),
@@ -282,7 +282,7 @@ impl Condition {
         self.columns.iter().map(|(column, _)| column.as_str())
     }
 
-    /// Whether it holds for a row.
+    /// Whether the condition holds for a row.
     fn holds(&self, cells: Cells<'_>) -> Result<bool, Fault> {
         for (column, wanted) in &self.columns {
             let value = cells.get(column)?;
@@ -307,8 +307,8 @@ fn text(value: &DeValue<'_>) -> Option<String> {
     }
 }
 
-/// Merges the JSON of one record from several rows: adds missing fields, and missing elements of lists. Two different values of a field are
-/// an error, which leaves `into` partly changed.
+/// Merges the JSON of one record from several rows. Adds missing fields, and missing elements of lists. Errs if a field has two
+/// different values; `into` is then partly changed.
 pub(super) fn merge(into: &mut Value, other: Value) -> Result<(), String> {
     add(into, other, &mut Vec::new())
 }

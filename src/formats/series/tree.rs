@@ -1,7 +1,8 @@
-//! Messages of the contract in TOML: checked against their descriptors when a mapping is read, and filled in for each row.
+//! Messages of the contract in TOML. They are checked against their descriptors when a mapping is read, and filled in for each
+//! row.
 //!
-//! Must not know which message of the contract it is, except where TOML may be shorter than JSON: an enum's value without its prefix, a time
-//! as its EDTF alone.
+//! Must not know which message of the contract it is. TOML may be shorter than JSON in two cases, which this file knows: an
+//! enum's value without its prefix, and a time as its EDTF alone.
 
 use std::{collections::BTreeMap, ops::Range};
 
@@ -18,11 +19,11 @@ use super::{
 };
 use crate::{formats::values::escaped, model::schema::Schema};
 
-/// A message, or a map.
+/// A message or a map.
 #[derive(Debug, Default)]
 pub(super) struct Tree {
     fields: Vec<(String, Node)>,
-    /// Whether it is a `TimeSpec`, which is left out without a time.
+    /// Whether it is a `TimeSpec`, which is left out if it has no time.
     is_time: bool,
 }
 
@@ -33,17 +34,17 @@ enum Node {
     Tree(Tree),
 }
 
-/// What is known of the mapping while a tree is read.
+/// What is known about the mapping while a tree is read.
 pub(super) struct MappingContext<'p, 'a> {
     pub(super) schema: &'static Schema,
-    /// The labels of the records above.
+    /// The labels of the records above this one.
     pub(super) labels: &'p [String],
     pub(super) problems: &'p mut Problems<'a>,
 }
 
 impl Tree {
-    /// Reads the fields of a message, and reports those that the contract does not have. `at` is the path in the mapping, `below` that in the
-    /// record.
+    /// Reads the fields of a message, and reports fields that the contract does not have. `at` is the path in the mapping,
+    /// `below` the path in the record.
     pub(super) fn read(
         message: &MessageDescriptor,
         table: &DeTable<'_>,
@@ -179,7 +180,7 @@ impl Node {
             _ => Scalar::Whole,
         };
         let leaf = Leaf { text, becomes };
-        // A text without columns is the same for every row, and checked here.
+        // A text without columns is the same for every row, so it is checked here.
         if let Some(fixed) = leaf.text.fixed() {
             let known = |label: &str| context.labels.iter().any(|known| known == label);
             let wrong = match (&leaf.becomes, fixed.strip_prefix('@')) {
@@ -243,7 +244,7 @@ pub(super) struct Leaf {
 #[derive(Clone, Debug)]
 pub(super) enum Scalar {
     Text,
-    /// "scheme:value", with the value in printable ASCII.
+    /// "scheme:value", where the value is printable ASCII.
     ExternalId,
     /// A record's name, or `@label`.
     Reference,
@@ -251,7 +252,7 @@ pub(super) enum Scalar {
     Whole,
     Bool,
     Enum(EnumDescriptor),
-    /// A `TimeSpec` with its EDTF alone.
+    /// A `TimeSpec` with only its EDTF.
     Time,
 }
 
@@ -264,7 +265,7 @@ impl Leaf {
         })
     }
 
-    /// The column to name in an error: empty if there are several.
+    /// The column to name in an error. Empty if there is not exactly one.
     pub(super) fn column(&self) -> String {
         let mut columns = self.text.columns();
         match (columns.next(), columns.next()) {

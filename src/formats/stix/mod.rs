@@ -1,11 +1,12 @@
 //! STIX 2.1: one bundle of objects, for tools that exchange threat reports.
 //!
-//! Each record becomes one object of the nearest type, and further objects for what STIX keeps apart: places, affiliations, participants.
-//! STIX has no properties for most of what a record says. The object of a record therefore has the whole record in an extension, which the
-//! bundle declares: nothing is lost, and a program that knows Annals reads one place.
+//! Each record becomes one object of the nearest type, and further objects for what STIX models separately: places,
+//! affiliations, participants. STIX has no properties for most fields of a record. The object of a record therefore contains
+//! the whole record in an extension, which the bundle declares. Nothing is lost, and a program that knows Annals reads only the
+//! extension.
 //!
-//! Ids are made from the store's id and the record's name. A record is the same object in every export, and an object refers to another
-//! without having seen it.
+//! Ids are made from the store's id and the record's name. A record is therefore the same object in every export, and an object
+//! can refer to an object that was not written yet.
 //!
 //! Must not know other formats.
 
@@ -52,7 +53,7 @@ impl ExportText for StixBundle {
     fn head(&self, revision: i64, to: &mut Vec<u8>) {
         let id = self.ids.bundle(revision);
         to.extend_from_slice(format!("{{\"type\":\"bundle\",\"id\":\"{id}\",\"objects\":[\n").as_bytes());
-        // These two are always there, so every other object follows a comma.
+        // These two are in every bundle, so every other object follows a comma.
         to.extend_from_slice(format!("{},\n{}", created_by(), definition()).as_bytes());
     }
 
@@ -89,10 +90,10 @@ impl ExportText for StixBundle {
     }
 }
 
-/// The id of the extension's definition: that of `fixed_id("extension-definition", "record")`.
+/// The id of the extension's definition, which equals `fixed_id("extension-definition", "record")`.
 pub const EXTENSION: &str = "extension-definition--c2b3001c-3d88-529b-aab3-6f1a67f5e1d3";
 
-/// When the extension's definition was written, and last changed.
+/// When the extension's definition was created and last changed.
 const CREATED: &str = "2026-11-23T00:00:00.000Z";
 
 /// The extension of a record's object.
@@ -100,7 +101,7 @@ fn extension_of(record: &Value) -> Value {
     json!({ "extension_type": "property-extension", "record": record })
 }
 
-/// The object that is this program, as the producer of the bundle.
+/// The object that stands for this program, as the producer of the bundle.
 fn created_by() -> Value {
     json!({
         "type": "identity",
@@ -145,7 +146,7 @@ mod tests {
     use crate::model::RecordKind;
     use crate::proto::{Actor, Affiliation, Event, Place, Rating, Relation, RelationKind, Source};
 
-    /// The objects of a record.
+    /// The objects made from a record.
     fn made(record: impl Into<crate::proto::Record>) -> Vec<Value> {
         let mut text = Vec::new();
         StixBundle::of("store").record(&record.into().record.expect("one"), &mut text);
@@ -195,7 +196,7 @@ mod tests {
 
     #[test]
     fn the_id_of_an_observable_is_the_one_that_stix_has_for_it() {
-        // As the library of OASIS makes it.
+        // The id is the one that the library of OASIS makes.
         let url = made(Source {
             name: "sources/s".into(),
             uri: "https://example.com/research/index.html".into(),

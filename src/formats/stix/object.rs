@@ -1,8 +1,8 @@
-//! Objects of a bundle as data: what an object is made from, its properties, and its id.
+//! Objects of a bundle as data: which records become one, its properties, and its id.
 //!
-//! The list of an object's properties drives the export, and the documentation's table is made from it.
+//! The export and the table in the documentation both use the list of an object's properties.
 //!
-//! Must not know any one type of record.
+//! Must not know any single type of record.
 
 use std::borrow::Cow;
 
@@ -11,14 +11,14 @@ use uuid::{Uuid, uuid};
 
 use crate::model::RecordKind;
 
-/// A type of object that records of one type become.
+/// A type of object that is made from the records of one type.
 #[derive(Debug)]
 pub struct StixObject {
     /// Its type in STIX: `identity`.
     pub kind: &'static str,
-    /// The repeated field of which each value becomes such an object. Empty: the record becomes one.
+    /// The repeated field whose values each become such an object. Empty if the record becomes one.
     pub each: &'static str,
-    /// For which values there is an object, in words. Empty: for all.
+    /// For which values there is an object, as text for the documentation. Empty if for all.
     pub only: &'static str,
     /// The same, as code.
     pub(super) applies: fn(&Value, &Context<'_>) -> bool,
@@ -30,11 +30,11 @@ pub struct StixObject {
     pub properties: &'static [StixProperty],
 }
 
-/// The object that a record is.
+/// Defaults of the object of the record itself.
 pub(super) const RECORD: StixObject =
     StixObject { kind: "", each: "", only: "", applies: |_, _| true, is_record: true, observed_by: &[], properties: &[] };
 
-/// A further object of a record.
+/// Defaults of a further object of a record.
 pub(super) const FURTHER: StixObject = StixObject { is_record: false, ..RECORD };
 
 /// A property of an object.
@@ -45,18 +45,18 @@ pub struct StixProperty {
     value: PropertyValue,
 }
 
-/// What a property is made from. The paths are those of fields in the record, or in the value that becomes the object.
+/// Where the value of a property comes from. A path starts at the record, or at the value that becomes the object.
 #[derive(Debug)]
 enum PropertyValue {
-    /// A field, as it is.
+    /// A field, unchanged.
     Field(&'static str),
     /// A field within a message field.
     Inner(&'static str, &'static str),
     /// The object of the record that a field names.
     Reference(&'static str),
-    /// The object of the record, which is called so in the documentation.
+    /// The id of the record's own object. The text is its name in the documentation.
     OwnId(&'static str),
-    /// Anything else: in words, and as code. `None` leaves the property out.
+    /// Anything else: a text for the documentation, and code. `None` leaves the property out.
     Computed(&'static str, fn(&Value, &Context<'_>) -> Option<Value>),
 }
 
@@ -90,7 +90,7 @@ pub(super) const fn computed(
 }
 
 impl StixProperty {
-    /// What it is made from, in words.
+    /// Where the value comes from, as text for the documentation.
     pub fn from(&self) -> Cow<'static, str> {
         match self.value {
             PropertyValue::Field(field) | PropertyValue::Reference(field) => format!("`{field}`").into(),
@@ -99,7 +99,7 @@ impl StixProperty {
         }
     }
 
-    /// Its value, if there is one. Empty texts and lists are none.
+    /// Its value. `None` if there is none, or only an empty text or list.
     pub(super) fn value(&self, value: &Value, context: &Context<'_>) -> Option<Value> {
         match self.value {
             PropertyValue::Field(field) => present(value, field),
@@ -112,7 +112,7 @@ impl StixProperty {
 }
 
 impl StixObject {
-    /// The object of a value, if there is one.
+    /// The object made from a value. `None` if the value does not become one.
     pub(super) fn make(&self, value: &Value, context: &Context<'_>) -> Option<Map<String, Value>> {
         if !(self.applies)(value, context) {
             return None;
@@ -154,7 +154,7 @@ impl StixObject {
     }
 }
 
-/// The record and the position of the value that becomes an object.
+/// The record, and the position in it of the value that becomes an object.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Context<'a> {
     pub(super) ids: &'a Ids,
@@ -179,7 +179,7 @@ impl Context<'_> {
         self.ids.within(kind, &format!("{}/{kind}", self.name()))
     }
 
-    /// The id of an object of a value of a repeated field.
+    /// The id of an object made from a value of a repeated field.
     pub(super) fn part_id(&self, kind: &str, field: &str) -> String {
         self.ids.within(kind, &format!("{}/{field}/{}/{kind}", self.name(), self.index))
     }
@@ -190,10 +190,10 @@ impl Context<'_> {
 /// The namespace of all ids that Annals makes.
 const ANNALS: Uuid = uuid!("6d0b7a52-3c55-4d0e-9a37-0f6c9b1de2c4");
 
-/// The namespace that STIX gives to observables.
+/// The namespace that STIX defines for observables.
 const OBSERVABLES: Uuid = uuid!("00abedb4-aa42-466c-9c01-fed23315a9b7");
 
-/// The ids of the objects of a store: UUIDs of version 5, made from the store's id and names.
+/// Makes the ids of the objects of a store: UUIDs of version 5, from the store's id and the names of records.
 #[derive(Clone, Debug)]
 pub(super) struct Ids {
     store_id: String,
@@ -204,23 +204,23 @@ impl Ids {
         Self { store_id: store_id.to_owned() }
     }
 
-    /// The bundle of a revision.
+    /// The id of the bundle of a revision.
     pub(super) fn bundle(&self, revision: i64) -> String {
         self.within("bundle", &format!("revisions/{revision}"))
     }
 
-    /// The object of the record with this name.
+    /// The id of the object of the record with this name.
     pub(super) fn of_record(&self, name: &str) -> String {
         let kind = RecordKind::from_collection(name.split('/').next().unwrap_or_default());
         self.within(kind.map_or("note", record_type), name)
     }
 
-    /// The objects of the records with these names, as a list that STIX accepts.
+    /// The ids of the objects of the records with these names, as a list that STIX accepts.
     pub(super) fn of_records<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> Value {
         id_list(names.into_iter().map(|name| self.of_record(name)))
     }
 
-    /// An object of a type, under a name that is unique for the type.
+    /// The id of an object of a type, from a name that is unique for the type.
     fn within(&self, kind: &str, name: &str) -> String {
         uuid_of(kind, ANNALS, &format!("{}/{name}", self.store_id))
     }
@@ -237,7 +237,7 @@ pub(super) const fn record_type(kind: RecordKind) -> &'static str {
     }
 }
 
-/// The object that is this program, as the producer of bundles.
+/// The id of the object that stands for this program, as the producer of bundles.
 pub(super) fn producer() -> String {
     fixed_id("identity", "annals")
 }
@@ -247,7 +247,7 @@ pub(super) fn fixed_id(kind: &str, name: &str) -> String {
     uuid_of(kind, ANNALS, name)
 }
 
-/// The id of an observable, which STIX makes from these properties in the order of their names.
+/// The id of an observable. STIX makes it from these properties in the order of their names.
 fn observable_id(kind: &str, contributing: Map<String, Value>) -> String {
     uuid_of(kind, OBSERVABLES, &Value::Object(contributing).to_string())
 }
@@ -256,7 +256,7 @@ fn uuid_of(kind: &str, namespace: Uuid, name: &str) -> String {
     format!("{kind}--{}", Uuid::new_v5(&namespace, name.as_bytes()))
 }
 
-/// Ids, each once. STIX requires at least one: without any, that of the producer.
+/// A list of ids without duplicates. STIX requires at least one, so an empty list becomes the id of the producer.
 pub(super) fn id_list(ids: impl IntoIterator<Item = String>) -> Value {
     let mut all: Vec<String> = Vec::new();
     for id in ids {
@@ -272,13 +272,13 @@ pub(super) fn id_list(ids: impl IntoIterator<Item = String>) -> Value {
 
 // ---------------------------------------------------------------------------------------------------- fields
 
-/// A field, unless it is an empty text or list.
+/// A field. `None` if it is an empty text or list.
 pub(super) fn present(value: &Value, field: &str) -> Option<Value> {
     let is_empty = |value: &Value| value.as_str() == Some("") || value.as_array().is_some_and(Vec::is_empty);
     value.get(field).filter(|value| !is_empty(value)).cloned()
 }
 
-/// A text field, unless it is empty.
+/// A text field. `None` if it is empty.
 pub(super) fn str_of<'a>(value: &'a Value, field: &str) -> Option<&'a str> {
     value.get(field)?.as_str().filter(|text| !text.is_empty())
 }

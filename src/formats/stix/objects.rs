@@ -14,7 +14,7 @@ use crate::{
     model::{RecordKind, country_alpha2},
 };
 
-/// The objects that the records of a type become. The first is that of the record itself.
+/// The objects made from the records of a type. The first is the object of the record itself.
 pub const fn objects(kind: RecordKind) -> &'static [StixObject] {
     match kind {
         RecordKind::Source => SOURCE,
@@ -26,7 +26,7 @@ pub const fn objects(kind: RecordKind) -> &'static [StixObject] {
     }
 }
 
-/// Properties of the object of a record, unless it has a property of that name itself.
+/// Properties of the object of every record. A property of the type with the same name takes precedence.
 pub const COMMON: &[StixProperty] = &[
     computed("external_references", "`external_ids`: `source_name` and `external_id`", |r, _| references(r)),
     field("labels", "labels"),
@@ -38,7 +38,7 @@ pub const COMMON: &[StixProperty] = &[
     computed("confidence", "`ratings`: the number of the first `stix.confidence:`", |r, _| confidence(r)),
 ];
 
-/// A report, and what was observed of it.
+/// A report, and the observables of the source.
 const SOURCE: &[StixObject] = &[
     StixObject {
         kind: record_type(RecordKind::Source),
@@ -137,7 +137,7 @@ const ACTOR: &[StixObject] = &[
 
 const HAS_A_LOCATION: &str = "with a `country` or a point, which STIX requires";
 
-/// An incident, where it was, who took part, and what it is part of.
+/// An incident, its places, its participants, and what it is part of.
 const EVENT: &[StixObject] = &[
     StixObject {
         kind: record_type(RecordKind::Event),
@@ -210,7 +210,7 @@ const EVENT: &[StixObject] = &[
     },
 ];
 
-/// A note. Without its language: validators know only some languages.
+/// A note. It omits the language of the claim, because validators know only some languages.
 const CLAIM: &[StixObject] = &[StixObject {
     kind: record_type(RecordKind::Claim),
     properties: &[
@@ -224,7 +224,7 @@ const CLAIM: &[StixObject] = &[StixObject {
     ..RECORD
 }];
 
-/// A note with the number in words.
+/// A note that has the number as text.
 const ESTIMATE: &[StixObject] = &[StixObject {
     kind: record_type(RecordKind::Estimate),
     properties: &[
@@ -247,7 +247,7 @@ const ESTIMATE: &[StixObject] = &[StixObject {
     ..RECORD
 }];
 
-/// A relationship, or a note if STIX does not allow that; and an opinion, if it judges.
+/// A relationship, or a note if STIX does not allow the relationship. Also an opinion, if the relation judges.
 const RELATION: &[StixObject] = &[
     StixObject {
         kind: record_type(RecordKind::Relation),
@@ -344,7 +344,7 @@ fn observable(source: &Value, context: &Context<'_>) -> Option<String> {
     made.get("id")?.as_str().map(str::to_owned)
 }
 
-/// The `uri`, if it is one by RFC 3986: STIX accepts no other.
+/// The `uri`, if it is a URI by RFC 3986. STIX accepts no other.
 fn uri(source: &Value) -> Option<&str> {
     str_of(source, "uri").filter(|text| is_uri(text))
 }
@@ -359,7 +359,7 @@ fn is_uri(text: &str) -> bool {
     is_scheme && is_escaped && is_plain && !rest.is_empty() && rest.matches('#').count() <= 1
 }
 
-/// Usual media types. STIX requires registered ones.
+/// The usual media types. STIX requires registered ones.
 const MEDIA_TYPES: [&str; 14] = [
     "application/json",
     "application/pdf",
@@ -377,7 +377,7 @@ const MEDIA_TYPES: [&str; 14] = [
     "video/mp4",
 ];
 
-/// The media type without its parameters, if it is one of these.
+/// The media type without its parameters. `None` if it is not one of these.
 fn media_type(source: &Value) -> Option<Value> {
     let media_type = str_of(source, "media_type")?.split(';').next()?.trim().to_lowercase();
     MEDIA_TYPES.contains(&media_type.as_str()).then(|| json!(media_type))
@@ -398,7 +398,7 @@ fn has_a_location(place: &Value) -> bool {
     place.get("country").is_some() || place.get("latitude").is_some()
 }
 
-/// The records that a claim or an estimate rests on: its speakers and its sources.
+/// The records that support a claim or an estimate: its speakers and its sources.
 fn grounds(value: &Value) -> impl Iterator<Item = &str> {
     let each = |field: &str| value.get(field).and_then(Value::as_array).into_iter().flatten();
     let said_by = each("attribution").flat_map(|hop| texts(hop, "actors"));
@@ -406,7 +406,7 @@ fn grounds(value: &Value) -> impl Iterator<Item = &str> {
     said_by.chain(read_in)
 }
 
-/// `measure:troops_deployed: 3000 ("around 3,000"), cumulative, counted, of 2024-10, as of 2024-10-23`
+/// For example `measure:troops_deployed: 3000 ("around 3,000"), cumulative, counted, of 2024-10, as of 2024-10-23`.
 fn sentence_of_estimate(estimate: &Value) -> String {
     let measure = estimate.pointer("/estimand/measure").and_then(Value::as_str).unwrap_or_default();
     let number = estimate.get("quantity");
@@ -436,7 +436,7 @@ fn has_relation_end(relation: &Value) -> bool {
     ends(relation).any(|name| name.starts_with("relations/"))
 }
 
-/// "relations/r1 disputes claims/c1: rival explanation"
+/// For example "relations/r1 disputes claims/c1: rival explanation".
 fn sentence_of_relation(relation: &Value) -> String {
     let kind = word(relation, "kind", RELATION_PREFIX).unwrap_or_default().replace('-', " ");
     let [subject, object] = ["subject", "object"].map(|end| str_of(relation, end).unwrap_or_default());
@@ -461,7 +461,7 @@ fn opinion(relation: &Value) -> Option<&'static str> {
     }
 }
 
-/// External ids. STIX gives a meaning to the ids of vulnerabilities, so anything that looks like one goes into the description.
+/// External ids. STIX defines a meaning for the ids of vulnerabilities, so an id that looks like one goes into the description.
 fn references(record: &Value) -> Option<Value> {
     let reference = |id: &str| {
         let (scheme, value) = id.split_once(':')?;

@@ -1,4 +1,4 @@
-//! Tables as text: rows of cells with commas or tabs between them, read and written.
+//! Reads and writes tables as text: rows of cells separated by commas or tabs.
 //!
 //! Must not know what a column means.
 
@@ -12,7 +12,8 @@ use crate::formats::{
     reading::{Allowance, Bounded},
 };
 
-/// The longest row that is read, in bytes. Without it, a quote that is never closed would make one row of the rest of the file.
+/// The longest row that is read, in bytes. Without this bound, a quote that is never closed would make one row of the rest of
+/// the file.
 const ROW_BYTES_MAX: u64 = 4 << 20;
 
 /// A complete row of UTF-8 cells.
@@ -43,7 +44,7 @@ pub(crate) struct TableReader {
 }
 
 impl TableReader {
-    /// Reads a table with the columns of a layout. An error names the columns that the header lacks.
+    /// Reads a table with the columns of a layout. An error names the columns that the header does not have.
     pub(crate) fn open(content: Box<dyn BufRead + Send>, layout: &'static TableLayout) -> Result<Self, BadRow> {
         let (content, allowance) = Bounded::new(content, ROW_BYTES_MAX);
         let mut builder = ReaderBuilder::new();
@@ -164,7 +165,7 @@ impl TableWriter {
     pub(crate) fn line(self, mut cells: Vec<String>) -> String {
         let mut builder = WriterBuilder::new();
         if self.0.dialect == TableDialect::Tsv {
-            // A table without quotes cannot hold these.
+            // A table without quotes cannot contain these characters.
             for cell in &mut cells {
                 *cell = cell.replace(['\t', '\n', '\r'], " ");
             }

@@ -1,11 +1,11 @@
-//! The columns of a table, and where each is kept in a record.
+//! The columns of a table, and where a record stores each.
 //!
-//! The list of a format's columns drives its reader and its writer, and the documentation's table is made from it.
+//! Reader, writer and the table in the documentation all use the list of a format's columns.
 //!
-//! Nothing is lost: a cell that the row's records would not give back unchanged (an id with a leading zero, a date followed by a time)
-//! is kept as an annotation under the column's key, and the export writes that annotation.
+//! No cell is lost. A cell that the row's records would not return unchanged (an id with a leading zero, a date followed by a
+//! time) is stored as an annotation under the column's key. The export writes that annotation.
 //!
-//! Must not know any one format, or how a table is read.
+//! Must not know any single format, or how a table is read.
 
 use std::collections::BTreeMap;
 
@@ -27,7 +27,7 @@ pub struct TableLayout {
 pub enum TableDialect {
     /// Commas, quotes, and a header with the columns in any order.
     Csv,
-    /// Tabs, no quotes, no header: a column is known by its position.
+    /// Tabs, no quotes, no header: the position of a column identifies it.
     Tsv,
 }
 
@@ -40,11 +40,11 @@ pub struct TableColumn {
     pub key: &'static str,
     /// Whether its cells are numbers, so that 1, 1.0 and 1e0 are equal.
     pub is_number: bool,
-    /// Where a record keeps it.
+    /// Where a record stores it.
     pub target: ColumnTarget,
 }
 
-/// Where a record keeps a column.
+/// Where a record stores a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ColumnTarget {
     /// A label: `ucdp.country:Syria`.
@@ -53,26 +53,26 @@ pub enum ColumnTarget {
     Metric,
     /// An annotation.
     Annotation,
-    /// Fields of its own, which the text names.
+    /// Fields of its own. The text names them in the documentation.
     Field(&'static str),
 }
 
-/// A text column that is kept as a label.
+/// A text column that is stored as a label.
 pub(crate) const fn label(name: &'static str, key: &'static str) -> TableColumn {
     TableColumn { name, key, is_number: false, target: ColumnTarget::Label }
 }
 
-/// A number column that is kept as a label, since it holds ids.
+/// A number column that is stored as a label, because it contains ids.
 pub(crate) const fn id_label(name: &'static str, key: &'static str) -> TableColumn {
     TableColumn { name, key, is_number: true, target: ColumnTarget::Label }
 }
 
-/// A number column that is kept as a metric.
+/// A number column that is stored as a metric.
 pub(crate) const fn metric(name: &'static str, key: &'static str) -> TableColumn {
     TableColumn { name, key, is_number: true, target: ColumnTarget::Metric }
 }
 
-/// A text column that is kept as an annotation.
+/// A text column that is stored as an annotation.
 pub(crate) const fn annotation(name: &'static str, key: &'static str) -> TableColumn {
     TableColumn { name, key, is_number: false, target: ColumnTarget::Annotation }
 }
@@ -87,7 +87,7 @@ pub(crate) const fn number(name: &'static str, key: &'static str, goes_to: &'sta
     TableColumn { name, key, is_number: true, target: ColumnTarget::Field(goes_to) }
 }
 
-/// Labels, metrics and annotations that a record keeps of a row.
+/// Labels, metrics and annotations of a row, for a new record.
 #[derive(Debug, Default)]
 pub(crate) struct RowRemainder {
     pub(crate) labels: Vec<String>,
@@ -118,7 +118,7 @@ impl TableLayout {
         format!("{}.{}", self.scheme, column.key)
     }
 
-    /// Where a column is kept, for the documentation.
+    /// Where a column is stored, for the documentation.
     pub fn destination(&self, column: &TableColumn) -> String {
         let key = self.key(column);
         match column.target {
@@ -129,7 +129,7 @@ impl TableLayout {
         }
     }
 
-    /// The cells of a row. `field` returns the cell of a column with fields of its own, by the column's name.
+    /// The cells of a row. `field` takes the name of a column with fields of its own and returns its cell.
     pub(crate) fn row(&self, record: RecordRemainder<'_>, field: impl Fn(&str) -> String) -> Vec<String> {
         let cell = |column: &TableColumn| {
             let key = self.key(column);
@@ -157,12 +157,12 @@ pub(crate) fn codes_of<'a>(codes: &'a [String], scheme: &str) -> impl Iterator<I
     codes.iter().filter_map(move |code| code.strip_prefix(scheme)?.strip_prefix(':'))
 }
 
-/// The text of a number; empty without a number.
+/// The text of a number. Empty if there is none.
 pub(crate) fn number_text(number: Option<f64>) -> String {
     number.map(|number| number.to_string()).unwrap_or_default()
 }
 
-/// A code without its scheme; empty without a code.
+/// A code without its scheme. Empty if there is none.
 pub(crate) fn code_value(code: Option<&String>) -> String {
     code.and_then(|code| code.split_once(':')).map(|(_, value)| value.to_owned()).unwrap_or_default()
 }

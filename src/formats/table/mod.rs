@@ -1,6 +1,6 @@
-//! Tables of coded data sets: what UCDP, GDELT and ACLED have in common.
+//! Tables of coded data sets: the code that UCDP, GDELT and ACLED share.
 //!
-//! Must not know any one table, or who asks.
+//! Must not know any single table, or who calls it.
 
 mod file;
 mod layout;
@@ -20,7 +20,7 @@ use crate::proto::{
     Aspect, Attribution, AttributionRole, Citation, Estimand, Estimate, EstimateMode, EstimateOrigin, Quantity, SpeechMode,
 };
 
-/// The rows of a table, each read by `row`.
+/// The rows of a table. `row` converts each.
 pub(crate) fn rows(
     content: Box<dyn BufRead + Send>,
     layout: &'static TableLayout,
@@ -30,12 +30,12 @@ pub(crate) fn rows(
     Ok(Box::new(table.map(move |cells| row(&TableRow::new(layout, &cells?)))))
 }
 
-/// The fields that an import of [`fatalities`] sets. It leaves all other fields alone.
+/// The fields that an import of [`fatalities`] sets. Other fields do not change.
 pub(crate) const ESTIMATE_FIELDS: &[&str] =
     &["external_ids", "estimand", "quantity", "aspect", "mode", "origin", "attribution", "citations"];
 
-/// The estimate of an event's dead, of one population or (if `population` is empty) of all. `event` is the event's label in the commit. The
-/// caller sets name and external ids.
+/// The estimate of the fatalities of an event, in one population or, if `population` is empty, in all. `event` is the event's
+/// label in the commit. The caller sets name and external ids.
 pub(crate) fn fatalities(
     event: &str,
     population: &str,
@@ -60,7 +60,7 @@ pub(crate) fn fatalities(
     }
 }
 
-/// The attribution of a coded row: who is named in it, in this role, if anybody is, and then the coder.
+/// The attribution of a coded row: first the one named in it, with this role, if anybody is named; then the coder.
 pub(crate) fn attribution(named: &str, role: AttributionRole, coder: &str) -> Vec<Attribution> {
     let named =
         (!named.is_empty()).then(|| Attribution { description: named.to_owned(), role: role.into(), ..Default::default() });

@@ -1,4 +1,4 @@
-//! One row during an import: its cells by column, and everything that is wrong with them.
+//! One row during an import: its cells by column, and all errors in them.
 //!
 //! Must not know records.
 
@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{formats::import::BadRow, limits, model::is_code};
 
-/// A row of a table. Faults are noted as cells are read, and [`TableRow::check`] reports all of them.
+/// A row of a table. Reading a cell records its errors, and [`TableRow::check`] reports all of them.
 pub(crate) struct TableRow<'a> {
     layout: &'static TableLayout,
     cells: &'a RowCells,
@@ -62,9 +62,9 @@ impl<'a> TableRow<'a> {
         self.number_or_none(column).unwrap_or_default()
     }
 
-    /// The id in a cell: a whole number, 0 or more ("300380.0" is 300380). Empty if the cell is empty.
+    /// The id in a cell: a whole number that is not negative ("300380.0" is 300380). Empty if the cell is empty.
     pub(crate) fn id(&self, column: &str) -> String {
-        /// Up to here a double is one whole number; beyond, neighbours share a double.
+        /// Up to this number a double represents every whole number exactly. Beyond it, neighbours share a double.
         const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
         match self.number_or_none(column) {
             None => String::new(),
@@ -82,7 +82,7 @@ impl<'a> TableRow<'a> {
         self.id(column)
     }
 
-    /// The date in a cell: it begins with 2014-02-18 (perhaps followed by a time), or is 20140218 or 18 February 2014.
+    /// The date in a cell, in one of these forms: 2014-02-18 (a time may follow), 20140218, 18 February 2014.
     pub(crate) fn date(&self, column: &str) -> String {
         let text = self.needed(column).trim();
         let date = date(text);
@@ -92,7 +92,7 @@ impl<'a> TableRow<'a> {
         date.map(|date| date.to_string()).unwrap_or_default()
     }
 
-    /// Notes a fault of a column.
+    /// Records an error of a column. Only the first error of a column is kept.
     pub(crate) fn fault(&self, column: &str, reason: String) {
         let column = self.layout.column(column).name;
         let mut faults = self.faults.borrow_mut();
@@ -140,14 +140,14 @@ impl<'a> TableRow<'a> {
         remainder
     }
 
-    /// Annotations for the cells that an export would not give back unchanged. `out` is the exported row.
+    /// Annotations for the cells that an export would not return unchanged. `out` is the exported row.
     pub(crate) fn lost(&self, out: &[String]) -> impl Iterator<Item = (String, String)> {
         let pairs = self.layout.columns.iter().zip(&self.cells.texts).zip(out);
         let lost = pairs.filter(|((column, cell), out)| !same(column, cell, out));
         lost.map(|((column, cell), _)| (self.layout.key(column), cell.clone()))
     }
 
-    /// An error with all faults, if there are any.
+    /// Errs with all recorded errors, if there are any.
     pub(crate) fn check(&self) -> Result<(), BadRow> {
         match self.faults.borrow().as_slice() {
             [] => Ok(()),
@@ -161,7 +161,7 @@ impl<'a> TableRow<'a> {
 }
 
 fn same(column: &TableColumn, cell: &str, out: &str) -> bool {
-    // Bit by bit, but 0 and -0 are equal.
+    // Compares the bits, except that 0 and -0 are equal.
     let number = |text: &str| text.parse::<f64>().ok().map(|number| (number + 0.0).to_bits());
     cell == out || (column.is_number && number(cell).is_some() && number(cell) == number(out))
 }

@@ -1,4 +1,4 @@
-//! Records as rows of UCDP GED.
+//! Exports records as rows of UCDP GED.
 //!
 //! Must not know how the records were found.
 
@@ -36,7 +36,7 @@ fn related(event: &Event) -> Option<Vec<String>> {
     Some(ESTIMATES.iter().map(|(_, part, _)| estimate_name(id, part)).collect())
 }
 
-/// The row of an event and its estimates, which `find` finds by name. A missing estimate leaves its cells empty.
+/// The row of an event and its estimates. `find` finds a record by name. A missing estimate leaves its cells empty.
 pub(super) fn row<'a>(event: &Event, find: impl Fn(&str) -> Option<&'a Estimate>) -> Vec<String> {
     let stored = RecordRemainder { labels: &event.labels, metrics: &event.metrics, annotations: &event.annotations };
     LAYOUT.row(stored, |column| cell(event, column, &find))

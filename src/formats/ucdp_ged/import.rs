@@ -1,4 +1,4 @@
-//! Rows of UCDP GED as records.
+//! Imports rows of UCDP GED as records.
 //!
 //! Must not know how a row is sent.
 
@@ -30,7 +30,7 @@ const CODER: &str = "actors/ucdp";
 /// The data set as a source.
 const DATASET: &str = "sources/ucdp-ged";
 
-/// The fields of a row's event that an import sets. It leaves all other fields alone.
+/// The fields of a row's event that an import sets. Other fields do not change.
 const EVENT_FIELDS: &[&str] = &[
     "external_ids",
     "labels",
@@ -230,7 +230,7 @@ fn place(line: &TableRow<'_>) -> Place {
     }
 }
 
-/// Who reported it, if the row says so, and the coder.
+/// The one who reported it, if the row names one, and the coder.
 fn attribution(line: &TableRow<'_>) -> Vec<Attribution> {
     table::attribution(line.text("source_original"), AttributionRole::Origin, CODER)
 }
@@ -250,10 +250,10 @@ fn estimate(line: &TableRow<'_>, id: &str, column: &str, part: &str, population:
     }
 }
 
-/// The most articles of a row that become sources: fewer than a record may have references.
+/// The largest number of articles of a row that become sources. It is below the limit of references of a record.
 const ARTICLES_MAX: usize = 200;
 
-/// An article that a row rests on.
+/// An article that a row cites.
 struct Article {
     /// The name of its source.
     name: String,
@@ -261,8 +261,8 @@ struct Article {
     mutations: Vec<Mutation>,
 }
 
-/// The articles of a row, split at the semicolons of three columns. The columns are also kept whole. If they do not have the same number of
-/// parts, there are no articles.
+/// The articles of a row, split at the semicolons of three columns. The columns are also stored whole. If they do not have the
+/// same number of parts, there are no articles.
 fn articles(line: &TableRow<'_>) -> Vec<Article> {
     let split = |column: &str| line.text(column).split(';').map(str::trim).collect::<Vec<_>>();
     let (offices, dates, headlines) = (split("source_office"), split("source_date"), split("source_headline"));

@@ -1,10 +1,10 @@
-//! The columns of UCDP GED, and where each is kept.
+//! The columns of UCDP GED, and where a record stores each.
 //!
 //! Must not know how a row is read or written.
 
 use crate::formats::table::{TableDialect, TableLayout, annotation, id_label, label, metric, number, text};
 
-/// The columns, and where each is kept.
+/// The columns, and where a record stores each.
 pub(super) static LAYOUT: TableLayout = TableLayout {
     name: "ucdp-ged",
     scheme: "ucdp",

@@ -1,6 +1,6 @@
-//! The UCDP Georeferenced Event Dataset: a row is an event of organised violence and five numbers of dead.
+//! The UCDP Georeferenced Event Dataset. A row is an event of organised violence and five numbers of fatalities.
 //!
-//! Must not know files, or who sends what.
+//! Must not know files, or who sends the mutations.
 
 mod export;
 mod import;
