@@ -1,9 +1,9 @@
-//! The options of `annals serve`, in one list: [`ServeOptions`] is the arguments, the keys of the file, the variables of the
-//! environment, the help text and docs/options.md.
+//! The options of `annals serve`, in one list. [`ServeOptions`] defines the arguments, the keys of the file, the variables of
+//! the environment, the help text and docs/options.md.
 //!
-//! An argument wins over the environment, the environment over the file, the file over the default. The table `[rpc]` of the file
-//! is [`ServerOptions`]. A variable is `ANNALS_` and the key in upper case, with `__` before a key of the table:
-//! `ANNALS_CACHE=1GiB`, `ANNALS_RPC__CALLS_MAX=512`.
+//! An argument takes precedence over the environment, the environment over the file, and the file over the default. The table
+//! `[rpc]` of the file is [`ServerOptions`]. A variable is `ANNALS_` and the key in upper case, with `__` before a key of the
+//! table: `ANNALS_CACHE=1GiB`, `ANNALS_RPC__CALLS_MAX=512`.
 //!
 //! Must not know what an option is used for.
 
@@ -25,13 +25,13 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 use crate::rpc::{ServerOptions, WebOrigins, duration};
 
-/// Begins the name of every variable.
+/// The prefix of every variable.
 const PREFIX: &str = "ANNALS_";
 
-/// Variables that are read elsewhere: by the commands that call a server, and for the path of the file.
+/// Variables that other code reads: the commands that call a server, and the argument for the path of the file.
 const OTHER_VARIABLES: [&str; 2] = ["SERVER", "CONFIG"];
 
-/// The key of the one argument whose value is checked after all arguments are parsed, since it may be repeated.
+/// The key of the one argument whose value is checked after all arguments are parsed, because the argument may be repeated.
 const WEB_ORIGINS: &str = "rpc.web_origins";
 
 /// Every option of `annals serve`. The comment of a field is its help text; its default is stated once, in its attribute.
@@ -98,7 +98,7 @@ pub enum LogFormat {
     Json,
 }
 
-/// The options that were given as arguments, by their keys.
+/// The options that were given as arguments, by key.
 #[derive(Clone, Debug, Default)]
 pub struct ServeArguments {
     given: Vec<(String, Value)>,
@@ -148,7 +148,8 @@ impl FromArgMatches for ServeArguments {
 }
 
 impl ServeOptions {
-    /// The effective options: arguments over environment over file over defaults. Errors name the key and where it was set.
+    /// The effective options: arguments before environment before file before defaults. Errors name the key and where it was
+    /// set.
     pub fn load(file: Option<&Path>, arguments: &ServeArguments) -> Result<Self, String> {
         let mut figment = Figment::from(Serialized::defaults(Self::default()));
         if let Some(file) = file {
@@ -165,14 +166,14 @@ impl ServeOptions {
         let mut options: Self = figment
             .extract()
             .map_err(|errors| errors.into_iter().map(|error| error.to_string()).collect::<Vec<_>>().join("; "))?;
-        // A folder that is named as an argument is used, even if the file or the environment says in_memory.
+        // A folder named as an argument is used, even if the file or the environment sets in_memory.
         options.in_memory &= !arguments.given.iter().any(|(key, _)| key == "data");
         options.check()?;
         Ok(options)
     }
 
-    /// Variables that begin like ours and set nothing: a slip of the pen, or another program's. They are no error, since Kubernetes
-    /// sets some of its own for a service that is named annals.
+    /// Variables that begin with the prefix and set nothing: a typing error, or another program's variable. They are not an
+    /// error, because Kubernetes sets such variables for a service named annals.
     pub fn ignored_variables() -> Vec<String> {
         let keys = keys();
         std::env::vars_os()
@@ -281,7 +282,7 @@ mod tests {
 
     use super::*;
 
-    /// What `annals serve` makes of these arguments.
+    /// The arguments that `annals serve` parses from these texts.
     fn given(arguments: &[&str]) -> ServeArguments {
         let command = ServeArguments::augment_args(Command::new("serve").no_binary_name(true));
         ServeArguments::from_arg_matches(&command.get_matches_from(arguments)).expect("valid")
@@ -390,7 +391,7 @@ mod tests {
         assert!(ServeArguments::from_arg_matches(&matches).expect("valid").given.is_empty());
     }
 
-    /// Where the table of options is, and what encloses it.
+    /// The page with the table of options, and the lines around the table.
     const PAGE: &str = "docs/options.md";
     const BEGIN: &str = "<!-- options: begin (made by a test: ANNALS_UPDATE=1 cargo test --lib options_of_the_page) -->\n";
     const END: &str = "<!-- options: end -->";

@@ -1,4 +1,5 @@
-//! How a command reaches a record: through a server, or by opening a folder in this process. The runtime and the signals of a command.
+//! How a command reaches the record: through a server, or by opening a folder in this process. Also the runtime and the signals
+//! of a command.
 //!
 //! Must not know requests.
 
@@ -32,19 +33,19 @@ pub(super) struct Access {
     data: Option<PathBuf>,
 }
 
-/// A client, and its store if that is in this process.
+/// A client, and its store if the store is in this process.
 pub(super) struct Connection {
     pub(super) client: Client,
     store: Option<Store>,
 }
 
 impl Access {
-    /// Connects, or opens the folder.
+    /// Connects to the server, or opens the folder.
     pub(super) async fn connect(&self) -> anyhow::Result<Connection> {
         self.connect_with(options(&ProgressBar::hidden())).await
     }
 
-    /// As [`Self::connect`], with options.
+    /// Like [`Self::connect`], with options.
     pub(super) async fn connect_with(&self, options: ClientOptions) -> anyhow::Result<Connection> {
         if self.data.is_some() {
             let store = self.open().await?;
@@ -63,7 +64,7 @@ impl Access {
         }
     }
 
-    /// Opens the folder. Without a folder, an empty store in memory.
+    /// Opens the folder. Opens an empty store in memory if no folder is named.
     pub(super) async fn open(&self) -> anyhow::Result<Store> {
         if let Some(folder) = self.data.as_ref().filter(|folder| !folder.is_dir()) {
             bail!(
@@ -72,7 +73,7 @@ impl Access {
             );
         }
         let store = start_store(self.data.clone(), OpenOptions::default()).await?;
-        // After a power cut the state is rebuilt first.
+        // After a power cut, the state is first rebuilt from the log.
         let started = store.clone();
         spawn_blocking(move || started.wait_until_serving()).await??;
         Ok(store)
@@ -103,7 +104,7 @@ impl Connection {
     }
 }
 
-/// Client options with a message for each retry, above a progress bar.
+/// Client options that print a message for each retry, above a progress bar.
 pub(super) fn options(progress: &ProgressBar) -> ClientOptions {
     let progress = progress.clone();
     let on_retry = RetryHook::new(move |error: &ClientError, delay| {
@@ -113,9 +114,9 @@ pub(super) fn options(progress: &ProgressBar) -> ClientOptions {
     ClientOptions { on_retry: Some(on_retry), ..ClientOptions::default() }
 }
 
-/// Starts the store of a folder, or an empty one in memory: for a server and for a command alike. It may still be rebuilding.
+/// Starts the store of a folder, or an empty one in memory. Servers and commands both use it. It may still be rebuilding.
 pub(super) async fn start_store(folder: Option<PathBuf>, options: OpenOptions) -> anyhow::Result<Store> {
-    // Opening reads the disk.
+    // Opening blocks on the disk.
     let started = spawn_blocking(move || match folder {
         Some(folder) => Store::start_in(folder, options),
         None => Store::in_memory_with(options.store),
@@ -123,7 +124,7 @@ pub(super) async fn start_store(folder: Option<PathBuf>, options: OpenOptions) -
     Ok(started.await??)
 }
 
-/// Runs a command that calls a server. One thread is enough, since the command mostly waits.
+/// Runs a command that calls a server. One thread is enough, because the command mostly waits.
 pub(super) fn block_on<T>(command: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start the runtime")?;
     runtime.block_on(command)
@@ -137,7 +138,7 @@ pub(super) struct StopSignals {
 }
 
 impl StopSignals {
-    /// Receives the signals from now on. They no longer end the process by themselves.
+    /// Receives the signals from now on. They no longer end the process by default.
     pub(super) fn listen() -> anyhow::Result<Self> {
         Ok(Self {
             term: signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?,

@@ -1,4 +1,4 @@
-//! Values of arguments that several commands take: collections, formats, and revisions or times.
+//! Values of arguments that several commands use: collections, formats, and revisions or times.
 //!
 //! Must not know commands.
 
@@ -19,12 +19,12 @@ pub(super) fn collection(text: &str) -> Result<RecordKind, String> {
         .ok_or_else(|| "the collections are sources, actors, events, claims, estimates and relations".to_owned())
 }
 
-/// The types of a request. No kinds mean all types.
+/// The types of a request. An empty list of kinds means all types.
 pub(super) fn types(kinds: &[RecordKind]) -> Vec<i32> {
     kinds.iter().map(|kind| *kind as i32).collect()
 }
 
-/// A format of the registry, and its importer or its exporter.
+/// A format of the list, and its importer or its exporter.
 #[derive(Clone, Copy)]
 pub(super) struct FormatArgument<T: 'static> {
     /// The name on the command line.
@@ -33,7 +33,7 @@ pub(super) struct FormatArgument<T: 'static> {
 }
 
 impl<T: Clone + Send + Sync> FormatArgument<T> {
-    /// Parses the name of a format that has this part.
+    /// Parses the name of a format. `part` selects the importer or the exporter; a format without it is not accepted.
     pub(super) fn parser(part: fn(&'static Format) -> Option<&'static T>) -> impl TypedValueParser<Value = Self> {
         let with_part = FORMATS.iter().filter(|format| part(format).is_some());
         let values = with_part.map(|format| PossibleValue::new(format.name).help(format.summary));
@@ -87,7 +87,7 @@ impl FromStr for AsOf {
 }
 
 impl AsOf {
-    /// The two fields of a request: a revision, or 0, and a time.
+    /// The two fields of a request: a revision or 0, and a time.
     pub(super) fn fields(as_of: Option<Self>) -> (i64, Option<prost_types::Timestamp>) {
         match as_of {
             None => (0, None),

@@ -24,10 +24,10 @@ use crate::{
 
 /// Apply commits from files.
 ///
-/// A file contains annals.v1.CommitRequest messages in proto3 JSON: one object, or one object per line. The commits are applied in order,
-/// each completely or not at all. Transient errors are retried. It is safe to run the command again: a commit whose request_id was
-/// applied before gets the same answer. A commit without a request_id gets one that is made from its content. Files that end in
-/// .gz or .zst are decompressed.
+/// A file contains annals.v1.CommitRequest messages in proto3 JSON: one object, or one object per line. The commits are applied
+/// in order, each completely or not at all. Transient errors are retried. It is safe to run the command again: a commit whose
+/// request_id was applied before gets the same answer. A commit without a request_id gets one that is made from its content.
+/// Files that end in .gz or .zst are decompressed.
 ///
 /// "annals ingest" is faster for many commits.
 #[derive(Debug, Args)]
@@ -56,7 +56,7 @@ pub(super) struct Arguments {
 #[derive(Debug, Default)]
 struct Counts {
     commits: u64,
-    /// Of the commits: those that were applied before.
+    /// How many of the commits were applied by an earlier run.
     replayed: u64,
     failed: u64,
 }
@@ -90,7 +90,7 @@ pub(super) fn run(arguments: &Arguments, out: &mut Output) -> anyhow::Result<Out
     Ok(if counts.failed == 0 { Outcome::Done } else { Outcome::Failed })
 }
 
-/// Applies the commits of one file. False if the command has to stop.
+/// Applies the commits of one file. False if the command must stop.
 async fn apply_file(
     client: &Client,
     arguments: &Arguments,
@@ -119,7 +119,7 @@ async fn apply_file(
                     } else {
                         out.line(format!("{label}: {}", describe(&response)))
                     };
-                    // People see each answer at once; a pipe gets larger blocks.
+                    // On a terminal each answer is shown at once; a pipe gets larger blocks.
                     written.and_then(|()| if io::stdout().is_terminal() { out.flush() } else { Ok(()) })
                 })?;
             }
@@ -136,7 +136,7 @@ async fn apply_file(
     Ok(true)
 }
 
-/// "revision 7, 90 created, 6 updated".
+/// A response as text: "revision 7, 90 created, 6 updated".
 fn describe(response: &CommitResponse) -> String {
     let mut parts = vec![match response.revision {
         0 => "checked, nothing written".to_owned(),

@@ -1,6 +1,6 @@
 //! `annals import`: imports files of external formats, with many commits in flight.
 //!
-//! Must not know what a row of a format makes.
+//! Must not know which records a row of a format makes.
 
 use std::{path::PathBuf, thread};
 
@@ -28,18 +28,18 @@ use crate::{
     },
 };
 
-/// Commits in flight: enough to keep a server's disk busy, few enough that a shared record is soon known to exist.
+/// Commits in flight: enough to keep a server's disk busy, and few enough that a shared record is soon known to exist.
 const IN_FLIGHT_MAX: usize = 16;
 
-/// Batches that are prepared before they are asked for.
+/// Number of batches that are prepared in advance.
 const AHEAD_MAX: usize = 4;
 
 /// Import files of external formats: data sets, series, fact checks.
 ///
 /// Each row becomes records. Their names are made from the ids in the row: importing the same file again changes nothing, and
-/// importing a newer file writes the differences. Transient errors are retried. A row that is bad or refused is reported with its number
-/// and the reason; the other rows are imported. Files that end in .gz or .zst are decompressed. docs/formats has a page for each
-/// format.
+/// importing a newer file writes the differences. Transient errors are retried. A row that is bad or refused is reported with
+/// its number and the reason; the other rows are imported. Files that end in .gz or .zst are decompressed. docs/formats has a
+/// page for each format.
 #[derive(Debug, Args)]
 #[allow(clippy::doc_markdown)] // Shown to people as it is: a backtick would be, too.
 #[command(
@@ -57,13 +57,15 @@ pub(super) struct Arguments {
     /// The mapping of columns to fields, for a format that needs one: see docs/formats/series.md.
     #[arg(long, value_name = "FILE")]
     mapping: Option<PathBuf>,
-    /// Stop at the first row that is bad or refused, and import nothing after it. This is slower: commits are applied one at a time.
+    /// Stop at the first row that is bad or refused, and import nothing after it. This is slower: commits are applied one at a
+    /// time.
     #[arg(long)]
     strict: bool,
     /// Check every row against the rules and the current record, and write nothing.
     #[arg(long)]
     dry_run: bool,
-    /// Compare every row with the record again, even if an earlier run applied it. Use this after the imported records were changed.
+    /// Compare every row with the record again, even if an earlier run applied it. Use this after the imported records were
+    /// changed.
     #[arg(long, conflicts_with = "dry_run")]
     again: bool,
     #[command(flatten)]
@@ -111,8 +113,8 @@ fn mapping(arguments: &Arguments) -> anyhow::Result<Option<String>> {
     }
 }
 
-/// Reads files in order, on a thread of its own. The thread ends after the last batch, or when the receiver is dropped. A thread that waits
-/// for standard input ends with the process.
+/// Reads files in order, on its own thread. The thread ends after the last batch, or when the receiver is dropped. A thread
+/// that waits for standard input ends with the process.
 fn read(
     arguments: &Arguments,
     files: Vec<input::Input>,
@@ -122,7 +124,7 @@ fn read(
 ) -> mpsc::Receiver<FileBatch> {
     let (to, batches) = mpsc::channel(AHEAD_MAX);
     let format = arguments.format;
-    // A shared record is known to exist when this many more commits were sent: the one that creates it is answered by then.
+    // A shared record is known to exist after this many further commits: the commit that creates it is then answered.
     let mut known = if arguments.dry_run { SentRecords::never() } else { SentRecords::after(IN_FLIGHT_MAX) };
     let salt = if arguments.again { ulid::Ulid::new().to_string() } else { String::new() };
     thread::spawn(move || {
@@ -149,7 +151,7 @@ fn read(
 
 /// Sends the batches in order, and reports the outcome of each.
 async fn import(client: &Client, sending: &Sending, strict: bool) -> anyhow::Result<()> {
-    // With one in flight, nothing after a refused row was sent.
+    // With one commit in flight, nothing after a refused row is sent.
     let in_flight_max = if strict { 1 } else { IN_FLIGHT_MAX };
     let options = IngestOptions { in_flight_max, ..IngestOptions::default() };
     let mut outcomes = client.ingest(sending.commits(), options);

@@ -25,13 +25,13 @@ use crate::{
 
 /// Apply many commits from files, fast.
 ///
-/// A file contains one annals.v1.CommitRequest in proto3 JSON per line. Files that end in .gz or .zst are decompressed. The commits are
-/// applied in order, each completely or not at all, with hundreds in flight. Transient errors are retried. A line that is no commit,
-/// and a commit that is refused, are reported with file and line; the other lines are applied.
+/// A file contains one annals.v1.CommitRequest in proto3 JSON per line. Files that end in .gz or .zst are decompressed. The
+/// commits are applied in order, each completely or not at all, with hundreds in flight. Transient errors are retried. A line
+/// that is no commit, and a commit that is refused, are reported with file and line; the other lines are applied.
 ///
-/// It is safe to run the command again, from the start or from any line. A commit whose request_id was applied before gets the same
-/// answer. A line without a request_id gets one that is made from its content, not from its file: a file can be repaired, split and sent
-/// again, and a line that stands twice is applied once. Give both lines a request_id if both are meant.
+/// It is safe to run the command again, from the start or from any line. A commit whose request_id was applied before gets the
+/// same answer. A line without a request_id gets one that is made from its content, not from its file: a file can be repaired,
+/// split and sent again, and a line that stands twice is applied once. Give both lines a request_id if both are meant.
 #[derive(Debug, Args)]
 #[allow(clippy::doc_markdown)] // Shown to people as it is: a backtick would be, too.
 #[command(
@@ -83,18 +83,19 @@ async fn ingest(
     report: &Arc<Mutex<LineReport>>,
 ) -> anyhow::Result<()> {
     let head = client.info().await?.head_revision;
-    // Holds as many locations as commits are in flight.
+    // Contains one location for each commit in flight.
     let (to, mut locations) = mpsc::unbounded_channel();
     let commits = commits(lines, stop_on_error, Arc::clone(report), to);
     let mut options = IngestOptions { stop_on_error, ..IngestOptions::default() };
     if stop_on_error {
-        // No line after the first failure is read.
+        // No line is read after the first failure.
         options.in_flight_max = 1;
     }
     let mut outcomes = client.ingest(commits, options);
     while let Some(ingested) = outcomes.message().await? {
         let (location, id_from_content) = locations.try_recv().context("an outcome without a line")?;
-        // If this line was sent twice, the first may have applied it. Otherwise another line with the same content did.
+        // If this line was sent twice, its first attempt may have been applied. Otherwise another line with the same content
+        // was.
         let repeats = id_from_content && !ingested.resent;
         let mut report = report.lock().unwrap_or_else(PoisonError::into_inner);
         match &ingested.outcome {
@@ -105,7 +106,7 @@ async fn ingest(
     Ok(())
 }
 
-/// The commits of the lines. Their locations go to `locations`; other lines are reported as refused.
+/// The commits of the lines. Their locations go to `locations`. Other lines are reported as refused.
 fn commits(
     lines: mpsc::Receiver<Line>,
     stop_on_error: bool,

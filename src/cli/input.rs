@@ -1,10 +1,10 @@
-//! What commands read: files and standard input, plain or compressed, and the commits in them.
+//! The input of commands: files and standard input, plain or compressed, and the commits in them.
 //!
-//! A commit without a request id gets one made from its content. So the same commit, sent again from whatever file and in
-//! whatever order, finds its first answer: a file may be read again from the start, repaired, split or joined with others. The
-//! price is that a commit that stands twice in the input is applied once, unless each has its own id.
+//! A commit without a request id gets one made from its content. If the same commit is sent again, from any file and in any
+//! order, it gets its first answer. A file may therefore be read again from the start, repaired, split or joined with others.
+//! The price: a commit that occurs twice in the input is applied once, unless each has its own id.
 //!
-//! Must not know what a commit means, or what becomes of it.
+//! Must not know what a commit means, or what is done with it.
 
 use std::{
     fs::File,
@@ -28,16 +28,16 @@ use crate::{
     proto::CommitRequest,
 };
 
-/// Lines that are read before they are asked for.
+/// Number of lines that are read in advance.
 const AHEAD_MAX: usize = 256;
 
-/// Begins a request id that is made from the content of a commit.
+/// The prefix of a request id that is made from the content of a commit.
 const REQUEST_ID_PREFIX: &str = "sha256:";
 
 /// A file that can be read.
 #[derive(Debug)]
 pub(super) struct Input {
-    /// The name as it was given; `-` is standard input.
+    /// The name as given on the command line. `-` is standard input.
     pub(super) name: String,
     path: PathBuf,
     /// The length, if it is a regular file.
@@ -75,7 +75,7 @@ impl Input {
         Ok(Self { name, path: path.to_owned(), bytes })
     }
 
-    /// The decompressed content. The bar counts the bytes of the file itself, so that a compressed file ends at its length.
+    /// The decompressed content. The bar counts the bytes of the compressed file, so that it ends at the file's length.
     pub(super) fn read(&self, progress: &ProgressBar) -> io::Result<Box<dyn BufRead + Send>> {
         let compression = Compression::of(&self.path);
         let content = match self.name.as_str() {
@@ -95,7 +95,7 @@ pub(super) enum Compression {
 }
 
 impl Compression {
-    /// By the ending of the name: `.gz`, `.zst` or `.zstd`.
+    /// The compression by the ending of the name: `.gz`, `.zst` or `.zstd`.
     pub(super) fn of(file: &Path) -> Self {
         match file.extension().and_then(|extension| extension.to_str()) {
             Some("gz") => Self::Gzip,
@@ -104,7 +104,7 @@ impl Compression {
         }
     }
 
-    /// Decompresses a file. Several compressed streams in a row are one content.
+    /// Decompresses a file. Several compressed streams after one another are one content.
     pub(super) fn reader(self, from: impl Read + Send + 'static) -> io::Result<Box<dyn Read + Send>> {
         Ok(match self {
             Self::None => Box::new(from),
@@ -113,7 +113,7 @@ impl Compression {
         })
     }
 
-    /// Writes the content as one compressed stream, which may follow others in the same file.
+    /// Writes the content as one compressed stream. It may follow other streams in the same file.
     pub(super) fn compress(self, content: &[u8], to: &mut impl Write) -> io::Result<()> {
         match self {
             Self::None => to.write_all(content),
@@ -157,14 +157,14 @@ pub(super) enum Content {
         /// Whether the request id was made from the content.
         id_from_content: bool,
     },
-    /// No commit, and why.
+    /// The line is not a commit, and why.
     Broken(String),
     /// The rest of the file cannot be read.
     Unreadable(io::Error),
 }
 
-/// Reads the commits of files, in order, on a thread of its own. The thread ends after the last line, or when the receiver is dropped.
-/// A thread that waits for standard input ends with the process.
+/// Reads the commits of files, in order, on its own thread. The thread ends after the last line, or when the receiver is
+/// dropped. A thread that waits for standard input ends with the process.
 pub(super) fn read_commits(files: Vec<Input>, progress: ProgressBar) -> mpsc::Receiver<Line> {
     let (to, lines) = mpsc::channel(AHEAD_MAX);
     thread::spawn(move || {
@@ -207,19 +207,19 @@ fn parse(text: &[u8]) -> Content {
             let id_from_content = fill_request_id(&mut commit);
             Content::Commit { commit, id_from_content }
         }
-        // The line number of the error is left out: it is always 1, as the text is one line.
+        // The line number of the error is left out. It is always 1, because the text is one line.
         Err(JsonError::Invalid { field, message, .. }) if field.is_empty() => Content::Broken(message),
         Err(JsonError::Invalid { field, message, .. }) => Content::Broken(format!("{field}: {message}")),
         Err(JsonError::Io(error)) => Content::Unreadable(error),
     }
 }
 
-/// Sets the request id of a commit that has none, unless the commit is only checked. True if it was set.
+/// Sets the request id of a commit that has none, unless the commit is only checked. Returns whether it was set.
 pub(super) fn fill_request_id(request: &mut CommitRequest) -> bool {
     if !request.request_id.is_empty() || request.validate_only {
         return false;
     }
-    // The digest is of the decoded message, whose maps are ordered: spaces, the order of keys and the spelling of names in JSON
+    // The digest is of the decoded message, whose maps are ordered. Spaces, the order of keys and the spelling of names in JSON
     // make no difference.
     request.request_id = format!("{REQUEST_ID_PREFIX}{:x}", Sha256::digest(request.encode_to_vec()));
     true

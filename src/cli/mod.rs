@@ -1,4 +1,4 @@
-//! The command line: one binary that serves the record, fills it and reads it.
+//! The command line: one binary that serves the record, writes to it and reads it.
 //!
 //! Must not know keys, batches or how a command of another file works.
 
@@ -89,7 +89,7 @@ pub fn run() -> ExitCode {
     match result {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Failed) => ExitCode::FAILURE,
-        // The reader of our output has seen enough: head(1), or a pager that was closed.
+        // The reader of the output has closed it, such as head(1) or a pager.
         Err(error) if output::is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             output::complain(&output::describe(&error));

@@ -1,6 +1,6 @@
-//! Standard output and standard error: the only file that writes to them, and how errors read.
+//! Standard output and standard error, and the text of errors. No other file writes to them.
 //!
-//! Answers go to standard output, and nothing else does. Messages for people go to standard error.
+//! Answers go to standard output, and nothing else does. Messages for the user go to standard error.
 //!
 //! Must not know commands, or what is written.
 
@@ -70,7 +70,7 @@ impl Output {
         }
     }
 
-    /// Writes a table. On a terminal, it is fitted to the width.
+    /// Writes a table. On a terminal, it fits the width.
     pub(super) fn table(&mut self, header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> io::Result<()> {
         let mut table = Table::new();
         table.load_preset(presets::NOTHING);
@@ -94,28 +94,28 @@ impl Output {
     }
 }
 
-/// Replaces control characters, which could steer a terminal: the text of records comes from outside.
+/// Replaces control characters, which could control a terminal. The text of records is not trusted.
 fn printable(text: &str) -> String {
     text.chars().map(|letter| if letter.is_control() && letter != '\n' { '\u{fffd}' } else { letter }).collect()
 }
 
-/// Reports an error to people.
+/// Prints an error for the user.
 pub(super) fn complain(text: &str) {
     note(&format!("error: {text}"));
 }
 
-/// Prints a message for people.
+/// Prints a message for the user.
 pub(super) fn note(text: &str) {
-    // A closed standard error leaves nobody to tell.
+    // If standard error is closed, nobody can be told.
     drop(writeln!(io::stderr().lock(), "{}", printable(text)));
 }
 
-/// Whether an error means that nobody reads our output any more.
+/// Whether an error means that the output has no reader any more.
 pub(super) fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe))
 }
 
-/// An error for people: the sentence, its causes, the reason, and every violation with its field.
+/// The text of an error for the user: the message, its causes, the reason, and every violation with its field.
 pub(super) fn describe(error: &anyhow::Error) -> String {
     let mut text = String::new();
     for cause in error.chain() {
@@ -135,7 +135,7 @@ pub(super) fn describe(error: &anyhow::Error) -> String {
     text
 }
 
-/// Appends a cause, once: many errors already end with the text of their cause.
+/// Appends a cause unless the text already contains it: many errors end with the text of their cause.
 fn append_cause(text: &mut String, plain: &str, detailed: &str) {
     if let Some(before) = text.strip_suffix(plain) {
         text.truncate(before.len());
@@ -156,7 +156,7 @@ pub(super) fn root_cause(error: &dyn Error) -> String {
     cause.to_string()
 }
 
-/// The answer of a server, or why there is none.
+/// The error that a server returned, or why there is no answer.
 pub(super) fn describe_answer(error: &ClientError) -> String {
     if error.reason_name().is_empty() {
         return match error.code() {
@@ -170,7 +170,7 @@ pub(super) fn describe_answer(error: &ClientError) -> String {
     with_violations(error.message(), error.reason_name(), fields.chain(records).collect())
 }
 
-/// The answer of a store in this process.
+/// The error that a store in this process returned.
 fn describe_store(error: &StoreError) -> String {
     let violations = match &error.details {
         StoreErrorDetails::Fields(violations) => {
@@ -192,7 +192,7 @@ fn reason(reason: ErrorReason) -> &'static str {
     }
 }
 
-/// The sentence, and one line for each violation. The sentence already contains a single violation, so that one gets no line.
+/// The message, and one line for each violation. The message already contains a single violation, so a single one gets no line.
 fn with_violations(message: &str, reason: &str, violations: Vec<(String, String)>) -> String {
     let mut text = match reason {
         "" => message.to_owned(),

@@ -76,8 +76,8 @@ pub(super) fn get(arguments: &GetArguments, out: &mut Output) -> anyhow::Result<
 /// List the records of a collection that match a filter.
 ///
 /// A filter compares fields, which it names by their paths: title = "*troops*", time.earliest >= "2024-10-01",
-/// participants:(actor = "actors/a1" AND role = INITIATOR), NOT external_ids:*. AND and OR need parentheses when they are mixed.
-/// docs/filters.md describes the language.
+/// participants:(actor = "actors/a1" AND role = INITIATOR), NOT external_ids:*. AND and OR need parentheses when they are
+/// mixed. docs/filters.md describes the language.
 #[derive(Debug, Args)]
 #[allow(clippy::doc_markdown)] // Shown to people as it is: a backtick would be, too.
 #[command(after_help = "Examples:\n  annals list events --filter 'title = \"*troops*\"' --order-by 'time.earliest desc'\n  \
@@ -159,7 +159,7 @@ async fn print_plan(arguments: &ListArguments, request: &ListRecordsRequest, out
     Ok(())
 }
 
-/// Reads pages until the limit, and prints them.
+/// Reads and prints pages up to the limit.
 async fn print_pages(
     client: &Client,
     arguments: &ListArguments,

@@ -1,6 +1,6 @@
-//! The outcomes of the lines or rows of files: reported as they come, and summed up at the end.
+//! Reports the outcomes of the lines or rows of files as they arrive, and summarises them at the end.
 //!
-//! The memory does not grow with the number of outcomes: of each reason, a report keeps the count and the first location.
+//! Memory does not grow with the number of outcomes: a report keeps the count and the first location of each reason.
 //!
 //! Must not know how lines and rows are read or sent.
 
@@ -18,7 +18,7 @@ use crate::{
     proto::{ChangeKind, CommitResponse},
 };
 
-/// Outcomes between two updates of the progress bar's text.
+/// Number of outcomes between two updates of the progress bar's text.
 const OUTCOMES_PER_UPDATE: u64 = 64;
 
 /// The outcomes of lines of commits.
@@ -27,9 +27,9 @@ pub(super) struct LineReport {
     progress: ProgressBar,
     refusals: Refusals,
     applied: u64,
-    /// Of the applied lines: those that an earlier run has applied.
+    /// How many of the applied lines were applied by an earlier run.
     before: u64,
-    /// Of the applied lines: those with the same commit as another line of this run.
+    /// How many of the applied lines have the same commit as another line of this run.
     repeated: u64,
     last: Option<Location>,
 }
@@ -41,7 +41,8 @@ impl LineReport {
         Self { progress, refusals, applied: 0, before: 0, repeated: 0, last: None }
     }
 
-    /// Counts a line that was applied. `replayed`: its commit was applied before. `repeats`: by another line of this run.
+    /// Counts a line that was applied. `replayed` says that its commit was applied before, `repeats` that another line of this
+    /// run did so.
     pub(super) fn applied(&mut self, location: Location, replayed: bool, repeats: bool) {
         self.applied += 1;
         if replayed && repeats {
@@ -88,7 +89,7 @@ impl LineReport {
         lines
     }
 
-    /// The message for a run that ended before the last answer.
+    /// The message of a run that ended before the last answer.
     pub(super) fn interrupted(&self) -> String {
         let done = self
             .last
@@ -113,7 +114,7 @@ pub(super) struct RowReport {
     refusals: Refusals,
     dry_run: bool,
     rows: u64,
-    /// Of the rows: those that an earlier run has applied.
+    /// How many of the rows were applied by an earlier run.
     before: u64,
     created: u64,
     updated: u64,
@@ -127,15 +128,15 @@ impl RowReport {
         Self { progress, refusals, dry_run, rows: 0, before: 0, created: 0, updated: 0, unchanged: 0 }
     }
 
-    /// Counts the rows of a batch that was applied. `before`: by an earlier run.
+    /// Counts the rows of a batch that was applied. `before` says that an earlier run applied it.
     pub(super) fn applied(&mut self, batch: &ImportBatch, response: &CommitResponse, before: bool) {
-        // A row that so far makes only shared records comes again with its own.
+        // A row without records of its own is read again later and then counted.
         let rows = batch.rows.iter().filter(|row| !row.own.is_empty()).count() as u64;
         self.rows += rows;
         self.before += if before { rows } else { 0 };
         for (item, result) in batch.commit.mutations.iter().zip(&response.results) {
             let kind = if before { ChangeKind::Unchanged } else { result.kind() };
-            // The first commit with a shared record has counted it. In a dry run, every commit would create it.
+            // The first commit with a shared record has already counted it. In a dry run, every commit would create it.
             let counted = (kind == ChangeKind::Unchanged || self.dry_run) && batch.repeats.contains(mutation::name(item));
             if !counted {
                 self.count(kind);
@@ -146,14 +147,14 @@ impl RowReport {
         self.progress.set_message(format!("{} rows, {rate}/s", HumanCount(done)));
     }
 
-    /// Counts shared records that were created by themselves.
+    /// Counts shared records that a commit of their own created.
     pub(super) fn created(&mut self, response: &CommitResponse) {
         for result in response.results.iter().filter(|result| result.kind() != ChangeKind::Unchanged) {
             self.count(result.kind());
         }
     }
 
-    /// Reports a row that its format refuses.
+    /// Reports a row that its format refused.
     pub(super) fn refuse_row(&mut self, file: usize, bad: &BadRow) {
         let (reason, why) = match bad.column.as_str() {
             "" => ("unreadable".to_owned(), bad.reason.clone()),
@@ -240,20 +241,20 @@ impl Refusals {
         self.by_reason.values().map(|(count, _)| count).sum()
     }
 
-    /// One line for each reason.
+    /// One line for each reason, with the count and the first location.
     fn lines(&self) -> impl Iterator<Item = String> + '_ {
         let by_reason = self.by_reason.iter();
         by_reason.map(|(reason, (count, first))| format!("  {} {reason}, the first at {}", HumanCount(*count), self.at(*first)))
     }
 
-    /// A location for people, such as "a.csv: row 3".
+    /// A location as text, such as "a.csv: row 3".
     fn at(&self, location: Location) -> String {
         let file = self.files.get(location.file).map_or("-", String::as_str);
         if location.number == 0 { file.to_owned() } else { format!("{file}{}{}", self.unit, location.number) }
     }
 }
 
-/// "1 line", "2,000 lines".
+/// A count with its unit: "1 line", "2,000 lines".
 pub(super) fn counted(count: u64, what: &str) -> String {
     format!("{} {what}{}", HumanCount(count), if count == 1 { "" } else { "s" })
 }

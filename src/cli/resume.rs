@@ -1,8 +1,9 @@
-//! Files that let the next run of a command resume: state files, and output files that appear only when they are complete.
+//! Files that let the next run of a command resume: state files, and output files that get their name only when they are
+//! complete.
 //!
-//! An unfinished `FILE` is `FILE.part`, which one run at a time writes. For text, `FILE.part.state` holds the valid length of the part
-//! and the resume token. The content is written in chunks that are compressed separately, so that the file can be cut after any
-//! chunk.
+//! An unfinished `FILE` is `FILE.part`. A lock ensures that one run at a time writes it. For text, `FILE.part.state` contains
+//! the valid length of the part and the resume token. The content is written in chunks that are compressed separately, so that
+//! the file can be cut after any chunk.
 //!
 //! Must not know what a record is, or what a position means.
 
@@ -20,10 +21,10 @@ use tempfile::NamedTempFile;
 use super::input::Compression;
 use crate::proto::ExportResponse;
 
-/// Bytes of content that are compressed and synced together. A run that is interrupted loses at most this much.
+/// Bytes of content that are compressed and synced together. An interrupted run loses at most this many.
 const CHUNK_BYTES: usize = 8 << 20;
 
-/// The content of a state file. None if there is no file yet.
+/// The content of a state file. `None` if there is no file yet.
 pub(super) fn load_state<T: DeserializeOwned>(file: &Path) -> anyhow::Result<Option<T>> {
     let text = match fs::read(file) {
         Ok(text) => text,
@@ -36,7 +37,7 @@ pub(super) fn load_state<T: DeserializeOwned>(file: &Path) -> anyhow::Result<Opt
     Ok(Some(content))
 }
 
-/// Replaces a state file atomically: after a crash it holds the old content or the new.
+/// Replaces a state file atomically. After a crash it contains the old content or the new.
 pub(super) fn store_state(file: &Path, content: &impl Serialize) -> anyhow::Result<()> {
     let replaced = || -> io::Result<()> {
         let folder = folder_of(file);
@@ -50,7 +51,7 @@ pub(super) fn store_state(file: &Path, content: &impl Serialize) -> anyhow::Resu
     replaced().with_context(|| format!("cannot write {}", file.display()))
 }
 
-/// Deletes a state file, if there is one.
+/// Deletes a state file if it exists.
 pub(super) fn remove_state(file: &Path) -> anyhow::Result<()> {
     match fs::remove_file(file) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -76,7 +77,7 @@ pub(super) struct Part {
 }
 
 impl Part {
-    /// Opens the part of a file, with the content that an earlier run left in it.
+    /// Opens and locks the part of a file, with the content that an earlier run left in it. Errs if another run has it open.
     pub(super) fn open(file: &Path) -> anyhow::Result<Self> {
         let path = with_ending(file, ".part");
         let opened = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
@@ -92,7 +93,7 @@ impl Part {
         &self.path
     }
 
-    /// The path of the part with an ending.
+    /// The path of the part with this ending appended.
     pub(super) fn path_with(&self, ending: &str) -> PathBuf {
         with_ending(&self.path, ending)
     }
@@ -115,7 +116,7 @@ fn with_ending(file: &Path, ending: &str) -> PathBuf {
     name.into()
 }
 
-/// A text file that several runs write, and that appears only when it is complete.
+/// A text file that several runs may write. It gets its name only when it is complete.
 #[derive(Debug)]
 pub(super) struct Partial {
     part: Part,
@@ -124,7 +125,7 @@ pub(super) struct Partial {
     state: State,
     /// The content after the last written chunk.
     chunk: Vec<u8>,
-    /// The state once that content is written.
+    /// The state after that content is written.
     next: State,
 }
 
@@ -132,7 +133,7 @@ pub(super) struct Partial {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct State {
-    /// The export's request, and its format.
+    /// The export's request and its format.
     #[serde(rename = "asked")]
     request: Value,
     store_id: String,
@@ -163,14 +164,14 @@ impl Partial {
         if to.metadata()?.len() < state.bytes {
             bail!("{} is shorter than it was: delete {} to start over", part.path().display(), state_file.display());
         }
-        // The rest was written after the last state.
+        // The bytes after this length were written after the last state.
         to.set_len(state.bytes)?;
         to.seek(SeekFrom::End(0))?;
         let compression = Compression::of(file);
         Ok(Self { part, state_file, compression, next: state.clone(), state, chunk: Vec::new() })
     }
 
-    /// Whether it is still empty.
+    /// Whether it is empty so far.
     pub(super) fn is_new(&self) -> bool {
         self.next.bytes == 0 && self.chunk.is_empty()
     }
@@ -180,7 +181,7 @@ impl Partial {
         (self.state.records, self.state.revision)
     }
 
-    /// Where the export resumes. Empty at the beginning.
+    /// The token at which the export resumes. Empty at the beginning.
     pub(super) fn resume_token(&self) -> &str {
         &self.state.resume_token
     }
@@ -194,7 +195,7 @@ impl Partial {
         if self.chunk.len() >= CHUNK_BYTES { self.write_chunk() } else { Ok(()) }
     }
 
-    /// Writes the end of the file, and gives the file its name.
+    /// Writes the end of the file and renames it to its name.
     pub(super) fn finish(mut self, tail: &[u8]) -> anyhow::Result<()> {
         self.chunk.extend_from_slice(tail);
         if !self.chunk.is_empty() || self.state.bytes == 0 {
@@ -229,7 +230,7 @@ mod tests {
     use super::*;
     use crate::proto::Record;
 
-    /// Writes messages of big lines; how many, before the run ends.
+    /// Writes messages with large lines. `messages` are those that are written before the run ends.
     fn run(file: &Path, messages: std::ops::Range<usize>) -> Partial {
         let mut partial = Partial::open(file, json!("all"), "a").expect("opened");
         for number in messages {
@@ -255,7 +256,7 @@ mod tests {
             let ended = run(&file, 0..5);
             assert_eq!((ended.written(), ended.resume_token()), ((3, 7), "2"), "{name}: a chunk is three of them");
             drop(ended);
-            // Half a chunk that no state includes.
+            // Half a chunk that is in no state.
             OpenOptions::new()
                 .append(true)
                 .open(folder.path().join(format!("{name}.part")))

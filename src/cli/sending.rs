@@ -1,4 +1,4 @@
-//! The batches of an import: the next one, those that wait for an answer, and the halves of those that were refused.
+//! The batches of an import: the next one, those that wait for an answer, and the halves of refused ones.
 //!
 //! Must not know formats, or how a commit is sent or retried.
 
@@ -39,16 +39,16 @@ pub(super) struct Sending(Arc<Mutex<State>>);
 
 struct State {
     batches: mpsc::Receiver<FileBatch>,
-    /// Batches that were refused. They are sent again, changed, before the next batch.
+    /// Refused batches. They are changed and sent again before the next batch.
     again: VecDeque<Sent>,
     /// Batches without an answer, in the order in which they were sent.
     sent: VecDeque<Sent>,
-    /// The names of records that exist under another name than the import asked for.
+    /// The names of records that exist under another name than the import expected.
     names: BTreeMap<String, String>,
     report: RowReport,
     validate_only: bool,
     strict: bool,
-    /// No more batches are sent.
+    /// Whether no more batches are sent.
     ended: bool,
 }
 
@@ -60,20 +60,21 @@ struct Sent {
 }
 
 impl Sending {
-    /// Sends batches as they come. `validate_only`: the server only checks them. `strict`: the first bad row ends the import.
+    /// Sends batches as they arrive. With `validate_only` the server only checks them. With `strict` the first bad row ends the
+    /// import.
     pub(super) fn new(batches: mpsc::Receiver<FileBatch>, report: RowReport, validate_only: bool, strict: bool) -> Self {
         let (again, sent, names) = (VecDeque::new(), VecDeque::new(), BTreeMap::new());
         Self(Arc::new(Mutex::new(State { batches, again, sent, names, report, validate_only, strict, ended: false })))
     }
 
-    /// The commits. The stream does not end while batches wait for answers, since a refused batch is sent again in halves. The
-    /// caller passes every answer to [`Self::answered`] before it polls again, so a pending poll needs no waker.
+    /// The commits. The stream does not end while batches wait for answers, because a refused batch is sent again in halves.
+    /// The caller passes every answer to [`Self::answered`] before it polls again, so a pending poll needs no waker.
     pub(super) fn commits(&self) -> impl Stream<Item = CommitRequest> + Send + 'static {
         let sending = self.clone();
         stream::poll_fn(move |context| sending.state().poll_next(context))
     }
 
-    /// Takes the answer to the oldest batch without one.
+    /// Processes the answer to the oldest batch that has none yet.
     pub(super) async fn answered(&self, client: &Client, ingested: Ingested) -> anyhow::Result<()> {
         let Some(sent) = self.state().sent.pop_front() else { anyhow::bail!("an answer without a batch") };
         match ingested.outcome {
@@ -103,8 +104,8 @@ impl Sending {
         mem::replace(&mut state.report, empty)
     }
 
-    /// Learns the names of the records that the rows of a batch share: a record with the external id may have another name than a row
-    /// expects. Records that refer to each other cannot be upserted together; they are upserted one by one.
+    /// Learns the names of the records that the rows of a batch share. A record with the external id may have another name than
+    /// a row expects. Records that refer to each other cannot be upserted together, so they are upserted one by one.
     async fn look_up(&self, client: &Client, batch: &ImportBatch) {
         let Some(shared) = batch.shared() else { return };
         if self.upsert(client, shared.clone()).await {
@@ -112,7 +113,7 @@ impl Sending {
         }
         for (number, item) in shared.mutations.iter().enumerate() {
             let request_id = format!("{}.{number}", shared.request_id);
-            // A failure here makes the rows that need the record fail, each with its own report.
+            // If this fails, the rows that need the record fail, each with its own report.
             self.upsert(client, CommitRequest::of(request_id, [item.clone()])).await;
         }
     }
@@ -158,13 +159,13 @@ impl State {
         Poll::Ready(None)
     }
 
-    /// The commit as it is sent: with the learned names.
+    /// The commit to send: with the learned names, and `validate_only` if the import is a dry run.
     fn prepare(&self, commit: CommitRequest) -> CommitRequest {
         let commit = if self.names.is_empty() { commit } else { batch::rename(commit, &self.names) };
         CommitRequest { validate_only: self.validate_only, ..commit }
     }
 
-    /// Learns the names of records that exist under another name than the import asked for.
+    /// Learns the names of records that exist under another name than the import expected.
     fn learn(&mut self, request: &CommitRequest, response: &CommitResponse) {
         for (asked, result) in request.mutations.iter().zip(&response.results) {
             let asked = mutation::name(asked);
@@ -174,7 +175,7 @@ impl State {
         }
     }
 
-    /// Halves a refused batch. A batch of one row is reported.
+    /// Splits a refused batch into halves, to be sent again. Reports a batch of one row.
     fn refuse(&mut self, sent: Sent, error: &ClientError) {
         let Sent { file, batch, looked_up } = sent;
         let row = batch.rows.first().map_or(0, |row| row.number);
@@ -189,7 +190,7 @@ impl State {
     }
 }
 
-/// Whether an error is about the content of a commit, so that other rows may still be applied.
+/// Whether an error is about the content of a commit. Other rows may then still be applied.
 fn is_about_rows(error: &ClientError) -> bool {
     let of_content = [
         Code::InvalidArgument,

@@ -22,13 +22,13 @@ use crate::{
 
 /// Serve the record to gRPC clients.
 ///
-/// Every option can also be set in a TOML file (--config) or in the environment: --cache wins over ANNALS_CACHE, which wins over
-/// "cache" in the file. The table [rpc] of the file contains the limits and times of the server. docs/options.md lists all options. The
-/// server logs its effective options when it starts.
+/// Every option can also be set in a TOML file (--config) or in the environment: --cache wins over ANNALS_CACHE, which wins
+/// over "cache" in the file. The table [rpc] of the file contains the limits and times of the server. docs/options.md lists all
+/// options. The server logs its effective options when it starts.
 ///
-/// When the server listens, it prints one line on standard output: "listening on 127.0.0.1:50051". SIGTERM or SIGINT starts a graceful
-/// shutdown: calls in progress have time to finish (--drain). A second signal ends the server at once. Every commit that was
-/// answered is on disk in both cases.
+/// When the server listens, it prints one line on standard output: "listening on 127.0.0.1:50051". SIGTERM or SIGINT starts a
+/// graceful shutdown: calls in progress have time to finish (--drain). A second signal ends the server at once. Every commit
+/// that was answered is on disk in both cases.
 #[derive(Debug, Args)]
 #[allow(clippy::doc_markdown)] // Shown to people as it is: a backtick would be, too.
 #[command(after_help = "Examples:\n  annals serve\n  annals serve --data /var/lib/annals --cache 1GiB\n  \
@@ -59,7 +59,7 @@ pub(super) fn run(arguments: &Arguments, out: &mut Output) -> anyhow::Result<Out
 }
 
 fn start_log(options: &ServeOptions) -> anyhow::Result<()> {
-    // The details of these libraries say nothing about the record. A filter that names one of them shows them.
+    // The details of these libraries do not concern the record. A filter that names one of them shows them.
     let filter = EnvFilter::try_new(format!("h2=info,hyper=info,hyper_util=info,sled=info,{}", options.log))
         .with_context(|| format!("\"{}\" is not a filter for the log", options.log))?;
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
@@ -72,7 +72,7 @@ fn start_log(options: &ServeOptions) -> anyhow::Result<()> {
 
 async fn serve(options: ServeOptions, out: &mut Output) -> anyhow::Result<()> {
     let addresses = addresses(&options).await?;
-    // Signals are received before anything is opened: they also stop a long start.
+    // The signals are received before anything is opened, so that they also stop a long start.
     let stop = stop_signal()?;
     let listener = TcpListener::bind(addresses.as_slice()).await.with_context(|| {
         format!(
@@ -94,7 +94,7 @@ async fn serve(options: ServeOptions, out: &mut Output) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The addresses to listen on. An error if other machines can reach one of them, unless --insecure allows it.
+/// The addresses to listen on. Errs if other machines can reach one of them, unless --insecure allows it.
 async fn addresses(options: &ServeOptions) -> anyhow::Result<Vec<SocketAddr>> {
     let addresses: Vec<_> = lookup_host(&options.listen)
         .await
@@ -123,7 +123,7 @@ fn open_options(options: &ServeOptions) -> OpenOptions {
     }
 }
 
-/// Waits for the first SIGTERM or SIGINT. A second one ends the process.
+/// Returns a future that waits for the first SIGTERM or SIGINT. A second one ends the process.
 fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
     let mut signals = StopSignals::listen()?;
     Ok(async move {

@@ -1,4 +1,4 @@
-//! Records, changes and times as rows and columns, for people.
+//! Records, changes and times as rows and columns for people.
 //!
 //! Must not know where records come from.
 
@@ -7,10 +7,10 @@ use serde_json::{Map, Value};
 
 use crate::{formats::values, model::RecordKind, proto::Change};
 
-/// Makes the row of a record.
+/// Converts a record to a row.
 type Row = fn(&Value) -> Vec<String>;
 
-/// The header of a list of records, and the row of one.
+/// The header of a list of records, and the function that makes a row.
 pub(super) fn columns(kind: RecordKind) -> (&'static [&'static str], Row) {
     match kind {
         RecordKind::Source => (&["NAME", "KIND", "TITLE", "PUBLISHED", "REVISION"], |source| {
@@ -111,7 +111,7 @@ pub(super) fn change(change: &Change) -> String {
     }
 }
 
-/// A time for people: to the second, in UTC.
+/// A time for people, in UTC and to the second.
 pub(super) fn time(time: Option<&prost_types::Timestamp>) -> String {
     time.and_then(|time| Timestamp::new(time.seconds, 0).ok()).map(|time| time.to_string()).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! `annals watch`: prints every commit as it is made, and keeps its position in a file.
+//! `annals watch`: prints every commit as it is made, and stores its position in a file.
 //!
 //! Must not know how a watch is resumed after a lost connection.
 
@@ -26,14 +26,14 @@ use crate::{
     proto::{Change, Checkpoint, Commit, Transition, WatchRequest, WatchResponse, record::Record, watch_response::Content},
 };
 
-/// Longest time before a printed message is flushed, and between two writes of the position.
+/// Longest time until a printed message is flushed, and between two writes of the position.
 const FLUSH_DELAY: Duration = Duration::from_millis(100);
 
 /// Follow the record: print every commit in order, once each, as it is made.
 ///
-/// The command begins with the next commit, or where --after or --initial-state say. It runs until it is interrupted, and reconnects
-/// when the server is unreachable for a while. With --state the position is kept in a file, and the next run resumes there. After
-/// a crash some lines may be printed twice; none is missed.
+/// The command begins with the next commit, or where --after or --initial-state say. It runs until it is interrupted, and
+/// reconnects when the server is unreachable for a while. With --state the position is kept in a file, and the next run resumes
+/// there. After a crash some lines may be printed twice; none is missed.
 #[derive(Debug, Args)]
 #[allow(clippy::doc_markdown)] // Shown to people as it is: a backtick would be, too.
 #[command(after_help = "Examples:\n  annals watch\n  annals watch events claims --after 0 --json --state position.json\n  \
@@ -69,7 +69,7 @@ pub(super) struct Arguments {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Position {
-    /// The store that the revision belongs to.
+    /// The store to which the revision belongs.
     store_id: String,
     /// Everything up to this revision was printed.
     revision: i64,
@@ -81,7 +81,7 @@ pub(super) fn run(arguments: &Arguments, out: &mut Output) -> anyhow::Result<Out
         let stop = StopSignals::listen()?;
         let mut options = access::options(&ProgressBar::hidden());
         if !arguments.stop_at_head {
-            // A follower reconnects however long the server is away.
+            // A watch without end reconnects, however long the server is unavailable.
             options.outage_time_max = None;
         }
         let connection = arguments.access.connect_with(options).await?;
@@ -130,7 +130,7 @@ async fn follow(client: &Client, arguments: &Arguments, mut stop: StopSignals, o
     ended
 }
 
-/// Keeps the position in the state file, never ahead of the flushed output.
+/// Stores the position in the state file. The position is never ahead of the flushed output.
 struct PositionKeeper<'a> {
     file: Option<&'a Path>,
     /// The position in the file.
@@ -138,7 +138,7 @@ struct PositionKeeper<'a> {
     /// The position that is written next.
     next: Option<Position>,
     store_id: String,
-    /// The initial state is not complete yet. Until then there is no position.
+    /// Whether the initial state is not complete yet. There is no position until it is.
     initial_state: bool,
 }
 
@@ -150,7 +150,7 @@ impl<'a> PositionKeeper<'a> {
         Ok(Self { file, kept, next: None, store_id: String::new(), initial_state })
     }
 
-    /// Takes the position of a message.
+    /// Records the position of a message.
     fn take(&mut self, message: &WatchResponse) -> anyhow::Result<()> {
         match &message.content {
             Some(Content::Checkpoint(Checkpoint { store_id, .. })) if self.store_id.is_empty() => {
@@ -213,7 +213,7 @@ fn show(message: &WatchResponse, arguments: &Arguments, out: &mut Output) -> any
     Ok(())
 }
 
-/// "7  2024-10-23T08:00:00Z  UPDATED  events/e1  A briefing  (title)".
+/// A change as one line: "7  2024-10-23T08:00:00Z  UPDATED  events/e1  A briefing  (title)".
 fn change_line(commit: &Commit, change: &Change) -> String {
     let mut cells = vec![commit.revision.to_string(), table::time(commit.commit_time.as_ref()), table::change(change)];
     if change.transition() != Transition::Unspecified {

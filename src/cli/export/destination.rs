@@ -1,6 +1,6 @@
-//! Where an export is written: to standard output, a text file, a file that is not text, or a folder with one file per collection.
+//! Where an export is written: standard output, a text file, a file that is not text, or a folder with one file per collection.
 //!
-//! A file appears under its name only when it is complete.
+//! A file gets its name only when it is complete.
 //!
 //! Must not know where the records come from.
 
@@ -26,10 +26,10 @@ use crate::{
     proto::ExportResponse,
 };
 
-/// The state of an unfinished folder.
+/// The name of the state file of an unfinished folder.
 const FOLDER_STATE: &str = "export.part.state";
 
-/// Takes the messages of an export, in order.
+/// Receives the messages of an export, in order.
 pub(super) trait Destination {
     /// Where the export begins or resumes.
     fn start(&self) -> Start;
@@ -41,7 +41,7 @@ pub(super) trait Destination {
     fn finish(self: Box<Self>) -> anyhow::Result<()>;
 }
 
-/// What an export has written.
+/// The records that an export has written.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Written {
     pub(super) records: u64,
@@ -89,7 +89,7 @@ impl Destination for Standard<'_> {
     }
 }
 
-/// A text file, which the next run resumes.
+/// A text file. The next run resumes an interrupted one.
 pub(super) struct TextFile {
     format: Box<dyn ExportText>,
     partial: Partial,
@@ -119,7 +119,7 @@ impl Destination for TextFile {
     }
 }
 
-/// The text of a message. Before the first message stands the head of the file.
+/// The text of a message. The first message is preceded by the head of the file.
 fn text(format: &dyn ExportText, message: &ExportResponse, first: bool) -> Vec<u8> {
     let mut text = Vec::new();
     if first {
@@ -131,7 +131,7 @@ fn text(format: &dyn ExportText, message: &ExportResponse, first: bool) -> Vec<u
     text
 }
 
-/// A file that is not text. It cannot be resumed: the next run starts it over.
+/// A file that is not text. An interrupted export cannot be resumed: the next run starts from the beginning.
 pub(super) struct BinaryFile {
     part: Part,
     writer: Box<dyn ExportFile>,
@@ -178,11 +178,11 @@ pub(super) struct Folder {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct FolderState {
-    /// The export's request, and its format.
+    /// The export's request and its format.
     #[serde(rename = "asked")]
     request: Value,
     store_id: String,
-    /// The revision of the complete files. None before the first.
+    /// The revision of the complete files. `None` before the first.
     revision: Option<i64>,
     /// The number of records in the complete files.
     records: u64,
@@ -217,7 +217,7 @@ impl Folder {
         self.state.collections.iter().any(|collection| collection == kind.collection())
     }
 
-    /// The revision of all files. None before the first is complete.
+    /// The revision of all files. `None` before the first is complete.
     pub(super) fn revision(&self) -> Option<i64> {
         self.state.revision
     }
@@ -226,12 +226,12 @@ impl Folder {
         &self.state.store_id
     }
 
-    /// What the complete files hold.
+    /// The records in the complete files.
     pub(super) fn written(&self) -> Written {
         Written { records: self.state.records, revision: self.state.revision.unwrap_or_default() }
     }
 
-    /// Adds a complete file. `written`: what the complete files hold, including this one.
+    /// Adds a complete file. `written` counts the records in all complete files, including this one.
     pub(super) fn add(&mut self, kind: RecordKind, written: Written) -> anyhow::Result<()> {
         self.state.collections.push(kind.collection().to_owned());
         self.state.records = written.records;

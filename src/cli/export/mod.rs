@@ -32,14 +32,14 @@ use crate::{
     proto::{BatchGetRecordsRequest, ExportRequest, ExportResponse},
 };
 
-/// Names per request.
+/// Number of names in one request.
 const NAMES_MAX: usize = 1000;
 
 /// Export the record to files, or to standard output.
 ///
-/// All records are as of one revision. A text FILE that ends in .gz or .zst is compressed. FILE appears only when it is complete: until
-/// then it is FILE.part. To resume an interrupted export at the same revision, run the same command again. Transient errors are
-/// retried. Deleted and merged records are not exported. docs/formats has a page for each format.
+/// All records are as of one revision. A text FILE that ends in .gz or .zst is compressed. FILE appears only when it is
+/// complete: until then it is FILE.part. To resume an interrupted export at the same revision, run the same command again.
+/// Transient errors are retried. Deleted and merged records are not exported. docs/formats has a page for each format.
 #[derive(Debug, Args)]
 #[allow(clippy::doc_markdown)] // Shown to people as it is: a backtick would be, too.
 #[command(
@@ -62,7 +62,8 @@ pub(super) struct Arguments {
     /// Export the records as of a revision or a time: 12, 2024-10-23, 2024-10-23T08:00:00Z. Default: the current revision.
     #[arg(long, value_name = "REVISION|TIME")]
     as_of: Option<AsOf>,
-    /// Write to this file. A format with one file per collection needs a folder for several collections. Default: standard output.
+    /// Write to this file. A format with one file per collection needs a folder for several collections. Default: standard
+    /// output.
     #[arg(short, long, value_name = "FILE|FOLDER")]
     output: Option<PathBuf>,
     #[command(flatten)]
@@ -91,7 +92,7 @@ pub(super) fn run(arguments: &Arguments, out: &mut Output) -> anyhow::Result<Out
     let (as_of_revision, as_of_time) = AsOf::fields(arguments.as_of);
     let request =
         ExportRequest { types: arguments::types(&kinds), filter, as_of_revision, as_of_time, resume_token: String::new() };
-    // Records on a terminal show the progress themselves.
+    // On a terminal, the printed records show the progress.
     let progress = if matches!(target, Target::Standard) && out.is_terminal() { ProgressBar::hidden() } else { bar() };
     let written = access::block_on(async {
         let options: ClientOptions = access::options(&progress);
@@ -108,7 +109,7 @@ pub(super) fn run(arguments: &Arguments, out: &mut Output) -> anyhow::Result<Out
     Ok(Outcome::Done)
 }
 
-/// The output that the arguments name. An error if it does not fit the format.
+/// The output that the arguments name. Errs if it does not fit the format.
 fn target(arguments: &Arguments) -> anyhow::Result<Target> {
     let is_one = arguments.collections.len() == 1;
     let name = arguments.format.name;
@@ -132,7 +133,7 @@ fn target(arguments: &Arguments) -> anyhow::Result<Target> {
     }
 }
 
-/// Whether a path is a folder, or ends like one.
+/// Whether a path is a folder, or ends with a separator.
 fn is_folder(path: &Path) -> bool {
     path.is_dir() || path.as_os_str().to_string_lossy().ends_with(std::path::is_separator)
 }
@@ -177,7 +178,7 @@ impl Export<'_> {
             }
             let mut to = self.open(&folder.file(kind, self.format.extension()), &[kind], &request, folder.store_id())?;
             let written = if folder.revision() == Some(0) {
-                // Revision 0 is empty, and a request for 0 would mean the newest revision.
+                // Revision 0 is empty, and a request for revision 0 would mean the newest revision.
                 to.write(&ExportResponse::default())?;
                 to.finish()?;
                 folder.written()
@@ -203,12 +204,12 @@ impl Export<'_> {
         Ok(Box::new(TextFile::open(file, text, self.identity(request), store_id)?))
     }
 
-    /// The request and the format. Only a run with the same ones may resume the export.
+    /// The request and the format. Only a run with the same request and format may resume the export.
     fn identity(&self, request: &ExportRequest) -> Value {
         json!({"format": self.format.name, "request": formats::json::to_value(request)})
     }
 
-    /// Writes all messages of an export. `before`: what its other files hold.
+    /// Writes all messages of an export. `before` counts the records in its other files.
     async fn copy(
         &self,
         mut request: ExportRequest,
@@ -245,7 +246,7 @@ fn bar() -> ProgressBar {
     progress
 }
 
-/// Keeps the records of a message that are rows of a table, and reads their related records, as of the same revision.
+/// Keeps only the records of a message that are rows of a table, and reads their related records as of the same revision.
 async fn complete_rows(
     client: &Client,
     table: &TableExport,
@@ -258,7 +259,7 @@ async fn complete_rows(
         names.extend(related.iter().flatten().cloned());
         related.is_some()
     });
-    // An invalid name was made from an id that cannot be imported.
+    // A name may be invalid because its id cannot be imported.
     names.retain(|name| name.parse::<RecordName>().is_ok());
     names.sort_unstable();
     names.dedup();
