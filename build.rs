@@ -1,8 +1,8 @@
 //! Compiles `proto/annals/v1` with protox, so that nobody has to install protoc.
 //!
-//! One compilation makes the messages (prost), the list of record types, and the descriptor set with comments and options that
-//! reflection, JSON and the schema of filters are read from. With feature `client` or `server` it makes the client (tonic), too,
-//! and with `server` the trait of the server. An embedder who takes neither feature compiles no part of tonic.
+//! One compilation makes the messages (prost), the list of record types, and the descriptor set with comments and options,
+//! which reflection, JSON and the schema of filters use. Feature `client` or `server` adds the client (tonic), and `server`
+//! also adds the trait of the server. Without these features, no part of tonic is compiled.
 
 use std::{error::Error, fs, path::PathBuf};
 
@@ -34,7 +34,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let files = protox::prost_reflect::prost_types::FileDescriptorSet::decode(encoded.as_slice())?;
     let mut messages = prost_build::Config::new();
-    // Ordered maps: a record has one encoding, which content hashes and byte comparisons rely on.
+    // Ordered maps give a record a single encoding. Content hashes and byte comparisons rely on it.
     messages.btree_map(["."]).bytes([".annals.v1.BackupResponse.chunk"]).enable_type_names();
     #[cfg(any(feature = "client", feature = "server"))]
     tonic_prost_build::configure().build_server(false).compile_fds_with_config(files, messages)?;
@@ -57,7 +57,7 @@ fn resource_option(pool: &DescriptorPool) -> ExtensionDescriptor {
     pool.get_extension_by_name("google.api.resource").expect("the contract imports google/api/resource.proto")
 }
 
-/// The types of record, as a macro that calls another with their list.
+/// A macro that calls another macro with the list of record types.
 fn record_types(pool: &DescriptorPool) -> String {
     let resource = resource_option(pool);
     let record = pool.get_message_by_name("annals.v1.Record").expect("the contract has `Record`");
@@ -83,9 +83,9 @@ fn record_types(pool: &DescriptorPool) -> String {
     )
 }
 
-/// The server side of one service. What it answers with records is bytes that were encoded when they were committed, so its
-/// trait returns `Encoded` there and nothing is decoded. What it is asked arrives as `Received`, so that size and form are
-/// checked by our own rules and refused with our own errors.
+/// The server side of one service. Answers with records are bytes that were encoded at their commit, so the trait returns
+/// `Encoded` for them and nothing is decoded again. Requests arrive as `Received`, so that this crate checks their size and
+/// form, and refuses them with its own errors.
 #[cfg(feature = "server")]
 fn server_of(pool: &DescriptorPool, service: &ServiceDescriptor) -> manual::Service {
     let method = |method: MethodDescriptor| {
@@ -109,7 +109,7 @@ fn server_of(pool: &DescriptorPool, service: &ServiceDescriptor) -> manual::Serv
     service.methods().map(method).fold(builder, manual::ServiceBuilder::method).build()
 }
 
-/// Whether a message is a record, which the contract says by `google.api.resource`, or holds one at any depth.
+/// Whether a message is a record (it has the option `google.api.resource`), or contains one at any depth.
 #[cfg(feature = "server")]
 fn holds_records(pool: &DescriptorPool, message: &MessageDescriptor) -> bool {
     let resource = resource_option(pool);

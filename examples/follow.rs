@@ -1,7 +1,7 @@
-//! Follows the record. When you start it again, it resumes where it stopped.
+//! Follows the record. When you start the program again, it resumes where it stopped.
 //!
-//! The position is one number: the revision of the last message that the program has processed. This program stores it in a file. If
-//! your data is in a database, store the number there, and write both in one transaction.
+//! The position is one number: the revision of the last message that the program processed. This program stores it in a file.
+//! If your data is in a database, store the number there, and write both in one transaction.
 //!
 //! ```text
 //! cargo run --example follow -- http://127.0.0.1:50051 position.txt
@@ -21,7 +21,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let position = arguments.next().unwrap_or_else(|| "position.txt".into());
     let position = Path::new(&position);
 
-    // Retries without end while the server is unavailable.
+    // Retries without limit while the server is unavailable.
     let options = ClientOptions { user_agent: "follow/1.0".into(), outage_time_max: None, ..Default::default() };
     let client = options.connect(&server).await?;
     let request = WatchRequest { after_revision: Some(load(position)?), ..Default::default() };
@@ -32,13 +32,13 @@ async fn main() -> Result<(), Box<dyn Error>> {
                 println!("{} {} {}", commit.revision, change.kind().as_str_name(), change.name);
             }
         }
-        // Store the position after the work. A crash between the two repeats a commit, but loses none.
+        // Store the position after the work. A crash between the two repeats a commit but loses none.
         store(position, message.revision)?;
     }
     Ok(())
 }
 
-/// The position to resume from. 0, the beginning, if there is none yet.
+/// The position from which to resume. 0, the beginning, if there is none yet.
 fn load(position: &Path) -> Result<i64, Box<dyn Error>> {
     match fs::read_to_string(position) {
         Ok(text) => Ok(text.trim().parse()?),

@@ -1,4 +1,4 @@
-//! The gRPC service in the same process, over a pipe and without a port, for example to test a client.
+//! Serves gRPC in the same process, over a pipe and without a port, for example to test a client.
 //!
 //! ```text
 //! cargo run --example in_process

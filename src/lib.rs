@@ -1,7 +1,8 @@
 //! Annals: one shared record of reported events. Who said what, about which event, through whom, when, and with which numbers.
 //!
-//! The record is kept as a library ([`store::Store`], which a Rust program embeds), as a gRPC service (`rpc`, feature `server`), which
-//! Rust programs call through a client (`client`, feature `client`), and as a command line (`cli`, feature `cli`).
+//! The record is available as a library ([`store::Store`], which a Rust program embeds), as a gRPC service (`rpc`, feature
+//! `server`), which Rust programs call through a client (`client`, feature `client`), and as a command line (`cli`, feature
+//! `cli`).
 //!
 //! ```
 //! use annals::{
@@ -18,26 +19,26 @@
 //! # Ok::<(), annals::store::StoreError>(())
 //! ```
 //!
-//! The modules in reading order, each of which knows those before it and none behind.
+//! The modules are in reading order. A module knows only modules of its own group and of the groups above it.
 
 // The contract.
 pub mod proto;
 
-// What a record and a store are bounded by.
+// The limits of a record and of a store.
 mod limits;
 
 // What a record is.
 pub mod model;
 
-// Durable ordered bytes, and on them the record's revisions.
+// Durable ordered bytes, and the revisions that the store makes of them.
 pub mod engine;
 mod open;
 pub mod store;
 
-// Other formats.
+// External formats.
 pub mod formats;
 
-// The wire from both its ends, the command line, and the options of server and command line.
+// The server and the client of the gRPC service, the command line, and the options of server and command line.
 #[cfg(feature = "cli")]
 pub mod cli;
 #[cfg(feature = "client")]
@@ -49,17 +50,17 @@ pub mod rpc;
 
 pub use open::{OpenOptions, verify};
 
-/// README.md, whose example is compiled and run with those of the documentation.
+/// README.md. Its example is compiled and run with those of the documentation.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
 
-/// docs/tour.md, whose example is compiled and run too.
+/// docs/tour.md. Its example is compiled and run.
 #[cfg(doctest)]
 #[doc = include_str!("../docs/tour.md")]
 struct Tour;
 
-/// docs/clients.md, whose examples in Rust are compiled.
+/// docs/clients.md. Its examples in Rust are compiled.
 #[cfg(all(doctest, feature = "client"))]
 #[doc = include_str!("../docs/clients.md")]
 struct Clients;

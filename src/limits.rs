@@ -1,14 +1,14 @@
-//! Every limit of a record and of a store, once: its name, its bound, and what it bounds.
+//! Every limit of a record and of a store, stated once: its name, its bound, and what it bounds.
 //!
-//! From here come the checks, the names in errors, `GetServerInfo.limits` and the table in `docs/api.md`; the server adds its own.
-//! Must not know what is measured, or who refuses it.
+//! The checks, the names in errors, `GetServerInfo.limits` and the table in `docs/api.md` all use this list. The server adds
+//! its own. Must not know what is measured, or who refuses it.
 
 /// A limit that a caller can meet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limit {
     /// Its name in errors and in `GetServerInfo.limits`. Part of the API.
     pub name: &'static str,
-    /// The greatest value that is allowed.
+    /// The largest value that is allowed.
     pub maximum: u64,
     /// What it bounds, for the documentation.
     pub bounds: &'static str,
@@ -22,7 +22,7 @@ macro_rules! record_limits {
             pub(crate) const $limit: Limit = Limit { name: $name, maximum: $bound as u64, bounds: $bounds };
         )*
 
-        /// The limits of one record by itself.
+        /// The limits of a single record.
         const RECORD_LIMITS: &[Limit] = &[$($limit),*];
     };
 }
@@ -36,12 +36,12 @@ record_limits! {
     ANNOTATIONS_MAX, ANNOTATIONS: 32, "annotations", "annotations of a record or of a commit";
     /// Most entries of `metrics`.
     METRICS_MAX, METRICS: 64, "metrics", "metrics of a record";
-    /// Longest key of `annotations` and `metrics`, in characters, which are ASCII.
+    /// Longest key of `annotations` and `metrics`, in characters. A key is ASCII.
     KEY_CHARS_MAX, KEY_CHARS: 63, "map_key.chars",
         "a key of `annotations` or `metrics`, of `a-z 0-9 . _ / -`. Another form is `FIELD_INVALID`";
     /// Longest value of an annotation, in bytes.
     ANNOTATION_BYTES_MAX, ANNOTATION_BYTES: 8 * 1024, "annotations.value_bytes", "the value of an annotation";
-    /// Most references that a record holds, in all its fields together.
+    /// Most references of a record, in all its fields together.
     REFERENCES_MAX, REFERENCES: 500, "references.count", "references of a record, in all its fields";
     /// Longest title or name, in characters.
     TITLE_CHARS_MAX, TITLE_CHARS: 512, "title.chars", "a title or name. `FIELD_INVALID`";
@@ -49,7 +49,7 @@ record_limits! {
     STATEMENT_CHARS_MAX, STATEMENT_CHARS: 4096, "statement.chars", "the statement of a claim. `FIELD_INVALID`";
     /// Longest text of a source, in bytes of UTF-8.
     TEXT_BYTES_MAX, TEXT_BYTES: 64 * 1024, "text.bytes", "the text of a source. `FIELD_INVALID`";
-    /// Longest value of an external id, in characters, which are ASCII.
+    /// Longest value of an external id, in characters. It is ASCII.
     EXTERNAL_ID_CHARS_MAX, EXTERNAL_ID_CHARS: 256, "external_id.chars",
         "the part of an external id after the scheme. `FIELD_INVALID`";
     /// Longest code of a vocabulary, in characters.
@@ -61,8 +61,8 @@ macro_rules! store_limits {
         named { $($(#[$doc:meta])* $field:ident: $default:expr, $name:literal, $bounds:literal;)* }
         unnamed { $($(#[$other_doc:meta])* $other:ident: $other_default:expr;)* }
     ) => {
-        /// The bounds of a store. Each that a caller can meet has a name, which [`Self::list`] and the method of the same name
-        /// give.
+        /// The bounds of a store. [`Self::list`] lists the limits that a caller can meet, each with its name. The method with
+        /// the same name as a field returns one of them.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub struct StoreLimits {
             $($(#[$doc])* pub $field: u64,)*
@@ -83,7 +83,7 @@ macro_rules! store_limits {
                 }
             )*
 
-            /// Each limit that a caller can meet, of the store and of one record.
+            /// Every limit that a caller can meet: those of the store and those of one record.
             pub fn list(&self) -> impl Iterator<Item = Limit> + use<> {
                 [$(self.$field()),*].into_iter().chain(RECORD_LIMITS.iter().copied())
             }
@@ -95,7 +95,7 @@ store_limits! {
     named {
         /// Bytes of one encoded request.
         request_bytes: 4 << 20, "request.bytes", "a request, after decompression";
-        /// Bytes of one encoded response: pages and batches end before.
+        /// Bytes of one encoded response. Pages and batches end before it.
         response_bytes: (4 << 20) - (64 << 10), "response.bytes", "a response. Never exceeded: pages and batches end early";
         /// Bytes of one encoded record.
         record_bytes: 256 << 10, "record.bytes", "a record";
@@ -106,7 +106,7 @@ store_limits! {
         /// Bytes of the records of all changes of one commit.
         commit_bytes: 3 << 20, "commit.bytes",
             "the records of a commit after it, including the last states of deleted and merged records";
-        /// Steps along a chain of links when looking for a cycle.
+        /// Steps along a chain of links in the search for a cycle.
         cycle_steps: 1000, "links.steps", "records in a chain of links that must not have a cycle, such as PART_OF";
         /// Most records of a page.
         page_size: 1000, "list.page_size", "records of a page, 50 by default. A larger value is read as the maximum";
@@ -124,16 +124,16 @@ store_limits! {
         filter_depth: 16, "filter.depth", "nested parentheses of a filter";
         /// Names of one `BatchGetRecords`.
         batch_get_names: 1000, "batch_get.names", "names of a BatchGetRecords";
-        /// Watches at once.
+        /// Concurrent watches.
         watches: 1000, "watches", "concurrent watches. `TOO_MANY_WATCHES`";
-        /// Watches at once of one caller.
+        /// Concurrent watches of one caller.
         watches_caller: 100, "watches.caller",
             "concurrent watches of one caller (without authentication: of one connection). `TOO_MANY_WATCHES`";
         /// Commits that wait for the writer.
         queue_commits: 4096, "commit.queue", "commits waiting to be written. `TOO_MANY_REQUESTS`";
     }
     unnamed {
-        /// Records of a page where the request does not say.
+        /// Records of a page if the request does not say.
         page_size_default: 50;
         /// Commits that share one sync.
         group_commits: 512;
@@ -147,10 +147,10 @@ mod tests {
 
     use super::*;
 
-    /// Stand around the table in `docs/api.md`.
+    /// The lines around the table in `docs/api.md`.
     const MARKS: (&str, &str) = ("<!-- limits: made by a test -->\n", "<!-- end of limits -->\n");
 
-    /// A bound in the unit that its name ends with.
+    /// A bound, in the unit that its name ends with.
     fn bound(limit: Limit) -> String {
         let Limit { name, maximum, .. } = limit;
         let is_bytes = name.ends_with("bytes") || name.contains("bytes_");

@@ -1,6 +1,6 @@
-//! The contract as Rust types: what `proto/annals/v1` compiles to, and its descriptors.
+//! The contract as Rust types: the code compiled from `proto/annals/v1`, and its descriptors.
 //!
-//! `build.rs` generates the code. Knows the messages. Must not know what any of them means: rules live in [`crate::model`].
+//! `build.rs` generates the code. Knows the messages. Must not know what any message means: the rules are in [`crate::model`].
 
 use std::sync::LazyLock;
 

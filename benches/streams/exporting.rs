@@ -1,4 +1,4 @@
-//! An export of everything, compared with the same bytes from the echo server in answers of the same size.
+//! Measures a full export, compared with the same bytes from the echo server in answers of the same size.
 
 use std::{fmt, time::Instant};
 
@@ -60,7 +60,7 @@ async fn export(server: &Server) -> anyhow::Result<(u64, u64)> {
     Ok((messages, bytes))
 }
 
-/// The same number of answers of the mean size, one after another. Returns the seconds.
+/// Requests the same number of answers of the mean size, one after another. Returns the seconds.
 async fn repeat(echo: &Server, messages: u64, bytes: u64) -> anyhow::Result<f64> {
     let mut grpc = client(echo).await?;
     let question = echo::Question { bytes: u32::try_from(bytes / messages)? };

@@ -1,4 +1,4 @@
-//! One ingest, compared with 64 streams of unary commits of the same size.
+//! Measures one ingest, compared with 64 streams of unary commits of the same size.
 
 use std::{
     collections::BTreeMap,
@@ -24,14 +24,14 @@ use crate::{
 };
 
 const METHOD: &str = "/annals.v1.RecordService/Ingest";
-/// Streams of unary commits.
+/// Number of streams of unary commits.
 const STREAMS: usize = 64;
-/// Records of a commit: the smallest, and that of a short article.
+/// Records of a commit: one, and the number of a short article.
 const SIZES: [u64; 2] = [1, 10];
 /// Warm-up time before anything is counted.
 const WARM_UP: Duration = Duration::from_millis(300);
 
-/// One round: commits a second, and the server's processor time for each.
+/// One round: commits per second, and the server's processor time per commit.
 struct Turn {
     unary: (f64, f64),
     ingest: (f64, f64),
@@ -63,7 +63,7 @@ fn next(events: u64, size: u64) -> CommitRequest {
     records::commit((first..first + size).map(|number| Record::Event(records::event(number, actors))))
 }
 
-/// As many commits as one stream accepts in a time.
+/// Sends commits on one stream for this time, as many as it accepts.
 async fn ingest(server: &Server, events: u64, size: u64, time: Duration) -> anyhow::Result<(f64, f64)> {
     let mut grpc = Grpc::new(server.connect().await?);
     grpc.ready().await?;

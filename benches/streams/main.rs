@@ -1,13 +1,14 @@
-//! Measures the streams: watches, an ingest and an export beside unary calls, and prints the tables of `docs/performance.md`.
+//! Measures the streams: watches, an ingest and an export compared with unary calls. Prints the tables of
+//! `docs/performance.md`.
 //!
 //! ```text
 //! cargo bench --bench streams -- --records 100000
 //! cargo bench --bench streams -- --only watch       # or ingest, or export
 //! ```
 //! The compared servers run in their own processes and take turns, round after round. Every figure is the median of the rounds,
-//! every ratio the median of the ratios of the rounds.
+//! and every ratio is the median of the rounds' ratios.
 
-// Figures are rounded for people.
+// Figures are rounded for display.
 #![allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)]
 
 use std::{fs, path::PathBuf};
@@ -61,7 +62,7 @@ fn main() -> anyhow::Result<()> {
     let temporary = tempfile::tempdir()?;
     let folder = arguments.setup.keep.clone().unwrap_or_else(|| temporary.path().to_path_buf());
     fs::create_dir_all(&folder)?;
-    // One thread: the client takes no more than one core.
+    // With one thread the client uses at most one core.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(measure(&arguments, folder))
 }

@@ -1,7 +1,7 @@
-//! Many watchers of one stream of commits, compared with one watcher.
+//! Measures many watchers of one stream of commits, compared with one watcher.
 //!
-//! Commits are sent at a fixed rate, each with the time of its sending in its request id. The latency of a delivery is the time
-//! from there until a watcher has decoded the commit. So it includes the commit itself.
+//! Commits are sent at a fixed rate, each with its time of sending in its request id. The latency is the time from sending
+//! until a watcher has decoded the commit, so it includes the commit itself.
 
 use std::{
     cell::RefCell,
@@ -25,9 +25,9 @@ use tonic_prost::ProstCodec;
 use crate::{median::median, records, server::Server};
 
 const METHOD: &str = "/annals.v1.RecordService/Watch";
-/// Watches on one connection. A caller may have 100.
+/// Watches on one connection. The limit of a caller is 100.
 const WATCHES_PER_CONNECTION: usize = 50;
-/// Warm-up time before anything is counted, and time for the last deliveries.
+/// Warm-up time before anything is counted, and time for the last commits to arrive.
 const SETTLE: Duration = Duration::from_secs(1);
 /// Latencies are counted up to this, in microseconds.
 const DELIVERY_US_MAX: u64 = 60_000_000;

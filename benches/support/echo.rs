@@ -1,7 +1,7 @@
 //! The baseline: a gRPC server that does as little as possible.
 //!
-//! tonic with default options, the system's allocator, one unary method, and an answer of 600 bytes or of the requested size.
-//! Its rate is the maximum for this machine and this client at this moment, whatever else is running.
+//! It is tonic with default options, the system's allocator, one unary method, and an answer of 600 bytes or of the requested
+//! size. Its rate is the maximum for this machine and this client at this moment, whatever else is running.
 #![allow(dead_code)] // Each benchmark uses its part.
 
 use std::{
@@ -20,19 +20,19 @@ use tonic::{
 };
 use tonic_prost::ProstCodec;
 
-/// The one method.
+/// The only method.
 pub(crate) const METHOD: &str = "/bench.v1.Echo/Get";
-/// Bytes of its answer if the request does not say.
+/// Bytes of an answer if the request does not say.
 const ANSWER_BYTES: usize = 600;
 /// The most bytes of an answer.
 const ANSWER_BYTES_MAX: usize = 16 << 20;
-/// As many as the cores of the machine for which the targets were set.
+/// The number of cores of the machine for which the targets were set.
 const WORKERS: usize = 2;
 
 /// The request.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct Question {
-    /// Bytes of the answer. 0: the default.
+    /// Bytes of the answer. 0 means the default.
     #[prost(uint32, tag = "1")]
     pub(crate) bytes: u32,
 }
@@ -79,7 +79,7 @@ impl Service<http::Request<Body>> for Echo {
     }
 }
 
-/// Serves until the process is ended. Prints its address as `annals serve` does.
+/// Serves until the process is killed. Prints its address as `annals serve` does.
 pub(crate) fn serve() -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build()?;
     runtime.block_on(async {

@@ -1,8 +1,8 @@
-//! The load: a closed loop of unary calls on one connection. Each stream sends its next call after the previous one was
+//! The load: a closed loop of unary calls on one connection. Each stream sends its next call after the previous one is
 //! answered.
 //!
-//! One thread encodes all requests and receives all answers without decoding them, so that the client costs the same for every
-//! call. Server and client share the machine's cores.
+//! One thread encodes all requests and receives all answers without decoding them, so that every call costs the client the
+//! same. Server and client share the machine's cores.
 #![allow(dead_code)] // Each benchmark uses its part.
 
 use std::{
@@ -37,20 +37,20 @@ pub(crate) struct Call {
     pub(crate) request: Arc<dyn Fn(&mut Rng) -> Bytes + Send + Sync>,
 }
 
-/// What was measured.
+/// The result of a measurement.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Measured {
-    /// Calls a second.
+    /// Calls per second.
     pub(crate) rate: f64,
     /// Median time to the answer, in microseconds.
     pub(crate) p50_us: f64,
     /// The time within which 99 of 100 calls are answered, in microseconds.
     pub(crate) p99_us: f64,
-    /// The server's processor time for each call, in microseconds.
+    /// The server's processor time per call, in microseconds.
     pub(crate) cpu_us: f64,
 }
 
-/// Calls a server for a time. Fails with the first call that fails.
+/// Calls a server for this time. Errs at the first call that fails.
 pub(crate) async fn run(server: &Server, call: &Call, streams: usize, time: Duration) -> anyhow::Result<Measured> {
     let channel = server.connect().await?;
     let (stop, counting) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));

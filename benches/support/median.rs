@@ -1,7 +1,7 @@
 //! The median of some figures.
 #![allow(dead_code)] // Each benchmark uses its part.
 
-/// The middle one, or the mean of the two in the middle. `None` of no figures.
+/// The middle figure, or the mean of the two in the middle. `None` if there are no figures.
 pub(crate) fn median(figures: impl IntoIterator<Item = f64>) -> Option<f64> {
     let mut figures: Vec<f64> = figures.into_iter().collect();
     figures.sort_by(f64::total_cmp);

@@ -23,16 +23,16 @@ use crate::{
     server::{Launch, Server},
 };
 
-/// Events of a commit while loading.
+/// Events per commit while loading.
 const EVENTS_PER_COMMIT: u64 = 100;
-/// Commits in progress while loading.
+/// Commits in flight while loading.
 const COMMITS_AT_ONCE: usize = 16;
-/// Keys read at once when all are read.
+/// Keys read at once when all keys are read.
 const KEYS_AT_ONCE: usize = 4096;
 
 /// A loaded data folder.
 pub(crate) struct Population {
-    /// How many events it holds.
+    /// The number of events.
     pub(crate) events: u64,
     /// The data folder. Writers work on a copy.
     pub(crate) folder: PathBuf,
@@ -54,7 +54,7 @@ pub(crate) struct Usage {
 }
 
 impl Population {
-    /// The population of a folder from an earlier run, or a new one.
+    /// Uses the population of a folder from an earlier run, or makes a new one.
     pub(crate) async fn prepare(folder: &Path, events: u64, launch: &Launch) -> anyhow::Result<Self> {
         let (data, list) = (folder.join("data"), folder.join("names"));
         if let Ok(text) = fs::read_to_string(&list) {
@@ -71,7 +71,7 @@ impl Population {
         Ok(Self { events, folder: data, names: Arc::new(names) })
     }
 
-    /// A copy for writers.
+    /// Copies the data folder for writers.
     pub(crate) fn copy(&self, to: &Path) -> anyhow::Result<()> {
         if to.exists() {
             fs::remove_dir_all(to)?;

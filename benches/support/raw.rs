@@ -1,4 +1,4 @@
-//! Messages as bytes, so that the client costs the same for every call.
+//! Messages as bytes, so that every call costs the client the same.
 #![allow(dead_code)] // Each benchmark uses its part.
 
 use bytes::{Buf, BufMut, Bytes};
@@ -7,7 +7,7 @@ use tonic::{
     codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
 };
 
-/// Encoded requests. Of answers, the number of their bytes.
+/// Sends encoded requests. Receives only the number of bytes of each answer.
 #[derive(Clone, Copy)]
 pub(crate) struct Raw;
 

@@ -1,5 +1,5 @@
-//! The stored records: events with two types, two participants, a place, a time and an external id, and the actors that they
-//! name.
+//! The stored records: events with two types, two participants, a place, a time and an external id, and the actors that the
+//! events name.
 //!
 //! Event number n is always the same. Times, external ids and participants are random, so that the keys of one event are far
 //! apart in the state. Types and countries come from short lists, as in real data sets.
@@ -48,7 +48,7 @@ const COUNTRIES: [(&str, &str); 12] = [
     ("YEM", "Taizz"),
 ];
 
-/// Events for each actor.
+/// Number of events per actor.
 const EVENTS_PER_ACTOR: u64 = 100;
 
 /// The number of actors for a number of events.
@@ -56,7 +56,7 @@ pub(crate) fn actors(events: u64) -> u64 {
     (events / EVENTS_PER_ACTOR).max(EVENTS_PER_ACTOR)
 }
 
-/// The name of the actor.
+/// The name of an actor.
 pub(crate) fn actor_name(number: u64) -> String {
     format!("actors/group-{number:06}")
 }
@@ -72,7 +72,7 @@ pub(crate) fn actor(number: u64) -> Actor {
     }
 }
 
-/// Event number `number`, with participants from among this many actors.
+/// Event number `number`. Its participants are chosen from this many actors.
 pub(crate) fn event(number: u64, actors: u64) -> Event {
     let mut rng = Rng::with_seed(number);
     let (country, region) = COUNTRIES[rng.usize(..COUNTRIES.len())];
@@ -116,7 +116,7 @@ pub(crate) fn event(number: u64, actors: u64) -> Event {
 pub(crate) fn commit(records: impl IntoIterator<Item = Record>) -> CommitRequest {
     let mutation = |record| Mutation { op: Some(Op::Create(proto::Record { record: Some(record) })), ..Mutation::default() };
     CommitRequest {
-        // Random, as a client's UUID is.
+        // Random, like a client's UUID.
         request_id: format!("{:032x}", fastrand::u128(..)),
         mutations: records.into_iter().map(mutation).collect(),
         ..CommitRequest::default()
@@ -128,7 +128,7 @@ pub(crate) fn write(request_id: String, record: Record) -> CommitRequest {
     CommitRequest::of(request_id, [Mutation::upsert(proto::Record { record: Some(record) })])
 }
 
-/// The first 50 events in which an actor takes part, from the index.
+/// The first 50 events in which an actor takes part, found through the index.
 pub(crate) fn list(actor: u64) -> ListRecordsRequest {
     ListRecordsRequest {
         page_size: 50,

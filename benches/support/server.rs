@@ -21,7 +21,7 @@ use tonic::{
 pub(crate) const ECHO: &str = "echo";
 /// The ticks in which `/proc` counts processor time.
 const TICKS_PER_SECOND: u64 = 100;
-/// How often a server that does not answer yet is asked again.
+/// The wait between attempts to reach a server that does not answer yet.
 const RETRY: Duration = Duration::from_millis(10);
 
 /// Which server to start, and how.
@@ -67,24 +67,24 @@ impl Server {
         Ok(Self { process, address: address.to_owned() })
     }
 
-    /// A new connection to it.
+    /// Opens a new connection to it.
     pub(crate) async fn connect(&self) -> anyhow::Result<Channel> {
         let endpoint = Endpoint::from_shared(format!("http://{}", self.address))?;
         Ok(endpoint.tcp_nodelay(true).buffer_size(1024).connect().await?)
     }
 
-    /// Live records that it holds.
+    /// The number of its live records.
     pub(crate) async fn records(&self) -> anyhow::Result<u64> {
         let mut client = RecordServiceClient::new(self.connect().await?);
         let info = client.get_server_info(GetServerInfoRequest {}).await?.into_inner();
         Ok(u64::try_from(info.record_counts.values().sum::<i64>())?)
     }
 
-    /// Processor time that all its threads have used so far.
+    /// Processor time used by all its threads so far.
     pub(crate) fn cpu(&self) -> anyhow::Result<Duration> {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.process.id()))?;
-        // The name of the command may contain anything. After it come the fields from the third on: 14 and 15 are the ticks in
-        // user space and in the kernel.
+        // The name of the command may contain anything. The fields after it start with the third; fields 14 and 15 are the
+        // ticks in user space and in the kernel.
         let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
         let ticks: u64 = fields.skip(11).take(2).map(|field| field.parse::<u64>().unwrap_or_default()).sum();
         Ok(Duration::from_millis(ticks * 1000 / TICKS_PER_SECOND))
@@ -98,12 +98,12 @@ impl Server {
         Ok(kib * 1024)
     }
 
-    /// Asks it to stop and waits until it has. Meanwhile the client answers on its connections.
+    /// Asks it to stop and waits until it has stopped. Meanwhile the client still answers on its connections.
     pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
         let id = Pid::from_child(&self.process);
         kill_process(id, Signal::TERM)?;
         let status = tokio::task::spawn_blocking(move || self.process.wait()).await??;
-        // The echo server does not listen for signals.
+        // The echo server does not listen for signals, so the signal ends it.
         anyhow::ensure!(status.success() || status.code().is_none(), "the server stopped with {status}");
         Ok(())
     }
@@ -118,7 +118,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // Also after an error. A server that was waited for is left alone.
+        // Kills the server after an error too. A server that has already exited is left alone.
         if matches!(self.process.try_wait(), Ok(None)) {
             self.process.kill().unwrap_or_default();
             self.process.wait().map(drop).unwrap_or_default();

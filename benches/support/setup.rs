@@ -33,7 +33,7 @@ pub(crate) struct Setup {
 }
 
 impl Setup {
-    /// The server.
+    /// The server to start.
     pub(crate) fn launch(&self) -> Launch {
         Launch { program: self.server.clone(), cache: self.cache.clone() }
     }
@@ -43,7 +43,7 @@ impl Setup {
         Duration::from_secs_f64(self.seconds)
     }
 
-    /// Whether something of this name is to be measured.
+    /// Whether to measure what has this name.
     pub(crate) fn is_wanted(&self, what: &str) -> bool {
         what.contains(&self.only)
     }

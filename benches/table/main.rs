@@ -3,10 +3,10 @@
 //! ```text
 //! cargo bench --bench table -- --records 10000,100000
 //! ```
-//! The server and the echo server run in their own processes and take turns, round after round, so that other load on the machine
-//! affects both. Every figure is the median of the rounds, every ratio the median of the ratios of the rounds.
+//! The server and the echo server run in their own processes and take turns, round after round, so that other load on the
+//! machine affects both. Every figure is the median of the rounds, and every ratio is the median of the rounds' ratios.
 
-// Figures are rounded for people. Counts of records and requests fit any machine that could hold them.
+// Figures are rounded for display. Counts of records and requests fit on any machine that could store them.
 #![allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)]
 
 use std::{
@@ -51,15 +51,15 @@ mod setup;
 mod outage;
 mod report;
 
-/// Streams of one-record commits.
+/// Numbers of streams of one-record commits.
 const COMMIT_STREAMS: [usize; 4] = [1, 16, 64, 256];
-/// Streams of Gets.
+/// Numbers of streams of Gets.
 const GET_STREAMS: [usize; 2] = [1, 64];
-/// Streams of lists and of bulk commits.
+/// Number of streams of lists and of bulk commits.
 const BULK_STREAMS: usize = 16;
-/// Events of a bulk commit.
+/// Number of events of a bulk commit.
 const BULK_EVENTS: u64 = 100;
-/// A population up to this size is restored before each round of writes. A larger one grows only a little.
+/// A population up to this size is restored before each round of writes. A larger one grows only slightly.
 const RESTORED_EVENTS_MAX: u64 = 100_000;
 
 /// What to measure.
@@ -80,7 +80,7 @@ fn main() -> anyhow::Result<()> {
     let temporary = tempfile::tempdir()?;
     let folder = arguments.setup.keep.clone().unwrap_or_else(|| temporary.path().to_path_buf());
     fs::create_dir_all(&folder)?;
-    // One thread: the client takes no more than one core.
+    // With one thread the client uses at most one core.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let report = runtime.block_on(async {
         let mut bench = Bench::prepare(arguments, folder).await?;
@@ -114,7 +114,7 @@ impl Bench {
         Ok(Self { arguments, launch, folder, echo: Server::echo()?, populations, report })
     }
 
-    /// Gets and lists, all populations in turns.
+    /// Measures Gets and lists, with all populations in turn.
     async fn read(&mut self) -> anyhow::Result<()> {
         let mut servers = Vec::new();
         for population in &self.populations {
@@ -144,7 +144,7 @@ impl Bench {
         Ok(())
     }
 
-    /// Commits, then outages, one population after another.
+    /// Measures commits, then outages, one population after another.
     async fn write(&mut self) -> anyhow::Result<()> {
         let copy = self.folder.join("copy");
         for population in &self.populations {
@@ -199,14 +199,14 @@ impl Bench {
     }
 }
 
-/// The name of lists in the table, and their streams.
+/// The name of the lists in the table, and their number of streams.
 const LIST: (&str, usize) = ("ListEvents of 50", BULK_STREAMS);
 
 fn echo_call() -> Call {
     Call { method: echo::METHOD, request: Arc::new(|_| Bytes::new()) }
 }
 
-/// A random event, all equally likely.
+/// Gets a random event. All events are equally likely.
 fn get(population: &Population) -> Call {
     let names = Arc::clone(&population.names);
     let request = move |rng: &mut fastrand::Rng| {
@@ -216,14 +216,14 @@ fn get(population: &Population) -> Call {
     Call { method: "/annals.v1.RecordService/GetEvent", request: Arc::new(request) }
 }
 
-/// The events of a random actor.
+/// Lists the events of a random actor.
 fn list(events: u64) -> Call {
     let actors = records::actors(events);
     let request = move |rng: &mut fastrand::Rng| records::list(rng.u64(..actors)).encode_to_vec().into();
     Call { method: "/annals.v1.RecordService/ListEvents", request: Arc::new(request) }
 }
 
-/// New events, this many in a call.
+/// Commits new events, `records` in each call.
 fn commit(events: u64, records: u64) -> Call {
     static NEXT: AtomicU64 = AtomicU64::new(1 << 32);
     let actors = records::actors(events);

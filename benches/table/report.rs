@@ -1,4 +1,4 @@
-//! The tables, as Markdown: the cost of every call, the size of every population, and which targets are reached.
+//! The tables as Markdown: the cost of every call, the size of every population, and which targets are met.
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
@@ -13,7 +13,7 @@ pub(crate) struct Report {
     folders: BTreeMap<u64, Folder>,
 }
 
-/// A line of the first table. Ordered as it is shown.
+/// A line of the first table. Lines are shown in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Row {
     /// Events of the population. 0 for the echo server, which has none.
@@ -22,11 +22,11 @@ pub(crate) struct Row {
     pub(crate) what: &'static str,
     /// Calls in progress.
     pub(crate) streams: usize,
-    /// Records of a call.
+    /// Records per call.
     pub(crate) records: u64,
 }
 
-/// One round: the measurement, and that of the echo server just before.
+/// One round: the measurement, and the measurement of the echo server just before it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Turn {
     pub(crate) own: Measured,
@@ -40,15 +40,15 @@ pub(crate) struct Rows(BTreeMap<Row, Vec<Turn>>);
 /// The size of a population, and how long its server is unavailable.
 #[derive(Debug, Default)]
 pub(crate) struct Folder {
-    /// As loaded.
+    /// Its size after loading.
     pub(crate) usage: Option<Usage>,
-    /// After all measured commits and a rebuild.
+    /// Its size after all measured commits and a rebuild.
     pub(crate) usage_written: Option<Usage>,
     /// Peaks of resident memory.
     pub(crate) reading_bytes: u64,
     pub(crate) writing_bytes: u64,
     pub(crate) rebuilding_bytes: u64,
-    /// From the start of the server until its first answer.
+    /// Time from the start of the server until its first answer.
     pub(crate) after_kill: Duration,
     pub(crate) after_power_cut: Duration,
 }
@@ -200,7 +200,7 @@ fn figure(value: f64) -> String {
     if value >= 100.0 { thousands(value) } else { format!("{value:.2}") }
 }
 
-/// A whole number, its digits in threes.
+/// A whole number with its digits in groups of three.
 fn thousands(value: f64) -> String {
     let digits = format!("{value:.0}");
     let mut text = String::new();

@@ -1,4 +1,4 @@
-//! Why a call failed, in a form that a program can act on: decoded from the rich details of a gRPC status.
+//! The errors of calls, in a form that a program can act on. They are decoded from the rich details of a gRPC status.
 //!
 //! Knows gRPC's error details and the contract's reasons. Must not know which call failed.
 
@@ -16,7 +16,7 @@ const DOMAIN: &str = "annals";
 /// The result of a client's call.
 pub type Result<T, E = ClientError> = std::result::Result<T, E>;
 
-/// Why a call failed: the server's error, or why the server could not be asked.
+/// Why a call failed: an error of the server, or why there was no answer.
 ///
 /// ```
 /// # #[cfg(feature = "server")] {
@@ -39,9 +39,9 @@ pub struct ClientError(Box<Parts>);
 #[derive(Clone, Debug)]
 struct Parts {
     status: Status,
-    /// The cause, where it is not the status's own.
+    /// The cause. `None` if it is the cause of the status itself.
     cause: Option<Arc<dyn StdError + Send + Sync>>,
-    /// Empty where the error is not the service's own.
+    /// Empty if the error is not the service's own.
     reason: String,
     metadata: BTreeMap<String, String>,
     fields: Vec<FieldViolation>,
@@ -75,13 +75,13 @@ impl ClientError {
         self.0.status.code()
     }
 
-    /// The reason. None where the service did not answer, for example when a connection is lost. Also none where the reason is
-    /// of a newer contract than this client. Then [`Self::reason_name`] has it.
+    /// The reason. `None` if the service did not answer, for example after a connection was lost. Also `None` if the client's
+    /// contract is too old to know the reason; [`Self::reason_name`] then has it.
     pub fn reason(&self) -> Option<ErrorReason> {
         ErrorReason::from_str_name(&format!("ERROR_REASON_{}", self.0.reason))
     }
 
-    /// The reason as the service sent it: `FIELD_INVALID`. Empty where the service did not answer.
+    /// The reason as the service sent it: `FIELD_INVALID`. Empty if the service did not answer.
     pub fn reason_name(&self) -> &str {
         &self.0.reason
     }
@@ -106,7 +106,7 @@ impl ClientError {
         &self.0.preconditions
     }
 
-    /// How long to wait before sending the same request again, where the server says so.
+    /// How long to wait before a retry. `None` if the server does not say.
     pub fn retry_delay(&self) -> Option<Duration> {
         self.0.retry_delay
     }
@@ -116,11 +116,12 @@ impl ClientError {
         &self.0.status
     }
 
-    /// Whether the error is transient: the same request, sent again later, may succeed. The client has retried it already for
-    /// as long as its options say.
+    /// Whether the error is transient: a retry of the same request may succeed. The client has already retried it for as long
+    /// as its options allow.
     ///
-    /// An error of the service is transient where it has a retry delay, or where only time ran out. `STORE_POISONED` has no
-    /// delay, since it lasts until the store is opened again. All other transient errors are of the connection to the server.
+    /// An error of the service is transient if it has a retry delay, or if the time of the call or the watch ran out.
+    /// `STORE_POISONED` has no delay, because it lasts until the store is opened again. All other transient errors are errors
+    /// of the connection.
     pub fn is_transient(&self) -> bool {
         if !self.0.reason.is_empty() {
             let ran_out_of_time = matches!(self.reason(), Some(ErrorReason::Deadline | ErrorReason::WatchStalled));
@@ -128,12 +129,13 @@ impl ClientError {
         }
         match self.code() {
             Code::Unavailable | Code::Unknown | Code::Cancelled | Code::DeadlineExceeded | Code::ResourceExhausted => true,
-            // A transport error has a source. A status without one was sent by a server, or the answer cannot be read.
+            // A transport error has a source. A status without a source was sent by a server, or means that the answer cannot
+            // be read.
             _ => self.0.status.source().is_some(),
         }
     }
 
-    /// No server took the connection.
+    /// No server accepted the connection.
     pub(super) fn unreachable(error: tonic::transport::Error) -> Self {
         Status::from_error(Box::new(error)).into()
     }
@@ -165,7 +167,7 @@ impl ClientError {
         Status::unavailable("the stream ended too early").into()
     }
 
-    /// A watch was resumed at another store, whose revisions mean other commits.
+    /// A watch was resumed at another store. Its revisions are other commits.
     pub(super) fn other_store(expected: &str, found: &str) -> Self {
         let text = format!(
             "the server holds store {found} now, not {expected}: its revisions mean other commits, so start again from 0"
@@ -173,7 +175,7 @@ impl ClientError {
         Status::failed_precondition(text).into()
     }
 
-    /// An answer that the contract does not allow.
+    /// An answer that breaks the contract.
     pub(super) fn contract(what: impl fmt::Display) -> Self {
         Status::internal(format!("the server broke the contract: {what}")).into()
     }
@@ -211,7 +213,7 @@ impl From<Status> for ClientError {
 /// The error of one commit of a stream of commits.
 impl From<proto::google::rpc::Status> for ClientError {
     fn from(status: proto::google::rpc::Status) -> Self {
-        // A gRPC status carries its details in this very encoding.
+        // A gRPC status carries its details in the same encoding.
         let details = status.encode_to_vec();
         Status::with_details(Code::from_i32(status.code), status.message, details.into()).into()
     }

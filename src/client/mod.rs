@@ -1,12 +1,13 @@
 //! The client: every call of `RecordService` in Rust types, with retries and streams that resume.
 //!
-//! - Reads and commits are retried, with growing delays, when the connection is lost or the server's error is transient. A
-//!   commit always has a request id, so that a retry never writes it twice.
-//! - [`Client::watch`], [`Client::export`] and [`Client::ingest`] are streams that resume when a connection is lost. Nothing is
-//!   missed, and nothing comes twice.
-//! - A [`ClientError`] is not transient, or the retries took too long. It has the reason, and every violation with its field.
+//! - The client retries reads and commits, with growing delays, if the connection is lost or the server returns a transient
+//!   error. A commit always has a request id, so a retry never writes it twice.
+//! - [`Client::watch`], [`Client::export`] and [`Client::ingest`] are streams that resume after a lost connection. Nothing is
+//!   missed or received twice.
+//! - A call returns a [`ClientError`] if the error is not transient, or if the retries took too long. It has the reason, and
+//!   every violation with its field.
 //!
-//! The same type serves over the network ([`Client::connect`]) and in one process ([`Client::over`] the channel that
+//! The same type works over the network ([`Client::connect`]) and in one process ([`Client::over`] with the channel that
 //! `rpc::in_process` makes).
 //!
 //! ```
@@ -60,7 +61,7 @@ pub use read::ClientPage;
 pub use streams::MessageStream;
 pub use write::{IngestOptions, Ingested};
 
-/// A client of one server. It is cheap to clone. Clones share one connection, which is made again when it is lost.
+/// A client of one server. Cloning is cheap, and clones share one connection. A lost connection is opened again.
 #[derive(Clone, Debug)]
 pub struct Client {
     grpc: RecordServiceClient<Channel>,
@@ -74,8 +75,8 @@ impl Client {
         ClientOptions::default().connect(url).await
     }
 
-    /// A client over your own channel: that of `rpc::in_process`, or one with TLS. Set HTTP/2 keep-alive on a channel over a
-    /// network. Without it, a peer that vanishes is noticed late.
+    /// A client over your own channel: the channel of `rpc::in_process`, or one with TLS. Set HTTP/2 keep-alive on a channel
+    /// over a network. Without it, the client notices late that the server has vanished.
     pub fn over(channel: Channel) -> Self {
         ClientOptions::default().over(channel)
     }
@@ -88,8 +89,7 @@ impl ClientOptions {
         Ok(self.over(channel))
     }
 
-    /// Like [`Self::connect`], but connects with the first call. The server need not run yet. To be called within a tokio
-    /// runtime.
+    /// Like [`Self::connect`], but connects on the first call. The server need not run yet. Call it within a tokio runtime.
     pub fn connect_lazy(self, url: &str) -> Result<Client> {
         let channel = self.endpoint(url)?.connect_lazy();
         Ok(self.over(channel))

@@ -6,7 +6,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use super::error::ClientError;
 
-/// How a client connects, and how long it retries. The defaults suit a service that is restarted now and then.
+/// How a client connects, and how long it retries. The defaults suit a service that is restarted occasionally.
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -14,7 +14,8 @@ use super::error::ClientError;
 /// use annals::client::ClientOptions;
 ///
 /// # async fn connect() -> annals::client::Result<()> {
-/// let options = ClientOptions { user_agent: "newsroom/2.1".into(), call_time_max: Duration::from_secs(5), ..Default::default() };
+/// let call_time_max = Duration::from_secs(5);
+/// let options = ClientOptions { user_agent: "newsroom/2.1".into(), call_time_max, ..Default::default() };
 /// let client = options.connect("http://127.0.0.1:50051").await?;
 /// # Ok(())
 /// # }
@@ -23,30 +24,30 @@ use super::error::ClientError;
 pub struct ClientOptions {
     /// Longest time to connect. 5 seconds.
     pub connect_time_max: Duration,
-    /// Longest time for one unary call with all its tries and the waits between them. 1 minute.
+    /// Longest time for one unary call, including all retries and the waits between them. 1 minute.
     pub call_time_max: Duration,
-    /// Longest time for one try, and to open a stream. 35 seconds: longer than the server's own limit, so that the server's
-    /// error arrives.
+    /// Longest time for one attempt, and to open a stream. 35 seconds, which is longer than the server's own limit, so that the
+    /// server's error arrives.
     pub try_time_max: Duration,
-    /// How long a stream without progress is retried. 5 minutes. `None` is without end, which suits a program that follows a
-    /// store.
+    /// How long a stream without progress is retried. 5 minutes. `None` means without limit, which suits a program that follows
+    /// a store.
     pub outage_time_max: Option<Duration>,
-    /// Wait before the first retry. Each further wait is twice as long. Up to as much again is added at random, so that clients
-    /// that lost their connections together do not return together. 100 milliseconds.
+    /// Wait before the first retry. Each further wait is twice as long. A random time of up to the same length is added, so
+    /// that clients that lost their connections together do not return together. 100 milliseconds.
     pub retry_delay_min: Duration,
-    /// Longest such wait, without the random part. The server's retry delay is added. 5 seconds.
+    /// Longest wait before a retry, without the random part. The server's retry delay is added. 5 seconds.
     pub retry_delay_max: Duration,
-    /// A watch that receives nothing for so many heartbeats is considered dead and opened again. 3.
+    /// A watch that receives nothing for this many heartbeats is considered dead and opened again. 3.
     pub heartbeats_missed_max: u32,
-    /// A connection in use is pinged when nothing has arrived for this time. 10 seconds.
+    /// A connection in use is pinged after it received nothing for this time. 10 seconds.
     pub keepalive_interval: Duration,
-    /// A connection is closed when a ping has no answer for this time. 10 seconds.
+    /// A connection is closed if a ping has no answer for this time. 10 seconds.
     pub keepalive_timeout: Duration,
-    /// Largest answer, in bytes. 16 MiB: the server's own limit is 4 MiB.
+    /// Largest answer, in bytes. 16 MiB, which is above the server's own limit of 4 MiB.
     pub answer_bytes_max: usize,
     /// The name of the calling program, such as `newsroom/2.1`. The client's own name is added.
     pub user_agent: String,
-    /// Called before the wait of every retry.
+    /// Called before the wait of each retry.
     pub on_retry: Option<RetryHook>,
 }
 
@@ -69,7 +70,7 @@ impl Default for ClientOptions {
     }
 }
 
-/// A function that is called before every retry, with the error and the wait.
+/// A function that is called before each retry, with the error and the wait.
 #[derive(Clone)]
 pub struct RetryHook(Arc<RetryCallback>);
 

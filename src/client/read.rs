@@ -1,4 +1,4 @@
-//! Reading: one record, many records, lists page by page, history, and information on the server.
+//! Reads: one record, many records, lists page by page, history, and information on the server.
 //!
 //! Knows the requests and the six types. Must not know how a call is retried.
 
@@ -15,7 +15,7 @@ use crate::{
     },
 };
 
-/// Revisions of a page of history.
+/// The number of revisions in a page of history.
 const HISTORY_PAGE_SIZE: i32 = 100;
 
 /// One page of a list.
@@ -25,12 +25,13 @@ pub struct ClientPage<T> {
     pub records: Vec<T>,
     /// The token of the next page. Empty on the last page.
     pub next_page_token: String,
-    /// The revision that all pages are read at.
+    /// The revision of all pages.
     pub revision: i64,
 }
 
 impl Client {
-    /// One record by name, as it is now. If the name is of another type's collection, the error is `FIELD_INVALID`.
+    /// One record by name, in its current version. If the name belongs to another type's collection, the error is
+    /// `FIELD_INVALID`.
     pub async fn get<T: TypedRecord>(&self, name: &str) -> Result<T> {
         self.get_with(&GetRecordRequest { name: name.to_owned(), ..Default::default() }).await
     }
@@ -63,7 +64,7 @@ impl Client {
         }
     }
 
-    /// Every record that matches a filter, page after page, all at one revision. With a `page_token` it starts there.
+    /// Every record that matches a filter, page by page, all at one revision. It begins at `page_token` if the request has one.
     ///
     /// ```
     /// # #[cfg(feature = "server")] {
@@ -128,7 +129,7 @@ impl Client {
         }
     }
 
-    /// Many records of any type by name, in the order of the request, at one revision. Records that do not fit into one answer
+    /// Many records of any type by name, in the order of the request, at one revision. Records that do not fit in one answer
     /// are requested again, so `not_returned` is empty.
     pub async fn batch_get(&self, request: BatchGetRecordsRequest) -> Result<BatchGetRecordsResponse> {
         let mut request = request;
@@ -149,7 +150,7 @@ impl Client {
         }
     }
 
-    /// Every revision of one record, newest first. Merges are not followed, since a redirect has its own history.
+    /// Every revision of one record, newest first. Merges are not followed, because a redirect has its own history.
     pub fn history(&self, name: &str) -> MessageStream<proto::Change> {
         let (client, name) = (self.clone(), name.to_owned());
         MessageStream::paged(String::new(), move |page_token| {

@@ -1,6 +1,6 @@
-//! Retries: the one place that decides whether a call is sent again, when, and for how long.
+//! Retries. This is the only file that decides whether a call is retried, when, and for how long.
 //!
-//! Knows errors and time. Must not know what a call asks for.
+//! Knows errors and time. Must not know what a call requests.
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,7 +15,7 @@ use super::{
 };
 use crate::proto::record_service_client::RecordServiceClient;
 
-/// The longest deadline that is sent: gRPC's header has eight digits.
+/// The longest deadline that is sent. gRPC's header has eight digits.
 const SENT_DEADLINE_MAX: Duration = Duration::from_hours(1);
 
 /// The retries of one call or stream.
@@ -23,20 +23,20 @@ const SENT_DEADLINE_MAX: Duration = Duration::from_hours(1);
 pub(super) struct Retries {
     options: Arc<ClientOptions>,
     delays: ExponentialBackoff,
-    /// When it is given up. None is never.
+    /// When to give up. `None` means never.
     until: Option<Instant>,
-    /// How long a stream without progress is retried, from its first error on.
+    /// How long a stream without progress is retried, from its first error.
     outage_time_max: Option<Duration>,
 }
 
 impl Retries {
-    /// For a call that must be done within a time from now.
+    /// For a call, which must succeed within a time from now.
     fn of_call(options: &Arc<ClientOptions>) -> Self {
         let until = Instant::now().checked_add(options.call_time_max);
         Self { options: Arc::clone(options), delays: delays(options), until, outage_time_max: None }
     }
 
-    /// For a stream that may have no end.
+    /// For a stream, which may never end.
     pub(super) fn of_stream(options: &Arc<ClientOptions>) -> Self {
         let outage_time_max = options.outage_time_max;
         Self { options: Arc::clone(options), delays: delays(options), until: None, outage_time_max }
@@ -49,13 +49,13 @@ impl Retries {
         }
     }
 
-    /// The stream has made progress, so the outage is over. The next one begins with short waits.
+    /// The stream made progress, so the outage is over. The next outage begins with short waits.
     pub(super) fn progressed(&mut self) {
         self.reached();
         self.delays = delays(&self.options);
     }
 
-    /// Waits until the next try. Returns the error where it is not transient, or where the time does not suffice.
+    /// Waits until the next attempt. Returns the error if it is not transient, or if not enough time is left.
     pub(super) async fn wait(&mut self, error: ClientError) -> Result<()> {
         if !error.is_transient() {
             return Err(error);
@@ -64,7 +64,7 @@ impl Retries {
         if self.until.is_none() {
             self.until = self.outage_time_max.and_then(|limit| now.checked_add(limit));
         }
-        // The random part spreads the clients that got the same delay from the server.
+        // The random part spreads clients that got the same retry delay from the server.
         let delay = self.delays.next().unwrap_or_default() + error.retry_delay().unwrap_or_default();
         if self.until.is_some_and(|until| now.checked_add(delay).is_none_or(|then| then >= until)) {
             return Err(error);
@@ -77,7 +77,7 @@ impl Retries {
         Ok(())
     }
 
-    /// Longest time for the next try.
+    /// Longest time for the next attempt.
     fn try_time_max(&self) -> Duration {
         let left = self.until.map_or(Duration::MAX, |until| until.saturating_duration_since(Instant::now()));
         self.options.try_time_max.min(left)
@@ -94,7 +94,7 @@ fn delays(options: &ClientOptions) -> ExponentialBackoff {
 }
 
 impl Client {
-    /// Makes a unary call, and retries it until it succeeds, fails with an error that is not transient, or its time is over.
+    /// Makes a unary call. Retries it until it succeeds, fails with an error that is not transient, or runs out of time.
     pub(super) async fn call<Q, A, F>(
         &self,
         request: &Q,
@@ -120,7 +120,7 @@ impl Client {
         }
     }
 
-    /// Opens a stream, once.
+    /// Opens a stream, without retries.
     pub(super) async fn open<A>(&self, call: impl Future<Output = Result<Response<A>, Status>> + Send) -> Result<A> {
         let limit = self.options.try_time_max;
         match timeout(limit, call).await {
@@ -145,7 +145,7 @@ mod tests {
         })
     }
 
-    /// How long it was tried, and how often.
+    /// How long it was retried, and how often.
     async fn tries(mut retries: Retries, error: &ClientError) -> (Duration, usize) {
         let began = Instant::now();
         let mut count = 0;
@@ -160,7 +160,7 @@ mod tests {
         let lost = ClientError::from(Status::unavailable("lost"));
         for retries in [Retries::of_call(&options()), Retries::of_stream(&options())] {
             let (took, count) = tries(retries, &lost).await;
-            // Waits of 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5 s, each once to twice as long.
+            // Waits of 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5 s. With the random part, each is one to two times as long.
             assert!(took <= Duration::from_secs(20) && took >= Duration::from_secs(10), "{took:?}");
             assert!((5..=9).contains(&count), "{count}");
         }

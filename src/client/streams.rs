@@ -1,7 +1,7 @@
-//! Streams of messages: their type, and the two calls that read one message after another, across as many connections as it
-//! takes. A watch and an export resume after the last message that the caller received.
+//! Streams of messages: their type, and the two calls that read messages across several connections. A watch and an export
+//! resume after the last message that the caller received.
 //!
-//! Knows checkpoints, revisions and resume tokens. Must not know what a commit or a record holds.
+//! Knows checkpoints, revisions and resume tokens. Must not know what a commit or a record contains.
 
 use std::{
     collections::VecDeque,
@@ -23,17 +23,17 @@ use super::{
 };
 use crate::proto::{Checkpoint, ExportRequest, ExportResponse, WatchRequest, WatchResponse, watch_response::Content};
 
-/// The server's heartbeat where the request names none.
+/// The server's heartbeat if the request does not set one.
 const HEARTBEAT_DEFAULT: Duration = Duration::from_secs(10);
 
-/// Longest time without a message during an initial state. The server sends no heartbeats then, and may read far without a
-/// match.
+/// Longest time without a message during an initial state. The server sends no heartbeats then, and may read many records
+/// without a match.
 const INITIAL_SILENCE_MAX: Duration = Duration::from_mins(5);
 
-/// Messages in order, until they end or an error does.
+/// Messages in order, up to the end or the first error.
 ///
-/// It is a [`Stream`]. [`Self::message`] reads it without an import. It makes progress only while it is polled, and ends when
-/// dropped.
+/// It is a [`Stream`]. [`Self::message`] reads it without an import of the trait. It makes progress only while it is polled,
+/// and ends when it is dropped.
 pub struct MessageStream<T>(BoxStream<'static, Result<T>>);
 
 /// Where a stream gets its messages.
@@ -41,12 +41,12 @@ pub(super) trait MessageSource: Send + 'static {
     /// Its messages.
     type Message;
 
-    /// The next message. None at the end.
+    /// The next message. `None` at the end.
     fn next(&mut self) -> impl Future<Output = Result<Option<Self::Message>>> + Send;
 }
 
 impl<T: Send + 'static> MessageStream<T> {
-    /// The next message. None at the end, and after an error. No message is lost when the future is dropped.
+    /// The next message. `None` at the end, and after an error. No message is lost if the future is dropped.
     pub async fn message(&mut self) -> Result<Option<T>> {
         self.0.next().await.transpose()
     }
@@ -57,12 +57,12 @@ impl<T: Send + 'static> MessageStream<T> {
         })))
     }
 
-    /// The messages of a source, behind a first one that was read from it already.
+    /// The messages of a source, after a first message that was already read from it.
     fn with_first(first: Option<T>, source: impl MessageSource<Message = T>) -> Self {
         Self(Box::pin(stream::iter(first.map(Ok)).chain(Self::from_source(source))))
     }
 
-    /// The elements of one page after another. `fetch` returns the page of a page token, and the next token, which is empty at
+    /// The elements of page after page. `fetch` takes a page token and returns the page and the next token, which is empty at
     /// the end.
     pub(super) fn paged<F>(page_token: String, fetch: impl Fn(String) -> F + Send + 'static) -> Self
     where
@@ -98,20 +98,21 @@ impl<T> fmt::Debug for MessageStream<T> {
 }
 
 impl Client {
-    /// Follows the store: every commit after `after_revision`, in order, whole, once each.
+    /// Follows the store: every commit after `after_revision`, in order, complete, once each.
     ///
-    /// The watch is open when this returns. Without `after_revision`, it shows every commit from then on. When the connection
+    /// The watch is open when this returns. Without `after_revision`, it receives every commit from then on. If the connection
     /// is lost, or the server restarts or sends nothing for too long, the watch resumes after the last message that you
-    /// received. No commit is missed, and none comes twice. It ends with an error that is not transient, such as
-    /// `REVISION_COMPACTED`, or when the server could not be reached for `outage_time_max`. It also ends with an error where
-    /// the server holds another store when the watch is resumed.
+    /// received. No commit is missed or received twice.
     ///
-    /// This is what you see when a watch is resumed:
+    /// The watch ends with an error in three cases: the error is not transient, such as `REVISION_COMPACTED`; the server could
+    /// not be reached for `outage_time_max`; or the server has another store when the watch is resumed.
+    ///
+    /// When a watch is resumed, you see this:
     ///
     /// - Only a checkpoint without `opened`, as after a heartbeat.
-    /// - With `initial_state`, while the initial state is not complete: again a checkpoint with `opened` and revision 0. The
+    /// - With `initial_state`, before the initial state is complete: again a checkpoint with `opened` and revision 0. The
     ///   initial state starts again from a newer revision. Drop the records that you have received.
-    /// - With `stop_at_head`: the watch stops at the head of the resumed stream, unless it has reached the first head already.
+    /// - With `stop_at_head`: the watch stops at the head of the resumed stream, unless it has already reached the first head.
     ///
     /// Store `revision` of the last message that you have processed, and send it as `after_revision` when your program starts
     /// again. A stored 0 is the beginning. With `initial_state` it means that the initial state was not complete.
@@ -127,7 +128,8 @@ impl Client {
     ///
     /// # tokio::runtime::Runtime::new()?.block_on(async {
     /// let client = Client::over(rpc::in_process(Store::in_memory()?).await?);
-    /// client.commit(CommitRequest::of("r", [Mutation::create(Actor { display_name: "NIS".into(), ..Default::default() })])).await?;
+    /// let nis = Actor { display_name: "NIS".into(), ..Default::default() };
+    /// client.commit(CommitRequest::of("r", [Mutation::create(nis)])).await?;
     ///
     /// let mut watch = client.watch(WatchRequest { after_revision: Some(0), stop_at_head: true, ..Default::default() }).await?;
     /// let mut commits = 0;
@@ -154,12 +156,12 @@ impl Client {
 #[derive(Debug)]
 struct Watch {
     client: Client,
-    /// The request to open it again. It has the revision of the last message that the caller received and that can be resumed
-    /// from.
+    /// The request that opens it again. It has the revision of the last message that the caller received and that a watch can
+    /// resume from.
     request: WatchRequest,
-    /// The current stream. None where it has to be opened.
+    /// The current stream. `None` if it must be opened.
     messages: Option<Streaming<WatchResponse>>,
-    /// Longest time without a message. After it the server is considered dead.
+    /// Longest time without a message. After it, the server is considered dead.
     silence_max: Duration,
     /// The first checkpoint.
     opened: Option<Checkpoint>,
@@ -180,7 +182,7 @@ impl Watch {
         }
     }
 
-    /// The server's next message. Opens a stream where there is none.
+    /// The server's next message. Opens a stream if there is none.
     async fn receive(&mut self) -> Result<Option<WatchResponse>> {
         let messages = match &mut self.messages {
             Some(messages) => messages,
@@ -207,7 +209,7 @@ impl Watch {
                     Some(first) if first.store_id != checkpoint.store_id => {
                         return Err(ClientError::other_store(&first.store_id, &checkpoint.store_id));
                     }
-                    // For the caller the watch was opened once. But it has to know that an initial state starts again.
+                    // The caller sees the watch opened once. But the caller must know if an initial state starts again.
                     Some(_) => checkpoint.opened = self.request.initial_state,
                 }
             }
@@ -252,10 +254,10 @@ impl MessageSource for Watch {
 }
 
 impl Client {
-    /// Every record of the types asked for, as of one revision, in messages of many records.
+    /// Every record of the requested types, as of one revision, in messages of many records.
     ///
-    /// When the connection is lost, the export resumes after the last message that you received. No record is missed, and none
-    /// comes twice. To resume it in another run of your program, store the `resume_token` of the last message that you have
+    /// If the connection is lost, the export resumes after the last message that you received. No record is missed or received
+    /// twice. To resume it in another run of your program, store the `resume_token` of the last message that you have
     /// processed, and send it with the same request.
     ///
     /// ```
@@ -264,7 +266,8 @@ impl Client {
     ///
     /// # tokio::runtime::Runtime::new()?.block_on(async {
     /// let client = Client::over(rpc::in_process(Store::in_memory()?).await?);
-    /// client.commit(CommitRequest::of("r", [Mutation::create(Actor { display_name: "NIS".into(), ..Default::default() })])).await?;
+    /// let nis = Actor { display_name: "NIS".into(), ..Default::default() };
+    /// client.commit(CommitRequest::of("r", [Mutation::create(nis)])).await?;
     ///
     /// let mut export = client.export(ExportRequest::default());
     /// let mut records = 0;
@@ -287,9 +290,9 @@ impl Client {
 #[derive(Debug)]
 struct Export {
     client: Client,
-    /// The request to open it again. It has the token of the last message that the caller received.
+    /// The request that opens it again. It has the token of the last message that the caller received.
     request: ExportRequest,
-    /// The current stream. None where it has to be opened.
+    /// The current stream. `None` if it must be opened.
     messages: Option<Streaming<ExportResponse>>,
     retries: Retries,
 }

@@ -1,4 +1,4 @@
-//! Writing: a commit, and a stream of commits with one outcome each, across as many connections as it takes.
+//! Writes: a commit, and a stream of commits with one outcome each, across several connections.
 //!
 //! Knows request ids, and which commits were sent and answered. Must not know what a commit's mutations mean.
 
@@ -21,18 +21,18 @@ use crate::proto::{CommitRequest, CommitResponse, IngestRequest, IngestResponse,
 impl Client {
     /// Applies a commit: all of its mutations as one revision, or none.
     ///
-    /// An empty `request_id` is filled in once, before the first try, so that the commit is made once even if it is sent
-    /// several times. Set your own where the same write may be tried again after this program has ended.
+    /// An empty `request_id` is filled in before the first attempt, so that the commit is applied once even if it is sent
+    /// several times. Set your own if your program may retry the same write after a restart.
     ///
-    /// After an error that [is transient](ClientError::is_transient) it is unknown whether the commit was made. With your own
-    /// request id, send it again. The answer tells you.
+    /// After an error that [is transient](ClientError::is_transient), it is unknown whether the commit was applied. If you set
+    /// the request id, send the same commit again: the answer says so.
     pub async fn commit(&self, request: CommitRequest) -> Result<CommitResponse> {
         let request = with_request_id(request);
         self.call(&request, |mut grpc, request| async move { grpc.commit(request).await }).await
     }
 }
 
-/// The request with a request id. A request with `validate_only` needs none.
+/// The request with a request id. A request with `validate_only` does not need one.
 fn with_request_id(mut request: CommitRequest) -> CommitRequest {
     if request.request_id.is_empty() && !request.validate_only {
         request.request_id = Ulid::new().to_string();
@@ -40,17 +40,17 @@ fn with_request_id(mut request: CommitRequest) -> CommitRequest {
     request
 }
 
-/// Commits that wait for the connection.
+/// Number of commits that wait for the connection.
 const SEND_QUEUE_MAX: usize = 16;
 
 /// How a stream of commits is sent.
 #[derive(Clone, Debug)]
 pub struct IngestOptions {
-    /// End at the first commit that fails. The commits behind it are not applied. Commits are then made one at a time.
+    /// End at the first commit that fails. The commits after it are not applied. Commits are then applied one at a time.
     pub stop_on_error: bool,
-    /// Commits that wait for their answers. 256, which is the server's limit for one stream.
+    /// Largest number of commits that wait for their answers. 256, which is the server's limit for one stream.
     pub in_flight_max: usize,
-    /// Bytes of these commits, which are kept to be sent again. 64 MiB. One commit of any size is always sent.
+    /// Largest number of bytes of these commits, which are kept for a retry. 64 MiB. One commit of any size is always sent.
     pub in_flight_bytes_max: usize,
 }
 
@@ -65,9 +65,10 @@ impl Default for IngestOptions {
 pub struct Ingested {
     /// Its position in the stream, from 0.
     pub index: u64,
-    /// Its request id, which may be one that the client has filled in.
+    /// Its request id. The client may have filled it in.
     pub request_id: String,
-    /// It was sent more than once, because a connection was lost. A `replayed` response may then be to its own first try.
+    /// It was sent more than once, because a connection was lost. A `replayed` response may then be the answer to its own first
+    /// attempt.
     pub resent: bool,
     /// The answer, or why it was refused.
     pub outcome: Result<CommitResponse>,
@@ -76,13 +77,13 @@ pub struct Ingested {
 impl Client {
     /// Applies a stream of commits, and returns one outcome for each, in order.
     ///
-    /// Each commit is applied whole or not at all. A commit that fails has an error as its outcome, and the stream continues,
-    /// unless [`IngestOptions::stop_on_error`] is set. Many commits are in flight, so that they share the server's syncs.
-    /// `commits` is read no faster than they are answered.
+    /// Each commit is applied completely or not at all. A commit that fails has an error as its outcome, and the stream
+    /// continues, unless [`IngestOptions::stop_on_error`] is set. Many commits are in flight, so that they share the server's
+    /// syncs. `commits` is read only as fast as commits are answered.
     ///
-    /// An empty `request_id` is filled in. When the connection is lost, all commits without an outcome are sent again in order.
-    /// Those that were applied already get the same answer. When the server could not be reached for `outage_time_max`, the
-    /// stream itself ends with an error. Then commits without an outcome may have been applied or not.
+    /// An empty `request_id` is filled in. If the connection is lost, all commits without an outcome are sent again in order. A
+    /// commit that was already applied gets the same answer. If the server could not be reached for `outage_time_max`, the
+    /// stream itself ends with an error. It is then unknown whether the commits without an outcome were applied.
     ///
     /// ```
     /// # #[cfg(feature = "server")] {
@@ -130,14 +131,14 @@ impl Client {
 struct Ingest {
     client: Client,
     options: IngestOptions,
-    /// The commits that were not read yet. None where there are no more, or no more are wanted.
+    /// The commits that were not read yet. `None` if there are no more, or no more are wanted.
     commits: Option<Pin<Box<dyn Stream<Item = CommitRequest> + Send>>>,
     /// Commits without an outcome, in order. The first `stream.sent` of them were sent.
     unanswered: VecDeque<CommitRequest>,
-    /// The encoded length of all in `unanswered`.
+    /// The encoded length of all commits in `unanswered`.
     unanswered_bytes: usize,
     stream: Option<OpenStream>,
-    /// Position of the first in `unanswered`.
+    /// Position of the first commit in `unanswered`.
     index: u64,
     /// Commits at lower positions were sent on a connection that was lost.
     resent_below: u64,
@@ -150,7 +151,7 @@ struct OpenStream {
     answers: Streaming<IngestResponse>,
     /// How many of `unanswered` were sent on it.
     sent: usize,
-    /// Answers that were received on it.
+    /// Number of answers received on it.
     answered: i64,
 }
 
@@ -162,7 +163,7 @@ impl Ingest {
         self.unanswered.push_back(commit);
     }
 
-    /// Reads and sends commits until an answer arrives. Only where a commit is unanswered.
+    /// Reads and sends commits until an answer arrives. Called only if a commit is unanswered.
     async fn next_answer(&mut self) -> Result<IngestResponse> {
         if self.stream.is_none() {
             self.open().await?;
@@ -176,7 +177,7 @@ impl Ingest {
             let read = tokio::select! {
                 answer = stream.answers.message() => return answer?.ok_or_else(ClientError::interrupted),
                 permit = stream.to.reserve(), if next.is_some() => {
-                    // Where the stream is closed, its answers say why.
+                    // If the stream is closed, its answers say why.
                     if let (Ok(permit), Some(commit)) = (permit, next) {
                         permit.send(message(commit, &self.options));
                         stream.sent += 1;
@@ -192,7 +193,7 @@ impl Ingest {
         }
     }
 
-    /// Opens a stream with the first commits already on it, since a server need not answer before it has received one.
+    /// Opens a stream that already has the first commits in it, because a server need not answer before it has received one.
     async fn open(&mut self) -> Result<()> {
         let (to, from) = mpsc::channel(SEND_QUEUE_MAX);
         let mut sent = 0;
@@ -207,7 +208,7 @@ impl Ingest {
         Ok(())
     }
 
-    /// The outcome of an answer. A transient error is none, since its commit is sent again.
+    /// The outcome of an answer. A transient error is not an outcome, because its commit is sent again.
     fn settle(&mut self, answer: IngestResponse) -> Result<Ingested> {
         let stream = self.stream.as_mut().ok_or_else(ClientError::interrupted)?;
         let first = self
@@ -235,7 +236,7 @@ impl Ingest {
         let index = self.index;
         self.index += 1;
         if outcome.is_err() && self.options.stop_on_error {
-            // The server has ended the stream. The commits behind this one are not applied.
+            // The server has ended the stream. The commits after this one are not applied.
             self.commits = None;
             self.unanswered.clear();
             self.stream = None;
@@ -285,7 +286,7 @@ async fn next_of<S: Stream + Unpin>(commits: &mut Option<S>) -> Option<S::Item> 
 }
 
 fn message(commit: &CommitRequest, options: &IngestOptions) -> IngestRequest {
-    // Read from the first message of a stream only.
+    // The server reads `stop_on_error` only from the first message of a stream.
     IngestRequest { commit: Some(commit.clone()), stop_on_error: options.stop_on_error }
 }
 
