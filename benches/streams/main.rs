@@ -2,8 +2,8 @@
 //! `docs/performance.md`.
 //!
 //! ```text
-//! cargo bench --bench streams -- --records 100000
-//! cargo bench --bench streams -- --only watch       # or ingest, or export
+//! cargo bench --profile dist --bench streams -- --records 100000
+//! cargo bench --profile dist --bench streams -- --only watch       # or ingest, or export
 //! ```
 //! The compared servers run in their own processes and take turns, round after round. Every figure is the median of the rounds,
 //! and every ratio is the median of the rounds' ratios.

@@ -1,7 +1,7 @@
 //! Compares Annals with a gRPC server that does no work, and prints the tables of `docs/performance.md`.
 //!
 //! ```text
-//! cargo bench --bench table -- --records 10000,100000
+//! cargo bench --profile dist --bench table -- --records 10000,100000
 //! ```
 //! The server and the echo server run in their own processes and take turns, round after round, so that other load on the
 //! machine affects both. Every figure is the median of the rounds, and every ratio is the median of the rounds' ratios.
@@ -9,19 +9,10 @@
 // Figures are rounded for display. Counts of records and requests fit on any machine that could store them.
 #![allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)]
 
-use std::{
-    fs,
-    path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-};
+use std::{fs, path::PathBuf, sync::Arc};
 
-use annals::proto::{GetRecordRequest, record::Record};
 use bytes::Bytes;
 use clap::Parser;
-use prost::Message;
 
 use crate::{
     load::{Call, Measured},
@@ -31,6 +22,8 @@ use crate::{
     setup::Setup,
 };
 
+#[path = "../support/calls.rs"]
+mod calls;
 #[path = "../support/echo.rs"]
 mod echo;
 #[path = "../support/load.rs"]
@@ -130,7 +123,7 @@ impl Bench {
                 let echo = self.call(&self.echo, &echo_call(), streams).await?;
                 self.report.rows.add(Row { events: 0, what: "echo", streams, records: 1 }, Turn { own: echo, echo });
                 for (population, server) in self.populations.iter().zip(&servers) {
-                    let call = if what == "GetEvent" { get(population) } else { list(population.events) };
+                    let call = if what == "GetEvent" { calls::get(population) } else { calls::list(population.events) };
                     let own = self.call(server, &call, streams).await?;
                     let row = Row { events: population.events, what, streams, records: 1 };
                     self.report.rows.add(row, Turn { own, echo });
@@ -165,7 +158,7 @@ impl Bench {
                         continue;
                     }
                     let echo = self.call(&self.echo, &echo_call(), streams).await?;
-                    let own = self.call(&server, &commit(events, records), streams).await?;
+                    let own = self.call(&server, &calls::commit(events, records), streams).await?;
                     self.report.rows.add(Row { events, what, streams, records }, Turn { own, echo });
                 }
             }
@@ -204,33 +197,4 @@ const LIST: (&str, usize) = ("ListEvents of 50", BULK_STREAMS);
 
 fn echo_call() -> Call {
     Call { method: echo::METHOD, request: Arc::new(|_| Bytes::new()) }
-}
-
-/// Gets a random event. All events are equally likely.
-fn get(population: &Population) -> Call {
-    let names = Arc::clone(&population.names);
-    let request = move |rng: &mut fastrand::Rng| {
-        let name = names[rng.usize(..names.len())].to_string();
-        GetRecordRequest { name, ..GetRecordRequest::default() }.encode_to_vec().into()
-    };
-    Call { method: "/annals.v1.RecordService/GetEvent", request: Arc::new(request) }
-}
-
-/// Lists the events of a random actor.
-fn list(events: u64) -> Call {
-    let actors = records::actors(events);
-    let request = move |rng: &mut fastrand::Rng| records::list(rng.u64(..actors)).encode_to_vec().into();
-    Call { method: "/annals.v1.RecordService/ListEvents", request: Arc::new(request) }
-}
-
-/// Commits new events, `records` in each call.
-fn commit(events: u64, records: u64) -> Call {
-    static NEXT: AtomicU64 = AtomicU64::new(1 << 32);
-    let actors = records::actors(events);
-    let request = move |_: &mut fastrand::Rng| {
-        let first = NEXT.fetch_add(records, Ordering::Relaxed);
-        let new = (first..first + records).map(|number| Record::Event(records::event(number, actors)));
-        records::commit(new).encode_to_vec().into()
-    };
-    Call { method: "/annals.v1.RecordService/Commit", request: Arc::new(request) }
 }
