@@ -1,5 +1,5 @@
-//! The call context: what the server knows of one call. The `Chain` of layers puts it into the extensions of the request. All
-//! layers and handlers read it there.
+//! The call context: what the server knows of one call. It goes through the layers beside the request, and reaches the handlers
+//! in the extensions of the request.
 //!
 //! It is made for every Get, so it is cheap: one allocation, one read of the clock, and no text.
 //!
@@ -35,14 +35,13 @@ pub(super) const DESCRIPTORS: [&[u8]; 4] = [
 /// One call, as the layers and the handlers know it. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(super) struct CallContext {
-    /// The caller, if a layer has identified it. The layer sets this in the extensions of the request, for the layers and
-    /// handlers behind it.
+    /// The caller, if a layer has identified it. The layer sets this for the layers and handlers behind it.
     pub(super) identity: Option<Caller>,
-    call: Arc<Call>,
+    call: Arc<Facts>,
 }
 
 #[derive(Debug)]
-struct Call {
+struct Facts {
     /// The permit and memory of the call. They are given back when the last clone of the context is dropped.
     permit: CallPermit,
     path: Option<PathAndQuery>,
@@ -63,7 +62,7 @@ impl CallContext {
             wanted if is_streaming => wanted,
             wanted => Some(wanted.map_or(call_time_max, |wanted| wanted.min(call_time_max))),
         };
-        let call = Call {
+        let call = Facts {
             permit: CallPermit::new(Arc::clone(connection)),
             path: request.uri().path_and_query().cloned(),
             started: Instant::now(),
@@ -75,13 +74,13 @@ impl CallContext {
         Self { identity: None, call: Arc::new(call) }
     }
 
-    /// The context of a request, for layers and handlers.
+    /// The context of a request, for handlers.
     ///
     /// # Panics
     ///
     /// If the request did not pass through the `Chain` of layers.
     pub(super) fn of(extensions: &Extensions) -> &Self {
-        extensions.get().expect("the front of the layers puts a context into every request")
+        extensions.get().expect("the end of the layers puts a context into every request")
     }
 
     /// The caller: the scope of request ids, and the author of commits.

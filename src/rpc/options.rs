@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::origins::WebOrigins;
-use crate::limits::{Limit, StoreLimits};
+use crate::limits::Limit;
 
 /// Limits and times of the server. The defaults suit a server that everyone on a network can reach.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -153,13 +153,6 @@ server_limits! {
     connections_limit: |options| options.connections_max as u64, "rpc.connections", "connections. The next one is closed";
     header_bytes_limit: |options| u64::from(options.header_bytes_max), "rpc.header_bytes",
         "the headers of a request. The transport refuses the call. Over HTTP/1.1 the status is 431, also for more than 100 headers";
-}
-
-impl ServerOptions {
-    /// The limit of a request in bytes that tonic checks before the store checks its own.
-    pub(super) fn decode_bytes_limit(&self) -> Limit {
-        Limit { maximum: self.decode_bytes_max as u64, ..StoreLimits::default().request_bytes() }
-    }
 }
 
 /// Durations as text, such as "30s" or "2h", in files, arguments and the environment.

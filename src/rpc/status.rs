@@ -14,7 +14,7 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, PreconditionViolation, StatusExt};
 
 use crate::{
-    limits::Limit,
+    limits::{Limit, StoreLimits},
     model::Violation,
     proto::ErrorReason,
     store::{FailedPrecondition, StoreError, StoreErrorDetails, StoreErrorKind},
@@ -168,9 +168,12 @@ pub(super) fn trailers(status: &Status) -> Result<Frame<Bytes>, Status> {
 ///
 /// For a message over the limit tonic says `OUT_OF_RANGE`, or `RESOURCE_EXHAUSTED` if it was compressed, and clients would
 /// retry it forever. tonic's statuses have no details. Those of this module with these codes have.
-pub(super) fn from_tonic(status: &Status, decode_bytes: Limit) -> Option<Status> {
+pub(super) fn from_tonic(status: &Status, decode_bytes_max: usize) -> Option<Status> {
     match status.code() {
-        Code::OutOfRange | Code::ResourceExhausted if status.details().is_empty() => Some(limit_exceeded(decode_bytes, None)),
+        Code::OutOfRange | Code::ResourceExhausted if status.details().is_empty() => {
+            let limit = Limit { maximum: decode_bytes_max as u64, ..StoreLimits::default().request_bytes() };
+            Some(limit_exceeded(limit, None))
+        }
         // A request that ends within a message, or a gRPC-Web text that is not base64. This is a mistake of the client, not a
         // bug.
         Code::Internal

@@ -9,28 +9,28 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::Response;
 use http_body::{Body, Frame};
 use hyper::service::Service;
 use tonic::{Code, Status};
 
-use super::super::call_context::CallContext;
+use super::{super::call_context::CallContext, Call};
 
 layer!(AccessLogLayer, AccessLog);
 
-impl<S, B, R> Service<Request<B>> for AccessLog<S>
+impl<S, B, R> Service<Call<B>> for AccessLog<S>
 where
-    S: Service<Request<B>, Response = Response<R>, Error = Infallible, Future: Unpin>,
+    S: Service<Call<B>, Response = Response<R>, Error = Infallible, Future: Unpin>,
 {
     type Response = Response<AccessLogBody<R>>;
     type Error = Infallible;
     type Future = AccessLogFuture<S::Future>;
 
-    fn call(&self, request: Request<B>) -> Self::Future {
-        let context = CallContext::of(request.extensions()).clone();
+    fn call(&self, call: Call<B>) -> Self::Future {
+        let context = call.context.clone();
         // If the call is dropped before its end, it was cancelled.
         let line = LogLine { context, code: Code::Cancelled };
-        AccessLogFuture { answer: self.0.call(request), line: Some(line) }
+        AccessLogFuture { answer: self.0.call(call), line: Some(line) }
     }
 }
 

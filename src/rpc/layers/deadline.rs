@@ -12,31 +12,31 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::Response;
 use http_body::{Body, Frame};
 use hyper::service::Service;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tonic::Status;
 
-use super::super::{call_context::CallContext, status};
+use super::{super::status, Call};
 
 layer!(DeadlineLayer, Deadline);
 
-impl<S, B, R> Service<Request<B>> for Deadline<S>
+impl<S, B, R> Service<Call<B>> for Deadline<S>
 where
-    S: Service<Request<B>, Response = Response<R>, Error = Infallible, Future: Unpin>,
+    S: Service<Call<B>, Response = Response<R>, Error = Infallible, Future: Unpin>,
     R: Default,
 {
     type Response = Response<DeadlineBody<R>>;
     type Error = Infallible;
     type Future = DeadlineFuture<S::Future>;
 
-    fn call(&self, request: Request<B>) -> Self::Future {
-        let call = CallContext::of(request.extensions());
-        let timer = call.time_max().map(|limit| Timer { limit, started: call.started(), sleep: None });
-        let is_streaming = call.is_streaming();
+    fn call(&self, call: Call<B>) -> Self::Future {
+        let context = &call.context;
+        let timer = context.time_max().map(|limit| Timer { limit, started: context.started(), sleep: None });
+        let is_streaming = context.is_streaming();
         let is_over = timer.as_ref().is_some_and(|timer| timer.limit.is_zero());
-        DeadlineFuture { answer: (!is_over).then(|| self.0.call(request)), timer, is_streaming }
+        DeadlineFuture { answer: (!is_over).then(|| self.0.call(call)), timer, is_streaming }
     }
 }
 

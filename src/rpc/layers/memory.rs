@@ -8,28 +8,26 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::Request;
 use http_body::{Body, Frame};
 use hyper::service::Service;
 use tonic::codegen::StdError;
 
-use super::super::call_context::CallContext;
+use super::{super::call_context::CallContext, Call};
 
 layer!(MemoryLayer, Memory);
 
-impl<S, B> Service<Request<B>> for Memory<S>
+impl<S, B> Service<Call<B>> for Memory<S>
 where
-    S: Service<Request<CountedBody<B>>>,
+    S: Service<Call<CountedBody<B>>>,
 {
     type Response = S::Response;
     type Error = S::Error;
     type Future = S::Future;
 
-    fn call(&self, request: Request<B>) -> Self::Future {
-        let context = CallContext::of(request.extensions());
+    fn call(&self, Call { context, request }: Call<B>) -> Self::Future {
         // A message of a stream is released when it has been read, and flow control bounds the messages that wait.
         let counted = (!context.is_streaming()).then(|| context.clone());
-        self.0.call(request.map(|body| CountedBody { body, counted }))
+        self.0.call(Call { context, request: request.map(|body| CountedBody { body, counted }) })
     }
 }
 

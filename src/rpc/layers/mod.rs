@@ -2,18 +2,20 @@
 //!
 //! | layer | what it does to a call |
 //! |--|--|
-//! | [`Chain`] | puts the [`CallContext`] into the request's extensions |
+//! | [`Chain`] | makes its [`CallContext`] |
 //! | [`permits`] | refuses it if too many are in progress; else holds its permit until the answer has been read |
 //! | [`access_log`] | writes its line at the end |
 //! | [`panics`] | answers a panic with an internal error |
 //! | [`deadline`] | ends it when its time is over |
 //! | [`memory`] | counts the bytes of its request |
 //! | [`tonic_defaults`] | keeps its answer uncompressed if the request is, and replaces the statuses of tonic |
+//! | [`Handlers`] | puts the context into the request's extensions |
 //!
 //! **To add a layer** (identity, metrics, fair scheduling), write its file and add a line to [`Layers`] at its position. A
-//! layer is a [`tower_layer::Layer`] without options. Its service reads limits and counts from the call context, as the
-//! handlers do: `request.extensions().get::<CallContext>()`. A layer passes results to the layers and handlers behind it by
-//! setting them in the context, such as [`CallContext::identity`]. A test in `tests.rs` adds a layer.
+//! layer is a [`tower_layer::Layer`] without options. Its service takes a [`Call`]: the call context, which has the limits and
+//! the counts, and the request. A layer passes results to the layers and handlers behind it by setting them in the context, such
+//! as [`CallContext::identity`]. Handlers read the context from the request: `request.extensions().get::<CallContext>()`. A test
+//! in `tests.rs` adds a layer.
 //!
 //! Services are hyper's, which are called by reference. So the calls of a connection share one chain, and nothing is cloned for
 //! a call. Futures and bodies are concrete types. For each call the chain allocates the context and the map that holds it, and
@@ -30,6 +32,13 @@ use hyper::service::Service;
 use tower_layer::Layer;
 
 use super::{call_context::CallContext, connection_context::ConnectionContext};
+
+/// A call on its way through the layers.
+#[derive(Debug)]
+pub(crate) struct Call<B> {
+    pub(crate) context: CallContext,
+    pub(crate) request: Request<B>,
+}
 
 /// Declares a layer, and the service that it puts around an inner one.
 macro_rules! layer {
@@ -82,27 +91,41 @@ type Layers = (
 
 /// Services with all layers around them, for the calls of one connection.
 #[derive(Clone, Debug)]
-pub(super) struct Chain<S, L: Layer<S> = Layers> {
+pub(super) struct Chain<S, L: Layer<Handlers<S>> = Layers> {
     layers: L::Service,
     connection: Arc<ConnectionContext>,
 }
 
-impl<S, L: Layer<S> + Default> Chain<S, L> {
+impl<S, L: Layer<Handlers<S>> + Default> Chain<S, L> {
     /// Puts the layers around the services.
     pub(super) fn new(services: S, connection: Arc<ConnectionContext>) -> Self {
-        Self { layers: L::default().layer(services), connection }
+        Self { layers: L::default().layer(Handlers(services)), connection }
     }
 }
 
-impl<S, B, L: Layer<S, Service: Service<Request<B>>>> Service<Request<B>> for Chain<S, L> {
-    type Response = <L::Service as Service<Request<B>>>::Response;
-    type Error = <L::Service as Service<Request<B>>>::Error;
-    type Future = <L::Service as Service<Request<B>>>::Future;
+impl<S, B, L: Layer<Handlers<S>, Service: Service<Call<B>>>> Service<Request<B>> for Chain<S, L> {
+    type Response = <L::Service as Service<Call<B>>>::Response;
+    type Error = <L::Service as Service<Call<B>>>::Error;
+    type Future = <L::Service as Service<Call<B>>>::Future;
 
-    fn call(&self, mut request: Request<B>) -> Self::Future {
+    fn call(&self, request: Request<B>) -> Self::Future {
         let context = CallContext::new(&self.connection, &request);
+        self.layers.call(Call { context, request })
+    }
+}
+
+/// The services behind the layers, whose handlers find the context in the request.
+#[derive(Clone, Debug)]
+pub(super) struct Handlers<S>(S);
+
+impl<S: Service<Request<B>>, B> Service<Call<B>> for Handlers<S> {
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn call(&self, Call { context, mut request }: Call<B>) -> Self::Future {
         request.extensions_mut().insert(context);
-        self.layers.call(request)
+        self.0.call(request)
     }
 }
 

@@ -9,26 +9,29 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::Response;
 use http_body::{Body, Frame};
 use hyper::service::Service;
 use tonic::Status;
 
-use super::super::{call_context::CallContext, connection_context::OpenCall};
+use super::{
+    super::{call_context::CallContext, connection_context::OpenCall},
+    Call,
+};
 
 layer!(PermitsLayer, Permits);
 
-impl<S, B, R> Service<Request<B>> for Permits<S>
+impl<S, B, R> Service<Call<B>> for Permits<S>
 where
-    S: Service<Request<B>, Response = Response<R>, Error = Infallible, Future: Unpin>,
+    S: Service<Call<B>, Response = Response<R>, Error = Infallible, Future: Unpin>,
     R: Default,
 {
     type Response = Response<PermitBody<R>>;
     type Error = Infallible;
     type Future = PermitsFuture<S::Future>;
 
-    fn call(&self, request: Request<B>) -> Self::Future {
-        let context = CallContext::of(request.extensions()).clone();
+    fn call(&self, call: Call<B>) -> Self::Future {
+        let context = call.context.clone();
         // Health checks need no permit, so that they are answered under any load.
         if !context.path().starts_with("/grpc.health.v1.")
             && let Err(status) = context.permit().acquire()
@@ -36,7 +39,7 @@ where
             return PermitsFuture::Refused(status);
         }
         let open = context.connection().begin(context.is_streaming());
-        PermitsFuture::Admitted(self.0.call(request), Some(HeldPermit { context, open }))
+        PermitsFuture::Admitted(self.0.call(call), Some(HeldPermit { context, open }))
     }
 }
 

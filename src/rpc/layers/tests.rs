@@ -204,17 +204,15 @@ mod identity {
     layer!(IdentityLayer, Identity);
 
     /// A layer that identifies the caller by a header.
-    impl<S: Service<Request<B>>, B> Service<Request<B>> for Identity<S> {
+    impl<S: Service<Call<B>>, B> Service<Call<B>> for Identity<S> {
         type Response = S::Response;
         type Error = S::Error;
         type Future = S::Future;
 
-        fn call(&self, mut request: Request<B>) -> Self::Future {
-            let name = request.headers().get("x-caller").and_then(|name| name.to_str().ok()).map(Caller::named);
-            if let Some(context) = request.extensions_mut().get_mut::<CallContext>() {
-                context.identity = name;
-            }
-            self.0.call(request)
+        fn call(&self, mut call: Call<B>) -> Self::Future {
+            let name = call.request.headers().get("x-caller").and_then(|name| name.to_str().ok());
+            call.context.identity = name.map(Caller::named);
+            self.0.call(call)
         }
     }
 }
