@@ -1,4 +1,4 @@
-//! Imports go one way: which modules a module may not name, and no two files of a folder that name each other in a cycle.
+//! Imports go one way: which modules a module may not name, and no two siblings of a folder that name each other in a cycle.
 //!
 //! The sources are parsed, tests are left out, and every path in them is resolved against the crate's modules. What Rust's own
 //! visibility guards has no rule here: a private item cannot be named from outside.
@@ -248,7 +248,7 @@ fn imports_go_one_way() {
 }
 
 #[test]
-fn the_files_of_a_folder_do_not_name_each_other_in_a_circle() {
+fn the_files_of_a_folder_do_not_name_each_other_in_a_cycle() {
     let cycles = cycles(&modules());
     assert!(cycles.is_empty(), "{cycles:?}");
 }

@@ -27,7 +27,7 @@ use crate::{
 ///
 /// A file contains one annals.v1.CommitRequest in proto3 JSON per line. Files that end in .gz or .zst are decompressed. The
 /// commits are applied in order, each completely or not at all, with hundreds in flight. Transient errors are retried. A line
-/// that is no commit, and a commit that is refused, are reported with file and line; the other lines are applied.
+/// that is not a commit, and a commit that is refused, are reported with file and line; the other lines are applied.
 ///
 /// It is safe to run the command again, from the start or from any line. A commit whose request_id was applied before gets the
 /// same answer. A line without a request_id gets one that is made from its content, not from its file: a file can be repaired,

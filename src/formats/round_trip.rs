@@ -44,7 +44,8 @@ fn file(name: &str) -> &'static str {
         "ucdp-ged" => "ucdp/ged_23_1_sample.csv",
         "gdelt-events" => "gdelt/events.tsv",
         "gdelt-mentions" => "gdelt/mentions_translated.tsv",
-        _ => "acled/made_up.csv",
+        "acled" => "acled/made_up.csv",
+        other => panic!("no sample of {other}"),
     }
 }
 

@@ -68,7 +68,7 @@ pub(super) struct Inner {
     readable: AtomicU64,
     /// Whether a state that is trusted returned invalid data once.
     disagreed: AtomicBool,
-    /// Whether the writer has been asked to catch up and has not begun yet.
+    /// Whether the writer has been asked to catch up and has not started yet.
     catch_up_queued: AtomicBool,
     shared: Mutex<Shared>,
     /// Notified when `shared` changes.

@@ -1,4 +1,4 @@
-//! Records in proto3 JSON, one a line, as `annals export` writes them and `annals import records` reads them.
+//! Records in proto3 JSON, one per line, as `annals export` writes them and `annals import records` reads them.
 //!
 //! A record may refer to a record further down in the file: a source to its publisher, an event to the event that it is a part
 //! of. Such a record is first created without the fields that refer there, if its type allows that. At the end of the file it
@@ -28,7 +28,7 @@ use crate::{
 /// The format.
 pub static FORMAT: Format = Format {
     name: "records",
-    summary: "records of Annals in proto3 JSON, one a line: everything that the store holds",
+    summary: "records of Annals in proto3 JSON, one per line: everything that the store holds",
     page: "records/page.md",
     importer: Some(Importer { needs_mapping: false, open: |input| Ok(rows(input.content)) }),
     exporter: Some(Exporter::Text { extension: "ndjson", open: |_| Box::new(RecordLines) }),

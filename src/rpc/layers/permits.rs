@@ -72,9 +72,9 @@ where
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         Poll::Ready(Ok(match &mut *self {
             Self::Refused(status) => status.clone().into_http(),
-            Self::Admitted(answer, held) => {
+            Self::Admitted(answer, permit) => {
                 let Ok(response) = ready!(Pin::new(answer).poll(context));
-                response.map(|body| PermitBody { body, _held: held.take() })
+                response.map(|body| PermitBody { body, _permit: permit.take() })
             }
         }))
     }
@@ -84,7 +84,7 @@ where
 #[derive(Debug, Default)]
 pub(crate) struct PermitBody<B> {
     body: B,
-    _held: Option<HeldPermit>,
+    _permit: Option<HeldPermit>,
 }
 
 impl<B: Body<Data = Bytes, Error = Status> + Unpin> Body for PermitBody<B> {

@@ -150,7 +150,7 @@ impl Writer {
         let mut head = self.ask_log(|log| log.head())?;
         let distrust = match state.distrust() {
             Some(reason) => Some(reason),
-            None => (trust == Trust::Not).then(|| "it held what makes no sense".to_owned()),
+            None => (trust == Trust::Not).then(|| "it contained invalid data".to_owned()),
         };
         if let Some(reason) = distrust {
             tracing::warn!(reason, entries = head.0, "rebuilding the state from the log");
