@@ -212,7 +212,7 @@ async fn report_health(store: Store, health: Health, stop: CancellationToken) {
     let mut last: Option<StoreHealth> = None;
     let mut logged = Instant::now();
     loop {
-        let current = store.condition();
+        let current = store.health();
         let changed = last.as_ref().is_none_or(|last| std::mem::discriminant(last) != std::mem::discriminant(&current));
         if changed {
             // A read-only store still answers reads. If its health was `NOT_SERVING`, a load balancer would stop sending reads

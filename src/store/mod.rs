@@ -153,7 +153,7 @@ pub struct Store {
 
 impl fmt::Debug for Store {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-        to.debug_struct("Store").field("condition", &self.condition()).finish_non_exhaustive()
+        to.debug_struct("Store").field("health", &self.health()).finish_non_exhaustive()
     }
 }
 
@@ -196,7 +196,7 @@ impl Store {
     }
 
     /// Whether the store answers reads and writes.
-    pub fn condition(&self) -> StoreHealth {
+    pub fn health(&self) -> StoreHealth {
         self.inner().health()
     }
 

@@ -146,7 +146,7 @@ fn commit_through_failures(reads: u64, batches: u64) -> u64 {
                     assert!(
                         begun.elapsed() < Duration::from_mins(1),
                         "the store does not rebuild its state: {:?}",
-                        store.condition()
+                        store.health()
                     );
                 }
                 Err(error) => panic!("{}: {error}", request.request_id),
@@ -159,7 +159,7 @@ fn commit_through_failures(reads: u64, batches: u64) -> u64 {
     let mut violations = Vec::new();
     let mut report = |what| violations.push(what);
     let inspected = Inspection::new(&script, &engine, &mut report).serving(&store);
-    assert_eq!(store.condition(), StoreHealth::Serving);
+    assert_eq!(store.health(), StoreHealth::Serving);
     assert!(violations.is_empty(), "seed {seed}: {violations:#?}");
     assert_eq!(inspected.resent, REQUESTS as u64);
     store.close().expect("a state that was rebuilt can be closed");
@@ -226,7 +226,7 @@ fn a_state_with_garbage_is_rebuilt_once() {
         let (retried, violations) = inspect(&engine, &store);
         let told = violations.iter().any(|what| what.contains("did not mend it"));
         assert!(told && retried == 0, "seed {seed}, {name}: a second rebuild would not help: {retried}, {violations:#?}");
-        assert_eq!(store.condition(), StoreHealth::Serving, "{name}: all else is still answered");
+        assert_eq!(store.health(), StoreHealth::Serving, "{name}: all else is still answered");
     }
 }
 

@@ -49,7 +49,7 @@ fn writes_stop_at_the_disk_reserve_reads_continue_and_writes_resume_without_a_re
     let a = GetRecordRequest { name: "actors/a".into(), ..Default::default() };
     store.get_encoded(RecordKind::Actor, &a).expect("reads go on");
     assert!(store.commit(actor("a")).expect("what was answered before is answered again").replayed);
-    assert_eq!(store.condition(), StoreHealth::Serving);
+    assert_eq!(store.health(), StoreHealth::Serving);
 
     available.store(2 * RESERVE, Ordering::SeqCst);
     assert_eq!(store.commit(actor("b")).expect("there is room again").revision, 2);

@@ -173,7 +173,7 @@ fn run_two_writers(faults: u64, rounds: usize) {
         for (time_us, revision) in told.times.lock().unwrap().iter() {
             assert_eq!(get_at(store, *time_us).unwrap(), *revision, "an answer as of a time has changed");
         }
-        assert_eq!(store.condition(), StoreHealth::Serving);
+        assert_eq!(store.health(), StoreHealth::Serving);
     }
     let replayed = log.another().engine();
     let store = store_on(replayed.clone());
@@ -333,7 +333,7 @@ fn transient_failures_of_the_log_refuse_a_commit_and_poison_nothing() {
         log.script([fate]);
         let refused = store.commit(request("1", &actor("a"))).unwrap_err();
         assert_eq!(refused.kind, StoreErrorKind::Unavailable, "{fate:?}: {refused}");
-        assert_eq!(store.condition(), StoreHealth::Serving, "{fate:?}");
+        assert_eq!(store.health(), StoreHealth::Serving, "{fate:?}");
     }
     assert_eq!(store.commit(request("1", &actor("a"))).unwrap().revision, 1);
 }
@@ -345,7 +345,7 @@ fn a_failed_sync_refuses_writes_and_reads_go_on() {
     store.commit(request("1", &actor("a"))).unwrap();
     log.script([Fate::Failed]);
     assert_eq!(reason(store.commit(request("2", &actor("b")))), "STORE_POISONED");
-    assert!(matches!(store.condition(), StoreHealth::ReadOnly(_)), "{:?}", store.condition());
+    assert!(matches!(store.health(), StoreHealth::ReadOnly(_)), "{:?}", store.health());
     assert_eq!(reason(store.commit(request("3", &actor("c")))), "STORE_POISONED");
     assert!(get::<Actor>(&store, "actors/a").is_ok());
 }
