@@ -54,12 +54,7 @@ struct Arguments {
 
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
-    let temporary = tempfile::tempdir()?;
-    let folder = arguments.setup.keep.clone().unwrap_or_else(|| temporary.path().to_path_buf());
-    fs::create_dir_all(&folder)?;
-    // With one thread the client uses at most one core.
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(compare(&arguments, folder))
+    arguments.setup.run(async |folder| compare(&arguments, folder).await)
 }
 
 async fn compare(arguments: &Arguments, folder: PathBuf) -> anyhow::Result<()> {
@@ -68,11 +63,11 @@ async fn compare(arguments: &Arguments, folder: PathBuf) -> anyhow::Result<()> {
     let population = Population::prepare(&folder.join(arguments.records.to_string()), arguments.records, &first).await?;
     let beside = arguments.beside.iter().map(|program| Launch { program: program.clone(), ..first.clone() });
     let launches: Vec<Launch> = std::iter::once(first.clone()).chain(beside).collect();
+    let copy = |number: usize| folder.join(format!("copy-{number}"));
     let mut servers = Vec::new();
     for (number, launch) in launches.iter().enumerate() {
-        let copy = folder.join(format!("copy-{number}"));
-        population.copy(&copy)?;
-        servers.push(Server::annals(&copy, launch).await?);
+        population.copy(&copy(number))?;
+        servers.push(Server::annals(&copy(number), launch).await?);
     }
 
     println!("| call | streams | server | calls/s | ratio | server CPU us | ratio |");
@@ -94,8 +89,9 @@ async fn compare(arguments: &Arguments, folder: PathBuf) -> anyhow::Result<()> {
             println!("| {what} | {streams} | {program} | {rate:.0} | {rate_ratio:.3} | {cpu:.1} | {cpu_ratio:.3} |");
         }
     }
-    for server in servers {
+    for (number, server) in servers.into_iter().enumerate() {
         server.stop().await?;
+        fs::remove_dir_all(copy(number))?;
     }
     Ok(())
 }

@@ -59,12 +59,7 @@ fn main() -> anyhow::Result<()> {
         return echo::serve();
     }
     let arguments = Arguments::parse();
-    let temporary = tempfile::tempdir()?;
-    let folder = arguments.setup.keep.clone().unwrap_or_else(|| temporary.path().to_path_buf());
-    fs::create_dir_all(&folder)?;
-    // With one thread the client uses at most one core.
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(measure(&arguments, folder))
+    arguments.setup.run(async |folder| measure(&arguments, folder).await)
 }
 
 async fn measure(arguments: &Arguments, folder: PathBuf) -> anyhow::Result<()> {

@@ -1,6 +1,6 @@
 //! The command line of every benchmark.
 
-use std::{path::PathBuf, time::Duration};
+use std::{fs, path::PathBuf, time::Duration};
 
 use clap::Args;
 
@@ -26,13 +26,21 @@ pub(crate) struct Setup {
     only: String,
     /// Where the data folders are kept for the next run. Without it they are made in a temporary folder.
     #[arg(long)]
-    pub(crate) keep: Option<PathBuf>,
+    keep: Option<PathBuf>,
     /// Given by cargo.
     #[arg(long, hide = true)]
     bench: bool,
 }
 
 impl Setup {
+    /// Runs a benchmark with a folder for its data. It has one thread, so that the client uses at most one core.
+    pub(crate) fn run<T>(&self, benchmark: impl AsyncFnOnce(PathBuf) -> anyhow::Result<T>) -> anyhow::Result<T> {
+        let temporary = tempfile::tempdir()?;
+        let folder = self.keep.clone().unwrap_or_else(|| temporary.path().to_path_buf());
+        fs::create_dir_all(&folder)?;
+        tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(benchmark(folder))
+    }
+
     /// The server to start.
     pub(crate) fn launch(&self) -> Launch {
         Launch { program: self.server.clone(), cache: self.cache.clone() }

@@ -70,23 +70,18 @@ fn main() -> anyhow::Result<()> {
         return echo::serve();
     }
     let arguments = Arguments::parse();
-    let temporary = tempfile::tempdir()?;
-    let folder = arguments.setup.keep.clone().unwrap_or_else(|| temporary.path().to_path_buf());
-    fs::create_dir_all(&folder)?;
-    // With one thread the client uses at most one core.
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let report = runtime.block_on(async {
-        let mut bench = Bench::prepare(arguments, folder).await?;
+    let report = arguments.setup.run(async |folder| {
+        let mut bench = Bench::prepare(&arguments, folder).await?;
         bench.read().await?;
         bench.write().await?;
-        anyhow::Ok(bench.report)
+        Ok(bench.report)
     })?;
     print!("{report}");
     Ok(())
 }
 
-struct Bench {
-    arguments: Arguments,
+struct Bench<'a> {
+    arguments: &'a Arguments,
     launch: Launch,
     folder: PathBuf,
     echo: Server,
@@ -94,8 +89,8 @@ struct Bench {
     report: Report,
 }
 
-impl Bench {
-    async fn prepare(arguments: Arguments, folder: PathBuf) -> anyhow::Result<Self> {
+impl<'a> Bench<'a> {
+    async fn prepare(arguments: &'a Arguments, folder: PathBuf) -> anyhow::Result<Self> {
         let launch = arguments.setup.launch();
         let mut report = Report::default();
         let mut populations = Vec::new();
