@@ -228,13 +228,13 @@ fn cycles(modules: &[Module]) -> Vec<Vec<String>> {
     let mut arrows = DiGraphMap::<&str, ()>::new();
     for (module, paths) in &imports {
         for other in imports.keys().filter(|other| paths.iter().any(|path| is_within(path, other))) {
-            // The first part that differs: siblings in the folder that both are in.
-            let parts = |path: &'_ str| path.split("::").map(str::to_owned).collect::<Vec<_>>();
-            let (from, to) = (parts(module), parts(other));
-            let shared = from.iter().zip(&to).take_while(|(from, to)| from == to).count();
-            if shared < from.len().min(to.len()) {
-                arrows.add_edge(&module[..from[..=shared].join("::").len()], &other[..to[..=shared].join("::").len()], ());
+            if is_within(module, other) || is_within(other, module) {
+                continue;
             }
+            // Up to the first part that differs: siblings in the folder that both are in.
+            let shared = module.split("::").zip(other.split("::")).take_while(|(from, to)| from == to).count();
+            let sibling = |path| -> &str { str::match_indices(path, "::").nth(shared).map_or(path, |(end, _)| &path[..end]) };
+            arrows.add_edge(sibling(module), sibling(other), ());
         }
     }
     let cycles = tarjan_scc(&arrows).into_iter().filter(|members| members.len() > 1);
