@@ -77,23 +77,25 @@ pub(super) fn deadline(limit: Duration) -> Status {
 }
 
 /// Too many calls, or too much memory in use. The limit says which.
-pub(super) fn too_many_requests(Limit { name, maximum, .. }: Limit) -> Status {
+pub(super) fn too_many_requests(limit: Limit) -> Status {
+    let Limit { name, maximum, .. } = limit;
     let error = StoreError::new(
         StoreErrorKind::Exhausted,
         ErrorReason::TooManyRequests,
         format!("the server is at its limit of {maximum} {name}: wait a moment and send the same request again"),
     );
-    from_store(error.with("limit", name).with("maximum", maximum))
+    from_store(error.with_limit(limit))
 }
 
 /// Too many watches. The limit says whether of the server or of one caller.
-pub(super) fn too_many_watches(Limit { name, maximum, .. }: Limit) -> Status {
+pub(super) fn too_many_watches(limit: Limit) -> Status {
+    let Limit { name, maximum, .. } = limit;
     let error = StoreError::new(
         StoreErrorKind::Exhausted,
         ErrorReason::TooManyWatches,
         format!("there are {maximum} {name} already: end one, or try again in a moment"),
     );
-    from_store(error.with("limit", name).with("maximum", maximum))
+    from_store(error.with_limit(limit))
 }
 
 /// The client of a watch has read nothing for too long.
@@ -113,14 +115,11 @@ pub(super) fn answer_not_read(limit: Duration) -> Status {
 }
 
 /// A request is too long. `actual` is `None` if the transport stopped reading before the end.
-pub(super) fn limit_exceeded(Limit { name, maximum, .. }: Limit, actual: Option<u64>) -> Status {
+pub(super) fn limit_exceeded(limit: Limit, actual: Option<u64>) -> Status {
+    let Limit { name, maximum, .. } = limit;
     let has = actual.map(|actual| format!(", this has {actual}")).unwrap_or_default();
-    let mut error = StoreError::new(
-        StoreErrorKind::Invalid,
-        ErrorReason::LimitExceeded,
-        format!("{name} is limited to {maximum}{has}: split the request"),
-    );
-    error = error.with("limit", name).with("maximum", maximum);
+    let text = format!("{name} is limited to {maximum}{has}: split the request");
+    let mut error = StoreError::new(StoreErrorKind::Invalid, ErrorReason::LimitExceeded, text).with_limit(limit);
     if let Some(actual) = actual {
         error = error.with("actual", actual);
     }

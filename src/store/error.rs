@@ -8,6 +8,7 @@ use std::{error::Error, fmt, sync::Arc};
 
 use crate::{
     engine,
+    limits::Limit,
     model::{Fault, Violation, Violations},
     proto::ErrorReason,
 };
@@ -158,6 +159,12 @@ impl StoreError {
     pub fn with(mut self, key: &'static str, value: impl fmt::Display) -> Self {
         self.metadata.push((key, format!("{value}")));
         self
+    }
+
+    /// Adds the name and the maximum of the limit that the message is about.
+    #[must_use]
+    pub(crate) fn with_limit(self, Limit { name, maximum, .. }: Limit) -> Self {
+        self.with("limit", name).with("maximum", maximum)
     }
 
     /// Adds the violations.

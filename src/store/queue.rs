@@ -64,11 +64,10 @@ impl Queue {
         match Arc::clone(&self.permits).try_acquire_owned() {
             Ok(permit) => Ok(QueuePermit { _permit: permit }),
             Err(TryAcquireError::NoPermits) => {
-                let Limit { name, maximum, .. } = self.permits_max;
-                let text = format!("{maximum} commits wait already: send the same request again in a moment");
-                Err(StoreError::new(StoreErrorKind::Exhausted, ErrorReason::TooManyRequests, text)
-                    .with("limit", name)
-                    .with("maximum", maximum))
+                let limit = self.permits_max;
+                let text = format!("{} commits wait already: send the same request again in a moment", limit.maximum);
+                let error = StoreError::new(StoreErrorKind::Exhausted, ErrorReason::TooManyRequests, text);
+                Err(error.with_limit(limit))
             }
             Err(TryAcquireError::Closed) => Err(StoreError::shutting_down()),
         }
