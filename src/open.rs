@@ -36,7 +36,7 @@ impl Store {
         Ok(store)
     }
 
-    /// Like [`Self::open_with`], but returns at once. Calls fail with `STORE_REBUILDING` until [`Self::condition`] is serving.
+    /// Like [`Self::open_with`], but returns at once. Calls fail with `STORE_REBUILDING` until [`Self::health`] is serving.
     pub fn start_in(folder: impl AsRef<Path>, options: OpenOptions) -> store::Result<Self> {
         Self::start(EmbeddedEngine::open(folder, options.engine)?, options.store)
     }
