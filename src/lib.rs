@@ -24,7 +24,7 @@
 // The contract.
 pub mod proto;
 
-// The limits of a record and of a store.
+// The limits of a record, of a request and of a store.
 mod limits;
 
 // What a record is.

@@ -1,7 +1,7 @@
-//! Every limit of a record and of a store, stated once: its name, its bound, and what it bounds.
+//! Every limit of a record, of a request and of a store, stated once: its name, its bound, and what it bounds.
 //!
-//! The checks, the names in errors, `GetServerInfo.limits` and the table in `docs/api.md` all use this list. The server adds
-//! its own. Must not know what is measured, or who refuses it.
+//! The checks, the names and numbers in errors, `GetServerInfo.limits` and the table in `docs/api.md` all use this list. The
+//! server adds its own. Must not know what is measured, or who refuses it.
 
 /// A limit that a caller can meet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,7 +14,7 @@ pub struct Limit {
     pub bounds: &'static str,
 }
 
-macro_rules! record_limits {
+macro_rules! fixed_limits {
     ($($(#[$doc:meta])* $bound:ident, $limit:ident: $maximum:expr, $name:literal, $bounds:literal;)*) => {
         $(
             $(#[$doc])*
@@ -22,12 +22,19 @@ macro_rules! record_limits {
             pub(crate) const $limit: Limit = Limit { name: $name, maximum: $bound as u64, bounds: $bounds };
         )*
 
-        /// The limits of a single record.
-        const RECORD_LIMITS: &[Limit] = &[$($limit),*];
+        /// The limits that are the same in every store.
+        const FIXED_LIMITS: &[Limit] = &[$($limit),*];
     };
 }
 
-record_limits! {
+fixed_limits! {
+    /// Longest request id, in characters. It is ASCII.
+    REQUEST_ID_CHARS_MAX, REQUEST_ID_CHARS: 128, "request_id.chars", "a request id. `FIELD_INVALID`";
+    /// Most commits of one Ingest that wait for their answers.
+    INGEST_COMMITS_MAX, INGEST_COMMITS: 256, "ingest.commits",
+        "commits of an Ingest without an answer. Never exceeded: the server reads the next one later";
+    /// Longest id of a record, in characters. It is ASCII.
+    ID_CHARS_MAX, ID_CHARS: 63, "id.chars", "the id in the name of a record, and a label of a mutation. `FIELD_INVALID`";
     /// Most external ids of a record.
     EXTERNAL_IDS_MAX, EXTERNAL_IDS: 256, "external_ids.count", "external ids of a record, also after a merge or an upsert";
     /// Most labels of a record.
@@ -44,11 +51,15 @@ record_limits! {
     /// Most references of a record, in all its fields together.
     REFERENCES_MAX, REFERENCES: 500, "references.count", "references of a record, in all its fields";
     /// Longest title or name, in characters.
-    TITLE_CHARS_MAX, TITLE_CHARS: 512, "title.chars", "a title or name. `FIELD_INVALID`";
+    TITLE_CHARS_MAX, TITLE_CHARS: 512, "title.chars",
+        "a title or name: `title`, `display_name` and `ActorName.text`. `FIELD_INVALID`";
     /// Longest statement of a claim, in characters.
     STATEMENT_CHARS_MAX, STATEMENT_CHARS: 4096, "statement.chars", "the statement of a claim. `FIELD_INVALID`";
     /// Longest text of a source, in bytes of UTF-8.
-    TEXT_BYTES_MAX, TEXT_BYTES: 64 * 1024, "text.bytes", "the text of a source. `FIELD_INVALID`";
+    TEXT_BYTES_MAX, TEXT_BYTES: 64 * 1024, "text.bytes",
+        "the text of a source, in UTF-8. For a longer text, send its `uri` and `sha256`. `FIELD_INVALID`";
+    /// Longest scheme of an external id or a code, in characters. It is ASCII.
+    SCHEME_CHARS_MAX, SCHEME_CHARS: 32, "scheme.chars", "the scheme of an external id or a code. `FIELD_INVALID`";
     /// Longest value of an external id, in characters. It is ASCII.
     EXTERNAL_ID_CHARS_MAX, EXTERNAL_ID_CHARS: 256, "external_id.chars",
         "the part of an external id after the scheme. `FIELD_INVALID`";
@@ -83,9 +94,9 @@ macro_rules! store_limits {
                 }
             )*
 
-            /// Every limit that a caller can meet: those of the store and those of one record.
+            /// Every limit that a caller can meet: those of the store and those that all stores share.
             pub fn list(&self) -> impl Iterator<Item = Limit> + use<> {
-                [$(self.$field()),*].into_iter().chain(RECORD_LIMITS.iter().copied())
+                [$(self.$field()),*].into_iter().chain(FIXED_LIMITS.iter().copied())
             }
         }
     };
@@ -122,6 +133,8 @@ store_limits! {
         filter_terms: 64, "filter.terms", "comparisons of a filter";
         /// Depth of parentheses in a filter.
         filter_depth: 16, "filter.depth", "nested parentheses of a filter";
+        /// Fields of an order.
+        order_fields: 3, "order_by.fields", "fields of an order. `ORDER_BY_INVALID`";
         /// Names of one `BatchGetRecords`.
         batch_get_names: 1000, "batch_get.names", "names of a BatchGetRecords";
         /// Concurrent watches.
@@ -164,6 +177,15 @@ mod tests {
         }
     }
 
+    /// Fails unless a file contains these sentences. Where its lines break does not matter.
+    fn check_sentences(file: &str, sentences: &[String]) {
+        let text = fs::read_to_string(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap();
+        let text = text.split_whitespace().filter(|word| *word != "//").collect::<Vec<_>>().join(" ");
+        for sentence in sentences {
+            assert!(text.contains(sentence), "{file} does not say {sentence:?}");
+        }
+    }
+
     fn all() -> Vec<Limit> {
         StoreLimits::default().list().chain(crate::rpc::ServerOptions::default().limits()).collect()
     }
@@ -191,5 +213,71 @@ mod tests {
         } else {
             assert!(now == written, "docs/api.md is stale: run this test with ANNALS_UPDATE=1");
         }
+    }
+
+    #[test]
+    fn the_contract_and_the_pages_state_the_limits_as_they_are() {
+        let StoreLimits { page_size, page_size_default, scan_rows, page_ms, sort_rows, .. } = StoreLimits::default();
+        let StoreLimits { commit_mutations, batch_get_names, order_fields, filter_chars, filter_terms, filter_depth, .. } =
+            StoreLimits::default();
+        let thousands = |rows: u64| format!("{},{:03}", rows / 1000, rows % 1000);
+        check_sentences(
+            "proto/annals/v1/records.proto",
+            &[
+                format!("\"events/{{event}}\": 1 to {ID_CHARS_MAX} of a-z 0-9 -"),
+                format!("At most {EXTERNAL_IDS_MAX}; the value has 1 to {EXTERNAL_ID_CHARS_MAX} printable ASCII characters"),
+                format!("\"iso3166:408\". At most {LABELS_MAX} "),
+                format!("-4.4}}. At most {METRICS_MAX}, finite"),
+                format!("At most {ANNOTATIONS_MAX}, of {} KiB each", ANNOTATION_BYTES_MAX >> 10),
+                format!("A scheme has 1 to {SCHEME_CHARS_MAX} of a-z 0-9 . _ -, a code 1 to {CODE_CHARS_MAX} characters"),
+                format!("a key 1 to {KEY_CHARS_MAX} of a-z 0-9 . _ / -. A record has at most {REFERENCES_MAX} references"),
+                format!("The best-known name. 1 to {TITLE_CHARS_MAX} characters"),
+                format!("understandable alone. 1 to {STATEMENT_CHARS_MAX} characters"),
+                format!("At most {} KiB. For a longer text", TEXT_BYTES_MAX >> 10),
+            ],
+        );
+        check_sentences(
+            "proto/annals/v1/record_service.proto",
+            &[
+                format!("Default {page_size_default}, at most {page_size} (a larger value is read as {page_size})"),
+                format!("1 to {batch_get_names} names"),
+                format!("1 to {REQUEST_ID_CHARS_MAX} of A-Z a-z 0-9 . _ : -"),
+                format!("1 to {commit_mutations}, each on a different record"),
+                format!("A name for this record inside the commit: 1 to {ID_CHARS_MAX} of"),
+            ],
+        );
+        check_sentences(
+            "docs/api.md",
+            &[
+                format!("An **id** has 1 to {ID_CHARS_MAX} of"),
+                format!("The scheme has 1 to {SCHEME_CHARS_MAX} of"),
+                format!("The value has 1 to {EXTERNAL_ID_CHARS_MAX} printable"),
+                format!(
+                    "`page_size` is {page_size_default} by default and at most {page_size}. A larger value is read as {page_size}."
+                ),
+                format!("after {} rows read, or after {page_ms} ms", thousands(scan_rows)),
+                format!("up to {order_fields} single-valued fields"),
+                format!("up to {} matches", thousands(sort_rows)),
+            ],
+        );
+        check_sentences(
+            "docs/filters.md",
+            &[
+                format!("{filter_chars} characters, {filter_terms} comparisons and {filter_depth} levels of parentheses"),
+                format!("up to {order_fields} single-valued fields"),
+                format!("up to {}.", thousands(sort_rows)),
+                format!("after {} records or {page_ms} ms", thousands(scan_rows)),
+            ],
+        );
+        check_sentences(
+            "docs/data-model.md",
+            &[
+                format!("The id has 1 to {ID_CHARS_MAX} of"),
+                format!("The value has 1 to {EXTERNAL_ID_CHARS_MAX} printable"),
+                format!("The code has 1 to {CODE_CHARS_MAX} characters"),
+                format!("| scheme | 1 to {SCHEME_CHARS_MAX} of"),
+                format!("`metrics` | 1 to {KEY_CHARS_MAX} of"),
+            ],
+        );
     }
 }

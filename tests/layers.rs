@@ -38,7 +38,7 @@ const RULES: &[Rule] = &[
     (
         "crate::client",
         "crate sled hyper hyper_util http std::fs rustix tokio::spawn tokio::task",
-        "crate::client crate::model crate::proto",
+        "crate::client crate::model crate::limits crate::proto",
     ),
     ("crate::config", "crate tonic sled", "crate::config crate::rpc"),
     ("crate::open", "crate::model crate::proto crate::rpc crate::cli tonic hyper http", ""),

@@ -16,7 +16,10 @@ use super::{
     retry::Retries,
     streams::{MessageSource, MessageStream},
 };
-use crate::proto::{CommitRequest, CommitResponse, IngestRequest, IngestResponse, ingest_response::Outcome};
+use crate::{
+    limits::INGEST_COMMITS_MAX,
+    proto::{CommitRequest, CommitResponse, IngestRequest, IngestResponse, ingest_response::Outcome},
+};
 
 impl Client {
     /// Applies a commit: all of its mutations as one revision, or none.
@@ -48,7 +51,7 @@ const SEND_QUEUE_MAX: usize = 16;
 pub struct IngestOptions {
     /// End at the first commit that fails. The commits after it are not applied. Commits are then applied one at a time.
     pub stop_on_error: bool,
-    /// Largest number of commits that wait for their answers. 256, which is the server's limit for one stream.
+    /// Largest number of commits that wait for their answers. The server's limit for one stream, `ingest.commits`.
     pub in_flight_max: usize,
     /// Largest number of bytes of these commits, which are kept for a retry. 64 MiB. One commit of any size is always sent.
     pub in_flight_bytes_max: usize,
@@ -56,7 +59,7 @@ pub struct IngestOptions {
 
 impl Default for IngestOptions {
     fn default() -> Self {
-        Self { stop_on_error: false, in_flight_max: 256, in_flight_bytes_max: 64 << 20 }
+        Self { stop_on_error: false, in_flight_max: INGEST_COMMITS_MAX, in_flight_bytes_max: 64 << 20 }
     }
 }
 

@@ -16,8 +16,8 @@ use sha2::{Digest, Sha256};
 use unicode_normalization::UnicodeNormalization;
 
 use crate::{
-    limits,
-    model::{ID_CHARS_MAX, RecordKind},
+    limits::{self, ID_CHARS_MAX},
+    model::RecordKind,
 };
 
 /// Characters of a digest: 128 bits, so that two values never share one by chance.

@@ -3,10 +3,7 @@
 //! Knows their form. Must not know what a scheme means; `rating` has the few schemes whose codes are known.
 
 use super::{Path, Violations, violation::quoted};
-use crate::limits;
-
-/// Longest scheme, in characters. A scheme is ASCII.
-const SCHEME_CHARS_MAX: usize = 32;
+use crate::limits::{CODE_CHARS_MAX, EXTERNAL_ID_CHARS_MAX, SCHEME_CHARS_MAX};
 
 /// The scheme and the code of "scheme:code". `None` if the scheme does not have the right form.
 pub(super) fn split(text: &str) -> Option<(&str, &str)> {
@@ -25,11 +22,16 @@ fn is_scheme(scheme: &str) -> bool {
     }
 }
 
+/// The form of a scheme, for an error.
+fn scheme_form() -> String {
+    format!("the scheme 1-{SCHEME_CHARS_MAX} of a-z 0-9 . _ - beginning with a letter or digit")
+}
+
 /// Whether a text is "scheme:code". The code may be in any script and contain spaces.
 pub fn is_code(text: &str) -> bool {
     split(text).is_some_and(|(_, code)| {
         !code.is_empty()
-            && (code.len() <= limits::CODE_CHARS_MAX || code.chars().count() <= limits::CODE_CHARS_MAX)
+            && (code.len() <= CODE_CHARS_MAX || code.chars().count() <= CODE_CHARS_MAX)
             && !code.starts_with(char::is_whitespace)
             && !code.ends_with(char::is_whitespace)
             && !code.chars().any(char::is_control)
@@ -39,7 +41,7 @@ pub fn is_code(text: &str) -> bool {
 /// Whether a text is "scheme:value". The value is printable ASCII without spaces.
 pub fn is_external_id(text: &str) -> bool {
     split(text).is_some_and(|(_, value)| {
-        (1..=limits::EXTERNAL_ID_CHARS_MAX).contains(&value.len()) && value.bytes().all(|byte| byte.is_ascii_graphic())
+        (1..=EXTERNAL_ID_CHARS_MAX).contains(&value.len()) && value.bytes().all(|byte| byte.is_ascii_graphic())
     })
 }
 
@@ -49,10 +51,9 @@ pub(super) fn check(code: &str, at: &Path<'_>, violations: &mut Violations) {
         violations.invalid(
             at,
             format!(
-                "{} is not a code: write scheme:code, the scheme 1-32 of a-z 0-9 . _ - beginning with a letter or digit, the code \
-                 1-{} characters without spaces at its ends",
+                "{} is not a code: write scheme:code, {}, the code 1-{CODE_CHARS_MAX} characters without spaces at its ends",
                 quoted(code),
-                limits::CODE_CHARS_MAX
+                scheme_form()
             ),
         );
     }
@@ -74,10 +75,10 @@ pub(super) fn check_external_id(id: &str, at: &Path<'_>, violations: &mut Violat
         violations.invalid(
             at,
             format!(
-                "{} is not an external id: write scheme:value, the scheme 1-32 of a-z 0-9 . _ - beginning with a letter or digit, \
-                 the value 1-{} printable ASCII characters without spaces",
+                "{} is not an external id: write scheme:value, {}, the value 1-{EXTERNAL_ID_CHARS_MAX} printable ASCII \
+                 characters without spaces",
                 quoted(id),
-                limits::EXTERNAL_ID_CHARS_MAX
+                scheme_form()
             ),
         );
     }

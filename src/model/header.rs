@@ -53,7 +53,7 @@ fn check_keys<'a>(keys: impl Iterator<Item = &'a String>, at: &Path<'_>, violati
     for key in keys {
         let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._/-".contains(&byte);
         if key.is_empty() || !key.bytes().all(allowed) {
-            violations.invalid(&at.key(key), "is not a key: use 1-63 of a-z 0-9 . _ / -");
+            violations.invalid(&at.key(key), format!("is not a key: use 1-{} of a-z 0-9 . _ / -", limits::KEY_CHARS_MAX));
         } else {
             violations.limit(&at.key(key), limits::KEY_CHARS, key.len() as u64);
         }

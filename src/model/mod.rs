@@ -42,7 +42,8 @@ pub use citation::check_against_text;
 pub use code::{is_code, is_external_id};
 pub use edtf::is_edtf;
 pub use header::check_annotations;
-pub use name::{ID_CHARS_MAX, RecordKind, RecordName, RecordNameError, is_id};
+pub(crate) use name::id_form;
+pub use name::{RecordKind, RecordName, RecordNameError, is_id};
 pub use place::country_alpha2;
 pub use resource::{
     Chain, Index, Link, Part, Resource, ResourceType, check, encode, kind_of, merged_names_of, name_of, resource, resource_mut,

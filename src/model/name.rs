@@ -7,7 +7,10 @@
 use std::{fmt, str::FromStr};
 
 use super::{Path, Violations, violation::quoted};
-use crate::proto::{self, record_types};
+use crate::{
+    limits::ID_CHARS_MAX,
+    proto::{self, record_types},
+};
 
 macro_rules! kinds {
     ($($message:ident = $number:literal, $singular:literal, $collection:literal;)*) => {
@@ -68,9 +71,6 @@ impl From<RecordKind> for proto::RecordType {
     }
 }
 
-/// Longest id of a record, in characters.
-pub const ID_CHARS_MAX: usize = 63;
-
 /// A well-formed name of a record. The record need not exist.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RecordName {
@@ -89,10 +89,7 @@ impl RecordName {
         if is_id(id) {
             Ok(Self { kind, id: id.into() })
         } else {
-            Err(RecordNameError(format!(
-                "{} is not an id: use 1-63 of a-z, 0-9 and -, beginning and ending with a letter or digit",
-                quoted(id)
-            )))
+            Err(RecordNameError(format!("{} is not an id: use {}", quoted(id), id_form())))
         }
     }
 
@@ -116,6 +113,11 @@ pub fn is_id(text: &str) -> bool {
         [first, .., last] => bytes.len() <= ID_CHARS_MAX && bytes.iter().all(inner) && *first != b'-' && *last != b'-',
         [only] => inner(only) && *only != b'-',
     }
+}
+
+/// The form of an id and of a label, for an error.
+pub(crate) fn id_form() -> String {
+    format!("1-{ID_CHARS_MAX} of a-z, 0-9 and -, beginning and ending with a letter or digit")
 }
 
 impl FromStr for RecordName {

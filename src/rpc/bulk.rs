@@ -20,12 +20,11 @@ use super::{
     streams::{SendError, StreamSender},
 };
 use crate::{
+    limits::INGEST_COMMITS_MAX,
     proto::{self, IngestRequest, IngestResponse, ingest_response::Outcome},
     store::{Caller, Export, PendingCommit, Store},
 };
 
-/// Most commits of one Ingest that may wait for their answers.
-const IN_FLIGHT_MAX: usize = 256;
 /// A client that reads nothing for this time is considered lost.
 const STALLED_AFTER: Duration = Duration::from_mins(10);
 
@@ -52,7 +51,7 @@ pub(super) async fn ingest(
 ) -> Result<(), Status> {
     let mut unanswered = VecDeque::new();
     let mut index = 0;
-    let mut in_flight_max = IN_FLIGHT_MAX;
+    let mut in_flight_max = INGEST_COMMITS_MAX;
     let mut stop_on_error = None;
     let mut open = true;
     let mut interrupted = false;

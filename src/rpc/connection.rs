@@ -24,10 +24,10 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{connection_context::ConnectionContext, options::ServerOptions};
-
-/// Most headers of a request over HTTP/1.1. HTTP/2 limits only their bytes.
-const HTTP1_HEADERS_MAX: usize = 100;
+use super::{
+    connection_context::ConnectionContext,
+    options::{HTTP1_HEADERS_MAX, ServerOptions},
+};
 
 /// The smallest buffer that hyper accepts for each direction of an HTTP/1.1 connection.
 const HTTP1_BUFFER_BYTES_MIN: usize = 8 << 10;

@@ -116,8 +116,11 @@ impl Default for ServerOptions {
     }
 }
 
+/// Most headers of a request over HTTP/1.1. HTTP/2 limits only their bytes.
+pub(super) const HTTP1_HEADERS_MAX: usize = 100;
+
 macro_rules! server_limits {
-    ($($method:ident: |$options:ident| $maximum:expr, $name:literal, $bounds:literal;)*) => {
+    ($($method:ident: |$options:pat_param| $maximum:expr, $name:literal, $bounds:literal;)*) => {
         impl ServerOptions {
             $(
                 #[doc = concat!("The limit `", $name, "`.")]
@@ -152,7 +155,9 @@ server_limits! {
         "long commits that wait. `TOO_MANY_REQUESTS`";
     connections_limit: |options| options.connections_max as u64, "rpc.connections", "connections. The next one is closed";
     header_bytes_limit: |options| u64::from(options.header_bytes_max), "rpc.header_bytes",
-        "the headers of a request. The transport refuses the call. Over HTTP/1.1 the status is 431, also for more than 100 headers";
+        "the headers of a request. The transport refuses the call. Over HTTP/1.1 the status is 431";
+    http1_headers_limit: |_| HTTP1_HEADERS_MAX as u64, "rpc.http1_headers",
+        "headers of a request over HTTP/1.1. The status is 431. HTTP/2 limits only their bytes";
 }
 
 /// Durations as text, such as "30s" or "2h", in files, arguments and the environment.

@@ -298,7 +298,7 @@ fn put_text(text: &str, to: &mut Vec<u8>) {
 fn put_last_id(id: &str, to: &mut Vec<u8>) {
     to.extend_from_slice(id.as_bytes());
     to.push(END);
-    to.push(u8::try_from(id.len()).expect("an id has at most 63 characters"));
+    to.push(u8::try_from(id.len()).expect("ID_CHARS_MAX is less than 256"));
 }
 
 /// Adds the count of groups, and then seven bits in each byte, most significant first. The bytes sort as the numbers do, and

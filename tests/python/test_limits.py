@@ -167,6 +167,36 @@ def test_a_text_is_64_kib_at_most(client: Client) -> None:
     assert failure.paths == ["mutations[0].create.source.text"]
 
 
+def test_an_id_and_a_label_are_as_long_as_the_server_says(client: Client) -> None:
+    longest = client.call("GetServerInfo").limits["id.chars"]
+    id_ = unique().ljust(longest, "x")
+    assert client.create(event={"title": "A", "name": f"events/{id_}"}) == f"events/{id_}"
+    client.commit(create(event={"title": "A"}, label=id_))
+    with fails("FIELD_INVALID") as failure:
+        client.commit(create(event={"title": "A", "name": f"events/{id_}x"}), create(event={"title": "A"}, label=f"{id_}x"))
+    assert sorted(failure.paths) == ["mutations[0].create.event.name", "mutations[1].label"]
+    assert all(f"1-{longest} of" in description for _, description in failure.violations)
+
+
+def test_a_scheme_is_as_long_as_the_server_says(client: Client) -> None:
+    longest = client.call("GetServerInfo").limits["scheme.chars"]
+    scheme = "s" * longest
+    client.create(event={"title": "A", "external_ids": [f"{scheme}:{unique()}"], "labels": [f"{scheme}:a"]})
+    with fails("FIELD_INVALID") as failure:
+        client.create(event={"title": "A", "external_ids": [f"{scheme}s:{unique()}"], "labels": [f"{scheme}s:a"]})
+    assert len(failure.paths) == 2
+    assert all(f"the scheme 1-{longest} of" in description for _, description in failure.violations)
+
+
+def test_a_request_id_is_as_long_as_the_server_says(client: Client) -> None:
+    longest = client.call("GetServerInfo").limits["request_id.chars"]
+    request_id = unique().ljust(longest, "x")
+    client.commit(create(event={"title": "A"}), request_id=request_id)
+    with fails("FIELD_INVALID") as failure:
+        client.commit(create(event={"title": "A"}), request_id=f"{request_id}x")
+    assert f"1-{longest} of" in failure.violations[0][1]
+
+
 def test_numbers_are_finite(client: Client) -> None:
     source = client.create(source={"title": "S"})
     said = client.create(claim=claim(source))
@@ -204,6 +234,15 @@ def test_filter_depth(client: Client) -> None:
     read_exceeded(client, "filter.depth", 16, "ListEvents", filter="(" * 40 + 'title = "a"' + ")" * 40)
     # A filter that is far too deep gets the same answer and does not overflow the stack.
     read_exceeded(client, "filter.depth", 16, "ListEvents", filter="(" * 2000 + 'title = "a"' + ")" * 2000)
+
+
+def test_fields_of_an_order(client: Client) -> None:
+    most = client.call("GetServerInfo").limits["order_by.fields"]
+    fields = ["title", "description", "revision", "time.earliest"]
+    client.page("events", order_by=", ".join(fields[:most]))
+    with fails("ORDER_BY_INVALID") as failure:
+        client.page("events", order_by=", ".join(fields[: most + 1]))
+    assert failure.metadata["expected"] == f"at most {most} fields"
 
 
 def test_batch_names(client: Client) -> None:

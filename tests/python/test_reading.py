@@ -29,6 +29,12 @@ LIMITS = {
     "filter.terms": 64,
     "filter.depth": 16,
     "batch_get.names": 1000,
+    "order_by.fields": 3,
+    "request_id.chars": 128,
+    "id.chars": 63,
+    "scheme.chars": 32,
+    "ingest.commits": 256,
+    "rpc.http1_headers": 100,
 }
 
 

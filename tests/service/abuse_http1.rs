@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use annals::rpc::ServerOptions;
+use annals::{proto::GetServerInfoRequest, rpc::ServerOptions};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -82,12 +82,17 @@ async fn a_head_that_comes_slowly_after_an_answer_and_a_connection_that_is_left_
 async fn heads_that_are_too_long_or_nonsense_are_refused() {
     let server = Server::start().await;
     let long = format!("POST / HTTP/1.1\r\nhost: x\r\nx: {}\r\n\r\n", "x".repeat(20_000));
-    let many = format!("POST / HTTP/1.1\r\nhost: x\r\n{}\r\n", "x: x\r\n".repeat(101));
+    let info = server.client().await.get_server_info(GetServerInfoRequest {}).await.expect("info").into_inner();
+    let headers_max = usize::try_from(info.limits["rpc.http1_headers"]).expect("a count");
+    let with_headers = |count: usize| format!("POST / HTTP/1.1\r\nconnection: close\r\n{}\r\n", "x: x\r\n".repeat(count - 1));
+    let (few, many) = (with_headers(headers_max), with_headers(headers_max + 1));
     let path = format!("POST /{} HTTP/1.1\r\n\r\n", "x".repeat(70_000));
     for (head, code) in [(long, "431"), (many, "431"), (path, "431"), ("\u{1}\u{2}\r\n\r\n".to_owned(), "400")] {
         let (said, _) = end(connect(&server, head.as_bytes()).await).await;
         assert!(said.is_empty() || said.starts_with(&format!("HTTP/1.1 {code}")), "{said}");
     }
+    let (said, _) = end(connect(&server, few.as_bytes()).await).await;
+    assert!(said.starts_with("HTTP/1.1 415"), "{said}");
     assert_polite_clients_are_served(&server).await;
     server.stop().await;
 }

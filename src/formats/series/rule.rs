@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     formats::values::{escaped, name_of},
-    model::{RecordKind, RecordName, is_id},
+    model::{RecordKind, RecordName, id_form, is_id},
 };
 
 /// How rows make records of one kind.
@@ -81,7 +81,7 @@ impl Rule {
                 context.problems.add(
                     label.span(),
                     format!("{at}.label"),
-                    "is a text of 1-63 of a-z, 0-9 and -, once in a mapping",
+                    format!("is a text of {}, once in a mapping", id_form()),
                 );
             }
         }

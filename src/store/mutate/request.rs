@@ -9,7 +9,10 @@ use prost::Message;
 use sha2::{Digest, Sha256};
 
 use crate::{
-    model::{self, CheckedRecord, Path, RecordKind, RecordName, Violations, check_record, is_id, kind_of, schema, wire},
+    limits::REQUEST_ID_CHARS_MAX,
+    model::{
+        self, CheckedRecord, Path, RecordKind, RecordName, Violations, check_record, id_form, is_id, kind_of, schema, wire,
+    },
     proto::{self, ErrorReason, mutation::Op, precondition::Condition},
     store::{
         Caller, StoreLimits,
@@ -17,9 +20,6 @@ use crate::{
         error::{Result, StoreError, StoreErrorDetails, StoreErrorKind},
     },
 };
-
-/// Longest request id, in characters.
-const REQUEST_ID_CHARS_MAX: usize = 128;
 
 /// A parsed request.
 #[derive(Clone, Debug)]
@@ -97,7 +97,7 @@ impl Request {
                  when you retry",
             ));
         } else if !is_request_id(&request.request_id) {
-            return Err(StoreError::field("request_id", "use 1-128 of A-Z a-z 0-9 . _ : -"));
+            return Err(StoreError::field("request_id", format!("use 1-{REQUEST_ID_CHARS_MAX} of A-Z a-z 0-9 . _ : -")));
         }
         let content_hash = content_hash(&request.mutations, &request.preconditions);
         let identity = RequestIdentity { caller: caller.name().to_owned(), request_id: request.request_id, content_hash };
@@ -175,8 +175,7 @@ fn labels(mutations: &[proto::Mutation], violations: &mut Violations) -> BTreeSe
         }
         let (at, label) = (root.index(index), &mutation.label);
         if !is_id(label) {
-            let rule = "use 1-63 of a-z, 0-9 and -, beginning and ending with a letter or digit";
-            violations.invalid(&at.field("label"), format!("\"{label}\" is not a label: {rule}"));
+            violations.invalid(&at.field("label"), format!("\"{label}\" is not a label: use {}", id_form()));
         } else if !labels.insert(label.clone()) {
             violations.invalid(&at.field("label"), format!("the label \"{label}\" is used twice in this commit"));
         }

@@ -22,9 +22,6 @@ use crate::{
     },
 };
 
-/// Most fields of an order.
-const FIELDS_MAX: usize = 3;
-
 /// How records are sorted.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Order {
@@ -47,7 +44,7 @@ impl Order {
     /// Parses the text of an order: `field [desc]`, separated by commas. An empty text is the order by name.
     pub(super) fn parse(kind: RecordKind, text: &str, limits: &StoreLimits) -> Result<Self> {
         within("order_by", limits.filter_chars(), text.chars().count())?;
-        parse(kind, text).map_err(|mistake| mistake.into_error(TextField::OrderBy, text))
+        parse(kind, text, limits.order_fields).map_err(|mistake| mistake.into_error(TextField::OrderBy, text))
     }
 
     /// The sort key of a record, without its name. Empty for an order by name.
@@ -84,7 +81,7 @@ impl fmt::Display for Order {
     }
 }
 
-fn parse(kind: RecordKind, text: &str) -> std::result::Result<Order, Mistake> {
+fn parse(kind: RecordKind, text: &str, fields_max: u64) -> std::result::Result<Order, Mistake> {
     let tokens = tokens(text)?;
     let mut order = Order::default();
     if tokens.is_empty() {
@@ -107,8 +104,8 @@ fn parse(kind: RecordKind, text: &str) -> std::result::Result<Order, Mistake> {
                 format!("a field with a single value that can be sorted: {} {why}", field.name),
             ));
         }
-        if seen.len() == FIELDS_MAX {
-            return Err(Mistake::new(token.at, token.text, format!("at most {FIELDS_MAX} fields")));
+        if seen.len() as u64 == fields_max {
+            return Err(Mistake::new(token.at, token.text, format!("at most {fields_max} fields")));
         }
         if seen.contains(&field.name) {
             return Err(Mistake::new(token.at, token.text, "a field that is not named before"));
@@ -225,6 +222,14 @@ mod tests {
         wrong("metrics", 0, "metrics");
         wrong("time", 0, "time");
         wrong("title desc title", 11, "title");
+    }
+
+    #[test]
+    fn an_order_has_as_many_fields_as_the_limit_says() {
+        let limits = StoreLimits { order_fields: 2, ..StoreLimits::default() };
+        assert!(Order::parse(RecordKind::Event, "title, name", &limits).is_ok());
+        let error = Order::parse(RecordKind::Event, "title, name, revision", &limits).unwrap_err();
+        assert!(error.to_string().contains("at most 2 fields"), "{error}");
     }
 
     #[test]
