@@ -15,6 +15,7 @@ use prost::Message;
 use super::{BadRow, ImportRow, ImportRows, mutation};
 use crate::{
     formats::values,
+    limits::{Limit, StoreLimits},
     proto::{CommitRequest, Mutation},
 };
 
@@ -225,21 +226,24 @@ pub struct BatchBounds {
 impl Default for BatchBounds {
     /// These are within the default limits of a server, with room for the rest of a commit.
     fn default() -> Self {
-        Self { rows: 100, mutations: 1000, bytes: 1 << 20 }
+        let mutations = usize::try_from(StoreLimits::default().commit_mutations).unwrap_or(usize::MAX);
+        Self { rows: 100, mutations, bytes: 1 << 20 }
     }
 }
 
 impl BatchBounds {
     /// The default bounds, or lower ones if the limits of a server (`GetServerInfo.limits`) are lower.
     pub fn within(limits: &BTreeMap<String, i64>) -> Self {
-        let at_most = |name: &str, bound: usize| {
-            let limit = limits.get(name).and_then(|limit| usize::try_from(*limit).ok());
+        let at_most = |limit: Limit, bound: usize| {
+            let limit = limits.get(limit.name).and_then(|limit| usize::try_from(*limit).ok());
             limit.map_or(bound, |limit| bound.min(limit))
         };
+        let known = StoreLimits::default();
         let Self { rows, mutations, bytes } = Self::default();
         // A request is slightly longer than its mutations.
-        let request = at_most("request.bytes", bytes) * 15 / 16;
-        Self { rows, mutations: at_most("commit.mutations", mutations), bytes: request.min(at_most("commit.bytes", bytes)) }
+        let request = at_most(known.request_bytes(), bytes) * 15 / 16;
+        let commit = at_most(known.commit_bytes(), bytes);
+        Self { rows, mutations: at_most(known.commit_mutations(), mutations), bytes: request.min(commit) }
     }
 }
 
