@@ -10,8 +10,10 @@
 use std::{
     collections::BTreeSet,
     fmt,
+    ops::RangeInclusive,
     path::{Path, PathBuf},
     str::FromStr,
+    sync::LazyLock,
     time::Duration,
 };
 
@@ -23,7 +25,10 @@ use figment::{
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
-use crate::rpc::{ServerOptions, WebOrigins, duration};
+use crate::{
+    limits::StoreLimits,
+    rpc::{ServerOptions, WebOrigins, duration},
+};
 
 /// The prefix of every variable.
 const PREFIX: &str = "ANNALS_";
@@ -33,6 +38,21 @@ const OTHER_VARIABLES: [&str; 2] = ["SERVER", "CONFIG"];
 
 /// The key of the one argument whose value is checked after all arguments are parsed, because the argument may be repeated.
 const WEB_ORIGINS: &str = "rpc.web_origins";
+
+/// The least memory for cached pages. The comment of the option says it too.
+const CACHE_MIN: Size = Size(16 << 20);
+
+/// The least length of a file of the log. The comment of the option says it too.
+const SEGMENT_MIN: Size = Size(16 << 10);
+
+/// The least number of bytes that a client may send on one call before the server has read them.
+const STREAM_WINDOW_BYTES_MIN: u32 = 64 << 10;
+
+/// The lengths of a frame that HTTP/2 allows, in bytes.
+const FRAME_BYTES: RangeInclusive<u32> = 16 << 10..=(1 << 24) - 1;
+
+/// The default of `--drain`, as a text.
+static DRAIN_TIME_MAX: LazyLock<String> = LazyLock::new(|| duration::format(ServerOptions::default().drain_time_max));
 
 /// Every option of `annals serve`. The comment of a field is its help text; its default is stated once, in its attribute.
 #[derive(Clone, Debug, PartialEq, Eq, Args, Serialize, Deserialize)]
@@ -74,12 +94,18 @@ pub struct ServeOptions {
     pub rpc: ServerOptions,
 }
 
-/// The options of the table `[rpc]` that have an argument of their own.
+/// The options of the table `[rpc]` that have an argument of their own. Their defaults are those of [`ServerOptions`].
 #[derive(Clone, Debug, Args, Serialize)]
 #[allow(clippy::doc_markdown)]
 struct RpcArguments {
     /// How long calls in progress may take to finish at a graceful shutdown.
-    #[arg(id = "rpc.drain_time_max", long = "drain", value_name = "TIME", value_parser = duration::parse, default_value = "10s")]
+    #[arg(
+        id = "rpc.drain_time_max",
+        long = "drain",
+        value_name = "TIME",
+        value_parser = duration::parse,
+        default_value = DRAIN_TIME_MAX.as_str()
+    )]
     #[serde(with = "duration")]
     drain_time_max: Duration,
     /// An origin whose web pages may call the server, such as http://localhost:3000. Repeat the option for more origins;
@@ -184,26 +210,37 @@ impl ServeOptions {
 
     fn check(&self) -> Result<(), String> {
         let rpc = &self.rpc;
+        let request_bytes = StoreLimits::default().request_bytes;
+        let (frame_min, frame_max) = FRAME_BYTES.into_inner();
         let bounds = [
-            (self.cache.0 >= 16 << 20, "cache is at least 16MiB"),
-            (self.segment.0 >= 16 << 10, "segment is at least 16KiB"),
+            (self.cache >= CACHE_MIN, format!("cache is at least {CACHE_MIN}")),
+            (self.segment >= SEGMENT_MIN, format!("segment is at least {SEGMENT_MIN}")),
             (
                 rpc.calls_max > 0 && rpc.calls_per_connection_max > 0,
-                "rpc.calls_max and rpc.calls_per_connection_max are at least 1",
+                "rpc.calls_max and rpc.calls_per_connection_max are at least 1".to_owned(),
             ),
-            (rpc.connections_max > 0, "rpc.connections_max is at least 1"),
-            (rpc.decode_bytes_max >= 4 << 20, "rpc.decode_bytes_max is at least 4194304, the largest request that is accepted"),
+            (rpc.connections_max > 0, "rpc.connections_max is at least 1".to_owned()),
+            (
+                rpc.decode_bytes_max as u64 >= request_bytes,
+                format!("rpc.decode_bytes_max is at least {request_bytes}, the largest request that is accepted"),
+            ),
             (
                 rpc.bytes_max >= rpc.bytes_per_connection_max && rpc.bytes_per_connection_max >= rpc.decode_bytes_max,
-                "rpc.bytes_max is at least rpc.bytes_per_connection_max, and that at least rpc.decode_bytes_max",
+                "rpc.bytes_max is at least rpc.bytes_per_connection_max, and that at least rpc.decode_bytes_max".to_owned(),
             ),
-            (rpc.answer_time_max >= rpc.call_time_max, "rpc.answer_time_max is at least rpc.call_time_max"),
-            (!rpc.call_time_max.is_zero() && !rpc.keepalive_interval.is_zero(), "rpc's times are more than zero"),
-            ((16 << 10..1 << 24).contains(&rpc.frame_bytes_max), "rpc.frame_bytes_max is 16384 to 16777215, as HTTP/2 has it"),
-            (rpc.stream_window_bytes >= 64 << 10, "rpc.stream_window_bytes is at least 65536"),
+            (rpc.answer_time_max >= rpc.call_time_max, "rpc.answer_time_max is at least rpc.call_time_max".to_owned()),
+            (!rpc.call_time_max.is_zero() && !rpc.keepalive_interval.is_zero(), "rpc's times are more than zero".to_owned()),
+            (
+                FRAME_BYTES.contains(&rpc.frame_bytes_max),
+                format!("rpc.frame_bytes_max is {frame_min} to {frame_max}, as HTTP/2 has it"),
+            ),
+            (
+                rpc.stream_window_bytes >= STREAM_WINDOW_BYTES_MIN,
+                format!("rpc.stream_window_bytes is at least {STREAM_WINDOW_BYTES_MIN}"),
+            ),
             (
                 rpc.connection_window_bytes >= rpc.stream_window_bytes,
-                "rpc.connection_window_bytes is at least rpc.stream_window_bytes",
+                "rpc.connection_window_bytes is at least rpc.stream_window_bytes".to_owned(),
             ),
         ];
         let broken: Vec<_> = bounds.into_iter().filter(|(holds, _)| !holds).map(|(_, bound)| bound).collect();
@@ -344,6 +381,10 @@ mod tests {
         check_refused("[rpc]\ncall_time_max = \"5\"", "500ms");
         check_refused("[rpc]\ncall_time_max = \"5m\"", "rpc.answer_time_max");
         check_refused("[rpc]\ncalls_max = 0", "rpc.calls_max");
+        check_refused("segment = 16383", "at least 16KiB");
+        check_refused("[rpc]\ndecode_bytes_max = 4194303", "at least 4194304");
+        check_refused("[rpc]\nframe_bytes_max = 16777216", "16384 to 16777215");
+        check_refused("[rpc]\nstream_window_bytes = 65535", "at least 65536");
         check_refused("[rpc]\nweb_origins = [\"localhost:3000\"]", "no origin");
     }
 
@@ -408,6 +449,20 @@ mod tests {
             }
         }
         fields
+    }
+
+    #[test]
+    fn the_help_says_what_the_checks_and_the_options_of_the_server_say() {
+        let command = ServeArguments::augment_args(Command::new("serve"));
+        let help = |key| {
+            let argument = command.get_arguments().find(|argument| argument.get_id() == key).expect("an argument");
+            format!("{}.", argument.get_help().expect("its help"))
+        };
+        for (key, least) in [("cache", CACHE_MIN), ("segment", SEGMENT_MIN)] {
+            assert!(help(key).ends_with(&format!("At least {least}.")), "{key}");
+        }
+        let drain = fields(include_str!("rpc/options.rs"), "ServerOptions").pop().expect("the last option");
+        assert_eq!(drain, ("drain_time_max".to_owned(), help("rpc.drain_time_max")));
     }
 
     /// The tables of docs/options.md, made from the structs.

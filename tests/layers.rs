@@ -40,7 +40,7 @@ const RULES: &[Rule] = &[
         "crate sled hyper hyper_util http std::fs rustix tokio::spawn tokio::task",
         "crate::client crate::model crate::limits crate::proto",
     ),
-    ("crate::config", "crate tonic sled", "crate::config crate::rpc"),
+    ("crate::config", "crate tonic sled", "crate::config crate::limits crate::rpc"),
     ("crate::open", "crate::model crate::proto crate::rpc crate::cli tonic hyper http", ""),
     ("crate::cli", "crate::engine::memory sled hyper", ""),
     ("main", "crate annals tonic tokio", "annals::cli"),

@@ -137,3 +137,15 @@ fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
         });
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_and_a_program_with_the_library_open_a_store_in_the_same_way() {
+        let (server, library) = (open_options(&ServeOptions::default()).engine, EmbeddedOptions::default());
+        let sizes = |options: EmbeddedOptions| (options.cache_bytes, options.segment_bytes, options.disk_reserve_bytes);
+        assert_eq!(sizes(server), sizes(library));
+    }
+}
