@@ -16,7 +16,12 @@ use crate::{
 pub(super) fn collection(text: &str) -> Result<RecordKind, String> {
     RecordKind::from_collection(text)
         .or_else(|| RecordKind::ALL.into_iter().find(|kind| kind.singular() == text))
-        .ok_or_else(|| "the collections are sources, actors, events, claims, estimates and relations".to_owned())
+        .ok_or_else(|| format!("the collections are {}", RecordKind::collections()))
+}
+
+/// The help of an argument that takes collections.
+pub(super) fn collections_help() -> String {
+    format!("The collections: {}. Default: all", RecordKind::collections())
 }
 
 /// The types of a request. An empty list of kinds means all types.

@@ -85,8 +85,7 @@ pub(super) fn get(arguments: &GetArguments, out: &mut Output) -> anyhow::Result<
                         annals list claims --filter 'attribution.actors:\"actors/nis\"' --as-of 2024-10-23 --limit 0\n  \
                         annals list estimates --filter 'estimand.measure = \"measure:fatalities\"' --explain")]
 pub(super) struct ListArguments {
-    /// The collection: sources, actors, events, claims, estimates or relations.
-    #[arg(value_parser = arguments::collection)]
+    #[arg(value_parser = arguments::collection, help = format!("The collection: {}", RecordKind::collections()))]
     collection: RecordKind,
     /// List the records that match this filter. Default: all.
     #[arg(long, default_value = "", hide_default_value = true)]

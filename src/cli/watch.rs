@@ -40,8 +40,7 @@ const FLUSH_DELAY: Duration = Duration::from_millis(100);
                         annals watch events --filter 'types:\"cameo:190\"' --initial-state\n  \
                         annals watch --after 120 --stop-at-head --json | jq .commit.changes")]
 pub(super) struct Arguments {
-    /// The collections: sources, actors, events, claims, estimates, relations. Default: all.
-    #[arg(value_parser = arguments::collection, value_name = "COLLECTION")]
+    #[arg(value_parser = arguments::collection, value_name = "COLLECTION", help = arguments::collections_help())]
     collections: Vec<RecordKind>,
     /// Follow the records of one collection that match this filter, before or after a change.
     #[arg(long, default_value = "", hide_default_value = true)]

@@ -59,6 +59,11 @@ impl RecordKind {
         Self::ALL.into_iter().find(|kind| *kind as u8 == number)
     }
 
+    /// Every collection, as a text: "sources, actors, events, claims, estimates, relations".
+    pub(crate) fn collections() -> String {
+        Self::ALL.map(Self::collection).join(", ")
+    }
+
     /// The kind whose names start with this collection.
     pub fn from_collection(collection: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.collection() == collection)
@@ -128,10 +133,8 @@ impl FromStr for RecordName {
             return Err(RecordNameError(format!("{} is not a name: write collection/id, such as events/e1", quoted(text))));
         };
         let Some(kind) = RecordKind::from_collection(collection) else {
-            return Err(RecordNameError(format!(
-                "{} is not a collection: there are sources, actors, events, claims, estimates and relations",
-                quoted(collection)
-            )));
+            let collections = RecordKind::collections();
+            return Err(RecordNameError(format!("{} is not a collection: there are {collections}", quoted(collection))));
         };
         Self::new(kind, id)
     }
@@ -188,6 +191,12 @@ mod tests {
         check("events/a/b", false);
         check("things/a", false);
         check("", false);
+    }
+
+    #[test]
+    fn an_error_lists_the_collections() {
+        let error = "things/a".parse::<RecordName>().unwrap_err().to_string();
+        assert!(RecordKind::ALL.into_iter().all(|kind| error.contains(kind.collection())), "{error}");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::{io::Write, path::Path, process::Stdio};
 
+use annals::model::RecordKind;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -178,5 +179,9 @@ fn help_has_examples_for_each_command() {
     for command in ["serve", "commit", "get", "list", "history", "watch", "export", "ingest", "info", "verify", "completions"] {
         let help = ok(&[command, "--help"]);
         assert!(help.contains("Example") && help.contains(&format!("annals {command}")), "{command}: {help}");
+    }
+    for command in ["list", "watch", "export"] {
+        let help = ok(&[command, "--help"]);
+        assert!(RecordKind::ALL.into_iter().all(|kind| help.contains(kind.collection())), "{command}: {help}");
     }
 }

@@ -50,8 +50,7 @@ const NAMES_MAX: usize = 1000;
                         annals export --format stix --as-of 2024-10-23 -o bundle.json"
 )]
 pub(super) struct Arguments {
-    /// The collections: sources, actors, events, claims, estimates, relations. Default: all.
-    #[arg(value_parser = arguments::collection, value_name = "COLLECTION")]
+    #[arg(value_parser = arguments::collection, value_name = "COLLECTION", help = arguments::collections_help())]
     collections: Vec<RecordKind>,
     /// The format of the output.
     #[arg(long, value_parser = FormatArgument::parser(|format| format.exporter.as_ref()), default_value = "records")]

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     model::{RecordKind, RecordName, TypedRecord, wire},
-    proto::{Actor, Claim, Estimate, Event, Mutation, Relation, Source, record::Record},
+    proto::{self, Mutation, record::Record, record_types},
 };
 
 /// The format.
@@ -201,15 +201,20 @@ fn mutations(line: &[u8]) -> Result<LineMutations, String> {
     })?;
     let name = value.get("name").and_then(serde_json::Value::as_str);
     let name = name.ok_or("has no \"name\": each record of an export has one")?;
-    match name.parse::<RecordName>().map_err(|error| error.to_string())?.kind() {
-        RecordKind::Source => typed::<Source>(text),
-        RecordKind::Actor => typed::<Actor>(text),
-        RecordKind::Event => typed::<Event>(text),
-        RecordKind::Claim => typed::<Claim>(text),
-        RecordKind::Estimate => typed::<Estimate>(text),
-        RecordKind::Relation => typed::<Relation>(text),
-    }
+    of_kind(name.parse::<RecordName>().map_err(|error| error.to_string())?.kind(), text)
 }
+
+macro_rules! by_kind {
+    ($($message:ident = $number:literal, $singular:literal, $collection:literal;)*) => {
+        fn of_kind(kind: RecordKind, text: &str) -> Result<LineMutations, String> {
+            match kind {
+                $(RecordKind::$message => typed::<proto::$message>(text),)*
+            }
+        }
+    };
+}
+
+record_types!(by_kind);
 
 fn typed<T: TypedRecord + prost::Name>(text: &str) -> Result<LineMutations, String> {
     let record: T = json::from_str(text).map_err(|error| error.to_string().trim_start_matches("line 1: ").to_owned())?;

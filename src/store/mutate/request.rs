@@ -271,7 +271,8 @@ fn parse_record(
     violations: &mut Violations,
 ) -> Option<Sent> {
     let Some(record) = record.and_then(|record| record.record) else {
-        violations.invalid(at, "a record is required: one of source, actor, event, claim, estimate and relation");
+        let fields = RecordKind::ALL.map(RecordKind::singular).join(", ");
+        violations.invalid(at, format!("a record is required: one of {fields}"));
         return None;
     };
     let kind = kind_of(&record);
