@@ -19,6 +19,7 @@ use crate::{
     model::{RecordKind, RecordName},
     open,
     proto::{Change, GetRecordRequest, GetServerInfoResponse, ListRecordsRequest},
+    store::StoreLimits,
 };
 
 /// Records per page if neither --page-size nor --limit asks for fewer.
@@ -90,8 +91,7 @@ pub(super) struct ListArguments {
     /// List the records that match this filter. Default: all.
     #[arg(long, default_value = "", hide_default_value = true)]
     filter: String,
-    /// Sort by up to three fields, each with an optional "desc". Default: by name.
-    #[arg(long, value_name = "FIELDS", default_value = "", hide_default_value = true)]
+    #[arg(long, value_name = "FIELDS", default_value = "", hide_default_value = true, help = order_help())]
     order_by: String,
     /// List the records as of a revision or a time: 12, 2024-10-23, 2024-10-23T08:00:00Z.
     #[arg(long, value_name = "REVISION|TIME")]
@@ -102,8 +102,7 @@ pub(super) struct ListArguments {
     /// The number of records to show. 0 shows all.
     #[arg(long, value_name = "COUNT", default_value_t = 50)]
     limit: usize,
-    /// The number of records per request, at most 1000.
-    #[arg(long, value_name = "COUNT")]
+    #[arg(long, value_name = "COUNT", help = page_size_help())]
     page_size: Option<i32>,
     /// Print proto3 JSON, one record per line.
     #[arg(long)]
@@ -113,6 +112,15 @@ pub(super) struct ListArguments {
     explain: bool,
     #[command(flatten)]
     access: Access,
+}
+
+fn order_help() -> String {
+    let most = StoreLimits::default().order_fields;
+    format!("Sort by up to {most} fields, each with an optional \"desc\". Default: by name")
+}
+
+fn page_size_help() -> String {
+    format!("The number of records per request, at most {}", StoreLimits::default().page_size)
 }
 
 /// Runs `annals list`.

@@ -30,10 +30,8 @@ use crate::{
     },
     model::{self, RecordKind, RecordName},
     proto::{BatchGetRecordsRequest, ExportRequest, ExportResponse},
+    store::StoreLimits,
 };
-
-/// Number of names in one request.
-const NAMES_MAX: usize = 1000;
 
 /// Export the record to files, or to standard output.
 ///
@@ -263,7 +261,8 @@ async fn complete_rows(
     names.sort_unstable();
     names.dedup();
     let mut found = HashMap::new();
-    for names in names.chunks(NAMES_MAX) {
+    let names_max = usize::try_from(StoreLimits::default().batch_get_names).unwrap_or(usize::MAX);
+    for names in names.chunks(names_max) {
         let request = BatchGetRecordsRequest {
             names: names.to_vec(),
             as_of_revision: message.revision,
