@@ -86,7 +86,7 @@ fn part(format: &'static Format, words: &[&str]) -> String {
     match words {
         ["commands"] => commands(format),
         ["columns"] => columns(exported_table(format).layout),
-        ["example", path, number] => table_example(format, path, number.parse().expect("the number of a row")),
+        ["example", ..] => table_example(format),
         ["mapping", "keys"] => series::keys_table(),
         ["mapping", "example"] => series_example(),
         ["review", "members"] => claimreview::members_table(),
@@ -129,9 +129,10 @@ fn columns(layout: &'static TableLayout) -> String {
 }
 
 /// A row of a file in tests/data, and the records that it makes.
-fn table_example(format: &'static Format, path: &str, number: usize) -> String {
+fn table_example(format: &'static Format) -> String {
     let export = exported_table(format);
-    let content = file(&format!("tests/data/{path}"));
+    let (path, number) = example(format);
+    let content = file(&path);
     let header = usize::from(export.layout.dialect == TableDialect::Csv);
     let line = content.lines().nth(number + header - 1).expect("a row on one line").to_owned();
     let input = ImportInput { content: Box::new(Cursor::new(content)), mapping: None };
@@ -145,7 +146,7 @@ fn table_example(format: &'static Format, path: &str, number: usize) -> String {
         mutations.iter().map(|item| format!("- `{}`\n", mutation::name(item))).collect::<Vec<_>>().concat()
     };
     format!(
-        "Row {number} of [{name}](../../tests/data/{path}):\n\n{line}\nIt makes these shared records, unless they exist,\n\n{shared}\nand these \
+        "Row {number} of [{name}](../../{path}):\n\n{line}\nIt makes these shared records, unless they exist,\n\n{shared}\nand these \
          records of its own:\n\n{own}\nThe first of its own records:\n\n{record}",
         name = path.rsplit('/').next().unwrap_or_default(),
         line = block("text", &line.replace('\t', "⇥")),
@@ -248,6 +249,21 @@ fn stix_objects() -> String {
 
 // ---------------------------------------------------------------------------------------------------- pages
 
+/// The words of a line such as `{{example acled/made_up.csv 5}}`.
+fn words(line: &str) -> Option<Vec<&str>> {
+    Some(line.strip_prefix("{{")?.strip_suffix("}}")?.split(' ').collect())
+}
+
+/// The sample of a table, which its page shows: the path of a file in the repository, and the number of a row.
+pub(super) fn example(format: &Format) -> (String, usize) {
+    let page = file(&format!("src/formats/{}", format.page));
+    let example = page.lines().filter_map(words).find_map(|words| match words.as_slice() {
+        ["example", path, number] => Some((format!("tests/data/{path}"), number.parse().expect("the number of a row"))),
+        _ => None,
+    });
+    example.unwrap_or_else(|| panic!("{} has no line {{{{example FILE ROW}}}}", format.page))
+}
+
 /// The page of a format.
 fn page(format: &'static Format) -> String {
     let template = file(&format!("src/formats/{}", format.page));
@@ -256,8 +272,8 @@ fn page(format: &'static Format) -> String {
         format.page
     );
     for line in template.lines() {
-        match line.strip_prefix("{{").and_then(|line| line.strip_suffix("}}")) {
-            Some(words) => page.push_str(&part(format, &words.split(' ').collect::<Vec<_>>())),
+        match words(line) {
+            Some(words) => page.push_str(&part(format, &words)),
             None => writeln!(page, "{line}").expect("a string"),
         }
     }
@@ -308,6 +324,16 @@ fn each_format_has_a_page_made_from_its_lists_and_from_rows_of_it_and_there_are_
     let pages = fs::read_dir(root().join("docs/formats")).expect("a folder").map(|page| page.expect("a page").file_name());
     let wanted = FORMATS.iter().map(|format| format.name).chain(["README"]).map(|name| format!("{name}.md").into());
     assert_eq!(pages.collect::<BTreeSet<_>>(), wanted.collect());
+}
+
+#[test]
+fn every_folder_with_a_page_is_in_the_list() {
+    let entries = |folder: &Path| fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path());
+    let sources = root().join("src/formats");
+    let folders = entries(&sources).filter(|path| path.is_dir() && (cfg!(feature = "parquet") || !path.ends_with("parquet")));
+    let pages = folders.flat_map(|folder| entries(&folder)).filter(|path| path.extension().is_some_and(|end| end == "md"));
+    let listed: BTreeSet<_> = FORMATS.iter().map(|format| sources.join(format.page)).collect();
+    assert_eq!(pages.collect::<BTreeSet<_>>(), listed);
 }
 
 #[test]

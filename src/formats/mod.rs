@@ -1,48 +1,54 @@
 //! External formats: import of records from formats other than protobuf, and export to them.
 //!
-//! A format is a folder with a `FORMAT`, and a line in [`FORMATS`]. The commands `import` and `export` with their `--help`, and
-//! the pages in docs/formats, are made from that list.
+//! A format is a folder with a `FORMAT` and a page, and two lines here: its `mod` and its line in [`FORMATS`]. One macro for both
+//! would hide the files from rustfmt. The commands `import` and `export` with their `--help`, and the pages in docs/formats, are
+//! made from that list. A test takes its sample of a table from the example on the page.
 //!
 //! Knows the model and the store's public API. Must not know keys or gRPC.
 
+// The formats. Each also has a line in [`FORMATS`].
 #[cfg(feature = "formats")]
 pub mod acled;
 #[cfg(feature = "formats")]
 pub mod claimreview;
 #[cfg(feature = "formats")]
 pub mod csv;
-#[cfg(test)]
-#[cfg(feature = "formats")]
-mod documentation;
-#[cfg(feature = "formats")]
-pub mod export;
-#[cfg(feature = "formats")]
-mod format;
 #[cfg(feature = "formats")]
 pub mod gdelt;
-#[cfg(feature = "formats")]
-pub mod import;
-#[cfg(feature = "json")]
-pub mod json;
 #[cfg(feature = "parquet")]
 pub mod parquet;
 #[cfg(feature = "formats")]
-pub mod reading;
-#[cfg(feature = "formats")]
 pub mod records;
-#[cfg(test)]
-#[cfg(feature = "formats")]
-mod round_trip;
 #[cfg(feature = "formats")]
 pub mod series;
 #[cfg(feature = "formats")]
 pub mod stix;
 #[cfg(feature = "formats")]
+pub mod ucdp_ged;
+
+// What they share.
+#[cfg(feature = "formats")]
+pub mod export;
+#[cfg(feature = "formats")]
+mod format;
+#[cfg(feature = "formats")]
+pub mod import;
+#[cfg(feature = "json")]
+pub mod json;
+#[cfg(feature = "formats")]
+pub mod reading;
+#[cfg(feature = "formats")]
 pub mod table;
 #[cfg(feature = "formats")]
-pub mod ucdp_ged;
-#[cfg(feature = "formats")]
 pub(crate) mod values;
+
+// Tests of all formats.
+#[cfg(test)]
+#[cfg(feature = "formats")]
+mod documentation;
+#[cfg(test)]
+#[cfg(feature = "formats")]
+mod round_trip;
 
 #[cfg(feature = "formats")]
 pub use format::{Exporter, Format, ImportInput, Importer, OpenExportFile};

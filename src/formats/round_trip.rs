@@ -4,6 +4,7 @@ use std::{collections::HashMap, fs, io::Cursor, path::Path};
 
 use super::{
     FORMATS, ImportInput,
+    documentation::example,
     export::TableExport,
     import::{BadRow, ImportRow, mutation},
     table::{TableDialect, TableWriter},
@@ -39,25 +40,22 @@ fn table(name: &str) -> &'static TableExport {
     tables().find(|table| table.layout.name == name).expect("a table of this name")
 }
 
-fn file(name: &str) -> &'static str {
-    match name {
-        "ucdp-ged" => "ucdp/ged_23_1_sample.csv",
-        "gdelt-events" => "gdelt/events.tsv",
-        "gdelt-mentions" => "gdelt/mentions_translated.tsv",
-        "acled" => "acled/made_up.csv",
-        other => panic!("no sample of {other}"),
-    }
-}
-
-/// The first row of a table's sample.
+/// The row of a table that its page shows.
 fn sample(table: &TableExport) -> Vec<String> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(file(table.layout.name));
-    let content = fs::read_to_string(path).expect("a file of the repository");
+    let (path, number) = example(super::named(table.layout.name).expect("a format"));
+    let content = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).expect("a file of the repository");
     match table.layout.dialect {
-        TableDialect::Tsv => content.lines().next().expect("a row").split('\t').map(str::to_owned).collect(),
+        TableDialect::Tsv => content.lines().nth(number - 1).expect("a row").split('\t').map(str::to_owned).collect(),
         TableDialect::Csv => {
             let mut reader = csv::Reader::from_reader(content.as_bytes());
-            reader.records().next().expect("a row").expect("of the header's length").iter().map(str::to_owned).collect()
+            reader
+                .records()
+                .nth(number - 1)
+                .expect("a row")
+                .expect("of the header's length")
+                .iter()
+                .map(str::to_owned)
+                .collect()
         }
     }
 }

@@ -54,13 +54,13 @@ class Table:
         return self.read(self.files[0].read_text(encoding="utf-8"))[0] if self.is_csv else []
 
 
-# Files of each format, and the columns that tell one row from another.
-SAMPLES = {
-    "ucdp-ged": (("ucdp/ged_23_1_sample.csv",), (0,)),
-    "gdelt-events": (("gdelt/events.tsv", "gdelt/events_translated.tsv"), (0,)),
-    "gdelt-mentions": (("gdelt/mentions.tsv", "gdelt/mentions_translated.tsv"), (0, 5, 6, 7, 8, 9)),
-    "acled": (("acled/made_up.csv",), (0,)),
+# Other files of a format than the one on its page.
+MORE_FILES = {
+    "gdelt-events": ("gdelt/events_translated.tsv",),
+    "gdelt-mentions": ("gdelt/mentions_translated.tsv",),
 }
+# The columns that tell one row from another, if the first one does not.
+KEYS = {"gdelt-mentions": (0, 5, 6, 7, 8, 9)}
 
 
 def both_ways() -> list[str]:
@@ -70,9 +70,11 @@ def both_ways() -> list[str]:
 
 
 def table(name: str) -> Table:
-    """The table of a format. A new format needs a sample above."""
-    files, key = SAMPLES[name]
-    return Table(name, tuple(DATA / file for file in files), key)
+    """The table of a format, with the sample that its page shows."""
+    page = (ROOT / f"docs/formats/{name}.md").read_text(encoding="utf-8")
+    shown = re.search(r"^Row \d+ of \[.*\]\(\.\./\.\./tests/data/(.+)\):$", page, re.MULTILINE)
+    assert shown, f"the page of {name} has no example"
+    return Table(name, tuple(DATA / file for file in (shown[1], *MORE_FILES.get(name, ()))), KEYS.get(name, (0,)))
 
 
 ALL = [table(name) for name in both_ways()]
