@@ -1,4 +1,4 @@
-//! Follows the record. When you start the program again, it resumes where it stopped.
+//! Follows the commits of a store. When you start the program again, it resumes where it stopped.
 //!
 //! The position is one number: the revision of the last message that the program processed. This program stores it in a file.
 //! If your data is in a database, store the number there, and write both in one transaction.

@@ -62,7 +62,7 @@ pub struct ServeOptions {
     /// The data folder. It is created if it is missing.
     #[arg(long, value_name = "DIR", default_value = "./annals-data")]
     pub data: PathBuf,
-    /// Keep everything in memory and nothing on disk. The record is lost when the server stops.
+    /// Keep everything in memory and nothing on disk. All records are lost when the server stops.
     #[arg(long, conflicts_with = "data")]
     pub in_memory: bool,
     /// The address and port to listen on. Port 0 takes a free port.

@@ -1,4 +1,4 @@
-"""Follows the record. When you start it again, it resumes where it stopped.
+"""Follows the commits of a store. When you start it again, it resumes where it stopped.
 
 python follow.py STATE_FILE [HOST:PORT]
 """

@@ -1,4 +1,4 @@
-//! How a command reaches the record: through a server, or by opening a folder in this process. Also the runtime and the signals
+//! How a command reaches the store: through a server, or by opening a folder in this process. Also the runtime and the signals
 //! of a command.
 //!
 //! Must not know requests.
@@ -22,7 +22,7 @@ use crate::{
     store::Store,
 };
 
-/// Which record to use.
+/// Where the store is: behind a server, or in a folder.
 #[derive(Clone, Debug, Args)]
 pub(super) struct Access {
     /// The address of the server.

@@ -39,7 +39,7 @@ pub(super) struct Arguments {
     /// The files of commits. - is standard input.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// Check each commit against the current record, and write nothing.
+    /// Check each commit against the records in the store, and write nothing.
     #[arg(long)]
     dry_run: bool,
     /// Continue after a commit that fails.

@@ -61,11 +61,11 @@ pub(super) struct Arguments {
     /// time.
     #[arg(long)]
     strict: bool,
-    /// Check every row against the rules and the current record, and write nothing.
+    /// Check every row against the rules and the records in the store, and write nothing.
     #[arg(long)]
     dry_run: bool,
-    /// Compare every row with the record again, even if an earlier run applied it. Use this after the imported records were
-    /// changed.
+    /// Compare every row with the records in the store again, even if an earlier run applied it. Use this after imported records
+    /// were changed.
     #[arg(long, conflicts_with = "dry_run")]
     again: bool,
     #[command(flatten)]

@@ -1,4 +1,4 @@
-//! The command line: one binary that serves the record, writes to it and reads it.
+//! The command line: one binary that serves a store, writes to it and reads it.
 //!
 //! Must not know keys, batches or how a command of another file works.
 

@@ -270,7 +270,7 @@ fn change_row(change: &Change) -> Vec<String> {
     ]
 }
 
-/// Show the size of the record, and the version and the limits of the server.
+/// Show how many records the store has, and the version and the limits of the server.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  annals info\n  annals info --json\n  annals info --data ./annals-data")]
 pub(super) struct InfoArguments {

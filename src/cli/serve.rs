@@ -20,7 +20,7 @@ use crate::{
     rpc,
 };
 
-/// Serve the record to gRPC clients.
+/// Serve the store to gRPC clients.
 ///
 /// Every option can also be set in a TOML file (--config) or in the environment: --cache wins over ANNALS_CACHE, which wins
 /// over "cache" in the file. The table [rpc] of the file contains the limits and times of the server. docs/options.md lists all
@@ -59,7 +59,7 @@ pub(super) fn run(arguments: &Arguments, out: &mut Output) -> anyhow::Result<Out
 }
 
 fn start_log(options: &ServeOptions) -> anyhow::Result<()> {
-    // The details of these libraries do not concern the record. A filter that names one of them shows them.
+    // The details of these libraries do not concern the store. A filter that names one of them shows them.
     let filter = EnvFilter::try_new(format!("h2=info,hyper=info,hyper_util=info,sled=info,{}", options.log))
         .with_context(|| format!("\"{}\" is not a filter for the log", options.log))?;
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);

@@ -29,7 +29,7 @@ use crate::{
 /// Longest time until a printed message is flushed, and between two writes of the position.
 const FLUSH_DELAY: Duration = Duration::from_millis(100);
 
-/// Follow the record: print every commit in order, once each, as it is made.
+/// Follow the commits of the store: print every commit once, in order, as it is made.
 ///
 /// The command begins with the next commit, or where --after or --initial-state say. It runs until it is interrupted, and
 /// reconnects when the server is unreachable for a while. With --state the position is kept in a file, and the next run resumes
@@ -45,7 +45,7 @@ pub(super) struct Arguments {
     /// Follow the records of one collection that match this filter, before or after a change.
     #[arg(long, default_value = "", hide_default_value = true)]
     filter: String,
-    /// Begin after this revision. 0 is the beginning of the record.
+    /// Begin after this revision. 0 begins with the first commit.
     #[arg(long, value_name = "REVISION", value_parser = clap::value_parser!(i64).range(0..), conflicts_with = "initial_state")]
     after: Option<i64>,
     /// Begin with all current records.

@@ -1,4 +1,4 @@
-//! A second implementation of the record: what each commit must answer, and what everything is at each revision.
+//! A second implementation of the store: what each commit must answer, and what everything is at each revision.
 //!
 //! Knows the messages of the contract by reflection, and uses no code of the crate. It is slow on purpose: it answers every
 //! question by looking at everything.

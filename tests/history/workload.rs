@@ -1,6 +1,6 @@
 //! Random commits over few names, so that they conflict: most are accepted, many are refused.
 //!
-//! Knows the messages of the contract, and of the record only what the model says.
+//! Knows the messages of the contract, and of the store only what the model says.
 
 use annals::proto::{
     self, Actor, ActorKind, Aspect, Attribution, AttributionRole, Citation, Claim, ClaimKind, CommitRequest, Delete, Estimand,

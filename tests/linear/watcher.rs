@@ -1,4 +1,4 @@
-//! A watcher: follows the record, is cut at random and whenever the server goes down, and resumes where it was.
+//! A watcher: follows the commits, is cut at random and whenever the server goes down, and resumes where it was.
 //!
 //! Knows the messages of a watch. Must not know what it should have shown.
 

@@ -1,4 +1,4 @@
-"""Import of series through the command line: every published number is in the record. Reads files only with json and csv."""
+"""Import of series through the command line: every published number is in the store. Reads files only with json and csv."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_every_forecast_has_its_quantiles_and_its_target(imported: Server) -> No
 def test_importing_again_changes_nothing(imported: Server) -> None:
     head = imported.client.head()
     for mapping, file in [("ukraine-personnel.toml", LOSSES), ("flusight.toml", FORECASTS)]:
-        # Against the record, not against earlier receipts.
+        # Against the store, not against earlier receipts.
         imported.run("import", "series", "--mapping", str(MAPPINGS / mapping), "--again", str(file))
     assert imported.client.head() == head
 

@@ -25,12 +25,12 @@ fn create(id: &str, more: &str) -> String {
 }
 
 /// A server, and a folder for files.
-struct Record {
+struct WatchedServer {
     serving: Serving,
     folder: TempDir,
 }
 
-impl Record {
+impl WatchedServer {
     fn start() -> Self {
         Self { serving: Serving::start(&["--in-memory"]), folder: TempDir::new().expect("a folder") }
     }
@@ -76,38 +76,38 @@ fn ends_well(mut child: Child) -> bool {
 
 #[test]
 fn existing_changes_are_printed_and_the_next_run_resumes_from_the_state_file() {
-    let record = Record::start();
-    record.commit(&create("a", ""));
-    record.commit(r#"{"request_id":"b","mutations":[{"update":{"record":{"event":{"name":"events/a","title":"new"}}}}]}"#);
-    let state = record.path("position.json");
-    let lines = record.watched(&["--after", "0", "--state", &state]);
+    let server = WatchedServer::start();
+    server.commit(&create("a", ""));
+    server.commit(r#"{"request_id":"b","mutations":[{"update":{"record":{"event":{"name":"events/a","title":"new"}}}}]}"#);
+    let state = server.path("position.json");
+    let lines = server.watched(&["--after", "0", "--state", &state]);
     let lines: Vec<_> = lines.lines().collect();
     assert_eq!(lines.len(), 2, "{lines:?}");
     assert!(lines[0].starts_with("1  ") && lines[0].ends_with("  CREATED  events/a  title of a"), "{lines:?}");
     assert!(lines[1].starts_with("2  ") && lines[1].ends_with("  UPDATED  events/a  new  (title)"), "{lines:?}");
     assert_eq!(position(&state), 2);
 
-    record.commit(&create("c", ""));
-    let json = record.watched(&["--after", "0", "--state", &state, "--json"]);
+    server.commit(&create("c", ""));
+    let json = server.watched(&["--after", "0", "--state", &state, "--json"]);
     let messages: Vec<Value> = json.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     assert_eq!(messages[0]["checkpoint"]["opened"], true);
     let commits: Vec<_> = messages.iter().filter_map(|message| message["commit"]["revision"].as_str()).collect();
     assert_eq!((commits, position(&state)), (vec!["3"], 3.into()));
-    assert_eq!(record.watched(&["--state", &state]), "");
+    assert_eq!(server.watched(&["--state", &state]), "");
 }
 
 #[test]
 fn an_interrupt_ends_it_with_its_position_kept() {
-    let record = Record::start();
-    record.commit(&create("a", ""));
-    let state = record.path("position.json");
+    let server = WatchedServer::start();
+    server.commit(&create("a", ""));
+    let state = server.path("position.json");
     for (id, end) in [("b", Signal::INT), ("c", Signal::TERM)] {
-        let mut child = record.watch(&["--after", "0", "--state", &state]);
+        let mut child = server.watch(&["--after", "0", "--state", &state]);
         let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
         if id == "b" {
             assert!(lines.next().expect("a line").expect("text").contains("events/a"));
         }
-        record.commit(&create(id, ""));
+        server.commit(&create(id, ""));
         assert!(lines.next().expect("a line").expect("text").contains(&format!("events/{id}")), "nothing comes twice");
         signal(&child, end);
         assert!(ends_well(child), "{end:?}");
@@ -118,14 +118,14 @@ fn an_interrupt_ends_it_with_its_position_kept() {
 
 #[test]
 fn a_reader_that_has_seen_enough_ends_it_quietly() {
-    let record = Record::start();
-    record.commit(&create("a", ""));
-    let mut child = record.watch(&["--after", "0"]);
+    let server = WatchedServer::start();
+    server.commit(&create("a", ""));
+    let mut child = server.watch(&["--after", "0"]);
     let mut stdout = BufReader::new(child.stdout.take().expect("piped"));
     let mut line = String::new();
     stdout.read_line(&mut line).expect("a line");
     drop(stdout);
-    record.commit(&create("b", ""));
+    server.commit(&create("b", ""));
     let mut stderr = BufReader::new(child.stderr.take().expect("piped"));
     assert!(ends_well(child));
     let mut said = String::new();
@@ -135,10 +135,10 @@ fn a_reader_that_has_seen_enough_ends_it_quietly() {
 
 #[test]
 fn the_position_covers_only_what_was_written_out() {
-    let record = Record::start();
-    record.commit(&create("a", ""));
-    let state = record.path("position.json");
-    let mut child = record.watch(&["--after", "0", "--state", &state]);
+    let server = WatchedServer::start();
+    server.commit(&create("a", ""));
+    let state = server.path("position.json");
+    let mut child = server.watch(&["--after", "0", "--state", &state]);
     // Before it has printed anything: it starts, connects and asks first.
     drop(child.stdout.take());
     assert!(ends_well(child));
@@ -147,36 +147,36 @@ fn the_position_covers_only_what_was_written_out() {
 
 #[test]
 fn every_record_that_there_is_comes_first_where_that_is_asked_for() {
-    let record = Record::start();
-    record.commit(&create("a", r#","labels":["x:1"]"#));
-    record.commit(&create("b", ""));
-    let state = record.path("position.json");
+    let server = WatchedServer::start();
+    server.commit(&create("a", r#","labels":["x:1"]"#));
+    server.commit(&create("b", ""));
+    let state = server.path("position.json");
     let arguments = ["events", "--filter", r#"labels:"x:1""#, "--initial-state", "--state", &state];
-    assert_eq!(record.watched(&arguments), "as it is  events/a  title of a\n");
+    assert_eq!(server.watched(&arguments), "as it is  events/a  title of a\n");
     assert_eq!(position(&state), 2);
-    record.commit(
+    server.commit(
         r#"{"request_id":"c","mutations":[{"update":{"record":{"event":{"name":"events/a"}},"update_fields":["labels"]}}]}"#,
     );
-    let lines = record.watched(&arguments);
+    let lines = server.watched(&arguments);
     assert!(lines.contains("  UPDATED  LEFT  events/a  ") && lines.lines().count() == 1, "{lines}");
 }
 
 #[test]
 fn what_cannot_be_followed_is_reported() {
-    let record = Record::start();
-    record.commit(&create("a", ""));
-    let state = record.path("position.json");
-    record.watched(&["--state", &state]);
+    let server = WatchedServer::start();
+    server.commit(&create("a", ""));
+    let state = server.path("position.json");
+    server.watched(&["--state", &state]);
     let other = Serving::start(&["--in-memory"]);
     let (status, text) = fails(&["watch", "--server", other.address(), "--state", &state, "--stop-at-head"]);
     assert!(status == 1 && text.contains("REVISION_IN_FUTURE"), "{text}");
     fs::write(&state, r#"{"store_id":"another","revision":1}"#).expect("written");
-    let (status, text) = fails(&["watch", "--server", record.serving.address(), "--state", &state, "--stop-at-head"]);
+    let (status, text) = fails(&["watch", "--server", server.serving.address(), "--state", &state, "--stop-at-head"]);
     assert!(status == 1 && text.contains("another") && text.contains("other commits"), "{text}");
     fs::write(&state, "12").expect("written");
-    let (status, text) = fails(&["watch", "--server", record.serving.address(), "--state", &state]);
+    let (status, text) = fails(&["watch", "--server", server.serving.address(), "--state", &state]);
     assert!(status == 1 && text.contains("position.json"), "{text}");
-    let (status, text) = fails(&["watch", "--server", record.serving.address(), "--filter", "title:*"]);
+    let (status, text) = fails(&["watch", "--server", server.serving.address(), "--filter", "title:*"]);
     assert!(status == 1 && text.contains("exactly one type"), "{text}");
     let (status, _) = fails(&["watch", "--after", "0", "--initial-state"]);
     assert_eq!(status, 2);

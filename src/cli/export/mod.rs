@@ -33,7 +33,7 @@ use crate::{
     store::StoreLimits,
 };
 
-/// Export the record to files, or to standard output.
+/// Export the records of the store to files, or to standard output.
 ///
 /// All records are as of one revision. A text FILE that ends in .gz or .zst is compressed. FILE appears only when it is
 /// complete: until then it is FILE.part. To resume an interrupted export at the same revision, run the same command again.
@@ -41,7 +41,7 @@ use crate::{
 #[derive(Debug, Args)]
 #[allow(clippy::doc_markdown)] // Shown to people as it is: a backtick would be, too.
 #[command(
-    after_help = "Examples:\n  annals export -o record.ndjson.zst\n  annals export events claims --as-of 2024-10-23 -o october.ndjson.gz\n  \
+    after_help = "Examples:\n  annals export -o all.ndjson.zst\n  annals export events claims --as-of 2024-10-23 -o october.ndjson.gz\n  \
                         annals export events --filter 'labels:\"x:1\"' | jq .title\n  annals export events --format csv | head\n  \
                         annals export --format csv -o tables/\n  \
                         annals export --format parquet -o tables/\n  \
