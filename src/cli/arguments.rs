@@ -4,6 +4,7 @@
 
 use std::{fmt, ops::Deref, str::FromStr};
 
+use anyhow::bail;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 
@@ -27,6 +28,16 @@ pub(super) fn collections_help() -> String {
 /// The types of a request. An empty list of kinds means all types.
 pub(super) fn types(kinds: &[RecordKind]) -> Vec<i32> {
     kinds.iter().map(|kind| *kind as i32).collect()
+}
+
+/// Errs unless a filter has exactly one collection, whose fields it names. `command` is the subcommand, such as "export".
+pub(super) fn check_filter(command: &str, kinds: &[RecordKind], filter: &str) -> anyhow::Result<()> {
+    let first = kinds.first();
+    if filter.is_empty() || first.is_some() && kinds.iter().all(|kind| Some(kind) == first) {
+        return Ok(());
+    }
+    let collection = first.unwrap_or(&RecordKind::Claim).collection();
+    bail!("--filter needs exactly one collection: annals {command} {collection} --filter ...")
 }
 
 /// A format of the list, and its importer or its exporter.

@@ -19,6 +19,15 @@ use crate::{
     store::{StoreError, StoreErrorDetails},
 };
 
+/// The option that sets a field of a request. An error of the store names the field, but the user has given the option.
+const OPTIONS: [(&str, &str); 5] = [
+    ("as_of_revision", "--as-of"),
+    ("as_of_time", "--as-of"),
+    ("filter", "--filter"),
+    ("order_by", "--order-by"),
+    ("page_size", "--page-size"),
+];
+
 /// How a command ended: with exit status 0 or 1. Wrong arguments end the program with status 2 before a command runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
@@ -194,17 +203,25 @@ fn reason(reason: ErrorReason) -> &'static str {
 
 /// The message, and one line for each violation. The message already contains a single violation, so a single one gets no line.
 fn with_violations(message: &str, reason: &str, violations: Vec<(String, String)>) -> String {
-    let mut text = match reason {
-        "" => message.to_owned(),
-        _ => format!("{message} ({reason})"),
+    let mut text = match message.split_once(": ") {
+        Some((field, rest)) => format!("{}: {rest}", option(field)),
+        None => message.to_owned(),
     };
+    if !reason.is_empty() {
+        text.extend([" (", reason, ")"]);
+    }
     if violations.len() > 1 {
         for (at, what) in violations {
             let colon = if at.is_empty() { "" } else { ": " };
-            text.extend(["\n  ", &at, colon, &what]);
+            text.extend(["\n  ", option(&at), colon, &what]);
         }
     }
     text
+}
+
+/// The option that sets a field of a request. Otherwise the text itself.
+fn option(field: &str) -> &str {
+    OPTIONS.iter().find(|(name, _)| *name == field).map_or(field, |(_, option)| option)
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 
 use std::{io, path::PathBuf};
 
+use anyhow::anyhow;
 use clap::Args;
 use serde_json::Value;
 
@@ -18,7 +19,7 @@ use crate::{
     formats::json,
     model::{RecordKind, RecordName},
     open,
-    proto::{Change, GetRecordRequest, GetServerInfoResponse, ListRecordsRequest},
+    proto::{Change, ErrorReason, GetRecordRequest, GetServerInfoResponse, ListRecordsRequest},
     store::StoreLimits,
 };
 
@@ -62,7 +63,7 @@ pub(super) fn get(arguments: &GetArguments, out: &mut Output) -> anyhow::Result<
         let connection = arguments.access.connect().await?;
         let record = connection.client.get_record(arguments.name.kind(), &request).await;
         connection.close().await?;
-        Ok(record?)
+        record.map_err(with_options)
     })?;
     let value = json::record_value(&record);
     if arguments.json {
@@ -72,6 +73,21 @@ pub(super) fn get(arguments: &GetArguments, out: &mut Output) -> anyhow::Result<
     }
     out.flush()?;
     Ok(Outcome::Done)
+}
+
+/// Names the options of `annals get` in errors in which the server names fields of its request.
+fn with_options(error: ClientError) -> anyhow::Error {
+    let variable = |key| error.metadata().get(key).map_or("", String::as_str);
+    let (name, reason) = (variable("name"), error.reason_name());
+    match error.reason() {
+        Some(ErrorReason::RecordDeleted) => {
+            anyhow!("{name} was deleted at revision {}: add --show-deleted to see it ({reason})", variable("revision"))
+        }
+        Some(ErrorReason::RecordRedirected) => {
+            anyhow!("{name} was merged into {}: get that record, or leave out --no-redirect ({reason})", variable("target"))
+        }
+        _ => error.into(),
+    }
 }
 
 /// List the records of a collection that match a filter.

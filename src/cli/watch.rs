@@ -76,6 +76,7 @@ struct Position {
 
 /// Runs the command.
 pub(super) fn run(arguments: &Arguments, out: &mut Output) -> anyhow::Result<Outcome> {
+    arguments::check_filter("watch", &arguments.collections, &arguments.filter)?;
     access::block_on(async {
         let stop = StopSignals::listen()?;
         let mut options = access::options(&ProgressBar::hidden());

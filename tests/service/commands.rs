@@ -105,6 +105,35 @@ fn errors_say_what_is_wrong_and_what_to_do() {
 }
 
 #[test]
+fn an_error_names_the_option_that_was_given_and_not_a_field_of_the_request() {
+    let folder = TempDir::new().expect("a folder");
+    let data = folder.path().join("data").to_string_lossy().into_owned();
+    let commits = r#"{"mutations":[{"create":{"event":{"name":"events/deleted","title":"a"}}},{"create":{"event":{"name":"events/merged","title":"b"}}},{"create":{"event":{"name":"events/e","title":"c"}}}]}
+{"mutations":[{"delete":{"name":"events/deleted"}},{"merge":{"name":"events/merged","into":"events/e"}}]}
+"#;
+    ok(&["commit", "--data", &data, &write(&folder, "commits.ndjson", commits)]);
+    for (arguments, says) in [
+        (&["get", "events/deleted"][..], "deleted at revision 2: add --show-deleted to see it (RECORD_DELETED)"),
+        (&["get", "events/merged", "--no-redirect"], "get that record, or leave out --no-redirect (RECORD_REDIRECTED)"),
+        (&["get", "events/e", "--as-of", "9999-01-01"], "error: --as-of: "),
+        (&["get", "events/e", "--as-of=-1"], "error: --as-of: "),
+        (&["list", "events", "--filter", "titel = 1"], "error: --filter: at position 0"),
+        (&["list", "events", "--filter", "titel = 1", "--explain"], "error: --filter: at position 0"),
+        (&["list", "events", "--order-by", "titel"], "error: --order-by: at position 0"),
+        (&["list", "events", "--page-size=-1"], "error: --page-size: "),
+        (&["watch", "--filter", "title:*"], "exactly one collection: annals watch claims --filter ..."),
+        (&["watch", "events", "claims", "--filter", "title:*"], "exactly one collection: annals watch events --filter ..."),
+        (&["export", "--filter", "title:*"], "exactly one collection: annals export claims --filter ..."),
+        (&["export", "--format", "stix", "--filter", "title:*"], "exactly one collection"),
+        (&["export", "claims", "--format", "ucdp-ged"], "--format ucdp-ged exports only events: name no other collection"),
+    ] {
+        let (status, text) = fails(&[arguments, &["--data", &data]].concat());
+        assert!(status == 1 && text.contains(says), "{arguments:?}: {text}");
+    }
+    ok(&["export", "events", "events", "--filter", "title:*", "--data", &data]);
+}
+
+#[test]
 fn commits_stop_at_the_first_failure_unless_told_to_continue() {
     let folder = TempDir::new().expect("a folder");
     let data = folder.path().join("data").to_string_lossy().into_owned();

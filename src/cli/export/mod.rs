@@ -79,9 +79,11 @@ pub(super) fn run(arguments: &Arguments, out: &mut Output) -> anyhow::Result<Out
     let target = target(arguments)?;
     let table = arguments.format.table();
     if let Some(table) = table.filter(|table| arguments.collections.iter().any(|kind| *kind != table.kind)) {
-        bail!("--format {} is of {} alone: leave out the collections", arguments.format.name, table.kind.collection());
+        let (format, collection) = (arguments.format.name, table.kind.collection());
+        bail!("--format {format} exports only {collection}: name no other collection");
     }
     let kinds = table.map_or(arguments.collections.clone(), |table| vec![table.kind]);
+    arguments::check_filter("export", &kinds, &arguments.filter)?;
     let filter = match table {
         Some(table) if arguments.filter.is_empty() => table.filter.to_owned(),
         _ => arguments.filter.clone(),
@@ -123,9 +125,6 @@ fn target(arguments: &Arguments) -> anyhow::Result<Target> {
         }
         Some(path) if !arguments.format.is_file_per_collection() => Ok(Target::File(path.clone())),
         Some(path) if is_one && !is_folder(path) => Ok(Target::File(path.clone())),
-        Some(_) if !is_one && !arguments.filter.is_empty() => {
-            bail!("--filter needs exactly one collection: its fields are that collection's")
-        }
         Some(path) => Ok(Target::Folder(path.clone())),
     }
 }
