@@ -186,7 +186,7 @@ impl StoreError {
         Self::new(
             StoreErrorKind::Internal,
             ErrorReason::Internal,
-            format!("the server has a bug: its log says more under {log_id}; repeating the request may or may not help"),
+            format!("the server has a bug: its log says more under {log_id}; a retry may or may not help"),
         )
         .with(LOG_ID, log_id)
         .because(what)
@@ -267,7 +267,7 @@ impl From<engine::EngineError> for StoreError {
             engine::EngineError::Full { .. } => Self::new(
                 StoreErrorKind::Unavailable,
                 ErrorReason::StorageFull,
-                format!("{text}: writes are refused until there is room again, reads go on"),
+                format!("{text}: writes are refused until there is space again; reads continue"),
             ),
             engine::EngineError::Corrupt(_) | engine::EngineError::Format { .. } => {
                 Self::new(StoreErrorKind::DataLoss, ErrorReason::StoreCorrupt, format!("{text}: restore from a backup"))
@@ -284,15 +284,15 @@ impl From<engine::EngineError> for StoreError {
             engine::EngineError::Poisoned(_) | engine::EngineError::Io { .. } => Self::new(
                 StoreErrorKind::Unavailable,
                 ErrorReason::StorePoisoned,
-                "a write or read of the log failed on this server's disk: an operator has to look at its log and \
-                     start it again",
+                "a write or read of the log failed on the server's disk: the operator must read the server's log and \
+                     start the server again",
             ),
             // Only a program that opens a folder gets this, never a caller of the service. So the contract has no reason for
             // it.
             engine::EngineError::InUse { .. } => Self::new(
                 StoreErrorKind::Unavailable,
                 ErrorReason::Unspecified,
-                format!("{text}: stop that process, or if it is a server, ask it instead of the folder"),
+                format!("{text}: stop that process; if it is a server, call it instead of opening the folder"),
             ),
         };
         told.because(error)

@@ -225,13 +225,13 @@ fn digest(request: &ExportRequest) -> Vec<u8> {
 
 fn resume(text: &str, asked: &[u8]) -> Result<(u64, usize, String)> {
     let invalid = || {
-        let message = "resume_token is damaged, or is not one that Export gave: send it as it was, or start again without one";
+        let message = "resume_token is damaged, or was not returned by Export: send it unchanged, or start again without one";
         StoreError::new(StoreErrorKind::Invalid, ErrorReason::PageTokenInvalid, message)
     };
     let payload = token::open(Purpose::Export, text).ok_or_else(invalid)?;
     let rest = payload.get(asked.len()..).ok_or_else(invalid)?;
     if !payload.starts_with(asked) {
-        let message = "resume_token is of an export with other arguments: all other fields must be as they were";
+        let message = "resume_token belongs to another request: send all other fields as they were in that request";
         return Err(
             StoreError::new(StoreErrorKind::Invalid, ErrorReason::PageTokenMismatch, message).with("field", "resume_token")
         );

@@ -131,7 +131,7 @@ impl Inner {
     pub(super) fn check_revision(&self, revision: u64) -> Result<u64> {
         let head = self.head();
         if revision > head {
-            let text = format!("revision {revision} is not reached: the newest is {head}; read that, or wait");
+            let text = format!("revision {revision} does not exist yet: the newest is {head}");
             return Err(StoreError::new(StoreErrorKind::OutOfRange, ErrorReason::RevisionInFuture, text)
                 .with("revision", revision)
                 .with("head_revision", head));
@@ -201,7 +201,7 @@ impl Inner {
             return true;
         }
         let text =
-            "what is stored cannot be read, and rebuilding the state from the log did not mend it: the server's log says more";
+            "stored data cannot be read, and a rebuild of the state from the log did not repair it: see the log of the server";
         *error = StoreError::new(StoreErrorKind::DataLoss, ErrorReason::StoreCorrupt, text).because(error.clone());
         false
     }

@@ -93,7 +93,7 @@ impl Store {
         let names_max = self.limits().batch_get_names;
         violations.limit(&at, self.limits().batch_get_names(), request.names.len() as u64);
         if request.names.is_empty() {
-            violations.invalid(&at, "name at least one record");
+            violations.invalid(&at, "at least one name is required");
         }
         let mut names = Vec::with_capacity(request.names.len());
         for (index, text) in request.names.iter().take(usize::try_from(names_max).unwrap_or(usize::MAX)).enumerate() {
@@ -148,7 +148,7 @@ impl Store {
     /// Like [`Self::get_commit`], but returns the bytes of the contract's `Commit`.
     pub fn get_commit_encoded(&self, revision: i64) -> Result<Bytes> {
         let Some(wanted) = u64::try_from(revision).ok().filter(|revision| *revision > 0) else {
-            return Err(StoreError::field("revision", "is required and counts from 1"));
+            return Err(StoreError::field("revision", "is required: revisions count from 1"));
         };
         self.read(|inner| {
             inner.check_revision(wanted)?;

@@ -35,7 +35,7 @@ impl Selection {
             let kind = u8::try_from(*number).ok().and_then(RecordKind::from_number);
             let kind = kind.ok_or_else(|| {
                 let known = RecordKind::ALL.map(|kind| RecordType::from(kind).as_str_name()).join(", ");
-                StoreError::field(&format!("types[{index}]"), format!("{number} is no type of record: use {known}"))
+                StoreError::field(&format!("types[{index}]"), format!("{number} is not a record type: use one of {known}"))
             })?;
             kinds.push(kind);
         }
@@ -47,7 +47,7 @@ impl Selection {
             _ => {
                 return Err(StoreError::field(
                     "filter",
-                    "a filter needs exactly one type in types: its fields are that type's",
+                    "a filter needs exactly one type in types, because it names fields of that type",
                 ));
             }
         };

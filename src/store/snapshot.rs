@@ -86,7 +86,7 @@ pub struct TypedPage<T> {
 }
 
 impl Store {
-    /// The records at a revision. 0 is the newest. `REVISION_IN_FUTURE` if the revision is not reached yet.
+    /// The records at a revision. 0 is the newest. `REVISION_IN_FUTURE` if the revision does not exist yet.
     pub fn at(&self, revision: i64) -> Result<StoreSnapshot> {
         self.snapshot(revision, None)
     }
@@ -167,7 +167,7 @@ impl StoreSnapshot {
     /// The same request, at the revision of this snapshot.
     fn pinned(&self, mut request: ListRecordsRequest) -> Result<ListRecordsRequest> {
         if request.as_of_time.is_some() || ![0, self.revision()].contains(&request.as_of_revision) {
-            let text = format!("leave it out: this snapshot is read at revision {}", self.revision);
+            let text = format!("cannot name another revision: this snapshot reads revision {}", self.revision);
             return Err(StoreError::field("as_of_revision", text));
         }
         request.as_of_revision = self.revision();
@@ -372,7 +372,7 @@ fn as_of(inner: &Inner, revision: i64, time: Option<&Timestamp>) -> Result<u64> 
     match (revision, time) {
         (0, None) => Ok(inner.head()),
         (0, Some(time)) => as_of_time(inner, time),
-        (_, Some(_)) => Err(StoreError::field("as_of_time", "set as_of_revision or as_of_time, not both")),
+        (_, Some(_)) => Err(StoreError::field("as_of_time", "cannot be combined with as_of_revision: set only one of them")),
         (revision, None) => match u64::try_from(revision) {
             Ok(revision) => inner.check_revision(revision),
             Err(_) => Err(StoreError::field("as_of_revision", "a revision is never negative; 0 reads the newest")),
@@ -384,7 +384,7 @@ fn as_of(inner: &Inner, revision: i64, time: Option<&Timestamp>) -> Result<u64> 
 fn as_of_time(inner: &Inner, time: &Timestamp) -> Result<u64> {
     const FIELD: &str = "as_of_time";
     if !is_timestamp(time.seconds, time.nanos.into()) {
-        return Err(StoreError::field(FIELD, "is not a time of the years 1 to 9999"));
+        return Err(StoreError::field(FIELD, "is not a time in the years 1 to 9999"));
     }
     let time_us = micros(time);
     loop {
@@ -394,7 +394,8 @@ fn as_of_time(inner: &Inner, time: &Timestamp) -> Result<u64> {
         }
         if time_us - now_us > TIME_AHEAD_US {
             let now = Timestamp { nanos: 0, ..timestamp(now_us) };
-            let text = format!("lies in the future: this server's clock says {now}; leave it out to read the newest");
+            let text =
+                format!("is in the future: the clock of this server says {now}; leave it out to read the newest revision");
             return Err(StoreError::field(FIELD, text));
         }
         std::thread::sleep(Duration::from_micros((time_us - now_us).unsigned_abs()));
@@ -440,7 +441,7 @@ fn check_shown(name: &RecordName, version: &Version, show_deleted: bool) -> Resu
     let revision = version.revision;
     let (reason, text) = match version.change {
         ChangeKind::Erased => {
-            (ErrorReason::RecordErased, format!("the content of {name} was removed for good at revision {revision}"))
+            (ErrorReason::RecordErased, format!("the content of {name} was removed permanently at revision {revision}"))
         }
         ChangeKind::Deleted if !show_deleted => {
             (ErrorReason::RecordDeleted, format!("{name} was deleted at revision {revision}: set show_deleted to read it"))

@@ -95,7 +95,7 @@ impl<'a> View<'a> {
                 None => return Ok(Some(Resolved { name: at, version, redirected: step > 0 })),
             }
         }
-        Err(StoreError::internal(format!("{name} starts more than {REDIRECTS_MAX} redirects")))
+        Err(StoreError::internal(format!("{name} leads through more than {REDIRECTS_MAX} redirects")))
     }
 
     /// All names by which a reference to a record may be stored: the given name, its target, and every name that redirects to
@@ -158,7 +158,7 @@ fn decode(kind: RecordKind, id: &str, value: &Bytes) -> Result<Head> {
 
 /// The error for a value that this program cannot have written.
 fn damaged(kind: RecordKind, id: &str) -> StoreError {
-    engine::EngineError::State(format!("what it holds of {}/{id} cannot be read", kind.collection())).into()
+    engine::EngineError::State(format!("the stored bytes of {}/{id} cannot be read", kind.collection())).into()
 }
 
 #[cfg(test)]

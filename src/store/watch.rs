@@ -62,7 +62,7 @@ impl Store {
     /// ```
     pub fn watch(&self, request: &WatchRequest) -> Result<StoreWatch> {
         if request.initial_state {
-            let text = "belongs to the service: export the records of a revision here, and watch from that revision on";
+            let text = "works only in the service: export the records of a revision, and watch from that revision on";
             return Err(StoreError::field("initial_state", text));
         }
         let selection = Selection::parse(&request.types, &request.filter, self.limits())?;
@@ -143,7 +143,7 @@ impl Iterator for StoreWatch {
 pub(crate) fn after_revision(request: &WatchRequest) -> Result<Option<u64>> {
     match request.after_revision {
         Some(_) if request.initial_state => {
-            let text = "not with initial_state, which begins at the newest revision: set one of the two";
+            let text = "cannot be combined with initial_state, which begins at the newest revision: set only one of them";
             Err(StoreError::field("after_revision", text))
         }
         Some(revision) => {

@@ -224,7 +224,7 @@ fn a_state_with_garbage_is_rebuilt_once() {
 
         plant(&engine, table);
         let (retried, violations) = inspect(&engine, &store);
-        let told = violations.iter().any(|what| what.contains("did not mend it"));
+        let told = violations.iter().any(|what| what.contains("did not repair it"));
         assert!(told && retried == 0, "seed {seed}, {name}: a second rebuild would not help: {retried}, {violations:#?}");
         assert_eq!(store.health(), StoreHealth::Serving, "{name}: all else is still answered");
     }

@@ -95,7 +95,16 @@ fn a_time_more_than_a_second_ahead_is_refused_and_one_within_it_is_waited_for() 
 }
 
 #[test]
-fn before_the_first_commit_there_is_the_empty_record() {
+fn a_revision_that_does_not_exist_yet_is_refused_with_the_newest() {
+    let store = crate::support::store();
+    commit(&store, &event("e", "")).unwrap();
+    let later = GetRecordRequest { name: "events/e".into(), as_of_revision: 99, ..Default::default() };
+    let error = store.get_encoded(RecordKind::Event, &later).unwrap_err();
+    assert_eq!(error.to_string(), "revision 99 does not exist yet: the newest is 1");
+}
+
+#[test]
+fn before_the_first_commit_the_store_is_empty() {
     let store = crate::support::store();
     commit(&store, &event("e", "")).unwrap();
     assert_eq!(reason(read_at(&store, 1_000_000)), "RECORD_NOT_FOUND");

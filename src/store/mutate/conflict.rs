@@ -49,7 +49,7 @@ pub(super) fn refuse(conflicts: Vec<Conflict>) -> Result<(), StoreError> {
         Some(first) => {
             let mut error = first.error;
             if details.len() > 1 {
-                error.message = format!("{} (one of {} such problems, see the details)", error.message, details.len());
+                error.message = format!("{} (one of {} such conflicts, see the details)", error.message, details.len());
             }
             Err(error.with_details(StoreErrorDetails::Preconditions(details)))
         }
@@ -90,9 +90,9 @@ fn failure(view: View<'_>, name: &RecordName, condition: Condition) -> Result<Op
     let (holds, expected, actual, what) = match condition {
         Condition::Revision(expected) => {
             let what = match (expected, revision) {
-                (_, 0) => format!("{name} is not there, and was to be at revision {expected}"),
-                (0, _) => format!("{name} is there, at revision {revision}, and was not to be"),
-                _ => format!("{name} is at revision {revision}, and was to be at revision {expected}"),
+                (_, 0) => format!("{name} does not exist, but revision {expected} of it is expected"),
+                (0, _) => format!("{name} exists, at revision {revision}, but must not exist"),
+                _ => format!("{name} is at revision {revision}, but revision {expected} is expected"),
             };
             (revision == expected.cast_unsigned(), expected.to_string(), revision.to_string(), what)
         }
@@ -101,11 +101,11 @@ fn failure(view: View<'_>, name: &RecordName, condition: Condition) -> Result<Op
             changed <= since.cast_unsigned(),
             format!("unchanged since {since}"),
             changed.to_string(),
-            format!("{name} changed at revision {changed}, and was to be unchanged since revision {since}"),
+            format!("{name} changed at revision {changed}, but must be unchanged since revision {since}"),
         ),
         Condition::Exists(expected) => {
             let word = |exists| if exists { "exists" } else { "does not exist" }.to_owned();
-            let what = if expected { "is not there, and was to be" } else { "is there, and was not to be" };
+            let what = if expected { "does not exist, but must exist" } else { "exists, but must not exist" };
             (expected == (revision > 0), word(expected), word(revision > 0), format!("{name} {what}"))
         }
     };

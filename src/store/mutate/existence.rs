@@ -279,15 +279,14 @@ impl Changes<'_> {
     fn free_name(&self, index: usize, name: RecordName) -> Result<RecordName, Refusal> {
         self.claim(index, &name)?;
         let taken = |deleted: bool| {
-            let was = if deleted { "was in use and its record is deleted: undelete it, or" } else { "is in use:" };
-            Conflict::new(
-                StoreErrorKind::AlreadyExists,
-                ErrorReason::NameTaken,
-                &name,
-                format!("the name {name} {was} choose another name, or update or upsert the record that has it"),
-            )
-            .with("name", &name)
-            .with("deleted", deleted)
+            let message = if deleted {
+                format!("the name {name} belongs to a deleted record: undelete it, or choose another name")
+            } else {
+                format!("the name {name} is in use: choose another name, or update or upsert the record that has it")
+            };
+            Conflict::new(StoreErrorKind::AlreadyExists, ErrorReason::NameTaken, &name, message)
+                .with("name", &name)
+                .with("deleted", deleted)
         };
         match self.view.standing(name.kind(), name.id())? {
             Some(standing) => Err(taken(standing.is_deleted()).into()),
@@ -381,7 +380,7 @@ fn erased(name: &RecordName, version: &Version) -> Conflict {
         StoreErrorKind::NotFound,
         ErrorReason::RecordErased,
         name,
-        format!("the content of {name} was removed for good at revision {}", version.revision),
+        format!("the content of {name} was removed permanently at revision {}", version.revision),
     )
     .with("name", name)
     .with("revision", version.revision)

@@ -173,11 +173,11 @@ impl Changes<'_> {
         let name = &deleted.name;
         let message = match count {
             1 => format!(
-                "{name} cannot be deleted, as {named} refers to it: delete that or point it elsewhere in the same commit"
+                "{name} cannot be deleted, because {named} refers to it: delete {named}, or change its reference, in the same commit"
             ),
             _ => format!(
-                "{name} cannot be deleted, as {count} live records refer to it, such as {named}: delete them or point them \
-                 elsewhere in the same commit"
+                "{name} cannot be deleted, because {count} live records refer to it, such as {named}: delete them, or change \
+                 their references, in the same commit"
             ),
         };
         Ok(Some(
@@ -264,10 +264,8 @@ impl Changes<'_> {
         let mut next = vec![edge.to.clone()];
         while let Some(name) = next.pop() {
             if name == edge.from {
-                violations.invalid(
-                    &at,
-                    format!("{} would lead back to {}: a record cannot stand above and below itself", edge.to, edge.from),
-                );
+                violations
+                    .invalid(&at, format!("{} would lead back to {}: such links must not form a cycle", edge.to, edge.from));
                 return Ok(());
             }
             if !seen.insert(name.clone()) {

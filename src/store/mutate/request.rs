@@ -194,8 +194,7 @@ fn parse_mutation(
     let at = &root.index(index);
     let op = match mutation.op {
         None => {
-            violations
-                .invalid(at, "say what to do: one of create, update, upsert, delete, undelete, merge and unmerge is required");
+            violations.invalid(at, "one of create, update, upsert, delete, undelete, merge and unmerge is required");
             None
         }
         Some(Op::Create(record)) => {
@@ -208,7 +207,7 @@ fn parse_mutation(
             let fields = parse_fields(&update.update_fields, sent.kind, &at.field("update_fields"), violations);
             let Some(name) = sent.name.clone() else {
                 let (record, kind) = (at.field("record"), sent.kind.singular());
-                violations.invalid(&record.field(kind).field("name"), "name the record to update");
+                violations.invalid(&record.field(kind).field("name"), "is required: it names the record to update");
                 return None;
             };
             Some(Operation::Update { sent, name, fields: fields?, if_revision: if_revision? })
@@ -346,7 +345,7 @@ fn parse_fields(names: &[String], kind: RecordKind, at: &Path<'_>, violations: &
                 violations.invalid(
                     &at.index(index),
                     format!(
-                        "\"{name}\" is not a top-level field of {}: list whole fields, of {}; \"*\" stands alone",
+                        "\"{name}\" is not a top-level field of {}: use {}, or only \"*\"",
                         kind.singular(),
                         fields.join(", ")
                     ),
@@ -362,7 +361,7 @@ fn parse_precondition(index: usize, precondition: &proto::Precondition, violatio
     let at = &root.index(index);
     let name = parse_name(&precondition.name, &at.field("name"), violations);
     match precondition.condition {
-        None => violations.invalid(at, "say what must hold: one of revision, unchanged_since and exists is required"),
+        None => violations.invalid(at, "one of revision, unchanged_since and exists is required"),
         Some(Condition::Revision(revision) | Condition::UnchangedSince(revision)) if revision < 0 => {
             violations.invalid(at, "a revision is never negative");
         }
@@ -418,13 +417,13 @@ fn check_duplicates(mutations: &[Mutation]) -> Result<()> {
 pub(crate) fn duplicate(name: &RecordName, first: usize, second: usize) -> StoreError {
     let violation = |index: usize, other: usize| model::Violation {
         field: format!("mutations[{index}]"),
-        description: format!("{name} is also what mutations[{other}] is about"),
+        description: format!("mutations[{other}] changes {name}, too"),
         fault: model::Fault::Invalid,
     };
     StoreError::new(
         StoreErrorKind::Invalid,
         ErrorReason::DuplicateMutation,
-        format!("mutations[{first}] and mutations[{second}] are both about {name}: a commit changes a record once, join them"),
+        format!("mutations[{first}] and mutations[{second}] both change {name}: a commit can change a record only once, so join them"),
     )
     .with("name", name)
     .with("first", first)
@@ -506,7 +505,7 @@ impl Update {
                 kept = false;
                 violations.invalid(
                     &at.field(&field.name),
-                    "was set when it was first written and never changes: make a new record, and link the two",
+                    "cannot be changed after it is set: create a new record, and link the two",
                 );
             }
         }

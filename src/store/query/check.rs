@@ -140,7 +140,7 @@ fn expression(container: &Container, expr: &Expr) -> Result<Predicate, Mistake> 
             let field = Field::resolve(container, path)?;
             let Values::Message(message) = &field.values else {
                 let at = path.names.first().map_or(0, |(at, _)| *at);
-                let expected = format!("a field that holds messages before :( ), as {} does not", field.name);
+                let expected = format!("a field of messages before :(...): {} is not a message", field.name);
                 return Err(Mistake::new(at, field.name, expected));
             };
             let inner = container.inside(&field, message);
@@ -169,11 +169,11 @@ fn comparison(container: &Container, compare: &Compare) -> Result<Predicate, Mis
         (_, Values::Time) => return Err(value(compare, TIME)),
         (_, Values::Words(_)) => return Err(value(compare, "a text in quotes")),
         (_, Values::Message(_)) => {
-            let expected = format!("{0}.field, {0}:(...) or {0}:*, as {0} is a message with fields of its own", field.name);
+            let expected = format!("{0}.field, {0}:(...) or {0}:*: {0} is a message", field.name);
             return Err(operator(compare, expected));
         }
         (_, Values::Map) => {
-            let expected = format!("{0}.\"key\" or {0}:*, as {0} is a map", field.name);
+            let expected = format!("{0}.\"key\" or {0}:*: {0} is a map", field.name);
             return Err(operator(compare, expected));
         }
     };
@@ -215,7 +215,7 @@ fn reference_test(field: &Field, target: Option<RecordKind>, compare: &Compare, 
         return Ok(as_stored);
     };
     let example = target.unwrap_or(RecordKind::Event);
-    let expected = || format!("a name such as \"{}/x1\", as {} refers to records", example.collection(), field.name);
+    let expected = || format!("a name such as \"{}/x1\": {} refers to records", example.collection(), field.name);
     let literal: RecordName = text.parse().map_err(|_| value(compare, expected()))?;
     if target.is_some_and(|target| target != literal.kind()) {
         return Err(value(compare, expected()));
@@ -243,7 +243,9 @@ fn enum_test(field: &Field, values: &EnumDescriptor, compare: &Compare, name: &s
     let found = values.values().find(|value| value.name() == name || value.name().strip_prefix(&prefix) == Some(name));
     match found {
         Some(found) if found.number() != 0 => Ok(Test::Enum(compare.operator.into(), found.number())),
-        Some(_) => Err(value(compare, format!("NOT {0}:* to find where {0} is unset, {0}:* where it is set", field.name))),
+        Some(_) => {
+            Err(value(compare, format!("a value that can be set: write NOT {0}:* to find records without {0}", field.name)))
+        }
         None => Err(value(compare, enum_names(values))),
     }
 }
@@ -263,12 +265,12 @@ fn enum_names(values: &EnumDescriptor) -> String {
 /// A test on words. All words of the text must be found. Use NOT to say that they are not.
 fn words_test(field: &Field, compare: &Compare, text: &Text) -> Result<Test, Mistake> {
     if !matches!(compare.operator, Operator::Equal | Operator::Has) {
-        return Err(operator(compare, format!("= or :, as {} holds words", field.name)));
+        return Err(operator(compare, format!("= or :, because {} holds words", field.name)));
     }
     let (text, prefix) = match pattern(compare, text)? {
         None => (text.characters.clone(), false),
         Some(Pattern::Prefix(text)) => (text, true),
-        Some(_) => return Err(value(compare, "a text with * at its end only, as words are found by how they begin")),
+        Some(_) => return Err(value(compare, "a text with * at its end only: words are found by their beginning")),
     };
     let words = words(&text);
     if words.is_empty() {
@@ -286,7 +288,7 @@ fn number(compare: &Compare) -> Result<f64, Mistake> {
     if number.is_finite() { Ok(number) } else { Err(value(compare, "a number below 1.8e308")) }
 }
 
-const TIME: &str = "a time such as \"2024-10-01T12:00:00Z\", or a date such as \"2024-10-01\", which is its midnight in UTC";
+const TIME: &str = "a time such as \"2024-10-01T12:00:00Z\", or a date such as \"2024-10-01\", which means midnight in UTC";
 
 /// Seconds and nanoseconds of an RFC 3339 time or a date.
 fn time(compare: &Compare, text: &str) -> Result<(i64, i32), Mistake> {
@@ -329,7 +331,7 @@ fn no_order(field: &Field, compare: &Compare) -> Result<(), Mistake> {
     if is_equality(compare.operator) {
         return Ok(());
     }
-    Err(operator(compare, format!("=, != or :, as the values of {} have no order", field.name)))
+    Err(operator(compare, format!("=, != or :, because the values of {} have no order", field.name)))
 }
 
 fn operator(compare: &Compare, expected: impl Into<String>) -> Mistake {

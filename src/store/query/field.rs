@@ -107,11 +107,9 @@ impl Field {
             }
         }
         match &path.key {
-            Some((at, key)) => Err(Mistake::new(
-                *at,
-                format!("{key:?}"),
-                format!("an operator: {} is no map, which alone has keys", found.name),
-            )),
+            Some((at, key)) => {
+                Err(Mistake::new(*at, format!("{key:?}"), format!("an operator: {} is not a map and has no keys", found.name)))
+            }
             None => Ok(found),
         }
     }

@@ -184,13 +184,13 @@ fn string(input: &mut Input<'_>) -> Result<Text, Mistake> {
             Some('\\') => match input.next_token() {
                 Some(letter @ ('"' | '\\' | '*')) => text.characters.push(letter),
                 Some(letter) => {
-                    return Err(Mistake::new(at, format!("\\{letter}"), "one of \\\" \\\\ \\*: no other character is escaped"));
+                    return Err(Mistake::new(at, format!("\\{letter}"), "one of \\\" \\\\ \\*: no other escapes exist"));
                 }
                 None => return Err(unclosed),
             },
             Some(letter) if letter.is_control() && !"\t\r\n".contains(letter) => {
                 // Keys hold no control characters either.
-                let expected = "no control character but tabs and line ends: no record holds one";
+                let expected = "no control character except tab and line end: no record contains one";
                 return Err(Mistake::new(at, letter.escape_unicode().to_string(), expected));
             }
             Some(letter) => {
@@ -260,12 +260,15 @@ impl Mistake {
         if found.len() < self.found.len() {
             found.push('…');
         }
-        let (field, reason) = match of {
-            TextField::Filter => ("filter", ErrorReason::FilterInvalid),
-            TextField::OrderBy => ("order_by", ErrorReason::OrderByInvalid),
+        let (field, noun, reason) = match of {
+            TextField::Filter => ("filter", "filter", ErrorReason::FilterInvalid),
+            TextField::OrderBy => ("order_by", "order", ErrorReason::OrderByInvalid),
         };
-        let shown = if found.is_empty() { "its end".to_owned() } else { found.clone() };
-        let description = format!("at position {position}, found {shown}, expected {}", self.expected);
+        let description = if found.is_empty() {
+            format!("at position {position} the {noun} ends here; expected {}", self.expected)
+        } else {
+            format!("at position {position}, found {found}, expected {}", self.expected)
+        };
         StoreError::new(StoreErrorKind::Invalid, reason, format!("{field}: {description}"))
             .with("position", position)
             .with("found", found)

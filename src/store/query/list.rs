@@ -315,8 +315,8 @@ impl<'r> Reader<'r> {
         StoreError::from(Violation {
             field: "order_by".to_owned(),
             description: format!(
-                "no index serves the order {}, and more than {maximum} {collection} match, which is what is sorted at most: \
-                 narrow the filter, or use one of the orders {}",
+                "no index serves the order {}, and more than {maximum} {collection} match, too many to sort: narrow the filter, \
+                 or use one of these orders: {}",
                 self.order,
                 orders.join("; ")
             ),

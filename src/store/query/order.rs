@@ -108,7 +108,7 @@ fn parse(kind: RecordKind, text: &str, fields_max: u64) -> std::result::Result<O
             return Err(Mistake::new(token.at, token.text, format!("at most {fields_max} fields")));
         }
         if seen.contains(&field.name) {
-            return Err(Mistake::new(token.at, token.text, "a field that is not named before"));
+            return Err(Mistake::new(token.at, token.text, "a field that the order does not name already"));
         }
         seen.push(field.name.clone());
         let mut next = rest.next();
@@ -137,9 +137,9 @@ fn parse(kind: RecordKind, text: &str, fields_max: u64) -> std::result::Result<O
 
 fn unsortable(field: &Field) -> Option<&'static str> {
     match field.values {
-        Values::Words(_) => Some("has several"),
-        _ if field.many => Some("can have several"),
-        Values::Message(_) => Some("is a message with fields of its own"),
+        Values::Words(_) => Some("has several values"),
+        _ if field.many => Some("can have several values"),
+        Values::Message(_) => Some("is a message: name one of its fields"),
         Values::Map => Some("is a map: name a key"),
         _ => None,
     }
@@ -230,6 +230,12 @@ mod tests {
         assert!(Order::parse(RecordKind::Event, "title, name", &limits).is_ok());
         let error = Order::parse(RecordKind::Event, "title, name, revision", &limits).unwrap_err();
         assert!(error.to_string().contains("at most 2 fields"), "{error}");
+    }
+
+    #[test]
+    fn an_error_at_the_end_says_that_the_order_ends_there() {
+        let error = Order::parse(RecordKind::Event, "title,", &StoreLimits::default()).unwrap_err();
+        assert_eq!(error.to_string(), "order_by: at position 6 the order ends here; expected a field, such as time.earliest");
     }
 
     #[test]

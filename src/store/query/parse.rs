@@ -223,10 +223,10 @@ impl<'p, 't> Parser<'p, 't> {
             Some(Word::Text(text)) => Literal::Text(text.clone()),
             Some(Word::Number) => Literal::Number,
             Some(Word::Star) if *operator == Operator::Has => Literal::Star,
-            Some(Word::Star) => return Err(self.expected("a value: * stands alone only after :")),
-            Some(Word::Open) => return Err(self.expected("a value: a parenthesis follows only :")),
+            Some(Word::Star) => return Err(self.expected("a value: * without quotes is allowed only after :")),
+            Some(Word::Open) => return Err(self.expected("a value: a parenthesis is allowed only after :")),
             Some(Word::Path(path)) if path.word().is_some_and(|word| !["AND", "OR", "NOT"].contains(&word)) => Literal::Word,
-            _ => return Err(self.expected("a value: a text in quotes, a number, true, false or a name of an enum's value")),
+            _ => return Err(self.expected("a value: a text in quotes, a number, true, false or the name of an enum value")),
         };
         let (value_at, value_text) = self.next().map_or((self.end, ""), |token| (token.at, token.text));
         Ok(Expr::Compare(Compare {

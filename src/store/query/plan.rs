@@ -294,7 +294,7 @@ fn has(field: &Field, test: &Test) -> Vec<(Has, String)> {
             u64::try_from(*number).map(|number| (Has::Number(number), format!("= {name}"))).into_iter().collect()
         }
         (Test::Time(comparison, time), _) => {
-            Times::of(*comparison, *time).map(|times| (Has::Times(times), "in a span of time".to_owned())).into_iter().collect()
+            Times::of(*comparison, *time).map(|times| (Has::Times(times), "in a time range".to_owned())).into_iter().collect()
         }
         (Test::Words { words, prefix }, Values::Words(paths)) => words
             .iter()
@@ -540,7 +540,7 @@ impl fmt::Display for Plan {
             RowOrder::Sorted => write!(to, "{access}, then sort what matches")?,
             RowOrder::ByIndex(ByIndex { label, few_first: false, .. }) => write!(to, "index {label}, in its order")?,
             RowOrder::ByIndex(ByIndex { label, few_first: true, .. }) => {
-                write!(to, "{access}, then sort what matches; where that leads to more than {FEW} records: ")?;
+                write!(to, "{access}, then sort what matches; if that gives more than {FEW} records: ")?;
                 write!(to, "index {label}, in its order")?;
             }
         }

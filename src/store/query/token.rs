@@ -158,17 +158,17 @@ pub(crate) fn decode_revision(request: &ListRevisionsRequest) -> Result<u64> {
 }
 
 fn invalid() -> StoreError {
-    let message = "page_token is damaged, or is not one that this method gave: send next_page_token as it was, or start the \
+    let message = "page_token is damaged, or was not returned by this method: send next_page_token unchanged, or start the \
                    list again without one";
     StoreError::new(StoreErrorKind::Invalid, ErrorReason::PageTokenInvalid, message).with_details(details(message))
 }
 
 fn mismatch(field: &'static str) -> StoreError {
     let message = match field {
-        "method" => "page_token is one of another method: send it to the method that gave it".to_owned(),
+        "method" => "page_token was returned by another method: send it to that method".to_owned(),
         field => format!(
-            "{field} is not what it was for the page before: between pages only page_size may change; start the list again \
-             without page_token"
+            "{field} differs from the request for the page before: only page_size may change between pages; to change \
+             {field}, start the list again without page_token"
         ),
     };
     let details = details(&message);

@@ -67,7 +67,7 @@ fn the_grammar_is_refused_where_it_is_broken() {
     wrong("title = ", 8, "", "a value");
     wrong("title = AND", 8, "AND", "a value");
     wrong("title = *", 8, "*", "only after :");
-    wrong("title = (\"a\" OR \"b\")", 8, "(", "only :");
+    wrong("title = (\"a\" OR \"b\")", 8, "(", "only after :");
     wrong("title = types.x", 8, "types.x", "a value");
     wrong("(title:*", 8, "", "closing parenthesis");
     wrong("title:*)", 7, ")", "none is open");
@@ -81,8 +81,14 @@ fn the_grammar_is_refused_where_it_is_broken() {
     wrong("title = \"a\\n\"", 10, "\\n", "\\\\");
     wrong("annotations.\"a\".b:*", 15, ".", "a quoted key ends a field");
     wrong("annotations.a.\"b\":*", 14, "\"b\"", "the whole key in quotes");
-    wrong("title.\"b\":*", 6, "\"b\"", "no map");
+    wrong("title.\"b\":*", 6, "\"b\"", "not a map");
     wrong("title = 5x", 8, "5x", "a number");
+}
+
+#[test]
+fn an_error_at_the_end_says_that_the_filter_ends_there() {
+    let text = error(RecordKind::Event, "title = ").to_string();
+    assert!(text.starts_with("filter: at position 8 the filter ends here; expected a value"), "{text}");
 }
 
 #[test]
@@ -114,9 +120,9 @@ fn what_a_field_cannot_be_compared_with_is_refused() {
     event("time = \"2024-10-01\"", 5, "=", "time.field, time:(...) or time:*");
     event("time:\"2024-10-01\"", 4, ":", "time:*");
     event("metrics:\"x\"", 7, ":", "metrics.\"key\"");
-    event("metrics:(x = 1)", 0, "metrics", "holds messages");
-    event("types:(x = 1)", 0, "types", "holds messages");
-    event("create_time:(seconds = 1)", 0, "create_time", "holds messages");
+    event("metrics:(x = 1)", 0, "metrics", "metrics is not a message");
+    event("types:(x = 1)", 0, "types", "types is not a message");
+    event("create_time:(seconds = 1)", 0, "create_time", "create_time is not a message");
     event("participants.actor = \"a1\"", 21, "\"a1\"", "a name such as \"actors/x1\"");
     event("participants.actor = \"events/e1\"", 21, "\"events/e1\"", "a name such as \"actors/x1\"");
     wrong(RecordKind::Claim, "about != \"x\"", 9, "\"x\"", "a name such as");

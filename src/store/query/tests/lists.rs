@@ -320,7 +320,7 @@ fn a_list_gives_what_sorting_and_filtering_everything_gives() {
                 " and ",
                 "then sort",
                 "in its order",
-                "in a span",
+                "in a time range",
                 "*\"",
                 "at the origin",
                 "nothing",
@@ -535,7 +535,7 @@ fn an_index_is_read_instead_of_all_records() {
         "",
         5,
         40,
-        "index time.earliest in a span",
+        "index time.earliest in a time range",
     );
     check(
         "types:\"t:all\" AND time.earliest < \"1970-01-01T00:00:05Z\"",
@@ -549,14 +549,14 @@ fn an_index_is_read_instead_of_all_records() {
         "",
         5,
         40,
-        "index time.earliest in a span",
+        "index time.earliest in a time range",
     );
     check(
         "time.earliest < \"1970-01-02\" AND time.earliest <= \"1970-01-01T00:00:04Z\"",
         "",
         5,
         40,
-        "index time.earliest in a span",
+        "index time.earliest in a time range",
     );
     check("external_ids = \"x:77*\"", "", 11, 80, "index external_ids = \"x:77*\"");
     check("name = \"events/e00007\"", "", 1, 10, "name = \"events/e00007\"");
