@@ -385,7 +385,7 @@ mod tests {
         check_refused("[rpc]\ndecode_bytes_max = 4194303", "at least 4194304");
         check_refused("[rpc]\nframe_bytes_max = 16777216", "16384 to 16777215");
         check_refused("[rpc]\nstream_window_bytes = 65535", "at least 65536");
-        check_refused("[rpc]\nweb_origins = [\"localhost:3000\"]", "no origin");
+        check_refused("[rpc]\nweb_origins = [\"localhost:3000\"]", "not an origin");
     }
 
     #[test]
@@ -404,7 +404,7 @@ mod tests {
             assert!(error.contains("THREADS") && error.contains("environment"), "{error}");
             jail.set_env("ANNALS_THREADS", "1");
             let error = ServeOptions::load(None, &given(&["--web-origin", "nowhere"])).expect_err("no origin");
-            assert!(error.starts_with("--web-origin: ") && error.contains("\"nowhere\" is no origin"), "{error}");
+            assert!(error.starts_with("--web-origin: ") && error.contains("\"nowhere\" is not an origin"), "{error}");
             Ok(())
         });
     }

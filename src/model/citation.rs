@@ -16,7 +16,7 @@ pub(super) fn check_all(citations: &[Citation], at: &Path<'_>, violations: &mut 
         {
             violations.invalid(
                 &at.index(index).field("span"),
-                format!("{start} to {end} has no character: end is exclusive and greater than start"),
+                format!("{start} to {end} has no characters: end is exclusive and must be greater than start"),
             );
         }
     }
@@ -42,7 +42,7 @@ pub fn check_against_text(citation: &Citation, text: &str, at: &Path<'_>, violat
     if !citation.quote.is_empty() && citation.quote != cited {
         violations.invalid(
             &at.field("quote"),
-            format!("is not what the source's text has from {} to {}: {} stands there", span.start, span.end, quoted(cited)),
+            format!("differs from the source's text from {} to {}, which is {}", span.start, span.end, quoted(cited)),
         );
     }
 }
@@ -62,13 +62,13 @@ pub(super) fn complete_attribution(hops: &mut [Attribution]) {
     hops.iter_mut().filter_map(|hop| hop.said_at.as_mut()).for_each(time::complete);
 }
 
-/// Reports hops that name nobody (V4), and times that break a rule.
+/// Reports hops without a speaker (V4), and times that break a rule.
 pub(super) fn check_attribution(hops: &[Attribution], at: &Path<'_>, violations: &mut Violations) {
     let at = at.field("attribution");
     for (index, hop) in hops.iter().enumerate() {
         let at = at.index(index);
         if hop.actors.is_empty() && hop.description.is_empty() {
-            violations.invalid(&at, "names nobody: a hop has actors, or a description such as \"reports\"");
+            violations.invalid(&at, "has no speaker: set actors, or a description such as \"reports\"");
         }
         time::check_field(hop.said_at.as_ref(), "said_at", &at, violations);
     }

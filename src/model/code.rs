@@ -24,7 +24,7 @@ fn is_scheme(scheme: &str) -> bool {
 
 /// The form of a scheme, for an error.
 fn scheme_form() -> String {
-    format!("the scheme 1-{SCHEME_CHARS_MAX} of a-z 0-9 . _ - beginning with a letter or digit")
+    format!("1-{SCHEME_CHARS_MAX} of a-z 0-9 . _ - and begins with a letter or digit")
 }
 
 /// Whether a text is "scheme:code". The code may be in any script and contain spaces.
@@ -51,7 +51,8 @@ pub(super) fn check(code: &str, at: &Path<'_>, violations: &mut Violations) {
         violations.invalid(
             at,
             format!(
-                "{} is not a code: write scheme:code, {}, the code 1-{CODE_CHARS_MAX} characters without spaces at its ends",
+                "{} is not a code: write scheme:code. The scheme is {}. The code is 1-{CODE_CHARS_MAX} characters without spaces \
+                 at its ends",
                 quoted(code),
                 scheme_form()
             ),
@@ -75,8 +76,8 @@ pub(super) fn check_external_id(id: &str, at: &Path<'_>, violations: &mut Violat
         violations.invalid(
             at,
             format!(
-                "{} is not an external id: write scheme:value, {}, the value 1-{EXTERNAL_ID_CHARS_MAX} printable ASCII \
-                 characters without spaces",
+                "{} is not an external id: write scheme:value. The scheme is {}. The value is 1-{EXTERNAL_ID_CHARS_MAX} printable \
+                 ASCII characters without spaces",
                 quoted(id),
                 scheme_form()
             ),

@@ -50,7 +50,7 @@ pub(super) enum Error {
     )]
     Form,
     /// A year of five digits, before the year 1 or after 9998.
-    #[error("lies outside the years 0001 to 9998")]
+    #[error("is outside the years 0001 to 9998")]
     Years,
     /// A month or season that does not exist.
     #[error("has no such month or season: months are 01 to 12, seasons 21 to 24")]
@@ -62,10 +62,10 @@ pub(super) enum Error {
     #[error("has no such time of day: write 00:00:00 to 23:59:59, and a zone from -23:59 to +23:59")]
     Time,
     /// Unspecified digits before digits that are given.
-    #[error("leaves digits unspecified that EDTF level 1 does not: write 201X, 20XX, 2024-XX, 2024-10-XX or 2024-XX-XX")]
+    #[error("leaves other digits unspecified than EDTF level 1 allows: write 201X, 20XX, 2024-XX, 2024-10-XX or 2024-XX-XX")]
     Unspecified,
     /// An interval that is open or unknown on both sides.
-    #[error("is an interval without any end: leave it out")]
+    #[error("is an interval without a beginning and an end: leave it out")]
     Endless,
     /// An interval that ends before it begins.
     #[error("ends before it begins")]

@@ -100,10 +100,13 @@ fn check_times(estimate: &proto::Estimate, at: &Path<'_>, violations: &mut Viola
     match estimate.mode() {
         EstimateMode::Projected if time::is_wholly_before(reference_time, as_of) => {
             violations
-                .invalid(&at.field("reference_time"), "lies wholly before as_of, but a PROJECTED number is of a time to come");
+                .invalid(&at.field("reference_time"), "is wholly before as_of, but a PROJECTED number is about a later time");
         }
         EstimateMode::Counted if time::is_wholly_before(as_of, reference_time) => {
-            violations.invalid(&at.field("reference_time"), "lies wholly after as_of, but what is COUNTED has come about");
+            violations.invalid(
+                &at.field("reference_time"),
+                "is wholly after as_of, but a COUNTED number cannot be about a later time",
+            );
         }
         _ => {}
     }
@@ -113,13 +116,17 @@ fn check_times(estimate: &proto::Estimate, at: &Path<'_>, violations: &mut Viola
 fn check_inputs(estimate: &proto::Estimate, at: &Path<'_>, violations: &mut Violations) {
     let at = at.field("inputs");
     match (estimate.origin(), estimate.inputs.is_empty()) {
-        (EstimateOrigin::Computed, true) => violations.invalid(&at, "is missing: a COMPUTED number comes from others"),
+        (EstimateOrigin::Computed, true) => {
+            violations.invalid(&at, "is required: a COMPUTED number is computed from other estimates");
+        }
         (EstimateOrigin::Apportioned, true) => {
-            violations.invalid(&at, "is missing: an APPORTIONED number is a share of another");
+            violations.invalid(&at, "is required: an APPORTIONED number is a share of another estimate");
         }
         (EstimateOrigin::AsReported, false) => {
-            violations
-                .invalid(&at, "is set, but what is AS_REPORTED comes from no other: set origin to COMPUTED or APPORTIONED");
+            violations.invalid(
+                &at,
+                "must be empty for an AS_REPORTED number: leave it out, or set origin to COMPUTED or APPORTIONED",
+            );
         }
         _ => {}
     }
@@ -131,11 +138,14 @@ fn check_support(estimate: &proto::Estimate, at: &Path<'_>, violations: &mut Vio
         return;
     }
     if estimate.attribution.is_empty() {
-        violations.invalid(&at.field("attribution"), "is missing: an estimate without a claim says by itself who said it");
+        violations
+            .invalid(&at.field("attribution"), "is required for an estimate without a claim: it says who gave the number");
     }
     if estimate.citations.is_empty() {
-        violations
-            .invalid(&at.field("citations"), "is missing: an estimate without a claim says by itself where it can be read");
+        violations.invalid(
+            &at.field("citations"),
+            "is required for an estimate without a claim: it says where the number can be read",
+        );
     }
 }
 

@@ -60,7 +60,7 @@ fn check_participants(participants: &[Participant], at: &Path<'_>, violations: &
     for (index, participant) in participants.iter().enumerate() {
         let at = at.index(index);
         if is_nobody(participant) {
-            violations.invalid(&at, "is nobody: set actor, codes, verbatim, associated_with or place");
+            violations.invalid(&at, "identifies nobody: set actor, codes, verbatim, associated_with or place");
         }
         code::check_all(&participant.codes, &at.field("codes"), violations);
         if let Some(place) = &participant.place {

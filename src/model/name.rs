@@ -134,7 +134,7 @@ impl FromStr for RecordName {
         };
         let Some(kind) = RecordKind::from_collection(collection) else {
             let collections = RecordKind::collections();
-            return Err(RecordNameError(format!("{} is not a collection: there are {collections}", quoted(collection))));
+            return Err(RecordNameError(format!("{} is not a collection: the collections are {collections}", quoted(collection))));
         };
         Self::new(kind, id)
     }
@@ -159,7 +159,8 @@ pub(super) fn check_kind(reference: &str, allowed: &[RecordKind], at: &Path<'_>,
         && !allowed.contains(&kind)
     {
         let allowed: Vec<_> = allowed.iter().map(|kind| kind.collection()).collect();
-        violations.invalid(at, format!("{} is a {}: refer to {}", quoted(reference), kind.singular(), allowed.join(", ")));
+        violations
+            .invalid(at, format!("{} is of another type: this field refers to {}", quoted(reference), allowed.join(", ")));
     }
 }
 

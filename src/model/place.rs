@@ -18,8 +18,8 @@ pub(super) fn check(place: &Place, at: &Path<'_>, violations: &mut Violations) {
     check_degrees(place.latitude, 90.0, &at.field("latitude"), violations);
     check_degrees(place.longitude, 180.0, &at.field("longitude"), violations);
     match (place.latitude, place.longitude) {
-        (Some(_), None) => violations.invalid(&at.field("longitude"), "is missing: a point has latitude and longitude"),
-        (None, Some(_)) => violations.invalid(&at.field("latitude"), "is missing: a point has latitude and longitude"),
+        (Some(_), None) => violations.invalid(&at.field("longitude"), "is required: a point has latitude and longitude"),
+        (None, Some(_)) => violations.invalid(&at.field("latitude"), "is required: a point has latitude and longitude"),
         _ => {}
     }
     if place.radius_m.is_some_and(|radius| radius < 0.0) {

@@ -25,7 +25,7 @@ pub(super) fn check(quantity: &Quantity, aspect: Aspect, at: &Path<'_>, violatio
     check_order(quantity, at, violations);
     check_quantiles(&quantity.quantiles, at, violations);
     if quantity.interval_level.is_some_and(is_no_probability) {
-        violations.invalid(&at.field("interval_level"), "is not between 0 and 1: 0.95 stands for 95 %");
+        violations.invalid(&at.field("interval_level"), "is not between 0 and 1: 0.95 means 95 %");
     }
     for (name, number) in [("best", quantity.best), ("lower", quantity.lower), ("upper", quantity.upper)] {
         if let Some(number) = number {
@@ -42,20 +42,24 @@ fn check_status(quantity: &Quantity, at: &Path<'_>, violations: &mut Violations)
     let status = at.field("status");
     match (quantity.status(), has_number(quantity)) {
         (ValueStatus::Known, false) => {
-            violations
-                .invalid(&status, "is KNOWN without a number: set best, lower, upper or a quantile, or say why there is none");
+            violations.invalid(
+                &status,
+                "is KNOWN without a number: set best, lower, upper or a quantile, or a status that says why there is no number",
+            );
         }
         // A number that the enum does not have reads as UNSPECIFIED. `shape` reports it.
-        (ValueStatus::Unspecified, false) if quantity.status == 0 => violations
-            .invalid(&status, "is missing where there is no number: set UNKNOWN, NONE, WITHHELD or VAGUE, or give the number"),
+        (ValueStatus::Unspecified, false) if quantity.status == 0 => {
+            violations
+                .invalid(&status, "is required without a number: set UNKNOWN, NONE, WITHHELD or VAGUE, or set the number");
+        }
         (said @ (ValueStatus::Unknown | ValueStatus::None | ValueStatus::Withheld | ValueStatus::Vague), true) => {
             let said = said.as_str_name().trim_start_matches("VALUE_STATUS_");
-            violations.invalid(&status, format!("is {said} beside a number: a number is KNOWN"));
+            violations.invalid(&status, format!("is {said}, but the status of a number is KNOWN"));
         }
         _ => {}
     }
     if quantity.status() == ValueStatus::Vague && quantity.verbatim.is_empty() {
-        violations.invalid(&at.field("verbatim"), "is missing: a VAGUE quantity is its words");
+        violations.invalid(&at.field("verbatim"), "is required: a VAGUE quantity consists of its words");
     }
     if quantity.lower_exclusive && quantity.lower.is_none() {
         violations.invalid(&at.field("lower_exclusive"), "is set without lower");
@@ -94,8 +98,7 @@ fn check_order(quantity: &Quantity, at: &Path<'_>, violations: &mut Violations) 
         return;
     }
     for (name, problem, _) in broken {
-        violations
-            .invalid(&at.field(name), format!("{problem}: where the source itself says so, set inconsistent_as_reported"));
+        violations.invalid(&at.field(name), format!("{problem}: if the source itself says so, set inconsistent_as_reported"));
     }
 }
 
@@ -115,7 +118,7 @@ fn check_quantiles(quantiles: &[Quantile], at: &Path<'_>, violations: &mut Viola
     for (index, pair) in quantiles.windows(2).enumerate() {
         let [before, after] = pair else { continue };
         if after.p <= before.p {
-            violations.invalid(&at.index(index + 1).field("p"), "does not rise: order quantiles by p, each once");
+            violations.invalid(&at.index(index + 1).field("p"), "does not rise: sort the quantiles by p, with each p once");
         }
         if after.value < before.value {
             violations.invalid(&at.index(index + 1).field("value"), "is below the value of the quantile before");

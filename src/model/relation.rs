@@ -60,13 +60,13 @@ fn check_ends(relation: &proto::Relation, at: &Path<'_>, violations: &mut Violat
     let kind = relation.kind();
     if relation.subject.is_empty() {
         if kind != RelationKind::Rates {
-            violations.invalid(&at_subject, "is required: only RATES with a rating may lack it");
+            violations.invalid(&at_subject, "is required: only a RATES relation with a rating can be without it");
         }
     } else if relation.subject == relation.object {
-        violations.invalid(&at_object, "is the subject itself: a relation links two records");
+        violations.invalid(&at_object, "is the same record as subject: a relation links two records");
     }
     if kind == RelationKind::Rates && relation.rating.is_none() && subject != Some(RecordKind::Claim) {
-        violations.invalid(&at.field("rating"), "is required, unless subject is the claim that rates in words");
+        violations.invalid(&at.field("rating"), "is required, unless subject is the claim that gives the rating in words");
     }
     let mut check_end = |reference: &str, allowed: &[RecordKind], at: &Path<'_>| {
         name::check_kind(reference, allowed, at, violations);

@@ -64,7 +64,7 @@ fn check_text(text: &str, sha256: &str, at: &Path<'_>, violations: &mut Violatio
         violations.invalid(
             &at.field("text"),
             format!(
-                "has {} bytes: at most {} are allowed; leave it at its uri and send its sha256",
+                "has {} bytes: at most {} are allowed; send its uri and its sha256 instead",
                 text.len(),
                 limits::TEXT_BYTES_MAX
             ),
@@ -74,7 +74,7 @@ fn check_text(text: &str, sha256: &str, at: &Path<'_>, violations: &mut Violatio
             violations.invalid(&at.field("sha256"), "is not a SHA-256: write 64 of 0-9 a-f");
         }
     } else if !text.is_empty() && sha256 != self::sha256(text) {
-        violations.invalid(&at.field("sha256"), "is not the SHA-256 of text: leave it out, it is computed");
+        violations.invalid(&at.field("sha256"), "is not the SHA-256 of text: leave it out, because the server computes it");
     }
 }
 

@@ -28,7 +28,10 @@ pub(super) fn check(time: &TimeSpec, at: &Path<'_>, violations: &mut Violations)
     } else if let (Some(earliest), Some(latest)) = (&time.earliest, &time.latest)
         && instant(earliest) >= instant(latest)
     {
-        violations.invalid(&at.field("latest"), "is not after earliest: latest is exclusive, so a moment ends after it begins");
+        violations.invalid(
+            &at.field("latest"),
+            "is not after earliest: latest is exclusive, so it is after earliest even for a single moment",
+        );
     }
     code::check(&time.precision_code, &at.field("precision_code"), violations);
 }

@@ -107,7 +107,7 @@ impl Violations {
         if actual > maximum {
             self.list.push(Violation {
                 field: at.to_string(),
-                description: format!("{limit} is limited to {maximum}, this has {actual}: {}", way_out(limit)),
+                description: format!("{limit} is limited to {maximum}, but there are {actual}: {}", way_out(limit)),
                 fault: Fault::Limit { limit, maximum, actual },
             });
         }
@@ -116,7 +116,9 @@ impl Violations {
     /// Reports a reference to a label that no mutation has.
     pub fn label_unknown(&mut self, field: String, label: &str) {
         self.list.push(Violation {
-            description: format!("no mutation of this commit has the label \"{label}\": label one, or write a name"),
+            description: format!(
+                "no mutation of this commit has the label \"{label}\": give a mutation this label, or write the name of a record"
+            ),
             fault: Fault::LabelUnknown { label: label.to_owned() },
             field,
         });
@@ -155,8 +157,8 @@ pub(super) fn quoted(text: &str) -> String {
 /// What to do about an exceeded limit. The first or the last word of the limit's name says what is counted.
 fn way_out(limit: &str) -> &'static str {
     match limit.split_once('.') {
-        Some(("commit", _)) => "make it several commits",
-        Some(("batch_get", _)) => "make it several calls",
+        Some(("commit", _)) => "split it into several commits",
+        Some(("batch_get", _)) => "split it into several calls",
         Some((_, unit)) if unit.ends_with("chars") || unit.ends_with("bytes") => "shorten it",
         _ => "send fewer",
     }

@@ -266,7 +266,7 @@ impl AdminService for Admin {
         _: Request<Received<proto::EraseRecordRequest>>,
     ) -> Result<Response<proto::EraseRecordResponse>, Status> {
         Err(status::unimplemented(
-            "EraseRecord is not in this version: Commit with a delete hides the record, its history stays readable",
+            "EraseRecord is not in this version: a commit with a delete hides the record, but its history stays readable",
         ))
     }
 

@@ -36,11 +36,11 @@ impl WebOrigins {
             match origin(text) {
                 _ if text == ANY => origins.any = true,
                 Ok(origin) => origins.listed.push(origin),
-                Err(why) => wrong.push(format!("\"{text}\" is no origin: {why}")),
+                Err(why) => wrong.push(format!("\"{text}\" is not an origin: {why}")),
             }
         }
         if origins.any && !origins.listed.is_empty() {
-            wrong.push("\"*\" is every origin: write it alone".to_owned());
+            wrong.push("\"*\" allows every origin: do not combine it with others".to_owned());
         }
         if wrong.is_empty() { Ok(origins) } else { Err(wrong.join("; ")) }
     }
@@ -81,13 +81,13 @@ impl WebOrigins {
 fn origin(text: &str) -> Result<String, &'static str> {
     const FORM: &str = "write SCHEME://HOST or SCHEME://HOST:PORT, such as http://localhost:3000";
     if text == "null" {
-        return Err("files and sandboxed pages of anybody call themselves null; serve yours from an address");
+        return Err("every local file and every sandboxed page has the origin null: serve your page from an address");
     }
     let (scheme, host) = text.split_once("://").ok_or(FORM)?;
     let uri: Uri = text.parse().map_err(|_| FORM)?;
     let authority = uri.authority().ok_or(FORM)?;
     if authority.as_str() != host {
-        return Err("it ends with the host or its port, without a path");
+        return Err("an origin ends with its host or its port, without a path");
     }
     if host.contains(['@', '*']) || authority.host().is_empty() {
         return Err(FORM);
@@ -176,7 +176,7 @@ mod tests {
         }
         let both = "http://a/b,null".parse::<WebOrigins>().expect_err("neither");
         assert!(both.contains("http://a/b") && both.contains("\"null\""), "{both}");
-        assert!("*,http://a".parse::<WebOrigins>().is_err_and(|error| error.contains("alone")));
+        assert!("*,http://a".parse::<WebOrigins>().is_err_and(|error| error.contains("every origin")));
     }
 
     #[test]

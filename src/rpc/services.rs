@@ -118,7 +118,7 @@ where
             Some("grpc.reflection.v1alpha.ServerReflection") => self.reflection_alpha.clone().call(request),
             _ => {
                 let sentence = format!(
-                    "there is no service for {}: this server has annals.v1.RecordService, and tells of all its services by \
+                    "there is no service for {}: this server has annals.v1.RecordService, and lists all its services by \
                      reflection",
                     request.uri().path()
                 );

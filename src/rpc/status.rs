@@ -68,8 +68,8 @@ pub(super) fn deadline(limit: Duration) -> Status {
             StoreErrorKind::Unavailable,
             ErrorReason::Deadline,
             format!(
-                "not done within {} ms: whether a commit was made is unknown, so send the same request again, with the same \
-                 request_id",
+                "the call took longer than {} ms, and it is unknown whether a commit was made: send the same request again, with \
+                 the same request_id",
                 limit.as_millis()
             ),
         ),
@@ -93,7 +93,7 @@ pub(super) fn too_many_watches(limit: Limit) -> Status {
     let error = StoreError::new(
         StoreErrorKind::Exhausted,
         ErrorReason::TooManyWatches,
-        format!("there are {maximum} {name} already: end one, or try again in a moment"),
+        format!("the server is at its limit of {maximum} {name}: end a watch, or try again in a moment"),
     );
     from_store(error.with_limit(limit))
 }
@@ -103,21 +103,24 @@ pub(super) fn watch_stalled(revision: u64) -> Status {
     let error = StoreError::new(
         StoreErrorKind::Aborted,
         ErrorReason::WatchStalled,
-        format!("nothing was read from this watch for ten minutes: watch again with after_revision {revision}"),
+        format!("the client read nothing from this watch for ten minutes: watch again with after_revision {revision}"),
     );
     from_store(error.with("revision", revision))
 }
 
 /// The client of a stream has read nothing for too long.
 pub(super) fn answer_not_read(limit: Duration) -> Status {
-    let text = format!("nothing was read from this stream for {} s: send again what has no answer", limit.as_secs());
+    let text = format!(
+        "the client read nothing from this stream for {} s: send the requests without an answer again",
+        limit.as_secs()
+    );
     from_store(StoreError::new(StoreErrorKind::Unavailable, ErrorReason::Deadline, text))
 }
 
 /// A request is too long. `actual` is `None` if the transport stopped reading before the end.
 pub(super) fn limit_exceeded(limit: Limit, actual: Option<u64>) -> Status {
     let Limit { name, maximum, .. } = limit;
-    let has = actual.map(|actual| format!(", this has {actual}")).unwrap_or_default();
+    let has = actual.map(|actual| format!(", but there are {actual}")).unwrap_or_default();
     let text = format!("{name} is limited to {maximum}{has}: split the request");
     let mut error = StoreError::new(StoreErrorKind::Invalid, ErrorReason::LimitExceeded, text).with_limit(limit);
     if let Some(actual) = actual {
@@ -141,7 +144,8 @@ pub(super) fn connection_ends() -> Status {
     from_store(StoreError::new(
         StoreErrorKind::Unavailable,
         ErrorReason::ShuttingDown,
-        "the server stops, or ends this connection for its age: open the stream again in a moment, from where it ended",
+        "the server shuts down, or closes this connection because of its age: open the stream again in a moment, from where it \
+         ended",
     ))
 }
 
@@ -254,7 +258,7 @@ fn fitting<T, V>(
     for violation in violations {
         let (bytes, violation) = convert(violation);
         let Some(left) = budget.checked_sub(bytes + VIOLATION_OVERHEAD_BYTES) else {
-            listed.push(last(format!("{} more are not listed: mend these first", count - listed.len())));
+            listed.push(last(format!("{} more are not listed: correct these first", count - listed.len())));
             break;
         };
         budget = left;

@@ -39,7 +39,7 @@ const NO_PAGE: &str = "This is Annals, a gRPC service, and there is no page here
                        from a web page, with gRPC-Web. To see what it offers: grpcurl -plaintext HOST:PORT list\n";
 /// The answer to a POST with another content type.
 const NOT_GRPC: &str = "Annals takes gRPC over HTTP/2 (content-type: application/grpc) and gRPC-Web over HTTP/2 and HTTP/1.1 \
-                        (content-type: application/grpc-web+proto), and this is neither\n";
+                        (content-type: application/grpc-web+proto), and this request is neither\n";
 /// The answer to a page of an origin that is not allowed, for its author.
 const ORIGIN_REFUSED: &str = "Pages of this origin may not call this server. The operator allows an origin with \
                               annals serve --web-origin SCHEME://HOST:PORT\n";
