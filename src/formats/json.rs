@@ -102,9 +102,9 @@ pub fn record_value(record: &Record) -> Value {
 /// Reads a text that is exactly one message.
 pub fn from_str<M: Message + Name + Default>(text: &str) -> Result<M, JsonError> {
     let mut messages = JsonReader::new(text.as_bytes());
-    let message = messages.next().unwrap_or_else(|| {
-        Err(JsonError::Invalid { field: String::new(), line: 1, message: "there is nothing here".into() })
-    })?;
+    let message = messages
+        .next()
+        .unwrap_or_else(|| Err(JsonError::Invalid { field: String::new(), line: 1, message: "there is no message".into() }))?;
     match messages.next() {
         None => Ok(message),
         Some(Err(error)) => Err(error),
@@ -235,7 +235,7 @@ mod tests {
         check_refused(r#"{"request_id":"a"} x"#, "", 1, "expected value");
         check_refused(r#"{"request_id":"a"}{"request_id":"b"}"#, "", 1, "second");
         check_refused("{", "", 1, "EOF");
-        check_refused("", "", 1, "nothing");
+        check_refused("", "", 1, "no message");
     }
 
     #[test]

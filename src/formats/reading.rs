@@ -58,7 +58,8 @@ impl<R: Read> Read for Bounded<R> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let left = self.left.load(Ordering::Relaxed);
         if left == 0 {
-            let text = format!("it is longer than {} MiB: is a quote or a bracket never closed?", self.bytes_max >> 20);
+            let text =
+                format!("it is longer than {} MiB: look for a quote or a bracket that is not closed", self.bytes_max >> 20);
             return Err(io::Error::other(text));
         }
         let read = self.from.read(into)?;

@@ -149,5 +149,5 @@ fn all_that_is_wrong_with_a_row_is_said_and_the_next_is_read() {
     for column in ["SQLDATE", "DATEADDED", "GoldsteinScale"] {
         assert!(said[0].contains(column), "{}", said[0]);
     }
-    assert_eq!(said[1..], ["row 2: has 60 columns, and there are 61", "3"]);
+    assert_eq!(said[1..], ["row 2: has 60 columns, but must have 61", "3"]);
 }

@@ -137,7 +137,7 @@ fn feeds_and_lines_are_read_and_errors_say_where() {
     for (bad, says) in bad.iter().zip([
         "row 2: is not JSON",
         "row 3: has neither claimReviewed",
-        "row 6: is a review that row 4 has, too",
+        "row 6: is the same review as row 4",
         "row 7, @type: is missing",
     ]) {
         assert!(bad.starts_with(says), "{bad}");
@@ -167,8 +167,8 @@ fn a_second_import_changes_nothing_and_a_changed_rating_is_a_new_revision() {
 #[test]
 fn a_file_without_a_review_is_refused() {
     for (content, says) in [
-        ("[]", "holds nothing of the @type ClaimReview"),
-        ("{\"@type\":\"Recipe\"}", "holds nothing of the @type ClaimReview"),
+        ("[]", "has no object of the @type ClaimReview"),
+        ("{\"@type\":\"Recipe\"}", "has no object of the @type ClaimReview"),
         ("", "rest of the file is not read"),
         ("7", "neither an object nor an array"),
         ("[{\"@type\":\"ClaimReview\",\"claimReviewed\":\"x\"},", "rest of the file is not read"),

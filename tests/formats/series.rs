@@ -146,9 +146,9 @@ fn bad_rows_are_refused_each_with_its_number_and_reason_and_the_rest_is_made() {
         2,
         &[
             (2, "n", "\"many\" is not a number"),
-            (3, "", "has 1 columns, the header 2"),
+            (3, "", "has 1 columns, but the header has 2"),
             (5, "n", "is not UTF-8"),
-            (6, "", "has no id here"),
+            (6, "", "has no id in this row"),
             // A problem found when the rows of a record are combined is reported when the next record begins.
             (4, "", "estimate.as_of.edtf \"2024-02-30\""),
             (7, "", "estimate.quantity"),
@@ -163,7 +163,7 @@ fn a_header_that_does_not_fit_the_mapping_ends_the_import_before_it_begins() {
         small(BEST),
         "day,m,m\n2024-01-01,1,1\n",
         0,
-        &[(0, "m", "left out"), (0, "m", "twice"), (0, "n", "not in the header")],
+        &[(0, "m", "is not used"), (0, "m", "twice"), (0, "n", "not in the header")],
     );
     check_bad(small(BEST), "", 0, &[(0, "", "no header")]);
     // A byte order mark is not part of the name of the first column.
@@ -178,7 +178,7 @@ fn rows_of_one_record_stand_one_behind_the_other_and_agree() {
         small(quantiles),
         "day,p,v\n2024-01-01,0.1,1\n2024-01-02,0.1,1\n2024-01-01,0.9,3\n",
         2,
-        &[(3, "", "was made of row 1: rows of one record have to be adjacent")],
+        &[(3, "", "was already made from row 1: the rows of one record must be adjacent")],
     );
     check_bad(
         small(quantiles),
@@ -190,7 +190,7 @@ fn rows_of_one_record_stand_one_behind_the_other_and_agree() {
         small(BEST),
         "day,n\n2024-01-01,1\n2024-01-01,2\n",
         1,
-        &[(2, "", "quantity.best is 2.0 here, and was 1.0 before")],
+        &[(2, "", "is also made from row 1: quantity.best is 2.0 here, but was 1.0 before")],
     );
     check_bad(small(BEST), "day,n\n2024-01-01,1\n2024-01-01,1\n", 1, &[]);
 }
@@ -215,7 +215,7 @@ fn rows_without_a_value_are_left_out_and_rows_that_fit_no_case_are_refused() {
         small(cases),
         "day,n,kind\n2024-01-01,1,b\n2024-01-02,many,\n2024-01-03,1,c\n",
         2,
-        &[(3, "", "no case is for this row, in which kind is \"c\"")],
+        &[(3, "", "no case matches this row, in which kind is \"c\"")],
     );
 }
 
@@ -234,7 +234,7 @@ fn json_is_read_along_paths_one_object_a_line_or_in_a_nested_array() {
         ndjson,
         format!("{object}\n{{\n{{\"at\":{{}},\"of\":{{}}}}\n{{\"at\":[[]],\"of\":{{}}}}\n{{\"at\":[],\"of\":{{}},\"x\":1}}\n"),
         1,
-        &[(2, "", "not JSON"), (3, "", "no id"), (4, "day", "is an array"), (5, "x", "left out")],
+        &[(2, "", "not JSON"), (3, "", "no id"), (4, "day", "is an array"), (5, "x", "is not used")],
     );
     let deep = Mapping::parse(&text("format = 'json'\nat = '/data/points'\nignore = ['x']")).unwrap();
     check_bad(
@@ -263,23 +263,23 @@ fn every_error_of_a_mapping_is_reported_with_its_line_and_field() {
          }]\nwhen = 3\n[estimates]\n",
         &[
             "line 2, file.format: unknown variant `xls`",
-            "line 5, column.a.form: is not a key of [column.NAME]: it has from, pattern",
+            "line 5, column.a.form: is not a key of [column.NAME]: its keys are from, pattern",
             "line 7, column.c.from: \"{\" has a brace without a column",
             "line 8, event[0]: has neither external_ids nor a name",
-            "line 9, event[0].label: is a text of 1-63",
-            "line 10, event[0].titel: Event of the contract has no such field: it has name,",
-            "line 12, estimate[0].external_ids: is a list",
+            "line 9, event[0].label: must be a text of 1-63",
+            "line 10, event[0].titel: Event of the contract has no such field: its fields are name,",
+            "line 12, estimate[0].external_ids: must be a list",
             "line 13, estimate[0].mode: \"GUESSED\" is not one of COUNTED",
             "line 14, estimate[0].quantity.best: \"x\" is not a number",
-            "line 14, estimate[0].quantity.unit: is no list",
+            "line 14, estimate[0].quantity.unit: must not be a list",
             "line 15, estimate[0].attribution[0].actors[0]: no record above has the label \"nobody\"",
-            "line 16, estimate[0].when: is a table",
+            "line 16, estimate[0].when: must be a table",
             "line 17, estimates: is not a table of a mapping",
         ],
     );
     check_refused(
         "[file]\nformat = 'tsv'\nat = '/a'\n[[actor]]\nname = 'actors/a'",
-        &["line 1, file.at: is of no use with this format"],
+        &["line 1, file.at: has no effect with this format"],
     );
     check_refused("[file", &["line 1: "]);
     check_refused("", &["line 1, file: is missing"]);

@@ -198,7 +198,7 @@ def test_bad_rows_are_refused_by_number_and_reason_and_the_rest_comes_in(own: Se
         3: 'best: "many" is not a number',
         17: 'date_start: "2013-02-30" is not a date',
         18: "latitude",
-        20: "has 47 columns, and there are 49",
+        20: "has 47 columns, but must have 49",
         31: "best: is empty",
         32: "FIELD_INVALID",
         33: 'id: "-5" is not an id',
@@ -277,7 +277,7 @@ def test_a_quote_that_is_never_closed_is_reported_and_does_not_fill_the_memory(o
     file.write_text(text + '"never closed' + ",x" * (3 << 20), encoding="utf-8")
     done = bring(own, ACLED, file, check=False)
     assert "row 6: cannot be read" in done.stderr, done.stderr
-    assert "is a quote or a bracket never closed?" in done.stderr
+    assert "look for a quote or a bracket that is not closed" in done.stderr
     assert len(take(own, ACLED)) == 5
 
 

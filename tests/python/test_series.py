@@ -96,7 +96,7 @@ def test_bad_rows_are_reported_by_number_and_the_rest_is_imported(start_server: 
     file.write_text(json.dumps([*bad, good]), encoding="utf-8")
     said = import_series(server, "ukraine-personnel.toml", file, check=False)
     assert 'row 1: personnel: "many" is not a number' in said
-    assert 'row 2: estimate: no case is for this row, in which personnel* is "less"' in said
+    assert 'row 2: estimate: no case matches this row, in which personnel* is "less"' in said
     (there,) = server.client.list("estimates")
     assert there.quantity.best == 1
 

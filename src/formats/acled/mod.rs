@@ -151,7 +151,7 @@ fn row(line: &TableRow<'_>) -> Result<ImportRow, BadRow> {
     let id = line.needed("event_id_cnty");
     let external_id = format!("acled:{id}");
     if !id.is_empty() && !is_external_id(&external_id) {
-        line.fault("event_id_cnty", format!("\"{id}\" is not an id: printable ASCII without spaces is"));
+        line.fault("event_id_cnty", format!("\"{id}\" is not an id: an id is printable ASCII without spaces"));
     }
     let label = format!("acled-{}", values::name_part(id));
     let mut shared = vec![found(coder()), found(dataset())];

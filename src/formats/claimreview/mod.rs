@@ -89,7 +89,7 @@ impl Iterator for Reviews {
                 None if self.ended || self.found => return None,
                 None => {
                     self.ended = true;
-                    return Some(Err(BadRow::whole(0, "the file holds nothing of the @type ClaimReview")));
+                    return Some(Err(BadRow::whole(0, "the file has no object of the @type ClaimReview")));
                 }
             }
         }
@@ -119,7 +119,7 @@ impl Reviews {
         if self.seen.row(&whole).is_none()
             && let Some(row) = self.seen.row(&made.id)
         {
-            return Err(format!("is a review that row {row} has, too, with different content"));
+            return Err(format!("is the same review as row {row}, but has other content"));
         }
         for mutation in made.shared.iter().chain(&made.own) {
             mutation::record(mutation).map_or(Ok(()), mutation::check)?;

@@ -38,7 +38,7 @@ pub(super) fn read(review: Node<'_>) -> Result<ReviewMutations, String> {
         .text(&["claimReviewed"])
         .or_else(|| items.iter().find_map(|item| item.text(&["text", "name", "headline", "description"])))
         .or_else(|| review.text(&["itemReviewed"]))
-        .ok_or("has neither claimReviewed nor an item with a name: nobody can say what was reviewed")?;
+        .ok_or("has neither claimReviewed nor an item with a name, so the reviewed claim is unknown")?;
     let address = review.address().or_else(|| review.text(&["url", "mainEntityOfPage"])).unwrap_or_default();
     // A page may contain several reviews, and some pages give all of them the id of the page.
     let id = values::digest(&[&address, &review.text(&["@id"]).unwrap_or_default(), &statement]);

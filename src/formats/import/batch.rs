@@ -95,7 +95,7 @@ impl<'a> ImportBatches<'a> {
             Err(BadRow::whole(
                 row.number,
                 format!(
-                    "makes {} mutations of {} bytes, and a commit holds {} of {}",
+                    "makes {} mutations of {} bytes, but a commit has at most {} of {} bytes",
                     row.shared.len() + row.own.len(),
                     row.shared.iter().chain(&row.own).map(Message::encoded_len).sum::<usize>(),
                     self.bounds.mutations,

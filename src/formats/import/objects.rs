@@ -205,7 +205,7 @@ fn open(reader: &mut Json, wanted: &Wanted, opened: bool) -> Result<Position, Re
         Wanted::At(members) => {
             for member in members {
                 if reader.peek()? != ValueType::Object {
-                    return Err(ReadFault(format!("there is no object in which to look for {member:?}")));
+                    return Err(ReadFault(format!("there is no object that could have the member {member:?}")));
                 }
                 reader.begin_object()?;
                 seek(reader, member)?;
@@ -317,7 +317,7 @@ mod tests {
             assert!(ids.len() == 1 && ids[0].contains(says) && ids[0].ends_with("the rest of the file is not read"), "{ids:?}");
         }
         assert!(ids(array(text("{}"), &nested))[0].contains("no member \"a\""));
-        assert!(ids(array(text(r#"{"a":1}"#), &nested))[0].contains("no object in which"));
+        assert!(ids(array(text(r#"{"a":1}"#), &nested))[0].contains("no object that could have the member \"b\""));
     }
 
     #[test]

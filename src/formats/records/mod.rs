@@ -119,7 +119,7 @@ impl RecordRows {
             return Ok(Some(self.row(number, made.whole)));
         }
         self.wait(number, line)
-            .map_err(|error| BadRow::whole(number, format!("cannot be stored until the end of the file: {error}")))?;
+            .map_err(|error| BadRow::whole(number, format!("cannot be written to a temporary file: {error}")))?;
         Ok(made.first.map(|mut first| {
             mutation::rename(&mut first, &self.merged);
             ImportRow { number, shared: vec![first], own: Vec::new() }
@@ -183,10 +183,7 @@ impl Iterator for RecordRows {
             }
             Err(error) => {
                 self.waiting = Waiting::None;
-                Some(Err(BadRow::whole(
-                    self.number,
-                    format!("records stored until the end of the file cannot be read: {error}"),
-                )))
+                Some(Err(BadRow::whole(self.number, format!("a temporary file of records cannot be read: {error}"))))
             }
         }
     }

@@ -70,8 +70,12 @@ impl<'a> Cells<'a> {
                     None | Some(Value::Null) => None,
                     Some(Value::String(text)) => Some(Cow::Borrowed(text.as_str())),
                     Some(scalar @ (Value::Bool(_) | Value::Number(_))) => Some(Cow::Owned(scalar.to_string())),
-                    Some(Value::Array(_)) => return Err("is an array: write the path of one of its values, as {/a/0}".into()),
-                    Some(Value::Object(_)) => return Err("is an object: write the path of one of its values, as {/a/b}".into()),
+                    Some(Value::Array(_)) => {
+                        return Err("is an array: write the path of one of its values, such as {/a/0}".into());
+                    }
+                    Some(Value::Object(_)) => {
+                        return Err("is an object: write the path of one of its values, such as {/a/b}".into());
+                    }
                 }
             }
         };
@@ -121,7 +125,7 @@ impl Column {
     /// Why its keys cannot be combined. `None` if they can.
     pub(super) fn fault(&self) -> Option<String> {
         if self.otherwise.is_some() && self.values.is_none() {
-            return Some("has otherwise, which is for what is not among values, and no values".into());
+            return Some("has otherwise without values: otherwise replaces a value that is not in values".into());
         }
         if self.date.is_some() && self.number.is_some() {
             return Some("is a date or a number, not both".into());
@@ -196,7 +200,7 @@ impl Text {
         while let Some(letter) = letters.next() {
             match letter {
                 '{' | '}' if letters.next_if_eq(&letter).is_some() => words.push(letter),
-                '}' => return Err(format!("{text:?} closes a brace that was not opened: a brace itself is written twice")),
+                '}' => return Err(format!("{text:?} closes a brace that was not opened: write a literal brace twice")),
                 '{' => {
                     let mut column = String::new();
                     let closed = loop {
@@ -207,7 +211,7 @@ impl Text {
                         }
                     };
                     if column.is_empty() || !closed {
-                        return Err(format!("{text:?} has a brace without a column: a brace itself is written twice"));
+                        return Err(format!("{text:?} has a brace without a column: write a literal brace twice"));
                     }
                     if !words.is_empty() {
                         segments.push(Segment::Words(std::mem::take(&mut words)));

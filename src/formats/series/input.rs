@@ -31,7 +31,7 @@ pub(super) fn open(mapping: &Arc<Mapping>, from: impl Read + Send + 'static) -> 
         let raw = object.and_then(|object| {
             let unused = object.as_object().and_then(|members| members.keys().find(|member| !uses(&mapping, member, true)));
             match unused {
-                Some(member) => Err(BadRow::column(number, member, LEFT_OUT)),
+                Some(member) => Err(BadRow::column(number, member, UNUSED)),
                 None => Ok(RawRow::Object(object)),
             }
         });
@@ -42,7 +42,7 @@ pub(super) fn open(mapping: &Arc<Mapping>, from: impl Read + Send + 'static) -> 
 /// The longest row that is read, in bytes.
 const ROW_BYTES_MAX: u64 = 4 << 20;
 
-const LEFT_OUT: &str = "is left out by the mapping: use it, or name it in ignore";
+const UNUSED: &str = "is not used by the mapping: use it, or list it in ignore";
 
 /// Whether a mapping uses or ignores a column.
 fn uses(mapping: &Mapping, column: &str, json: bool) -> bool {
@@ -81,9 +81,9 @@ impl<R: Read> DelimitedRows<R> {
             Ok(header) => {
                 for (position, column) in header.iter().enumerate() {
                     if positions.insert(column.to_owned(), position).is_some() {
-                        self.refused.push(BadRow::column(0, column, "is twice in the header"));
+                        self.refused.push(BadRow::column(0, column, "occurs twice in the header"));
                     } else if !uses(&self.mapping, column, false) {
-                        self.refused.push(BadRow::column(0, column, LEFT_OUT));
+                        self.refused.push(BadRow::column(0, column, UNUSED));
                     }
                 }
                 let missing = self.mapping.used.iter().filter(|column| !positions.contains_key(*column));
@@ -98,7 +98,7 @@ impl<R: Read> DelimitedRows<R> {
         match self.from.read_byte_record(&mut record) {
             Ok(false) => None,
             Ok(true) if record.len() != positions.len() => {
-                let reason = format!("has {} columns, the header {}", record.len(), positions.len());
+                let reason = format!("has {} columns, but the header has {}", record.len(), positions.len());
                 Some(Err(BadRow::whole(self.number, reason)))
             }
             Ok(true) => Some(match csv::StringRecord::from_byte_record(record) {

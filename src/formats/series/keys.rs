@@ -65,7 +65,7 @@ pub const MAPPING_KEYS: &[MappingKey] = &[
         MappingTable::File,
         "missing",
         "[\"NA\", \"-\"]",
-        "texts that mean that there is no value. An empty text and JSON's null always do",
+        "texts that mean that there is no value. An empty text and JSON's null always mean that",
     ),
     key(
         MappingTable::File,
@@ -86,7 +86,7 @@ pub const MAPPING_KEYS: &[MappingKey] = &[
         "date",
         "\"%d.%m.%Y\"",
         "the form of a date in strptime notation; the value becomes EDTF with the precision of the form. Minutes without seconds are left \
-         out, as EDTF has none",
+         out, because EDTF has none",
     ),
     key(
         MappingTable::Column,

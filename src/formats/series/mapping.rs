@@ -121,7 +121,7 @@ impl Mapping {
         let span = table.as_ref().map(Spanned::span).unwrap_or_default();
         let file = table.and_then(|table| read::<FileOptions>(table, "file", MappingTable::File, &mut problems));
         if let Some(key) = file.as_ref().and_then(FileOptions::idle) {
-            problems.add(span, format!("file.{key}"), "is of no use with this format");
+            problems.add(span, format!("file.{key}"), "has no effect with this format");
         }
         let own = tables.get_mut().remove("column").map(|columns| take_columns(&columns, &mut problems)).unwrap_or_default();
         for (key, _) in tables.get_ref() {
@@ -129,11 +129,11 @@ impl Mapping {
             problems.add(
                 key.span(),
                 key.get_ref().as_ref(),
-                format!("is not a table of a mapping: there are file, column, {records}"),
+                format!("is not a table of a mapping: the tables are file, column, {records}"),
             );
         }
         if rules.is_empty() && problems.is_empty() {
-            problems.add(0..0, "", "makes no records: write [[estimate]] or another");
+            problems.add(0..0, "", "makes no records: add a table such as [[estimate]]");
         }
         match file {
             Some(file) if problems.is_empty() => {
@@ -159,7 +159,7 @@ fn take_rules(tables: &mut DeTable<'_>, problems: &mut Problems<'_>) -> Vec<Rule
                 let numbered = rules.iter().enumerate();
                 found.extend(numbered.map(|(index, rule)| (kind, format!("{}[{index}]", kind.singular()), rule.clone())));
             }
-            _ => problems.add(list.span(), kind.singular(), format!("is a list of tables: write [[{}]]", kind.singular())),
+            _ => problems.add(list.span(), kind.singular(), format!("must be a list of tables: write [[{}]]", kind.singular())),
         }
     }
     found.sort_by_key(|(_, _, rule)| rule.span().start);
@@ -178,7 +178,7 @@ fn take_rules(tables: &mut DeTable<'_>, problems: &mut Problems<'_>) -> Vec<Rule
 /// Reads the columns that the mapping defines.
 fn take_columns(columns: &Spanned<DeValue<'_>>, problems: &mut Problems<'_>) -> BTreeMap<String, Column> {
     let Some(columns) = columns.get_ref().as_table() else {
-        problems.add(columns.span(), "column", "is a table of columns: write [column.NAME]");
+        problems.add(columns.span(), "column", "must be a table of columns: write [column.NAME]");
         return BTreeMap::new();
     };
     let mut own = BTreeMap::new();
@@ -192,7 +192,7 @@ fn take_columns(columns: &Spanned<DeValue<'_>>, problems: &mut Problems<'_>) -> 
                 problems.add(
                     table.span(),
                     at,
-                    format!("is made from {source:?}, which is of the mapping: write columns of the file"),
+                    format!("is made from {source:?}, a column of the mapping: use columns of the file"),
                 );
             }
             own.insert(name.get_ref().to_string(), column);
@@ -210,7 +210,7 @@ fn read<'de, T: Deserialize<'de>>(
 ) -> Option<T> {
     let span = value.span();
     let DeValue::Table(entries) = value.into_inner() else {
-        problems.add(span, at, format!("is a table: write {}", table.written()));
+        problems.add(span, at, format!("must be a table: write {}", table.written()));
         return None;
     };
     let known: Vec<_> = keys::names(table).collect();
@@ -219,7 +219,7 @@ fn read<'de, T: Deserialize<'de>>(
         problems.add(
             key.span(),
             format!("{at}.{}", key.get_ref()),
-            format!("is not a key of {}: it has {}", table.written(), known.join(", ")),
+            format!("is not a key of {}: its keys are {}", table.written(), known.join(", ")),
         );
     }
     if !unknown.is_empty() {

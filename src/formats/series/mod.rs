@@ -93,7 +93,7 @@ pub fn rows(mapping: Mapping, from: impl Read + Send + 'static) -> ImportRows {
 /// Like [`rows`], with the mapping as text.
 fn open(input: ImportInput) -> Result<ImportRows, BadRow> {
     let mapping = Mapping::parse(input.mapping.as_deref().unwrap_or_default());
-    let mapping = mapping.map_err(|error| BadRow::whole(0, format!("the mapping does not hold:\n{error}")))?;
+    let mapping = mapping.map_err(|error| BadRow::whole(0, format!("the mapping is not valid:\n{error}")))?;
     Ok(rows(mapping, input.content))
 }
 
@@ -164,7 +164,7 @@ impl Series {
         }
         for made in &own {
             if let Some(row) = self.seen.row(&made.name) {
-                let reason = format!("{} was made of row {row}: rows of one record have to be adjacent", made.name);
+                let reason = format!("{} was already made from row {row}: the rows of one record must be adjacent", made.name);
                 return Err(BadRow::whole(number, reason));
             }
         }
@@ -232,13 +232,13 @@ impl Group {
     /// Adds a row. A row that contradicts the group is an error and does not change the group.
     fn add(&mut self, number: u64, shared: Vec<DraftRecord>, own: Vec<DraftRecord>) -> Result<(), String> {
         if self.rows == ROWS_MAX {
-            return Err(format!("row {} and {ROWS_MAX} others are of one record already", self.first));
+            return Err(format!("one record can have at most {ROWS_MAX} rows, and this one begins at row {}", self.first));
         }
         let mut together = self.own.clone();
         for made in own {
             match together.iter_mut().find(|here| here.name == made.name) {
                 Some(here) => merge(&mut here.record, made.record)
-                    .map_err(|conflict| format!("{conflict} in {}, of which row {} speaks, too", made.name, self.first))?,
+                    .map_err(|conflict| format!("{} is also made from row {}: {conflict}", made.name, self.first))?,
                 None => together.push(made),
             }
         }

@@ -60,7 +60,7 @@ impl Rule {
         problems: &mut Problems<'_>,
     ) -> Option<Self> {
         let Some(entries) = table.get_ref().as_table() else {
-            problems.add(table.span(), at, "is a table: write [[ ]] above it");
+            problems.add(table.span(), at, "must be a table in a list: write [[ ]] above it");
             return None;
         };
         let mut context = MappingContext { schema: kind.schema(), labels, problems };
@@ -81,14 +81,14 @@ impl Rule {
                 context.problems.add(
                     label.span(),
                     format!("{at}.label"),
-                    format!("is a text of {}, once in a mapping", id_form()),
+                    format!("must be a text of {}, unique in the mapping", id_form()),
                 );
             }
         }
         if let Some(only) = entries.get("create_only") {
             match only.get_ref().as_bool() {
                 Some(only) => rule.create_only = only,
-                None => context.problems.add(only.span(), format!("{at}.create_only"), "is true or false"),
+                None => context.problems.add(only.span(), format!("{at}.create_only"), "must be true or false"),
             }
         }
         if let Some(when) = entries.get("when") {
@@ -152,13 +152,13 @@ impl Rule {
             Some(name) => match name.parse::<RecordName>() {
                 Ok(parsed) if parsed.kind() == self.kind => Ok(Some(name)),
                 Ok(_) => {
-                    Err(self.fault(&format!("{name:?} is not the name of one: it begins with {}/", self.kind.collection())))
+                    Err(self.fault(&format!("{name:?} is not such a name: it must begin with {}/", self.kind.collection())))
                 }
                 Err(error) => Err(self.fault(&error.to_string())),
             },
             // A shared record without an id is left out. A row's own record must have one.
             None if self.is_shared() => Ok(None),
-            None => Err(self.fault("has no id here: a column of its name or external id has no value")),
+            None => Err(self.fault("has no id in this row: a column of its name or external id has no value")),
         }
     }
 
@@ -183,14 +183,14 @@ impl Rule {
             }
         }
         let Some(last) = self.cases.last() else { return Ok(None) };
-        let mut held = Vec::new();
+        let mut found = Vec::new();
         for column in last.when.columns() {
-            held.push(match cells.get(column)? {
+            found.push(match cells.get(column)? {
                 Some(value) => format!("{column} is {value:?}"),
                 None => format!("{column} has no value"),
             });
         }
-        Err(self.fault(&format!("no case is for this row, in which {}", held.join(" and "))))
+        Err(self.fault(&format!("no case matches this row, in which {}", found.join(" and "))))
     }
 
     fn fault(&self, reason: &str) -> Fault {
@@ -205,18 +205,18 @@ fn is_shared(kind: RecordKind) -> bool {
 impl Case {
     fn read_all(cases: &Spanned<DeValue<'_>>, at: &str, context: &mut MappingContext<'_, '_>) -> Vec<Self> {
         let Some(list) = cases.get_ref().as_array() else {
-            context.problems.add(cases.span(), format!("{at}.case"), "is a list of tables: write [[ ]] above each");
+            context.problems.add(cases.span(), format!("{at}.case"), "must be a list of tables: write [[ ]] above each");
             return Vec::new();
         };
         let mut read = Vec::new();
         for (index, case) in list.iter().enumerate() {
             let at = format!("{at}.case[{index}]");
             let Some(entries) = case.get_ref().as_table() else {
-                context.problems.add(case.span(), at, "is a table");
+                context.problems.add(case.span(), at, "must be a table");
                 continue;
             };
             let Some(when) = entries.get("when") else {
-                context.problems.add(case.span(), at, "has no when: it says of which rows the case is");
+                context.problems.add(case.span(), at, "has no when, which says for which rows the case is");
                 continue;
             };
             let when = Condition::read(when, &format!("{at}.when"), context.problems);
@@ -255,7 +255,7 @@ impl Condition {
         let mut condition = Self::default();
         let empty = DeTable::new();
         let table = value.get_ref().as_table().unwrap_or_else(|| {
-            problems.add(value.span(), at, "is a table of columns: write it in { }");
+            problems.add(value.span(), at, "must be a table of columns: write it in { }");
             &empty
         });
         for (column, wanted) in table {
@@ -271,7 +271,7 @@ impl Condition {
                 condition.columns.push((column.get_ref().to_string(), Wanted::OneOf(texts)));
             } else {
                 let at = format!("{at}.{}", column.get_ref());
-                problems.add(wanted.span(), at, "is true, false, a text, a number, or a list of these");
+                problems.add(wanted.span(), at, "must be true, false, a text, a number, or a list of these");
             }
         }
         condition
@@ -337,7 +337,7 @@ fn add(into: &mut Value, other: Value, path: &mut Vec<String>) -> Result<(), Str
             }
         }
         (into, other) if *into == other => {}
-        (into, other) => return Err(format!("{} is {other} here, and was {into} before", path.join("."))),
+        (into, other) => return Err(format!("{} is {other} here, but was {into} before", path.join("."))),
     }
     Ok(())
 }
@@ -361,8 +361,8 @@ mod tests {
         check(json!({"a": {"b": 1}}), json!({"a": {"c": 2}, "d": 3}), Ok(json!({"a": {"b": 1, "c": 2}, "d": 3})));
         check(json!({"a": [1, 2]}), json!({"a": [2, 3]}), Ok(json!({"a": [1, 2, 3]})));
         check(json!({"a": {"b": 1}}), json!({"a": {"b": 1}}), Ok(json!({"a": {"b": 1}})));
-        check(json!({"a": {"b": 1}}), json!({"a": {"b": 2}}), Err("a.b is 2 here, and was 1 before"));
-        check(json!({"a": [1]}), json!({"a": 1}), Err("a is 1 here, and was [1] before"));
+        check(json!({"a": {"b": 1}}), json!({"a": {"b": 2}}), Err("a.b is 2 here, but was 1 before"));
+        check(json!({"a": [1]}), json!({"a": 1}), Err("a is 1 here, but was [1] before"));
         check(Value::Null, json!({"a": 1}), Ok(json!({"a": 1})));
     }
 }

@@ -61,7 +61,7 @@ impl Tree {
                 context.problems.add(
                     key.span(),
                     at,
-                    format!("{} of the contract has no such field: it has {}", message.name(), fields.join(", ")),
+                    format!("{} of the contract has no such field: its fields are {}", message.name(), fields.join(", ")),
                 );
                 continue;
             };
@@ -134,8 +134,8 @@ impl Node {
                 let read = |(index, element)| Self::element(field, element, &format!("{at}[{index}]"), below, context);
                 Some(Self::List(elements.iter().enumerate().filter_map(read).collect()))
             }
-            _ if field.is_list() => refuse(context, value.span(), at, "is a list: write it in [ ]"),
-            _ if field.is_map() => refuse(context, value.span(), at, "is a table: write it in { }"),
+            _ if field.is_list() => refuse(context, value.span(), at, "must be a list: write it in [ ]"),
+            _ if field.is_map() => refuse(context, value.span(), at, "must be a table: write it in { }"),
             _ => Self::element(field, value, at, below, context),
         }
     }
@@ -153,8 +153,8 @@ impl Node {
             (DeValue::Table(table), Kind::Message(message)) if !is_timestamp(message) => {
                 return Some(Self::Tree(Tree::read(message, table, at, below, context)));
             }
-            (DeValue::Table(_), _) => return refuse(context, value.span(), at, "is no table"),
-            (DeValue::Array(_), _) => return refuse(context, value.span(), at, "is no list"),
+            (DeValue::Table(_), _) => return refuse(context, value.span(), at, "must not be a table"),
+            (DeValue::Array(_), _) => return refuse(context, value.span(), at, "must not be a list"),
             (DeValue::String(text), _) => text.to_string(),
             (DeValue::Integer(number), _) => number.to_string(),
             (DeValue::Float(number), _) => number.to_string(),
@@ -169,7 +169,7 @@ impl Node {
             Kind::Message(message) if message.name() == "TimeSpec" => Scalar::Time,
             Kind::Message(message) if is_timestamp(&message) => Scalar::Text,
             Kind::Message(message) => {
-                return refuse(context, value.span(), at, &format!("is a {}: write it in {{ }}", message.name()));
+                return refuse(context, value.span(), at, &format!("must be a {}: write it in {{ }}", message.name()));
             }
             Kind::Enum(values) => Scalar::Enum(values),
             Kind::Double | Kind::Float => Scalar::Number,

@@ -85,7 +85,7 @@ impl TableReader {
             return Err(BadRow::whole(0, format!("the header lacks {}", missing.join(", "))));
         }
         if let Some(twice) = columns().find(|column| header.iter().filter(|name| name == column).count() > 1) {
-            return Err(BadRow::whole(0, format!("the header has {twice} twice")));
+            return Err(BadRow::whole(0, format!("the header names {twice} twice")));
         }
         self.positions = columns().filter_map(|column| header.iter().position(|name| name == column)).collect();
         self.width = header.len();
@@ -98,7 +98,7 @@ impl TableReader {
         let number = self.number;
         if self.record.len() != self.width {
             let has = self.record.len();
-            return Err(BadRow::whole(number, format!("has {has} columns, and there are {}", self.width)));
+            return Err(BadRow::whole(number, format!("has {has} columns, but must have {}", self.width)));
         }
         let text = |position: usize, column: &str| {
             let cell = self.record.get(position).unwrap_or_default();

@@ -70,7 +70,7 @@ impl<'a> TableRow<'a> {
             None => String::new(),
             Some(number) if (0.0..EXACT_MAX).contains(&number) && number.fract() == 0.0 => number.to_string(),
             Some(_) => {
-                self.fault(column, format!("\"{}\" is not an id: a whole number is", shortened(self.text(column))));
+                self.fault(column, format!("\"{}\" is not an id: an id is a whole number", shortened(self.text(column))));
                 String::new()
             }
         }
