@@ -213,34 +213,38 @@ impl ServeOptions {
         let request_bytes = StoreLimits::default().request_bytes;
         let (frame_min, frame_max) = FRAME_BYTES.into_inner();
         let bounds = [
-            (self.cache >= CACHE_MIN, format!("cache is at least {CACHE_MIN}")),
-            (self.segment >= SEGMENT_MIN, format!("segment is at least {SEGMENT_MIN}")),
+            (self.cache >= CACHE_MIN, format!("cache must be at least {CACHE_MIN}")),
+            (self.segment >= SEGMENT_MIN, format!("segment must be at least {SEGMENT_MIN}")),
             (
                 rpc.calls_max > 0 && rpc.calls_per_connection_max > 0,
-                "rpc.calls_max and rpc.calls_per_connection_max are at least 1".to_owned(),
+                "rpc.calls_max and rpc.calls_per_connection_max must be at least 1".to_owned(),
             ),
-            (rpc.connections_max > 0, "rpc.connections_max is at least 1".to_owned()),
+            (rpc.connections_max > 0, "rpc.connections_max must be at least 1".to_owned()),
             (
                 rpc.decode_bytes_max as u64 >= request_bytes,
-                format!("rpc.decode_bytes_max is at least {request_bytes}, the largest request that is accepted"),
+                format!("rpc.decode_bytes_max must be at least {request_bytes}, the largest request that is accepted"),
             ),
             (
                 rpc.bytes_max >= rpc.bytes_per_connection_max && rpc.bytes_per_connection_max >= rpc.decode_bytes_max,
-                "rpc.bytes_max is at least rpc.bytes_per_connection_max, and that at least rpc.decode_bytes_max".to_owned(),
+                "rpc.bytes_max must be at least rpc.bytes_per_connection_max, and that at least rpc.decode_bytes_max"
+                    .to_owned(),
             ),
-            (rpc.answer_time_max >= rpc.call_time_max, "rpc.answer_time_max is at least rpc.call_time_max".to_owned()),
-            (!rpc.call_time_max.is_zero() && !rpc.keepalive_interval.is_zero(), "rpc's times are more than zero".to_owned()),
+            (rpc.answer_time_max >= rpc.call_time_max, "rpc.answer_time_max must be at least rpc.call_time_max".to_owned()),
+            (
+                !rpc.call_time_max.is_zero() && !rpc.keepalive_interval.is_zero(),
+                "rpc.call_time_max and rpc.keepalive_interval must be more than zero".to_owned(),
+            ),
             (
                 FRAME_BYTES.contains(&rpc.frame_bytes_max),
-                format!("rpc.frame_bytes_max is {frame_min} to {frame_max}, as HTTP/2 has it"),
+                format!("rpc.frame_bytes_max must be {frame_min} to {frame_max}, the range of HTTP/2"),
             ),
             (
                 rpc.stream_window_bytes >= STREAM_WINDOW_BYTES_MIN,
-                format!("rpc.stream_window_bytes is at least {STREAM_WINDOW_BYTES_MIN}"),
+                format!("rpc.stream_window_bytes must be at least {STREAM_WINDOW_BYTES_MIN}"),
             ),
             (
                 rpc.connection_window_bytes >= rpc.stream_window_bytes,
-                "rpc.connection_window_bytes is at least rpc.stream_window_bytes".to_owned(),
+                "rpc.connection_window_bytes must be at least rpc.stream_window_bytes".to_owned(),
             ),
         ];
         let broken: Vec<_> = bounds.into_iter().filter(|(holds, _)| !holds).map(|(_, bound)| bound).collect();

@@ -83,7 +83,7 @@ pub(super) fn run(arguments: &Arguments, out: &mut Output) -> anyhow::Result<Out
     out.flush()?;
     if counts.commits + counts.failed > 1 {
         output::note(&format!(
-            "{} commits applied, {} of them before, {} failed",
+            "{} commits applied, {} of them already applied before, {} failed",
             counts.commits, counts.replayed, counts.failed
         ));
     }
@@ -158,7 +158,7 @@ fn describe(response: &CommitResponse) -> String {
         }
     }
     if response.replayed {
-        parts.push("as it was applied before".to_owned());
+        parts.push("already applied before".to_owned());
     }
     parts.join(", ")
 }
@@ -175,7 +175,7 @@ mod tests {
         let mut response = CommitResponse { revision: 7, results, ..Default::default() };
         assert_eq!(describe(&response), "revision 7, 2 created, 1 updated");
         response.replayed = true;
-        assert_eq!(describe(&response), "revision 7, 2 created, 1 updated, as it was applied before");
+        assert_eq!(describe(&response), "revision 7, 2 created, 1 updated, already applied before");
         assert_eq!(describe(&CommitResponse::default()), "checked, nothing written");
     }
 }

@@ -37,7 +37,7 @@ const AHEAD_MAX: usize = 4;
 /// Import files of external formats: data sets, series, fact checks.
 ///
 /// Each row becomes records. Their names are made from the ids in the row: importing the same file again changes nothing, and
-/// importing a newer file writes the differences. Transient errors are retried. A row that is bad or refused is reported with
+/// importing a newer file writes the differences. Transient errors are retried. A row that is invalid or refused is reported with
 /// its number and the reason; the other rows are imported. Files that end in .gz or .zst are decompressed. docs/formats has a
 /// page for each format.
 #[derive(Debug, Args)]
@@ -57,7 +57,7 @@ pub(super) struct Arguments {
     /// The mapping of columns to fields, for a format that needs one: see docs/formats/series.md.
     #[arg(long, value_name = "FILE")]
     mapping: Option<PathBuf>,
-    /// Stop at the first row that is bad or refused, and import nothing after it. This is slower: commits are applied one at a
+    /// Stop at the first row that is invalid or refused, and import nothing after it. This is slower: commits are applied one at a
     /// time.
     #[arg(long)]
     strict: bool,

@@ -30,8 +30,9 @@ use crate::{
 /// that is not a commit, and a commit that is refused, are reported with file and line; the other lines are applied.
 ///
 /// It is safe to run the command again, from the start or from any line. A commit whose request_id was applied before gets the
-/// same answer. A line without a request_id gets one that is made from its content, not from its file: a file can be repaired,
-/// split and sent again, and a line that stands twice is applied once. Give both lines a request_id if both are meant.
+/// same answer. A line without a request_id gets one that is made from its content, not from its file. So a file can be
+/// corrected, split and sent again, and a line that repeats an earlier line has no effect. If both are meant, give each line a
+/// request_id.
 #[derive(Debug, Args)]
 #[allow(clippy::doc_markdown)] // Shown to people as it is: a backtick would be, too.
 #[command(

@@ -191,7 +191,7 @@ fn read_file(file: usize, input: &Input, progress: &ProgressBar, to: &mpsc::Send
             Ok(None) => return true,
             Ok(Some(true)) if text.trim_ascii().is_empty() => continue,
             Ok(Some(true)) => parse(&text),
-            Ok(Some(false)) => Content::Broken(format!("longer than {} MiB", LINE_BYTES_MAX >> 20)),
+            Ok(Some(false)) => Content::Broken(format!("is longer than {} MiB", LINE_BYTES_MAX >> 20)),
             Err(error) => return to.blocking_send(Line { location, content: Content::Unreadable(error) }).is_ok(),
         };
         if to.blocking_send(Line { location, content }).is_err() {
@@ -201,7 +201,7 @@ fn read_file(file: usize, input: &Input, progress: &ProgressBar, to: &mpsc::Send
 }
 
 fn parse(text: &[u8]) -> Content {
-    let Ok(text) = std::str::from_utf8(text) else { return Content::Broken("not UTF-8".into()) };
+    let Ok(text) = std::str::from_utf8(text) else { return Content::Broken("is not UTF-8".into()) };
     match json::from_str::<CommitRequest>(text) {
         Ok(mut commit) => {
             let id_from_content = fill_request_id(&mut commit);
@@ -255,7 +255,7 @@ mod tests {
             broken(b"{\"mutations\":[{\"create\":{\"event\":{\"titel\":\"x\"}}}]}").starts_with("mutations[0].create.event: ")
         );
         assert!(broken(b"{} {}").contains("second"));
-        assert_eq!(broken(&[0xff]), "not UTF-8");
+        assert_eq!(broken(&[0xff]), "is not UTF-8");
     }
 
     fn id(text: &str) -> String {

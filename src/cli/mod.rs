@@ -64,7 +64,7 @@ enum Command {
                         annals completions zsh > ~/.zfunc/_annals\n  \
                         annals completions fish > ~/.config/fish/completions/annals.fish")]
 struct CompletionsArguments {
-    /// The shell.
+    /// The shell that the script is for.
     shell: Shell,
 }
 

@@ -42,7 +42,7 @@ pub(super) struct GetArguments {
     /// Do not follow the redirect of a merged record.
     #[arg(long)]
     no_redirect: bool,
-    /// Print proto3 JSON.
+    /// Print the record in proto3 JSON.
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -120,10 +120,10 @@ pub(super) struct ListArguments {
     limit: usize,
     #[arg(long, value_name = "COUNT", help = page_size_help())]
     page_size: Option<i32>,
-    /// Print proto3 JSON, one record per line.
+    /// Print the records in proto3 JSON, one per line.
     #[arg(long)]
     json: bool,
-    /// Show the plan of the query, and read no record. Without --data, it is the plan of this version of the program.
+    /// Show which index the query uses, and read no record. Without --data, it is the index that a server of this version uses.
     #[arg(long)]
     explain: bool,
     #[command(flatten)]
@@ -216,7 +216,7 @@ async fn print_pages(
         out.table(header, rows.iter().map(columns))?;
     }
     out.flush()?;
-    let more = if more { ", there are more: --limit 0 shows all" } else { "" };
+    let more = if more { "; there are more: --limit 0 shows all" } else { "" };
     let kind = arguments.collection;
     let records = if shown == 1 { kind.singular() } else { kind.collection() };
     output::note(&format!("{shown} {records} at revision {revision}{more}"));
@@ -233,7 +233,7 @@ pub(super) struct HistoryArguments {
     /// The number of revisions to show. 0 shows all.
     #[arg(long, value_name = "COUNT", default_value_t = 50)]
     limit: usize,
-    /// Print proto3 JSON, one annals.v1.Change per line.
+    /// Print the revisions in proto3 JSON, one annals.v1.Change per line.
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -257,7 +257,7 @@ pub(super) fn history(arguments: &HistoryArguments, out: &mut Output) -> anyhow:
     }
     out.flush()?;
     if more {
-        output::note(&format!("the newest {} revisions, there are more: --limit 0 shows all", changes.len()));
+        output::note(&format!("the newest {} revisions; there are more: --limit 0 shows all", changes.len()));
     }
     Ok(Outcome::Done)
 }
@@ -290,7 +290,7 @@ fn change_row(change: &Change) -> Vec<String> {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  annals info\n  annals info --json\n  annals info --data ./annals-data")]
 pub(super) struct InfoArguments {
-    /// Print proto3 JSON.
+    /// Print annals.v1.GetServerInfoResponse in proto3 JSON.
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -336,7 +336,7 @@ fn info_rows(info: &GetServerInfoResponse) -> Vec<Vec<String>> {
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  annals verify --data ./annals-data")]
 pub(super) struct VerifyArguments {
-    /// The data folder.
+    /// The data folder to check.
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
 }

@@ -73,7 +73,7 @@ impl LineReport {
     pub(super) fn summary(&self) -> Vec<String> {
         let mut parts = vec![format!("{} applied", counted(self.applied, "commit"))];
         if self.before > 0 {
-            parts.push(format!("{} of them before", HumanCount(self.before)));
+            parts.push(format!("{} of them by an earlier run", HumanCount(self.before)));
         }
         if self.refused() > 0 {
             parts.push(format!("{} refused:", counted(self.refused(), "line")));
@@ -82,7 +82,7 @@ impl LineReport {
         lines.extend(self.refusals.lines());
         if self.repeated > 0 {
             lines.push(format!(
-                "{} without a request_id, same as another and applied once with it: give each a request_id if both are meant",
+                "{} without a request_id repeated another line and had no effect: give each line a request_id if both are meant",
                 counted(self.repeated, "line")
             ));
         }
@@ -190,7 +190,7 @@ impl RowReport {
         lines.extend(self.refusals.lines());
         if self.before > 0 {
             let rows = counted(self.before, "row");
-            lines.push(format!("{rows} had been applied by an earlier run and were not checked again: --again checks them"));
+            lines.push(format!("{rows} were applied by an earlier run and were not checked again: --again checks them"));
         }
         lines
     }

@@ -32,8 +32,7 @@ pub(super) fn load_state<T: DeserializeOwned>(file: &Path) -> anyhow::Result<Opt
         Err(error) => return Err(error).with_context(|| format!("cannot read {}", file.display())),
     };
     let content = serde_json::from_slice(&text);
-    let content =
-        content.with_context(|| format!("{} is not a file in which this command keeps its position", file.display()))?;
+    let content = content.with_context(|| format!("{} is not a state file of this command", file.display()))?;
     Ok(Some(content))
 }
 

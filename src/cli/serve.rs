@@ -47,7 +47,7 @@ pub(super) fn run(arguments: &Arguments, out: &mut Output) -> anyhow::Result<Out
     start_log(&options)?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), config = serde_json::to_string(&options)?, "starting");
     for name in ServeOptions::ignored_variables() {
-        tracing::warn!("the environment variable {name} sets nothing here");
+        tracing::warn!("the environment variable {name} is not an option and is ignored");
     }
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     if options.threads > 0 {

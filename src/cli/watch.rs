@@ -31,9 +31,9 @@ const FLUSH_DELAY: Duration = Duration::from_millis(100);
 
 /// Follow the commits of the store: print every commit once, in order, as it is made.
 ///
-/// The command begins with the next commit, or where --after or --initial-state say. It runs until it is interrupted, and
-/// reconnects when the server is unreachable for a while. With --state the position is kept in a file, and the next run resumes
-/// there. After a crash some lines may be printed twice; none is missed.
+/// The command begins with the next commit, unless --after or --initial-state is given. It runs until it is interrupted, and
+/// reconnects after the server was unreachable. With --state it stores its position in a file, and the next run resumes there.
+/// After a crash it may print some lines twice, but it misses none.
 #[derive(Debug, Args)]
 #[allow(clippy::doc_markdown)] // Shown to people as it is: a backtick would be, too.
 #[command(after_help = "Examples:\n  annals watch\n  annals watch events claims --after 0 --json --state position.json\n  \
@@ -42,7 +42,7 @@ const FLUSH_DELAY: Duration = Duration::from_millis(100);
 pub(super) struct Arguments {
     #[arg(value_parser = arguments::collection, value_name = "COLLECTION", help = arguments::collections_help())]
     collections: Vec<RecordKind>,
-    /// Follow the records of one collection that match this filter, before or after a change.
+    /// Print the changes of one collection whose record matches this filter before or after the change.
     #[arg(long, default_value = "", hide_default_value = true)]
     filter: String,
     /// Begin after this revision. 0 begins with the first commit.
@@ -51,10 +51,10 @@ pub(super) struct Arguments {
     /// Begin with all current records.
     #[arg(long)]
     initial_state: bool,
-    /// Keep the position in this file, and resume from it. If it holds a position, --after and --initial-state are ignored.
+    /// Keep the position in this file, and resume from it. If it has a position, --after and --initial-state are ignored.
     #[arg(long, value_name = "FILE")]
     state: Option<PathBuf>,
-    /// Print proto3 JSON, one annals.v1.WatchResponse per line, including heartbeats.
+    /// Print the messages in proto3 JSON, one annals.v1.WatchResponse per line, including heartbeats.
     #[arg(long)]
     json: bool,
     /// Stop after the current head revision.
@@ -158,7 +158,7 @@ impl<'a> PositionKeeper<'a> {
                     && kept.store_id != *store_id
                 {
                     bail!(
-                        "{} holds a position in store {}, and this is store {store_id}, whose revisions are other commits; name another file",
+                        "{} has a position in store {}, but this is store {store_id}, whose revisions are other commits: name another file",
                         file.display(),
                         kept.store_id
                     );
@@ -199,14 +199,14 @@ fn show(message: &WatchResponse, arguments: &Arguments, out: &mut Output) -> any
         }
         Some(Content::Initial(batch)) => {
             for record in batch.records.iter().filter_map(|record| record.record.as_ref()) {
-                out.line(format!("as it is  {}", record_line(record)))?;
+                out.line(format!("INITIAL  {}", record_line(record)))?;
             }
         }
         Some(Content::Checkpoint(checkpoint)) if checkpoint.opened && arguments.initial_state => {
-            output::note("all current records follow");
+            output::note("the initial state follows");
         }
         Some(Content::Checkpoint(checkpoint)) if checkpoint.initial_state_complete => {
-            output::note(&format!("these are all records as of revision {}; changes follow", message.revision));
+            output::note(&format!("the initial state as of revision {} is complete; new commits follow", message.revision));
         }
         Some(Content::Checkpoint(_)) | None => {}
     }

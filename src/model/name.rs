@@ -134,7 +134,10 @@ impl FromStr for RecordName {
         };
         let Some(kind) = RecordKind::from_collection(collection) else {
             let collections = RecordKind::collections();
-            return Err(RecordNameError(format!("{} is not a collection: the collections are {collections}", quoted(collection))));
+            return Err(RecordNameError(format!(
+                "{} is not a collection: the collections are {collections}",
+                quoted(collection)
+            )));
         };
         Self::new(kind, id)
     }

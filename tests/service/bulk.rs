@@ -87,7 +87,7 @@ fn each_line_that_is_refused_is_reported_with_its_place_and_the_rest_is_applied(
     assert_eq!(head(&access), (3, 3));
 
     let again = all_said(&run(&arguments));
-    assert!(again.contains(&"3 commits applied, 3 of them before, 4 lines refused:".to_owned()), "{again:#?}");
+    assert!(again.contains(&"3 commits applied, 3 of them by an earlier run, 4 lines refused:".to_owned()), "{again:#?}");
     assert_eq!(head(&access), (3, 3));
 }
 
@@ -100,7 +100,7 @@ fn compressed_files_and_standard_input_are_read_and_a_line_without_an_id_is_appl
     let zstd = pack(&folder, "a.ndjson.zst", zstd::encode_all(text.as_bytes(), 1).expect("packed"));
     let gzip = pack(&folder, "a.ndjson.gz", gzip(&text));
     assert_eq!(ingested(&[&[zstd.as_str()], &access[..]].concat()), "300 commits applied\n");
-    assert_eq!(ingested(&[&[gzip.as_str()], &access[..]].concat()), "300 commits applied, 300 of them before\n");
+    assert_eq!(ingested(&[&[gzip.as_str()], &access[..]].concat()), "300 commits applied, 300 of them by an earlier run\n");
 
     let mut child = annals(&[&["ingest", "-"], &access[..]].concat())
         .stdin(Stdio::piped())
@@ -112,8 +112,8 @@ fn compressed_files_and_standard_input_are_read_and_a_line_without_an_id_is_appl
     child.stdin.take().expect("piped").write_all(mixed.as_bytes()).expect("written");
     let output = child.wait_with_output().expect("it ends");
     let said = stderr(&output);
-    assert!(output.status.success() && said.starts_with("4 commits applied, 1 of them before\n"), "{said}");
-    assert!(said.contains("1 line without a request_id, same as another"), "{said}");
+    assert!(output.status.success() && said.starts_with("4 commits applied, 1 of them by an earlier run\n"), "{said}");
+    assert!(said.contains("1 line without a request_id repeated another line"), "{said}");
     assert_eq!(head(&access), (302, 302));
 }
 

@@ -23,7 +23,7 @@ fn the_seed_is_committed_to_a_server_and_again_and_read_back() {
     let with = |arguments: &[&str]| [arguments, &server].concat().iter().map(|s| (*s).to_owned()).collect::<Vec<_>>();
     let ok = |arguments: &[&str]| ok(&with(arguments).iter().map(String::as_str).collect::<Vec<_>>());
     assert_eq!(ok(&["commit", SEED]), "article:nk-troops-2024-10-23: revision 1, 96 created\n");
-    assert_eq!(ok(&["commit", SEED]), "article:nk-troops-2024-10-23: revision 1, 96 created, as it was applied before\n");
+    assert_eq!(ok(&["commit", SEED]), "article:nk-troops-2024-10-23: revision 1, 96 created, already applied before\n");
     let source: Value = serde_json::from_str(&ok(&["get", "sources/nk-troops-2024-10-23", "--json"])).expect("JSON");
     assert_eq!((&source["name"], &source["revision"]), (&"sources/nk-troops-2024-10-23".into(), &"1".into()));
     let info: Value = serde_json::from_str(&ok(&["info", "--json"])).expect("JSON");
@@ -141,7 +141,8 @@ fn commits_stop_at_the_first_failure_unless_told_to_continue() {
     let file = write(&folder, "commits.ndjson", &broken);
     let (_, text) = fails(&["commit", "--data", &data, &file]);
     assert!(
-        text.contains("broken") && text.contains("0 commits applied, 0 of them before, 1 failed") || !text.contains("applied"),
+        text.contains("broken") && text.contains("0 commits applied, 0 of them already applied before, 1 failed")
+            || !text.contains("applied"),
         "{text}"
     );
     let output = run(&["commit", "--data", &data, "--keep-going", &file]);
@@ -174,11 +175,11 @@ fn commits_without_an_id_are_made_once_from_whatever_file_plain_or_packed() {
     let plain = write(&folder, "plain.ndjson", line);
     assert!(ok(&["commit", "--data", &data, &plain]).ends_with("plain.ndjson, commit 1: revision 1, 1 created\n"));
     let spaced = write(&folder, "other.json", &line.replace(':', " : "));
-    assert!(ok(&["commit", "--data", &data, &spaced]).contains("revision 1, 1 created, as it was applied before"));
+    assert!(ok(&["commit", "--data", &data, &spaced]).contains("revision 1, 1 created, already applied before"));
     for (name, packed) in [("a.json.gz", gzip(line)), ("a.json.zst", zstd::encode_all(line.as_bytes(), 1).expect("packed"))] {
         let path = folder.path().join(name);
         std::fs::write(&path, packed).expect("written");
-        assert!(ok(&["commit", "--data", &data, &path.to_string_lossy()]).contains("as it was applied before"), "{name}");
+        assert!(ok(&["commit", "--data", &data, &path.to_string_lossy()]).contains("already applied before"), "{name}");
     }
     let (_, text) = fails(&["commit", "--data", &data, &plain, "missing.json"]);
     assert!(text.contains("missing.json"), "{text}");

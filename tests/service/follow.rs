@@ -152,7 +152,7 @@ fn every_record_that_there_is_comes_first_where_that_is_asked_for() {
     server.commit(&create("b", ""));
     let state = server.path("position.json");
     let arguments = ["events", "--filter", r#"labels:"x:1""#, "--initial-state", "--state", &state];
-    assert_eq!(server.watched(&arguments), "as it is  events/a  title of a\n");
+    assert_eq!(server.watched(&arguments), "INITIAL  events/a  title of a\n");
     assert_eq!(position(&state), 2);
     server.commit(
         r#"{"request_id":"c","mutations":[{"update":{"record":{"event":{"name":"events/a"}},"update_fields":["labels"]}}]}"#,

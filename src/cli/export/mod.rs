@@ -114,14 +114,14 @@ fn target(arguments: &Arguments) -> anyhow::Result<Target> {
     let name = arguments.format.name;
     match &arguments.output {
         None if !arguments.format.is_text() => bail!(
-            "--format {name} is not for standard output: name a file with -o FILE for one collection, or a folder with -o FOLDER"
+            "--format {name} cannot be written to standard output: name a file with -o FILE for one collection, or a folder with -o FOLDER"
         ),
         None if arguments.format.is_file_per_collection() && !is_one => {
-            bail!("--format {name} is a file for each collection: name a folder with -o FOLDER, or one collection")
+            bail!("--format {name} writes a file for each collection: name a folder with -o FOLDER, or one collection")
         }
         None => Ok(Target::Standard),
         Some(path) if !arguments.format.is_text() && Compression::of(path) != Compression::None => {
-            bail!("--format {name} is compressed inside the file: name it without .gz or .zst")
+            bail!("--format {name} compresses the content itself: name the file without .gz or .zst")
         }
         Some(path) if !arguments.format.is_file_per_collection() => Ok(Target::File(path.clone())),
         Some(path) if is_one && !is_folder(path) => Ok(Target::File(path.clone())),
@@ -153,7 +153,8 @@ impl Export<'_> {
         let store_id = self.client.info().await?.store_id;
         match target {
             Target::Standard => {
-                let text = self.format.text(kinds, &store_id, &self.related).expect("what is no text has been refused");
+                let text =
+                    self.format.text(kinds, &store_id, &self.related).expect("`target` has refused a format that is not text");
                 self.copy(request, Box::new(Standard::new(text, out)), Written::default()).await
             }
             Target::File(file) => {
@@ -196,7 +197,7 @@ impl Export<'_> {
         if let (Some(open), [kind, ..]) = (self.format.file(), kinds) {
             return Ok(Box::new(BinaryFile::open(file, *kind, open)?));
         }
-        let text = self.format.text(kinds, store_id, &self.related).expect("what is no text has been opened");
+        let text = self.format.text(kinds, store_id, &self.related).expect("a format that is not text has been opened above");
         Ok(Box::new(TextFile::open(file, text, self.identity(request), store_id)?))
     }
 
