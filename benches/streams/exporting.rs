@@ -14,7 +14,7 @@ const METHOD: &str = "/annals.v1.RecordService/Export";
 const ANSWER_BYTES_MAX: usize = 64 << 20;
 const MIB: f64 = (1 << 20) as f64;
 
-/// One round.
+/// One export of everything, and the same bytes from the echo server.
 struct Turn {
     messages: u64,
     bytes: u64,
@@ -23,7 +23,7 @@ struct Turn {
     echo_seconds: f64,
 }
 
-/// All rounds.
+/// The exports of all rounds.
 pub(crate) struct Exports {
     turns: Vec<Turn>,
     records: u64,

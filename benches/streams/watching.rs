@@ -46,7 +46,7 @@ struct ShownCommit {
     request_id: String,
 }
 
-/// One round.
+/// What watchers received in one round, and how long the messages took.
 struct Turn {
     commits: u64,
     deliveries: u64,

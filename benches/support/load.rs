@@ -28,10 +28,10 @@ const LATENCY_US_MAX: u64 = 60_000_000;
 /// The longest answer that the client accepts.
 const ANSWER_BYTES_MAX: usize = 64 << 20;
 
-/// A kind of call.
+/// A call that is repeated with other requests.
 #[derive(Clone)]
 pub(crate) struct Call {
-    /// The method.
+    /// The path of the method: `/package.Service/Method`.
     pub(crate) method: &'static str,
     /// Makes the next request.
     pub(crate) request: Arc<dyn Fn(&mut Rng) -> Bytes + Send + Sync>,

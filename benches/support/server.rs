@@ -27,9 +27,9 @@ const RETRY: Duration = Duration::from_millis(10);
 /// Which server to start, and how.
 #[derive(Clone, Debug)]
 pub(crate) struct Launch {
-    /// The program.
+    /// The path of the binary.
     pub(crate) program: PathBuf,
-    /// Memory for cached pages.
+    /// The value of `--cache`.
     pub(crate) cache: String,
 }
 
@@ -40,7 +40,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// The echo server.
+    /// Starts this benchmark again as the echo server.
     pub(crate) fn echo() -> anyhow::Result<Self> {
         Self::start(Command::new(std::env::current_exe()?).arg(ECHO))
     }

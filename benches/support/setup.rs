@@ -6,7 +6,7 @@ use clap::Args;
 
 use crate::server::Launch;
 
-/// How it measures.
+/// The options that all benchmarks share.
 #[derive(Debug, Args)]
 pub(crate) struct Setup {
     /// Turns that each measurement takes.

@@ -6,7 +6,7 @@ use crate::{load::Measured, median::median, population::Usage};
 
 const MIB: f64 = (1 << 20) as f64;
 
-/// All measurements.
+/// The tables that are printed at the end.
 #[derive(Debug, Default)]
 pub(crate) struct Report {
     pub(crate) rows: Rows,
@@ -18,7 +18,7 @@ pub(crate) struct Report {
 pub(crate) struct Row {
     /// Events of the population. 0 for the echo server, which has none.
     pub(crate) events: u64,
-    /// The call.
+    /// The name of the call in the table.
     pub(crate) what: &'static str,
     /// Calls in progress.
     pub(crate) streams: usize,
@@ -44,7 +44,7 @@ pub(crate) struct Folder {
     pub(crate) usage: Option<Usage>,
     /// Its size after all measured commits and a rebuild.
     pub(crate) usage_written: Option<Usage>,
-    /// Peaks of resident memory.
+    /// Peaks of resident memory while the server read, wrote, and rebuilt its state.
     pub(crate) reading_bytes: u64,
     pub(crate) writing_bytes: u64,
     pub(crate) rebuilding_bytes: u64,

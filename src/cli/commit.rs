@@ -52,7 +52,7 @@ pub(super) struct Arguments {
     access: Access,
 }
 
-/// The counts so far.
+/// How many commits of all files were applied, and how many were not.
 #[derive(Debug, Default)]
 struct Counts {
     commits: u64,
@@ -61,7 +61,7 @@ struct Counts {
     failed: u64,
 }
 
-/// Runs the command.
+/// Applies the commits of all files, and prints each answer. `Failed` if a commit was refused.
 pub(super) fn run(arguments: &Arguments, out: &mut Output) -> anyhow::Result<Outcome> {
     let mut counts = Counts::default();
     access::block_on(async {

@@ -37,9 +37,9 @@ const AHEAD_MAX: usize = 4;
 /// Import files of external formats: data sets, series, fact checks.
 ///
 /// Each row becomes records. Their names are made from the ids in the row: importing the same file again changes nothing, and
-/// importing a newer file writes the differences. Transient errors are retried. A row that is invalid or refused is reported with
-/// its number and the reason; the other rows are imported. Files that end in .gz or .zst are decompressed. docs/formats has a
-/// page for each format.
+/// importing a newer file writes the differences. Transient errors are retried. A row that is invalid or refused is reported
+/// with its number and the reason; the other rows are imported. Files that end in .gz or .zst are decompressed. docs/formats
+/// has a page for each format.
 #[derive(Debug, Args)]
 #[allow(clippy::doc_markdown)] // Shown to people as it is: a backtick would be, too.
 #[command(
@@ -57,22 +57,22 @@ pub(super) struct Arguments {
     /// The mapping of columns to fields, for a format that needs one: see docs/formats/series.md.
     #[arg(long, value_name = "FILE")]
     mapping: Option<PathBuf>,
-    /// Stop at the first row that is invalid or refused, and import nothing after it. This is slower: commits are applied one at a
-    /// time.
+    /// Stop at the first row that is invalid or refused, and import nothing after it. This is slower: commits are applied one
+    /// at a time.
     #[arg(long)]
     strict: bool,
     /// Check every row against the rules and the records in the store, and write nothing.
     #[arg(long)]
     dry_run: bool,
-    /// Compare every row with the records in the store again, even if an earlier run applied it. Use this after imported records
-    /// were changed.
+    /// Compare every row with the records in the store again, even if an earlier run applied it. Use this after imported
+    /// records were changed.
     #[arg(long, conflicts_with = "dry_run")]
     again: bool,
     #[command(flatten)]
     access: Access,
 }
 
-/// Runs the command.
+/// Imports all files, and prints a summary. `Failed` if a row was refused.
 pub(super) fn run(arguments: &Arguments, _: &mut Output) -> anyhow::Result<Outcome> {
     let mapping = mapping(arguments)?;
     let files = input::open(&arguments.files)?;

@@ -50,7 +50,7 @@ pub(super) struct Arguments {
     access: Access,
 }
 
-/// Runs the command.
+/// Applies the commits of all files, and prints a summary. `Failed` if a line was refused.
 pub(super) fn run(arguments: &Arguments, _: &mut Output) -> anyhow::Result<Outcome> {
     let files = input::open(&arguments.files)?;
     let progress = input::progress(&files);

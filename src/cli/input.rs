@@ -150,7 +150,7 @@ pub(super) struct Line {
 /// The content of a line.
 #[derive(Debug)]
 pub(super) enum Content {
-    /// A commit.
+    /// The line is a commit.
     Commit {
         /// The commit, with a request id.
         commit: CommitRequest,

@@ -55,7 +55,7 @@ impl Output {
         self.terminal
     }
 
-    /// Writes one line.
+    /// Writes a text and a line end.
     pub(super) fn line(&mut self, text: impl AsRef<str>) -> io::Result<()> {
         writeln!(self.to, "{}", printable(text.as_ref()))
     }

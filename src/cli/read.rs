@@ -49,7 +49,7 @@ pub(super) struct GetArguments {
     access: Access,
 }
 
-/// Runs `annals get`.
+/// `annals get`: prints one record.
 pub(super) fn get(arguments: &GetArguments, out: &mut Output) -> anyhow::Result<Outcome> {
     let (as_of_revision, as_of_time) = AsOf::fields(arguments.as_of);
     let request = GetRecordRequest {
@@ -139,7 +139,7 @@ fn page_size_help() -> String {
     format!("The number of records per request, at most {}", StoreLimits::default().page_size)
 }
 
-/// Runs `annals list`.
+/// `annals list`: prints the records that match, or the plan of the query.
 pub(super) fn list(arguments: &ListArguments, out: &mut Output) -> anyhow::Result<Outcome> {
     let (as_of_revision, as_of_time) = AsOf::fields(arguments.as_of);
     let page_size = arguments.page_size.unwrap_or_else(|| match arguments.limit {
@@ -240,7 +240,7 @@ pub(super) struct HistoryArguments {
     access: Access,
 }
 
-/// Runs `annals history`.
+/// `annals history`: prints the changes of one record, newest first.
 pub(super) fn history(arguments: &HistoryArguments, out: &mut Output) -> anyhow::Result<Outcome> {
     let (changes, more) = access::block_on(async {
         let connection = arguments.access.connect().await?;
@@ -297,7 +297,7 @@ pub(super) struct InfoArguments {
     access: Access,
 }
 
-/// Runs `annals info`.
+/// `annals info`: prints what a server says about itself and its store.
 pub(super) fn info(arguments: &InfoArguments, out: &mut Output) -> anyhow::Result<Outcome> {
     let info = access::block_on(async {
         let connection = arguments.access.connect().await?;
@@ -341,7 +341,7 @@ pub(super) struct VerifyArguments {
     data: PathBuf,
 }
 
-/// Runs `annals verify`.
+/// `annals verify`: checks a folder, and prints each error. `Failed` if there are errors.
 pub(super) fn verify(arguments: &VerifyArguments, out: &mut Output) -> anyhow::Result<Outcome> {
     if !arguments.data.is_dir() {
         anyhow::bail!("there is no folder {}", arguments.data.display());

@@ -97,7 +97,7 @@ impl Part {
         with_ending(&self.path, ending)
     }
 
-    /// The open part.
+    /// The open file of the part.
     pub(super) fn content(&mut self) -> &mut File {
         &mut self.content
     }

@@ -74,7 +74,7 @@ struct Position {
     revision: i64,
 }
 
-/// Runs the command.
+/// Prints commits until a signal, an error, or the head if `--stop-at-head` is given.
 pub(super) fn run(arguments: &Arguments, out: &mut Output) -> anyhow::Result<Outcome> {
     arguments::check_filter("watch", &arguments.collections, &arguments.filter)?;
     access::block_on(async {

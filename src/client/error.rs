@@ -54,7 +54,7 @@ struct Parts {
 pub struct FieldViolation {
     /// Its path in the request: `mutations[3].create.claim.statement`. Empty for the request itself.
     pub field: String,
-    /// What is wrong.
+    /// A sentence that says what is wrong and what to do.
     pub description: String,
 }
 
@@ -63,14 +63,14 @@ pub struct FieldViolation {
 pub struct PreconditionViolation {
     /// The reason, without its enum's prefix: `REVISION_MISMATCH`.
     pub reason: String,
-    /// The record's name.
+    /// The name of the record, such as `events/e1`.
     pub subject: String,
-    /// What is wrong.
+    /// A sentence that says what is wrong and what to do.
     pub description: String,
 }
 
 impl ClientError {
-    /// The gRPC code.
+    /// The gRPC code. If there is a reason, decide by the reason: several reasons share a code.
     pub fn code(&self) -> Code {
         self.0.status.code()
     }
@@ -111,7 +111,7 @@ impl ClientError {
         self.0.retry_delay
     }
 
-    /// The gRPC status.
+    /// The gRPC status with its encoded details.
     pub fn status(&self) -> &Status {
         &self.0.status
     }

@@ -82,7 +82,7 @@ impl RetryHook {
         Self(Arc::new(callback))
     }
 
-    /// Calls the function.
+    /// Reports that a call failed and is repeated after this delay.
     pub(super) fn call(&self, error: &ClientError, delay: Duration) {
         (self.0)(error, delay);
     }

@@ -21,7 +21,7 @@ const HISTORY_PAGE_SIZE: i32 = 100;
 /// One page of a list.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ClientPage<T> {
-    /// The records.
+    /// The records of the page. It may be empty although there are more pages.
     pub records: Vec<T>,
     /// The token of the next page. Empty on the last page.
     pub next_page_token: String,

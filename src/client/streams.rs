@@ -38,7 +38,7 @@ pub struct MessageStream<T>(BoxStream<'static, Result<T>>);
 
 /// Where a stream gets its messages.
 pub(super) trait MessageSource: Send + 'static {
-    /// Its messages.
+    /// What the stream returns.
     type Message;
 
     /// The next message. `None` at the end.
@@ -152,7 +152,7 @@ impl Client {
     }
 }
 
-/// A watch in progress.
+/// A watch that opens its stream again after the connection was lost.
 #[derive(Debug)]
 struct Watch {
     client: Client,
@@ -163,7 +163,7 @@ struct Watch {
     messages: Option<Streaming<WatchResponse>>,
     /// Longest time without a message. After it, the server is considered dead.
     silence_max: Duration,
-    /// The first checkpoint.
+    /// The first checkpoint of the watch. Every later stream must be of the same store.
     opened: Option<Checkpoint>,
     retries: Retries,
 }
@@ -286,7 +286,7 @@ impl Client {
     }
 }
 
-/// An export in progress.
+/// An export that opens its stream again after the connection was lost.
 #[derive(Debug)]
 struct Export {
     client: Client,

@@ -130,7 +130,7 @@ impl Client {
     }
 }
 
-/// An ingest in progress.
+/// An ingest that sends unanswered commits again after the connection was lost.
 struct Ingest {
     client: Client,
     options: IngestOptions,
@@ -159,7 +159,7 @@ struct OpenStream {
 }
 
 impl Ingest {
-    /// Adds a commit.
+    /// Queues a commit to be sent, with a request id.
     fn push(&mut self, commit: CommitRequest) {
         let commit = with_request_id(commit);
         self.unanswered_bytes += commit.encoded_len();

@@ -54,7 +54,7 @@ pub trait ExportFile: Send {
 /// A table whose rows can be exported.
 #[derive(Debug)]
 pub struct TableExport {
-    /// Its columns.
+    /// The columns of its rows, in the order of the file.
     pub layout: &'static TableLayout,
     /// The type of the records that are its rows.
     pub kind: RecordKind,

@@ -39,7 +39,7 @@ pub struct Importer {
 
 /// A file to import.
 pub struct ImportInput {
-    /// Its content, decompressed.
+    /// The content of the file, decompressed.
     pub content: Box<dyn BufRead + Send>,
     /// The text of the mapping, for a format that needs one.
     pub mapping: Option<String>,

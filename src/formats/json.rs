@@ -58,7 +58,7 @@ impl std::error::Error for JsonError {
     }
 }
 
-/// A message as JSON.
+/// A message in proto3 JSON, with the proto names of its fields.
 pub fn to_value<M: Message + Name>(message: &M) -> Value {
     let mut dynamic = DynamicMessage::new(descriptor::<M>());
     dynamic.transcode_from(message).expect("a message fits its own descriptor");

@@ -32,9 +32,9 @@ pub(crate) const MERGED_NAMES: u32 = 11;
 /// A type of record, as declared.
 #[derive(Debug)]
 pub(crate) struct Schema {
-    /// Which type.
+    /// The type of record.
     pub(crate) kind: RecordKind,
-    /// Its message.
+    /// The descriptor of its message.
     pub(crate) message: MessageDescriptor,
     /// Its top-level fields, by number.
     pub(crate) fields: Vec<TopField>,
@@ -45,11 +45,11 @@ pub(crate) struct Schema {
 /// A top-level field of a record.
 #[derive(Debug)]
 pub(crate) struct TopField {
-    /// Its number.
+    /// Its field number in the message.
     pub(crate) number: u32,
-    /// Its proto name.
+    /// Its name in the contract, such as `create_time`.
     pub(crate) name: String,
-    /// Its JSON name.
+    /// Its name in JSON, such as `createTime`. Field lists accept it too.
     pub(crate) json_name: String,
     /// The server writes it and ignores what a client sends. Also true of `name`.
     pub(crate) output_only: bool,
@@ -64,7 +64,7 @@ pub(crate) struct Reference {
     pub(crate) path: Vec<u32>,
     /// The same in proto names.
     pub(crate) names: Vec<String>,
-    /// Which steps are repeated.
+    /// For each step of the path, whether that field is repeated.
     pub(crate) repeated: Vec<bool>,
     /// The kind that it must refer to. `None` if any kind is allowed.
     pub(crate) target: Option<RecordKind>,

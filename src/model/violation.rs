@@ -64,7 +64,7 @@ pub struct Violation {
     pub field: String,
     /// A sentence that says what is wrong and what to do.
     pub description: String,
-    /// The kind of error.
+    /// Which kind of rule is broken, and its variables.
     pub fault: Fault,
 }
 
@@ -79,7 +79,7 @@ pub enum Fault {
         limit: &'static str,
         /// The most that is allowed.
         maximum: u64,
-        /// What was sent.
+        /// The count, characters or bytes that were sent.
         actual: u64,
     },
     /// A reference to a label that no mutation of the request has (`LABEL_UNKNOWN`).
@@ -134,12 +134,12 @@ impl Violations {
         self.list.append(&mut other.list);
     }
 
-    /// The violations found.
+    /// All violations, in the order in which they were found.
     pub fn into_vec(self) -> Vec<Violation> {
         self.list
     }
 
-    /// The violations found.
+    /// All violations, in the order in which they were found.
     pub fn as_slice(&self) -> &[Violation] {
         &self.list
     }

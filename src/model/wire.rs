@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, HashSet};
 pub(crate) struct Field<'a> {
     /// Its number in the contract.
     pub(crate) number: u32,
-    /// Its value.
+    /// Its value, by wire type.
     pub(crate) value: Value<'a>,
     /// All its bytes, tag included.
     pub(crate) raw: &'a [u8],
@@ -163,7 +163,7 @@ pub(crate) struct Parts {
 }
 
 impl Parts {
-    /// Splits a message.
+    /// The parts of an encoded message.
     pub(crate) fn of(message: &[u8]) -> Self {
         let mut parts = Self::default();
         for field in fields(message) {

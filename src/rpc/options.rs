@@ -178,12 +178,12 @@ pub mod duration {
         SignedDuration::try_from(duration).map_or_else(|_| format!("{}s", duration.as_secs()), |signed| format!("{signed:#}"))
     }
 
-    /// For serde.
+    /// Writes a duration as a text with a unit.
     pub fn serialize<S: Serializer>(duration: &Duration, to: S) -> Result<S::Ok, S::Error> {
         to.serialize_str(&format(*duration))
     }
 
-    /// For serde.
+    /// Reads a duration from a text with a unit.
     pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
         parse(&String::deserialize(from)?).map_err(D::Error::custom)
     }

@@ -34,7 +34,7 @@ use super::{
 /// The services whose health can be asked for. The empty name is the whole server.
 const HEALTH_OF: [&str; 3] = ["", "annals.v1.RecordService", "annals.v1.AdminService"];
 
-/// All services.
+/// All services of the server. The path of a call chooses one.
 pub(super) struct Services<V1, V1Alpha> {
     records: RecordServiceServer<Records>,
     admin: AdminServiceServer<Admin>,

@@ -69,7 +69,7 @@ pub(crate) struct RequestIdentity {
     pub(crate) content_hash: Bytes,
 }
 
-/// A commit.
+/// A commit as the log holds it: its changes, and the results to answer.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct Committed {
     #[prost(uint64, tag = "1")]
@@ -173,7 +173,7 @@ impl Entry {
 }
 
 impl Changed {
-    /// The record's kind.
+    /// The kind of the record. Errs if this program does not know it.
     pub(crate) fn kind(&self) -> Result<RecordKind> {
         u8::try_from(self.kind)
             .ok()
@@ -181,7 +181,7 @@ impl Changed {
             .ok_or_else(|| StoreError::internal(format!("the log holds a record of kind {}", self.kind)))
     }
 
-    /// The record's name.
+    /// The name of the record. Errs if this program does not know its kind.
     pub(crate) fn name(&self) -> Result<String> {
         Ok(format!("{}/{}", self.kind()?.collection(), self.id))
     }

@@ -77,7 +77,7 @@ pub struct StoreError {
     pub message: String,
     /// The variables of the message.
     pub metadata: Vec<(&'static str, String)>,
-    /// All violations.
+    /// Every violation or failed precondition, as data.
     pub details: StoreErrorDetails,
     /// The error below the store. It is for the operator, not for the caller. The `Box` in the `Arc` keeps it one word long
     /// instead of two.
@@ -167,7 +167,7 @@ impl StoreError {
         self.with("limit", name).with("maximum", maximum)
     }
 
-    /// Adds the violations.
+    /// Adds every violation or failed precondition.
     #[must_use]
     pub fn with_details(mut self, details: StoreErrorDetails) -> Self {
         self.details = details;

@@ -70,7 +70,7 @@ pub use snapshot::{SnapshotList, SnapshotReferences, StoreSnapshot, TypedPage};
 pub use verify::{Discrepancy, DiscrepancyKind, VerifyReport, verify};
 pub use watch::StoreWatch;
 
-/// Options of a store.
+/// What an embedding program can choose about a store.
 #[derive(Clone)]
 pub struct StoreOptions {
     /// The limits that the store enforces.
@@ -111,7 +111,7 @@ impl Caller {
 pub struct StoreInfo {
     /// Identifies the data. It is made when the store is created.
     pub store_id: String,
-    /// The newest revision.
+    /// The newest revision. 0 before the first commit.
     pub head_revision: i64,
     /// The oldest revision that can be read.
     pub oldest_revision: i64,

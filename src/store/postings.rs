@@ -23,7 +23,7 @@ pub(crate) const ORIGIN: u64 = 1;
 /// An index whose paths are resolved to field numbers.
 #[derive(Debug)]
 pub(crate) struct PostingIndex {
-    /// Its declaration.
+    /// The index as its type declares it.
     pub(crate) index: &'static Index,
     /// Its parts, in order.
     pub(crate) parts: Vec<PostingPart>,

@@ -77,7 +77,7 @@ pub struct StoreSnapshot {
 /// One page of a list.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TypedPage<T> {
-    /// The records.
+    /// The records of the page. It may be empty although there are more pages.
     pub records: Vec<T>,
     /// Where the next page begins. Empty on the last page.
     pub next_page_token: String,

@@ -34,7 +34,7 @@ pub(super) trait Destination {
     /// Where the export begins or resumes.
     fn start(&self) -> Start;
 
-    /// Writes a message.
+    /// Writes the records of a message.
     fn write(&mut self, message: &ExportResponse) -> anyhow::Result<()>;
 
     /// Completes the output after the last message.
@@ -56,7 +56,7 @@ pub(super) struct Start {
     pub(super) resume_token: String,
 }
 
-/// Standard output.
+/// Standard output. An export to it cannot be resumed.
 pub(super) struct Standard<'a> {
     format: Box<dyn ExportText>,
     out: &'a mut Output,

@@ -67,14 +67,14 @@ pub(super) struct Arguments {
     access: Access,
 }
 
-/// The kind of output.
+/// Where the output goes.
 enum Target {
     Standard,
     File(PathBuf),
     Folder(PathBuf),
 }
 
-/// Runs the command.
+/// Writes the records to the target, and prints how many they are.
 pub(super) fn run(arguments: &Arguments, out: &mut Output) -> anyhow::Result<Outcome> {
     let target = target(arguments)?;
     let table = arguments.format.table();

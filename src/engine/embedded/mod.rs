@@ -77,9 +77,9 @@ pub fn boot_id() -> String {
 /// A log and a state in a folder of this machine. One process at a time can open it.
 #[derive(Clone, Debug)]
 pub struct EmbeddedEngine {
-    /// The log.
+    /// The log, in the folder `log`.
     pub log: Arc<EmbeddedLog>,
-    /// The state.
+    /// The state, in the folder `state`.
     pub state: Arc<EmbeddedState>,
 }
 

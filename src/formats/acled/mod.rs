@@ -23,7 +23,7 @@ use crate::{
     },
 };
 
-/// The format.
+/// ACLED: a CSV of coded events. Each row is an event and an estimate of the dead, and is exported in the same columns.
 pub static FORMAT: Format = Format {
     name: "acled",
     summary: "ACLED, the Armed Conflict Location & Event Data, CSV in its own columns",

@@ -23,7 +23,7 @@ use super::{
     },
 };
 
-/// The format.
+/// Fact checks of schema.org, import only. Each review is a verdict about a claim, with its rating.
 pub static FORMAT: Format = Format {
     name: "claimreview",
     summary: "fact checks, schema.org ClaimReview in JSON-LD",

@@ -20,7 +20,7 @@ pub(super) enum Thing<'a> {
     Text(&'a str),
 }
 
-/// A thing with members.
+/// A thing that is a JSON object. Its references are looked up in the graph of its document.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Node<'a> {
     pub(super) members: &'a Map<String, Value>,

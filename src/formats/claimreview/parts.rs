@@ -142,7 +142,7 @@ impl Appearance {
 /// The rating of a review: words, and a number on a scale.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ReviewRating {
-    /// "False", "Half true".
+    /// The rating in words, such as "Half true".
     words: Option<String>,
     value: Option<f64>,
     worst: Option<f64>,

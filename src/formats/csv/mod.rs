@@ -26,7 +26,7 @@ use crate::{
     proto::record::Record,
 };
 
-/// The format.
+/// CSV, export only. Each collection is a file with a column for each field.
 pub static FORMAT: Format = Format {
     name: "csv",
     summary: "comma-separated values, a file for each collection",
@@ -75,7 +75,7 @@ fn row<T: AsRef<str>>(cells: impl Iterator<Item = T>, to: &mut Vec<u8>) {
     write().expect("memory accepts every write, and the rows of one writer have one length");
 }
 
-/// A column.
+/// A column of a collection's file, made from one field of its records.
 #[derive(Clone, Debug)]
 pub struct CsvColumn {
     /// Its name: the path of the field, as in a filter: `time.edtf`.
@@ -108,7 +108,7 @@ pub enum CsvCell {
 }
 
 impl CsvCell {
-    /// All of them.
+    /// Every kind of cell, in the order of the documentation.
     pub const ALL: [Self; 7] = [Self::Text, Self::Enum, Self::Number, Self::Bool, Self::Time, Self::List, Self::Map];
 
     /// Its name in the documentation.

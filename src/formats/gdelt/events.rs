@@ -21,7 +21,7 @@ use crate::{
     proto::{Actor, Citation, Event, Participant, ParticipantRole, Place, PlacePrecision, TimeSpec, record::Record},
 };
 
-/// The format.
+/// The event table of GDELT 2.0. Each row is an event, and is exported in the same columns.
 pub static FORMAT: Format = Format {
     name: "gdelt-events",
     summary: "GDELT 2.0 events, tab-separated in their own columns",

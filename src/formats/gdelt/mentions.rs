@@ -22,7 +22,7 @@ use crate::{
     proto::{Actor, ActorKind, Citation, Event, Rating, Relation, RelationKind, Source, SourceKind, TimeSpec, record::Record},
 };
 
-/// The format.
+/// The mentions table of GDELT 2.0. Each row is a MENTIONS relation, and is exported in the same columns.
 pub static FORMAT: Format = Format {
     name: "gdelt-mentions",
     summary: "GDELT 2.0 mentions of events, tab-separated in their own columns",

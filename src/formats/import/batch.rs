@@ -215,7 +215,7 @@ fn request_id(mutations: &[Mutation], origin: &str, row: u64) -> String {
 /// The limits of one commit of an import.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BatchBounds {
-    /// Rows.
+    /// Rows whose records are in one commit.
     pub rows: usize,
     /// Mutations, including those of shared records. A row with more is refused.
     pub mutations: usize,
@@ -326,7 +326,7 @@ impl SentRecords {
         }
     }
 
-    /// Counts a commit.
+    /// Says that the next record belongs to the next commit.
     fn next(&mut self) {
         self.commits += 1;
     }

@@ -31,7 +31,7 @@ use crate::{
     proto::record::Record,
 };
 
-/// The format.
+/// Parquet, export only. Each collection is a file with the types of the contract.
 pub static FORMAT: Format = Format {
     name: "parquet",
     summary: "Apache Parquet, a file for each collection",

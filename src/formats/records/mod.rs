@@ -25,7 +25,7 @@ use crate::{
     proto::{self, Mutation, record::Record, record_types},
 };
 
-/// The format.
+/// The records themselves in proto3 JSON, import and export. No other format holds everything.
 pub static FORMAT: Format = Format {
     name: "records",
     summary: "records of Annals in proto3 JSON, one per line: everything that the store holds",

@@ -22,14 +22,14 @@ use crate::formats::values;
 pub(super) enum RawRow {
     /// A row of a table, with the positions of its columns.
     Record(Arc<HashMap<String, usize>>, csv::StringRecord),
-    /// A JSON object.
+    /// A row of a JSON file: an object.
     Object(Value),
 }
 
-/// The columns that a mapping defines.
+/// How a mapping reads the columns of a file.
 #[derive(Debug, Default)]
 pub(super) struct Columns {
-    /// By name.
+    /// The columns that the mapping defines itself, by name.
     pub(super) own: BTreeMap<String, Column>,
     /// Texts that mean that there is no value.
     pub(super) missing: BTreeSet<String>,
@@ -95,7 +95,7 @@ pub(super) struct Column {
     otherwise: Option<Text>,
 }
 
-/// A regular expression.
+/// A regular expression that takes the value out of a text.
 #[derive(Debug, Deserialize)]
 #[serde(try_from = "String")]
 struct Pattern(Regex);
@@ -108,7 +108,7 @@ impl TryFrom<String> for Pattern {
     }
 }
 
-/// How numbers are written.
+/// How the numbers of a column are written: their separators.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Numeral {
@@ -227,7 +227,7 @@ impl Text {
         Ok(Self { segments })
     }
 
-    /// Its columns.
+    /// The columns in its braces.
     pub(super) fn columns(&self) -> impl Iterator<Item = &str> {
         self.segments.iter().filter_map(|segment| match segment {
             Segment::Column(column) => Some(column.as_str()),

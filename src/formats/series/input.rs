@@ -13,10 +13,10 @@ use crate::formats::{
     reading::{Allowance, Bounded, Unmarked},
 };
 
-/// Rows with their numbers.
+/// The rows of a file with their numbers, from 1.
 pub(super) type RawRows = Box<dyn Iterator<Item = (u64, Result<RawRow, BadRow>)> + Send>;
 
-/// Opens a file.
+/// Reads the rows of a file in the syntax that the mapping names.
 pub(super) fn open(mapping: &Arc<Mapping>, from: impl Read + Send + 'static) -> RawRows {
     let objects = match mapping.file.format {
         FileSyntax::Csv => {

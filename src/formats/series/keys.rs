@@ -39,11 +39,11 @@ impl MappingTable {
 pub struct MappingKey {
     /// The table that it belongs to.
     pub table: MappingTable,
-    /// Its notation.
+    /// The key, or `FIELD` for any field of the message.
     pub name: &'static str,
     /// An example of its value.
     pub example: &'static str,
-    /// What it means.
+    /// Its meaning in the documentation, as Markdown.
     pub means: &'static str,
 }
 
@@ -167,7 +167,7 @@ pub struct MappingProblem {
     pub line: usize,
     /// The field, as a path: `estimate[0].quantity.best`. Empty for the mapping itself.
     pub field: String,
-    /// What is wrong.
+    /// A sentence that says what is wrong.
     pub reason: String,
 }
 

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::model::RecordKind;
 
-/// A valid mapping.
+/// A mapping that was checked as a whole: it says how the rows of a file become records.
 #[derive(Debug)]
 pub struct Mapping {
     pub(super) file: FileOptions,

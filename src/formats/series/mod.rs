@@ -37,7 +37,7 @@ use crate::{
     proto::{self, Mutation, Upsert, mutation::Op},
 };
 
-/// The format.
+/// Numbers from CSV or JSON of any shape, import only. A mapping says what the columns mean.
 pub static FORMAT: Format = Format {
     name: "series",
     summary: "series of numbers in CSV or JSON, as a mapping describes them",

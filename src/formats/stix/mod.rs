@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{model::kind_of, proto::record::Record};
 
-/// The format.
+/// STIX 2.1, export only. All records are one bundle.
 pub static FORMAT: Format = Format {
     name: "stix",
     summary: "a STIX 2.1 bundle",
@@ -36,7 +36,7 @@ pub static FORMAT: Format = Format {
     exporter: Some(Exporter::Text { extension: "json", open: |store_id| Box::new(StixBundle::of(store_id)) }),
 };
 
-/// Writes a bundle.
+/// Writes records as the objects of one bundle.
 #[derive(Clone, Debug)]
 pub struct StixBundle {
     ids: Ids,
@@ -115,7 +115,7 @@ fn created_by() -> Value {
     })
 }
 
-/// The extension's definition.
+/// The object that declares the extension in which each record is whole.
 fn definition() -> Value {
     json!({
         "type": "extension-definition",

@@ -20,7 +20,7 @@ pub struct StixObject {
     pub each: &'static str,
     /// For which values there is an object, as text for the documentation. Empty if for all.
     pub only: &'static str,
-    /// The same, as code.
+    /// The condition of `only`, as code.
     pub(super) applies: fn(&Value, &Context<'_>) -> bool,
     /// Whether it is the object of the record itself, with the extension.
     pub is_record: bool,
@@ -40,7 +40,7 @@ pub(super) const FURTHER: StixObject = StixObject { is_record: false, ..RECORD }
 /// A property of an object.
 #[derive(Debug)]
 pub struct StixProperty {
-    /// Its name in STIX.
+    /// The name of the property in STIX.
     pub name: &'static str,
     value: PropertyValue,
 }
@@ -158,7 +158,7 @@ impl StixObject {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Context<'a> {
     pub(super) ids: &'a Ids,
-    /// The record.
+    /// The record in proto3 JSON.
     pub(super) record: &'a Value,
     /// The index of the value in its repeated field.
     pub(super) index: usize,

@@ -51,7 +51,7 @@ pub enum ColumnTarget {
     Label,
     /// A metric: `ucdp.year`.
     Metric,
-    /// An annotation.
+    /// An annotation under the key of the column: `ucdp.date_start`.
     Annotation,
     /// Fields of its own. The text names them in the documentation.
     Field(&'static str),

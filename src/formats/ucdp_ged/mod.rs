@@ -8,7 +8,7 @@ mod layout;
 
 use super::format::{Exporter, Format, Importer};
 
-/// The format.
+/// UCDP GED: a CSV of coded events. Each row is an event and five estimates, and is exported in the same columns.
 pub static FORMAT: Format = Format {
     name: "ucdp-ged",
     summary: "UCDP Georeferenced Event Dataset, CSV in its own columns",

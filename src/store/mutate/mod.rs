@@ -32,7 +32,7 @@ pub(crate) struct Plan {
 /// The planned change of one record.
 #[derive(Debug)]
 pub(crate) struct Planned {
-    /// Its name.
+    /// The name of the record.
     pub(crate) name: RecordName,
     /// Its version before the commit, if there is one.
     pub(crate) before: Option<Version>,

@@ -21,7 +21,7 @@ use crate::{
     },
 };
 
-/// A parsed request.
+/// A request whose form was checked, without any look at the store.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
     /// Identifies the request. Its receipt is stored under this.
@@ -42,12 +42,12 @@ pub(crate) struct Work {
     pub(crate) preconditions: Vec<Precondition>,
 }
 
-/// One mutation.
+/// A mutation whose form was checked.
 #[derive(Clone, Debug)]
 pub(crate) struct Mutation {
     /// The label of its record inside the commit. Empty if it has none.
     pub(crate) label: String,
-    /// The operation.
+    /// What it does, and to which record.
     pub(crate) op: Operation,
 }
 

@@ -40,25 +40,25 @@ pub(super) enum Test {
     Text(Comparison, String),
     /// Matches a text with stars.
     Like {
-        /// Of `!=`.
+        /// Whether the operator is `!=`.
         negated: bool,
-        /// The text.
+        /// The text, split at its stars.
         pattern: Pattern,
     },
     /// Compares with the name of a record.
     Name {
-        /// Of `!=`.
+        /// Whether the operator is `!=`.
         negated: bool,
         /// The name in the filter.
         literal: RecordName,
         /// Every name that leads to the record, sorted. Only the literal until the filter is expanded.
         names: Vec<String>,
     },
-    /// Compares with a bool.
+    /// Compares with `true` or `false`.
     Bool(Comparison, bool),
     /// Compares with a whole number.
     Int(Comparison, i64),
-    /// Compares with a number.
+    /// Compares with a floating-point number.
     Double(Comparison, f64),
     /// Compares with the number of an enum value.
     Enum(Comparison, i32),

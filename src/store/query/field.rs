@@ -10,16 +10,16 @@ use crate::model::{Part, RecordKind};
 /// The message in which the name of a field is resolved: a record, or a message inside one.
 #[derive(Clone, Debug)]
 pub(super) struct Container {
-    /// The record's kind.
+    /// The kind of the record, also if the message is inside it.
     pub(super) kind: RecordKind,
-    /// The message.
+    /// The descriptor of the message.
     pub(super) message: MessageDescriptor,
     /// Field numbers from the record down to the message.
     pub(super) above: Vec<u32>,
 }
 
 impl Container {
-    /// A record.
+    /// The container of the top-level fields of a record.
     pub(super) fn record(kind: RecordKind) -> Self {
         Self { kind, message: kind.schema().message.clone(), above: Vec::new() }
     }
@@ -44,7 +44,7 @@ pub(super) struct Field {
     pub(super) many: bool,
     /// Whether it has a value in every message that is present: a bool or number without `optional`.
     pub(super) always_set: bool,
-    /// What the values are.
+    /// The kind of its values.
     pub(super) values: Values,
 }
 
@@ -59,7 +59,7 @@ pub(super) enum Values {
     Bool,
     /// Whole numbers.
     Int,
-    /// Numbers.
+    /// Floating-point numbers.
     Double,
     /// Values of an enum.
     Enum(EnumDescriptor),

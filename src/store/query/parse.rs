@@ -36,7 +36,7 @@ pub(super) enum Expr {
     Compare(Compare),
     /// One message of the field satisfies the whole expression inside.
     Within {
-        /// The field.
+        /// The field before the colon.
         field: Path,
         /// The expression. Its fields are those of the message.
         inside: Box<Expr>,
@@ -46,13 +46,13 @@ pub(super) enum Expr {
 /// A comparison.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Compare {
-    /// The field.
+    /// The field on the left.
     pub(super) field: Path,
     /// How it is compared.
     pub(super) operator: Operator,
     /// The first byte of the operator.
     pub(super) operator_at: usize,
-    /// The value.
+    /// The value on the right.
     pub(super) value: Literal,
     /// The first byte of the value.
     pub(super) value_at: usize,

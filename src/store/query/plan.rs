@@ -46,23 +46,23 @@ pub(super) struct Plan {
 pub(super) enum Access {
     /// The keys of the records themselves, ordered by name.
     Names {
-        /// A text for people. `None` if the range is all records of the kind.
+        /// The text that `--explain` shows. `None` if the range is all records of the kind.
         label: Option<String>,
         /// The range of keys of newest versions.
         range: KeyRange,
     },
     /// Index entries with this prefix, in the order of the ids at their end.
     Entries {
-        /// For people.
+        /// The text that `--explain` shows.
         label: String,
         /// The prefix of the entries.
         prefix: Vec<u8>,
     },
     /// Index entries between two bounds. They are not in the order of ids, and one record may have several.
     Range {
-        /// For people.
+        /// The text that `--explain` shows.
         label: String,
-        /// The bounds.
+        /// The range of entries.
         range: KeyRange,
     },
     /// All records that any of these leads to. If it is empty, no record can match.
@@ -86,7 +86,7 @@ pub(super) enum RowOrder {
 /// Entries of an index in the order of the times at their end.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct ByIndex {
-    /// For people.
+    /// The text that `--explain` shows.
     pub(super) label: String,
     /// The prefix of the entries, before the time.
     pub(super) prefix: Vec<u8>,
@@ -119,7 +119,7 @@ struct Fact {
     /// The field numbers of the same path.
     path: Vec<u32>,
     has: Has,
-    /// For people.
+    /// The text that `--explain` shows.
     label: String,
     /// For a reference: whether the filter asks for the origin of an attribution.
     origin: bool,

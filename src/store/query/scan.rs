@@ -160,7 +160,7 @@ pub(super) enum Ids<'v> {
 /// What the next step along some ids found.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Step {
-    /// An id.
+    /// The next id.
     Id(String),
     /// No wanted id up to and including this one.
     Nothing(String),
