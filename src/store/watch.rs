@@ -85,14 +85,23 @@ impl StoreWatch {
         self.revision.cast_signed()
     }
 
-    /// Waits for the next commit, at most for `timeout`. `None` if there was none, or if the request has `stop_at_head` and all
-    /// commits up to the head were returned.
+    /// Waits for the next commit that the request selects, at most for `timeout`.
+    ///
+    /// `None` means that the time is over. Commits that are not selected take time too: the watch has passed them, as
+    /// [`Self::revision`] says, and the next call continues after them. Each call looks at one commit at least, even with a
+    /// timeout of zero.
+    ///
+    /// If the request has `stop_at_head`, `None` also means that all commits up to the head were looked at. Then
+    /// [`next`](Iterator::next) tells the two apart: it returns the next commit, or `None` at the end.
     pub fn next_timeout(&mut self, timeout: Duration) -> Result<Option<Commit>> {
         self.advance(Instant::now().checked_add(timeout))
     }
 
-    /// The next selected commit. `None` if the time is over, or if the last commit was returned.
+    /// The next selected commit. `None` if the time is over, or if the last commit was looked at.
     fn advance(&mut self, until: Option<Instant>) -> Result<Option<Commit>> {
+        let is_over = || until.is_some_and(|until| Instant::now() >= until);
+        // Whether this call has done anything yet.
+        let mut has_tried = false;
         loop {
             while let Some(change) = self.unread.front() {
                 let commit = self.selection.show(change, self.stream.store())?;
@@ -101,10 +110,17 @@ impl StoreWatch {
                 if let Some(commit) = commit {
                     return Commit::decode(commit).map(Some).map_err(StoreError::internal);
                 }
+                if is_over() {
+                    return Ok(None);
+                }
             }
             // This also counts entries that are not commits.
             self.revision = self.stream.revision();
             if self.is_complete() {
+                return Ok(None);
+            }
+            // The log may hold many entries in a row that are not commits.
+            if std::mem::replace(&mut has_tried, true) && is_over() {
                 return Ok(None);
             }
             self.unread = self.stream.read()?.into();

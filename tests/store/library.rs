@@ -4,7 +4,7 @@ use std::{thread, time::Duration};
 
 use annals::{
     proto::{Actor, Event, ExportRequest, ListRecordsRequest, RecordType, WatchRequest, record::Record},
-    store::Store,
+    store::{Caller, Store},
 };
 
 use crate::support::{self, commit, reason, store};
@@ -56,6 +56,35 @@ fn a_watch_waits_for_what_is_committed_later_and_selects_as_the_service_does() {
     assert_eq!(reason(store.watch(&initial)), "FIELD_INVALID");
     assert_eq!(reason(store.watch(&after(-1))), "FIELD_INVALID");
     assert_eq!(reason(store.watch(&after(9))), "REVISION_IN_FUTURE");
+}
+
+#[test]
+fn a_watch_whose_time_is_over_returns_among_commits_that_it_does_not_select_and_continues_there() {
+    const COMMITS: i64 = 10_000;
+    let store = store();
+    // Fewer at once than the queue takes.
+    for first in (0..COMMITS).step_by(1000) {
+        let submit = |id: String| store.submit(&Caller::anonymous(), support::request(&id, &event(&id, "Troops")));
+        let pending: Vec<_> = (first..first + 1000).map(|number| submit(number.to_string())).collect();
+        for commit in pending {
+            commit.wait().unwrap();
+        }
+    }
+    let none = WatchRequest { types: vec![RecordType::Event.into()], filter: "title = \"Ships\"".into(), ..after(0) };
+    let mut watch = store.watch(&WatchRequest { stop_at_head: true, ..none.clone() }).unwrap();
+    for call in 1..=COMMITS {
+        assert_eq!(watch.next_timeout(Duration::ZERO).unwrap(), None);
+        assert_eq!(watch.revision(), call, "each call looks at one commit, and the next call at the next");
+    }
+    assert!(watch.next().is_none(), "all commits up to the head were looked at");
+
+    let mut watch = store.watch(&none).unwrap();
+    assert_eq!(watch.next_timeout(Duration::from_micros(1)).unwrap(), None);
+    assert!(watch.revision() < COMMITS, "one call looked at all {COMMITS} commits");
+    commit(&store, &event("ships", "Ships")).unwrap();
+    let found = watch.next_timeout(Duration::from_mins(1)).unwrap().expect("time to look at all");
+    assert_eq!((found.revision, watch.revision()), (COMMITS + 1, COMMITS + 1));
+    assert_eq!(watch.next_timeout(Duration::ZERO).unwrap(), None);
 }
 
 #[test]
