@@ -37,8 +37,9 @@ pub struct LogSequence(pub u64);
 pub struct LogEntry {
     /// Always one more than the entry before.
     pub sequence: LogSequence,
-    /// A number that the store sets, by which entries can be found. Never smaller than that of the entry before.
-    pub revision: u64,
+    /// A number that the store sets, by which entries can be found. Never negative, and never smaller than that of the entry
+    /// before.
+    pub revision: i64,
     /// Microseconds since the Unix epoch, set by the store, by which entries can be found. Never smaller than that of the entry
     /// before.
     pub time_us: i64,
@@ -99,7 +100,7 @@ impl StateBatch {
 
 /// Asserts that entries may follow an entry with these numbers: the sequences have no gap, and revision and time never
 /// decrease.
-fn assert_follow(head: LogSequence, revision: u64, time_us: i64, entries: &[LogEntry]) {
+fn assert_follow(head: LogSequence, revision: i64, time_us: i64, entries: &[LogEntry]) {
     let mut last = (head.0, revision, time_us);
     for entry in entries {
         assert_eq!(entry.sequence.0, last.0 + 1, "entries are contiguous");
@@ -125,14 +126,14 @@ pub type KeyRange = (Bound<Vec<u8>>, Bound<Vec<u8>>);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogSeek {
     /// The last entry whose `revision` is less than this. Reading after it starts with the entry that made the revision.
-    BeforeRevision(u64),
+    BeforeRevision(i64),
     /// The last entry whose `time_us` is not greater than this.
     AtTime(i64),
 }
 
 impl LogSeek {
     /// Whether an entry with these numbers is the sought entry or an earlier one. True up to some entry, false after it.
-    fn includes(self, revision: u64, time_us: i64) -> bool {
+    fn includes(self, revision: i64, time_us: i64) -> bool {
         match self {
             Self::BeforeRevision(sought) => revision < sought,
             Self::AtTime(sought) => time_us <= sought,

@@ -92,7 +92,7 @@ impl Store {
                 None => (LogSequence(head.sequence), head.revision),
                 Some(after) => {
                     let after = inner.check_revision(after)?;
-                    (inner.engine.log.seek(LogSeek::BeforeRevision(after + 1))?, after)
+                    (inner.engine.log.seek(LogSeek::BeforeRevision(after.cast_signed() + 1))?, after)
                 }
             };
             Ok(ChangeStream { store: self.clone(), position, revision, published })

@@ -225,7 +225,7 @@ fn change_of(inner: &Inner, name: &RecordName, version: &Version, before: Option
 /// The commit that made a revision, from the log.
 fn logged_commit(inner: &Inner, revision: u64) -> Result<Option<super::entry::Committed>> {
     let log = &inner.engine.log;
-    let after = log.seek(LogSeek::BeforeRevision(revision))?;
+    let after = log.seek(LogSeek::BeforeRevision(revision.cast_signed()))?;
     let entries = log.read_after(after, ENTRY_BYTES)?;
     match entries.first().map(Entry::of).transpose()? {
         Some(Entry::Committed(commit)) if commit.revision == revision => Ok(Some(commit)),

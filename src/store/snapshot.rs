@@ -413,7 +413,7 @@ fn as_of_time(inner: &Inner, time: &Timestamp) -> Result<u64> {
         LogSequence(0) => 0,
         LogSequence(sequence) => {
             let entries = log.read_after(LogSequence(sequence - 1), ENTRY_BYTES)?;
-            entries.first().map_or(0, |entry| entry.revision)
+            entries.first().map_or(0, |entry| entry.revision.cast_unsigned())
         }
     };
     inner.check_revision(revision)

@@ -26,7 +26,7 @@ fn entries_are_read_as_they_were_appended() {
 fn a_read_is_bounded_by_bytes_and_still_moves_on() {
     on_each_log(|place| {
         let engine = place.open();
-        let all: Vec<_> = (1..=200).map(|n| entry(n, n, 0, vec![7; 1000])).collect();
+        let all: Vec<_> = (1..=200).zip(1..).map(|(n, revision)| entry(n, revision, 0, vec![7; 1000])).collect();
         for group in all.chunks(7) {
             engine.log.append(LogSequence(group[0].sequence.0 - 1), group).unwrap();
         }
@@ -95,7 +95,14 @@ fn seeking_finds_the_entry_before_a_revision_and_at_a_time() {
         let engine = place.open();
         // Revisions and times that repeat and jump: 1 1 1 4 4 4 7 ..., and 0 0 0 0 0 50 50 ...
         let all: Vec<_> = (0..3000_u64)
-            .map(|n| entry(n + 1, n / 3 * 3 + 1, (n / 5 * 50).cast_signed(), vec![1; fastrand::Rng::with_seed(n).usize(..90)]))
+            .map(|n| {
+                entry(
+                    n + 1,
+                    n.cast_signed() / 3 * 3 + 1,
+                    n.cast_signed() / 5 * 50,
+                    vec![1; fastrand::Rng::with_seed(n).usize(..90)],
+                )
+            })
             .collect();
         let mut sizes = fastrand::Rng::with_seed(5);
         let mut rest = &all[..];
@@ -107,7 +114,7 @@ fn seeking_finds_the_entry_before_a_revision_and_at_a_time() {
         let check = |log: &dyn Log| {
             let mut rng = fastrand::Rng::with_seed(6);
             for round in 0..400 {
-                let revision = if round == 0 { 0 } else { rng.u64(0..3100) };
+                let revision = if round == 0 { 0 } else { rng.i64(0..3100) };
                 let expected = all.iter().filter(|e| e.revision < revision).count() as u64;
                 assert_eq!(log.seek(LogSeek::BeforeRevision(revision)).unwrap().0, expected, "before {revision}");
                 let time_us = if round == 0 { -1 } else { rng.i64(-5..31_000) };

@@ -63,7 +63,7 @@ fn read(folder: &Path, what: &str) -> Option<u64> {
             }
             Err(other) => panic!("{what}: {other}"),
         }
-        match engine.log.seek(LogSeek::BeforeRevision((after + 1) * 3)) {
+        match engine.log.seek(LogSeek::BeforeRevision((after.cast_signed() + 1) * 3)) {
             Ok(found) => assert_eq!(found, LogSequence(after), "{what}"),
             Err(EngineError::Corrupt(_)) => reported = true,
             Err(other) => panic!("{what}: {other}"),

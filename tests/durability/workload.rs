@@ -33,7 +33,7 @@ pub(crate) fn entry(seed: u64, n: u64) -> LogEntry {
     };
     let mut body = n.to_be_bytes().to_vec();
     body.extend(std::iter::repeat_with(|| rng.u8(..)).take(length));
-    LogEntry { sequence: LogSequence(n), revision: n * 3, time_us: (n * 1000).cast_signed(), body: body.into() }
+    LogEntry { sequence: LogSequence(n), revision: n.cast_signed() * 3, time_us: n.cast_signed() * 1000, body: body.into() }
 }
 
 /// The entries of a run with these sequences.

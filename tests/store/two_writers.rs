@@ -38,9 +38,9 @@ fn update(id: &str, text: &str, if_revision: i64) -> String {
 }
 
 /// Waits until a store has every revision up to one.
-fn wait_for(store: &Store, revision: u64) {
+fn wait_for(store: &Store, revision: i64) {
     let until = Instant::now() + Duration::from_secs(20);
-    while store.info().map_or(0, |info| info.head_revision.cast_unsigned()) < revision {
+    while store.info().map_or(0, |info| info.head_revision) < revision {
         assert!(Instant::now() < until, "revision {revision} does not arrive: {:?}", store.info());
         std::thread::sleep(Duration::from_millis(1));
     }
@@ -205,13 +205,13 @@ fn settle(engine: &Engine, log: &SharedLog) {
 }
 
 /// Revisions have no gaps, commit times rise, and no request is there twice. Gives the revision of each request.
-fn check_log(store: &Store, entries: &[LogEntry], head: u64) -> BTreeMap<String, i64> {
+fn check_log(store: &Store, entries: &[LogEntry], head: i64) -> BTreeMap<String, i64> {
     for (entry, sequence) in entries.iter().zip(1..) {
         assert_eq!(entry.sequence, LogSequence(sequence));
     }
     let mut by_id = BTreeMap::new();
     let mut last = None;
-    for revision in 1..=i64::try_from(head).unwrap() {
+    for revision in 1..=head {
         let commit = store.get_commit(revision).unwrap();
         assert_eq!(commit.revision, revision);
         let time = commit.commit_time.map(|time| (time.seconds, time.nanos));
@@ -321,7 +321,7 @@ fn what_became_of_an_append_is_found_out_before_it_is_answered() {
         let answer = stores[number % 2].commit(request(&id, &actor(&id))).unwrap();
         assert!(!answer.replayed, "{fates:?}: it is the first answer");
         assert_eq!(answer.revision, i64::try_from(number).unwrap() + 1, "{fates:?}");
-        assert_eq!(log.entries().last().unwrap().revision, u64::try_from(answer.revision).unwrap(), "{fates:?}");
+        assert_eq!(log.entries().last().unwrap().revision, answer.revision, "{fates:?}");
     }
 }
 

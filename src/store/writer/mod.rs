@@ -367,7 +367,7 @@ impl<'a> Group<'a> {
         let body = entry.to_bytes();
         self.pending.replay_entry(sequence, entry)?;
         self.bytes += body.len();
-        let (revision, time_us) = (self.pending.meta.revision, self.pending.meta.commit_time_us);
+        let (revision, time_us) = (self.pending.meta.revision.cast_signed(), self.pending.meta.commit_time_us);
         self.entries.push(LogEntry { sequence, revision, time_us, body });
         Ok(())
     }

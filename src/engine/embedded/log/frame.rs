@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! magic u32 | body bytes u32 | first sequence u64 | entries u32 | link before u32 | body checksum u32 | header checksum u32
-//! body: for each entry  revision u64 | time_us i64 | bytes u32 | bytes
+//! body: for each entry  revision i64 | time_us i64 | bytes u32 | bytes
 //! zeros up to a multiple of 8
 //! ```
 //! All numbers are little-endian. A frame's *link* is its header checksum. It covers the body checksum and the link of the
@@ -76,7 +76,7 @@ impl FrameHeader {
     pub(super) fn decode_body(&self, mut body: Bytes) -> Option<Vec<LogEntry>> {
         let mut entries = Vec::with_capacity(self.entries.min(1 << 16) as usize);
         for sequence in self.first.0..self.first.0 + u64::from(self.entries) {
-            let revision = body.try_get_u64_le().ok()?;
+            let revision = body.try_get_i64_le().ok()?;
             let time_us = body.try_get_i64_le().ok()?;
             let bytes = body.try_get_u32_le().ok()? as usize;
             if body.len() < bytes {
@@ -107,7 +107,7 @@ pub(super) fn encode(entries: &[LogEntry], link_before: u32, salt: u64) -> (Vec<
     let mut frame = Vec::with_capacity((HEADER_BYTES + body_bytes).next_multiple_of(ALIGNMENT));
     frame.put_bytes(0, HEADER_BYTES);
     for entry in entries {
-        frame.put_u64_le(entry.revision);
+        frame.put_i64_le(entry.revision);
         frame.put_i64_le(entry.time_us);
         frame.put_u32_le(to_u32(entry.body.len()));
         frame.put_slice(&entry.body);
@@ -147,7 +147,7 @@ mod tests {
             .zip(40..)
             .map(|(body, sequence)| LogEntry {
                 sequence: LogSequence(sequence),
-                revision: sequence * 2,
+                revision: sequence.cast_signed() * 2,
                 time_us: -5,
                 body: Bytes::copy_from_slice(body),
             })

@@ -19,7 +19,7 @@ const INDEX_ENTRY_BYTES: u64 = STAMP_BYTES + 8 + 4;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Stamp {
     pub(super) sequence: LogSequence,
-    pub(super) revision: u64,
+    pub(super) revision: i64,
     pub(super) time_us: i64,
 }
 
@@ -129,14 +129,14 @@ pub(super) fn decode_footer(bytes: &[u8], salt: u64) -> Option<(Bounds, SparseIn
 
 fn put_stamp(bytes: &mut Vec<u8>, stamp: Stamp) {
     bytes.put_u64_le(stamp.sequence.0);
-    bytes.put_u64_le(stamp.revision);
+    bytes.put_i64_le(stamp.revision);
     bytes.put_i64_le(stamp.time_us);
 }
 
 fn get_stamp(bytes: &mut &[u8]) -> Option<Stamp> {
     Some(Stamp {
         sequence: LogSequence(bytes.try_get_u64_le().ok()?),
-        revision: bytes.try_get_u64_le().ok()?,
+        revision: bytes.try_get_i64_le().ok()?,
         time_us: bytes.try_get_i64_le().ok()?,
     })
 }
@@ -154,7 +154,7 @@ mod tests {
             if bounds.end + frame_bytes + footer_room(segment_bytes) > segment_bytes {
                 break;
             }
-            let stamp = Stamp { sequence: LogSequence(sequence), revision: sequence * 3, time_us: -9 };
+            let stamp = Stamp { sequence: LogSequence(sequence), revision: sequence.cast_signed() * 3, time_us: -9 };
             bounds = bounds.with_frame(stamp, stamp, frame_bytes, 7, &mut index);
         }
         (bounds, index)

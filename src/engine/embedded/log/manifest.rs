@@ -108,7 +108,7 @@ fn parse_segment(line: &str) -> Option<Listed> {
 fn parse_bounds<'a>(words: &mut impl Iterator<Item = &'a str>, first: LogSequence) -> Option<Bounds> {
     let end = field(words, "end")?.parse().ok()?;
     let link = u32::from_str_radix(field(words, "link")?, 16).ok()?;
-    let revisions: (u64, u64) = (field(words, "revisions")?.parse().ok()?, words.next()?.parse().ok()?);
+    let revisions: (i64, i64) = (field(words, "revisions")?.parse().ok()?, words.next()?.parse().ok()?);
     let times: (i64, i64) = (field(words, "times")?.parse().ok()?, words.next()?.parse().ok()?);
     let last = LogSequence(field(words, "last")?.parse().ok()?);
     let first = Stamp { sequence: first, revision: revisions.0, time_us: times.0 };
@@ -127,7 +127,7 @@ mod tests {
     use crate::engine::embedded::disk::LocalDisk;
 
     fn example() -> Manifest {
-        let stamp = |sequence| Stamp { sequence: LogSequence(sequence), revision: sequence * 2, time_us: -7 };
+        let stamp = |sequence| Stamp { sequence: LogSequence(sequence), revision: sequence.cast_signed() * 2, time_us: -7 };
         let identity = |number, first| Identity { number, first: LogSequence(first), bytes: 65536, salt: u64::MAX - number };
         Manifest {
             segments: vec![
