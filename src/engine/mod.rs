@@ -7,7 +7,7 @@
 //! Knows bytes, sequences and the numbers stamped on entries. Must not know records, the meaning of a revision, gRPC or an
 //! async runtime.
 
-use std::{fmt, ops::Bound, path::PathBuf, sync::Arc};
+use std::{error::Error, fmt, ops::Bound, path::PathBuf, sync::Arc};
 
 use bytes::Bytes;
 
@@ -151,6 +151,22 @@ pub(crate) fn range_is_empty((low, high): &KeyRange) -> bool {
     }
 }
 
+/// The error below an error, or a text if there is none.
+pub type Cause = Box<dyn Error + Send + Sync>;
+
+/// An error with the error below it.
+#[derive(Debug, thiserror::Error)]
+#[error("{text}: {source}")]
+struct Explained {
+    text: String,
+    source: Cause,
+}
+
+/// A cause that says what failed, and has the error below it.
+pub(crate) fn explained(text: impl Into<String>, source: impl Into<Cause>) -> Cause {
+    Box::new(Explained { text: text.into(), source: source.into() })
+}
+
 /// Why a call on a log or a state failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -166,7 +182,7 @@ pub enum EngineError {
     },
     /// The log is damaged. Damaged entries are neither dropped nor returned.
     #[error("the log is damaged: {0}")]
-    Corrupt(String),
+    Corrupt(#[source] Cause),
     /// The disk is at its reserve: nothing was written. Transient: retry once there is room.
     #[error("the disk is full: {available} bytes are free at {path}, {reserve} are kept in reserve")]
     Full {
@@ -179,11 +195,11 @@ pub enum EngineError {
     },
     /// The log does not answer, or answers too slowly. The call has changed nothing. Transient: retry.
     #[error("the log is unavailable: {0}")]
-    Unavailable(String),
+    Unavailable(#[source] Cause),
     /// The log's answer to an append was lost: the entries may be in the log, or may still get there. Find out which before any
     /// caller gets an answer: see [`Log::append`].
     #[error("it is unknown whether the log has taken the entries: {0}")]
-    Unknown(String),
+    Unknown(#[source] Cause),
     /// Another appender has moved the log's head. Nothing was appended.
     #[error("the log has moved on to entry {}", .head.0)]
     Superseded {
@@ -192,10 +208,10 @@ pub enum EngineError {
     },
     /// A sync failed earlier: the log refuses appends until it is opened again.
     #[error("the log refuses writes since one failed: {0}")]
-    Poisoned(String),
+    Poisoned(#[source] Cause),
     /// The state failed; the log is untouched. The state must be reset and rebuilt.
     #[error("the state failed and must be rebuilt from the log: {0}")]
-    State(String),
+    State(#[source] Cause),
     /// Another process has the data folder open.
     #[error("{path} is in use by {holder}")]
     InUse {

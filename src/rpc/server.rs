@@ -172,7 +172,7 @@ pub async fn serve(
 async fn close(store: Store) -> Result<(), ServeError> {
     match task::spawn_blocking(move || store.close()).await {
         Ok(result) => result.map_err(ServeError::Close),
-        Err(error) => Err(ServeError::Close(store::StoreError::internal(format!("closing the store failed: {error}")))),
+        Err(error) => Err(ServeError::Close(store::StoreError::internal(error))),
     }
 }
 
@@ -236,8 +236,8 @@ fn log_health(health: &StoreHealth, changed: bool) {
         StoreHealth::Rebuilding { done, total } => tracing::info!(done, total, "rebuilding the state from the log"),
         _ if !changed => {}
         StoreHealth::Serving => tracing::info!("serving"),
-        StoreHealth::ReadOnly(why) => tracing::error!("serving reads only: {why}"),
-        StoreHealth::Failed(why) => tracing::error!("serving nothing: {why}"),
+        StoreHealth::ReadOnly(why) => tracing::error!("serving reads only: {}", why.in_full()),
+        StoreHealth::Failed(why) => tracing::error!("serving nothing: {}", why.in_full()),
         StoreHealth::Closed => tracing::info!("the store is closed"),
     }
 }

@@ -159,16 +159,13 @@ impl Entry {
 
     /// Decodes an entry of the log. `STORE_CORRUPT` if it cannot be decoded.
     pub(crate) fn of(entry: &engine::LogEntry) -> Result<Self> {
-        Body::decode(entry.body.clone()).ok().and_then(|body| body.entry).ok_or_else(|| {
-            StoreError::new(
-                StoreErrorKind::DataLoss,
-                ErrorReason::StoreCorrupt,
-                format!(
-                    "entry {} of the log cannot be read: it was written by a newer program or is damaged",
-                    entry.sequence.0
-                ),
-            )
-        })
+        let unreadable = || {
+            let sequence = entry.sequence.0;
+            let text = format!("entry {sequence} of the log cannot be read: it was written by a newer program or is damaged");
+            StoreError::new(StoreErrorKind::DataLoss, ErrorReason::StoreCorrupt, text)
+        };
+        let body = Body::decode(entry.body.clone()).map_err(|error| unreadable().because(error))?;
+        body.entry.ok_or_else(unreadable)
     }
 }
 
@@ -230,7 +227,10 @@ pub(crate) fn record(kind: RecordKind, bytes: &[u8]) -> Result<Option<proto::Rec
     }
     match (kind.resource_type().decode)(bytes) {
         Ok(record) => Ok(Some(proto::Record { record: Some(record) })),
-        Err(error) => Err(StoreError::internal(format!("a stored {} cannot be decoded: {error}", kind.singular()))),
+        Err(error) => {
+            let text = format!("a stored {} cannot be decoded", kind.singular());
+            Err(StoreError::internal(engine::explained(text, error)))
+        }
     }
 }
 

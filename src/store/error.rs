@@ -82,6 +82,8 @@ pub struct StoreError {
     /// The error below the store. It is for the operator, not for the caller. The `Box` in the `Arc` keeps it one word long
     /// instead of two.
     cause: Option<Arc<Box<dyn Error + Send + Sync>>>,
+    /// Whether the store has logged it already, because many callers get it.
+    is_logged: bool,
 }
 
 impl PartialEq for StoreError {
@@ -118,7 +120,7 @@ impl StoreError {
     /// An error without variables or details.
     pub fn new(kind: StoreErrorKind, reason: ErrorReason, message: impl Into<String>) -> Self {
         let details = StoreErrorDetails::None;
-        Self { kind, reason, message: message.into(), metadata: Vec::new(), details, cause: None }
+        Self { kind, reason, message: message.into(), metadata: Vec::new(), details, cause: None, is_logged: false }
     }
 
     /// Adds the error below the store as the [`Error::source`] of this error.
@@ -133,25 +135,28 @@ impl StoreError {
         self.reason == ErrorReason::StoreRebuilding
     }
 
+    /// The same error for further callers, once the store has logged it.
+    #[must_use]
+    pub(super) fn logged(mut self) -> Self {
+        self.is_logged = true;
+        self
+    }
+
     /// The text that an operator should see in the server's log: all causes, and the id of an internal error. `None` if only
-    /// the caller can act.
+    /// the caller can act, or if the store has logged it already.
     pub fn for_operator(&self) -> Option<String> {
         let is_told = matches!(self.kind, StoreErrorKind::Internal | StoreErrorKind::DataLoss)
             || matches!(self.reason, ErrorReason::StorePoisoned | ErrorReason::StoreRebuilding);
-        let mut cause = self.source().filter(|_| is_told)?;
-        let mut text = cause.to_string();
-        while let Some(below) = cause.source() {
-            // Do not repeat a cause whose text the one above it contains already.
-            let below_text = below.to_string();
-            if !text.ends_with(&below_text) {
-                text.extend([": ", &below_text]);
-            }
-            cause = below;
-        }
+        let text = with_causes(self.source().filter(|_| is_told && !self.is_logged)?);
         Some(match self.metadata.iter().find(|(key, _)| *key == LOG_ID) {
             Some((_, log_id)) => format!("internal error {log_id}: {text}"),
             None => text,
         })
+    }
+
+    /// The message and all causes, for an operator.
+    pub fn in_full(&self) -> String {
+        with_causes(self)
     }
 
     /// Adds a variable of the message.
@@ -221,6 +226,20 @@ impl StoreError {
         .with("done", done)
         .with("total", total)
     }
+}
+
+/// The texts of an error and of all its causes.
+fn with_causes(mut error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    while let Some(cause) = error.source() {
+        // Do not repeat a cause whose text the one above it contains already.
+        let below = cause.to_string();
+        if !text.ends_with(&below) {
+            text.extend([": ", &below]);
+        }
+        error = cause;
+    }
+    text
 }
 
 impl From<Violation> for StoreError {
@@ -329,5 +348,8 @@ mod tests {
         assert_eq!(StoreError::not_found("events/e").for_operator(), None);
         assert_eq!(StoreError::shutting_down().for_operator(), None);
         assert_eq!(StoreError::rebuilding(1, 2).for_operator(), None, "the writer says so itself");
+        let logged = StoreError::from(io()).logged();
+        assert_eq!(logged.for_operator(), None, "the writer has said so");
+        assert!(logged.source().is_some() && logged.in_full().ends_with(": writing a.log: the disk is gone"), "{logged:?}");
     }
 }

@@ -33,10 +33,10 @@ pub enum StoreHealth {
         /// Number of entries in the log.
         total: u64,
     },
-    /// Reads are answered. Writes are refused until the store is opened again. The text says why.
-    ReadOnly(String),
-    /// Nothing is answered: the log is damaged or cannot be read. The text says why.
-    Failed(String),
+    /// Reads are answered. Every write is refused with this error until the store is opened again.
+    ReadOnly(StoreError),
+    /// Every call is refused with this error: the log is damaged or cannot be read.
+    Failed(StoreError),
     /// The store was closed.
     Closed,
 }
@@ -51,7 +51,7 @@ impl StoreHealth {
         match self {
             Self::Serving | Self::ReadOnly(_) => Ok(()),
             Self::Rebuilding { done, total } => Err(StoreError::rebuilding(*done, *total)),
-            Self::Failed(reason) => Err(StoreError::new(StoreErrorKind::DataLoss, ErrorReason::StoreCorrupt, reason)),
+            Self::Failed(why) => Err(why.clone()),
             Self::Closed => Err(StoreError::shutting_down()),
         }
     }
@@ -219,9 +219,7 @@ impl Inner {
     /// Errs unless writes are answered.
     pub(super) fn check_writable(&self) -> Result<()> {
         match &self.lock().health {
-            StoreHealth::ReadOnly(reason) => {
-                Err(StoreError::new(StoreErrorKind::Unavailable, ErrorReason::StorePoisoned, reason))
-            }
+            StoreHealth::ReadOnly(why) => Err(why.clone()),
             health => health.check_readable(),
         }
     }
@@ -298,8 +296,8 @@ impl Inner {
     }
 
     /// Called when the state holds all of the log. `refused` says why writes are refused, if they are.
-    pub(super) fn serving(&self, refused: Option<&str>) {
-        self.set(refused.map_or(StoreHealth::Serving, |reason| StoreHealth::ReadOnly(reason.to_owned())));
+    pub(super) fn serving(&self, refused: Option<&StoreError>) {
+        self.set(refused.map_or(StoreHealth::Serving, |why| StoreHealth::ReadOnly(why.clone())));
     }
 
     /// Called when a rebuild begins or proceeds. Nothing is answered until the state holds all of the log.
@@ -307,17 +305,21 @@ impl Inner {
         self.set(StoreHealth::Rebuilding { done, total });
     }
 
-    /// Refuses writes from now on. During a rebuild it does nothing: the writer passes the reason to `serving` when the rebuild
+    /// Refuses writes from now on. During a rebuild it does nothing: the writer passes the error to `serving` when the rebuild
     /// ends.
-    pub(super) fn read_only(&self, reason: &str) {
+    pub(super) fn read_only(&self, why: &StoreError) {
         let mut shared = self.lock();
         if shared.health == StoreHealth::Serving {
-            shared.health = StoreHealth::ReadOnly(reason.to_owned());
+            shared.health = StoreHealth::ReadOnly(why.clone());
         }
     }
 
-    pub(super) fn failed(&self, error: &StoreError) {
-        self.set(StoreHealth::Failed(error.message.clone()));
+    /// Refuses every call from now on. The writer has logged why.
+    pub(super) fn failed(&self, error: StoreError) {
+        let mut why = error.logged();
+        (why.kind, why.reason) = (StoreErrorKind::DataLoss, ErrorReason::StoreCorrupt);
+        why.metadata.clear();
+        self.set(StoreHealth::Failed(why));
     }
 
     /// Called when the writer has ended. A failed store stays failed.

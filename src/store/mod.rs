@@ -175,8 +175,8 @@ impl Store {
             // A panic here is a bug. The log is still sound, and every waiting caller gets an answer.
             match catch_unwind(AssertUnwindSafe(|| writer.run())) {
                 Ok(Ok(())) => {}
-                Ok(Err(error)) => give_up(&shared, &error),
-                Err(_) => give_up(&shared, &StoreError::internal("the writer panicked")),
+                Ok(Err(error)) => give_up(&shared, error),
+                Err(_) => give_up(&shared, StoreError::internal("the writer panicked")),
             }
             shared.closed();
         });
@@ -274,8 +274,8 @@ impl Store {
 }
 
 /// Logs why the writer failed, and makes every later call fail with that error.
-fn give_up(inner: &Inner, error: &StoreError) {
-    tracing::error!("{}", error.for_operator().unwrap_or_else(|| error.to_string()));
+fn give_up(inner: &Inner, error: StoreError) {
+    tracing::error!("{}", error.in_full());
     inner.failed(error);
 }
 

@@ -154,7 +154,7 @@ impl Store {
             inner.check_revision(wanted)?;
             match logged_commit(inner, wanted)? {
                 Some(commit) => commit.encode(),
-                None => Err(engine::EngineError::Corrupt(format!("the log has no revision {wanted}")).into()),
+                None => Err(engine::EngineError::Corrupt(format!("the log has no revision {wanted}").into()).into()),
             }
         })
     }

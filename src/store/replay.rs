@@ -90,9 +90,8 @@ impl<'a> PendingState<'a> {
     pub(crate) fn read_meta(base: &dyn StateRead) -> Result<Meta> {
         match base.get(&keys::meta())? {
             None => Ok(Meta::default()),
-            Some(value) => {
-                Meta::decode(value).map_err(|error| engine::EngineError::State(format!("the meta value: {error}")).into())
-            }
+            Some(value) => Meta::decode(value)
+                .map_err(|error| engine::EngineError::State(engine::explained("the meta value", error)).into()),
         }
     }
 

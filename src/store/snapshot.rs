@@ -30,8 +30,8 @@ use super::{
     view::View,
 };
 use crate::{
-    engine::{KeyRange, LogSeek, LogSequence, ScanDirection},
-    model::{RecordKind, RecordName, TypedRecord, is_timestamp},
+    engine::{KeyRange, LogSeek, LogSequence, ScanDirection, explained},
+    model::{RecordKind, RecordName, RecordNameError, TypedRecord, is_timestamp},
     proto::{self, ChangeKind, ErrorReason, GetRecordRequest, ListRecordsRequest},
 };
 
@@ -420,8 +420,8 @@ fn as_of_time(inner: &Inner, time: &Timestamp) -> Result<u64> {
 }
 
 pub(super) fn parse_name(text: &str, kind: Option<RecordKind>) -> Result<RecordName> {
-    let name: RecordName =
-        text.parse().map_err(|error: crate::model::RecordNameError| StoreError::field("name", error.to_string()))?;
+    let refused = |error: RecordNameError| StoreError::field("name", error.to_string()).because(error);
+    let name: RecordName = text.parse().map_err(refused)?;
     match kind {
         Some(kind) if kind != name.kind() => {
             Err(StoreError::field("name", format!("{name} is not in {}/: call the method of its type", kind.collection())))
@@ -433,7 +433,7 @@ pub(super) fn parse_name(text: &str, kind: Option<RecordKind>) -> Result<RecordN
 /// Decodes a stored record as its type.
 pub(super) fn decode<T: TypedRecord>(encoded: &[u8]) -> Result<T> {
     T::decode(encoded)
-        .map_err(|error| StoreError::internal(format!("a stored {} cannot be decoded: {error}", T::KIND.singular())))
+        .map_err(|error| StoreError::internal(explained(format!("a stored {} cannot be decoded", T::KIND.singular()), error)))
 }
 
 /// Errs if the version is erased, or if it is deleted and `show_deleted` is false.

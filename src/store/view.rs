@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     engine::{self, KeyRange, ScanDirection, StateRead},
-    model::{RecordKind, RecordName, schema, wire},
+    model::{RecordKind, RecordName, RecordNameError, schema, wire},
 };
 
 /// Longest chain of redirects that is followed. No chain can be longer: the record at its end holds every name of the chain in
@@ -91,7 +91,7 @@ impl<'a> View<'a> {
         for step in 0..REDIRECTS_MAX {
             let Some(version) = self.version(at.kind(), at.id())? else { return Ok(None) };
             match version.redirect.as_deref() {
-                Some(target) => at = target.parse().map_err(|_| damaged(at.kind(), at.id()))?,
+                Some(target) => at = target.parse().map_err(|error| damaged_by(at.kind(), at.id(), error))?,
                 None => return Ok(Some(Resolved { name: at, version, redirected: step > 0 })),
             }
         }
@@ -158,7 +158,16 @@ fn decode(kind: RecordKind, id: &str, value: &Bytes) -> Result<Head> {
 
 /// The error for a value that this program cannot have written.
 fn damaged(kind: RecordKind, id: &str) -> StoreError {
-    engine::EngineError::State(format!("the stored bytes of {}/{id} cannot be read", kind.collection())).into()
+    engine::EngineError::State(damage(kind, id).into()).into()
+}
+
+/// The same, with the error that showed it.
+fn damaged_by(kind: RecordKind, id: &str, cause: RecordNameError) -> StoreError {
+    engine::EngineError::State(engine::explained(damage(kind, id), cause)).into()
+}
+
+fn damage(kind: RecordKind, id: &str) -> String {
+    format!("the stored bytes of {}/{id} cannot be read", kind.collection())
 }
 
 #[cfg(test)]

@@ -58,6 +58,7 @@ fn read(folder: &Path, what: &str) -> Option<u64> {
         match engine.log.read_after(LogSequence(after), 1) {
             Ok(found) => assert_eq!(found, entries(SEED, [after + 1]), "{what}"),
             Err(EngineError::Corrupt(said)) => {
+                let said = said.to_string();
                 assert!(said.contains("byte ") && said.contains(".segment"), "{what}: {said} does not say where");
                 reported = true;
             }

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    error::Error as _,
     io::{BufRead as _, BufReader},
     ops::Bound,
     path::Path,
@@ -115,7 +116,7 @@ fn outcome(folder: &Path) -> Outcome {
             Ok(_) => Outcome::Wrong,
             Err(EngineError::State(why)) => {
                 assert!(engine.state.distrust().is_some());
-                Outcome::Failed(why)
+                Outcome::Failed(why.to_string())
             }
             Err(other) => panic!("{other}"),
         },
@@ -242,6 +243,8 @@ fn sled_that_fails_in_mid_run_makes_the_state_suspect_and_the_log_rebuilds_it() 
         eprintln!("{damage}: {failed:?}");
         assert!(matches!(failed, Some(EngineError::State(_))), "{failed:?}");
         assert!(engine.state.distrust().is_some());
+        let causes = [failed.unwrap(), engine.state.get(b"k").unwrap_err()].map(|error| causes(&error));
+        assert_eq!(causes[0], causes[1], "every refusal has the causes of the first");
         assert!(matches!(engine.state.apply(workload::batch(&entries(SEED, [1]))), Err(EngineError::State(_))));
         assert!(matches!(contents(&engine), Err(EngineError::State(_))));
         // Meanwhile the log continues.
@@ -252,6 +255,25 @@ fn sled_that_fails_in_mid_run_makes_the_state_suspect_and_the_log_rebuilds_it() 
         let aside = set_aside(folder.path());
         assert_eq!(aside.len(), 1, "the damaged state is kept for a person");
         engine.close().unwrap();
+    }
+}
+
+/// The texts of the causes of an error.
+fn causes(error: &EngineError) -> Vec<String> {
+    std::iter::successors(error.source(), |cause| (*cause).source()).map(ToString::to_string).collect()
+}
+
+#[test]
+fn a_state_that_cannot_be_read_keeps_the_systems_error() {
+    let (closed, _) = left_folders();
+    std::fs::remove_file(closed.path().join("state/db")).unwrap();
+    let engine = workload::open(closed.path(), Arc::new(LocalDisk), BOOT).unwrap();
+    for _ in 0..2 {
+        let error = engine.state.get(b"k").unwrap_err();
+        assert!(matches!(error, EngineError::State(_)), "{error:?}");
+        let mut causes = std::iter::successors(error.source(), |cause| (*cause).source());
+        let system = causes.find_map(|cause| cause.downcast_ref::<std::io::Error>());
+        assert_eq!(system.map(std::io::Error::kind), Some(std::io::ErrorKind::NotFound), "{error:?}");
     }
 }
 

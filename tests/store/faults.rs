@@ -21,7 +21,7 @@ use crate::support::{actor, event, get, reason, request, store_on};
 
 /// A call on the engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Call<'a> {
+pub(crate) enum Call<'a> {
     Get(&'a [u8]),
     Append,
     Apply,
@@ -38,22 +38,22 @@ impl Call<'_> {
 type Hook = dyn Fn(Call<'_>) -> Result<()> + Send + Sync;
 
 /// A log and a state in memory, with a function that is called before each call and may fail it or hold it up.
-struct Hooked {
+pub(crate) struct Hooked {
     memory: MemoryEngine,
     hook: Mutex<Arc<Hook>>,
     suspect: AtomicBool,
 }
 
 impl Hooked {
-    fn new(memory: MemoryEngine) -> Arc<Self> {
+    pub(crate) fn new(memory: MemoryEngine) -> Arc<Self> {
         Arc::new(Self { memory, hook: Mutex::new(Arc::new(|_| Ok(()))), suspect: AtomicBool::new(false) })
     }
 
-    fn engine(self: &Arc<Self>) -> Engine {
+    pub(crate) fn engine(self: &Arc<Self>) -> Engine {
         Engine { log: Arc::clone(self) as Arc<dyn Log>, state: Arc::clone(self) as Arc<dyn State> }
     }
 
-    fn hook(&self, hook: impl Fn(Call<'_>) -> Result<()> + Send + Sync + 'static) {
+    pub(crate) fn hook(&self, hook: impl Fn(Call<'_>) -> Result<()> + Send + Sync + 'static) {
         *self.hook.lock().unwrap() = Arc::new(hook);
     }
 

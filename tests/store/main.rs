@@ -6,6 +6,7 @@ mod shared_log;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod causes;
 mod cycles;
 mod faults;
 mod identity;

@@ -11,7 +11,7 @@ use super::{
     conflict::{Conflict, refuse},
 };
 use crate::{
-    engine::ScanDirection,
+    engine::{ScanDirection, explained},
     limits,
     model::{self, Path, RecordKind, RecordName, Violations, check_record, schema, wire},
     proto::{ChangeKind, Citation, ErrorReason, Source, record::Record},
@@ -116,7 +116,7 @@ impl Changes<'_> {
 /// Decodes a body that this program has encoded.
 pub(crate) fn decode(kind: RecordKind, body: &[u8]) -> Result<Record> {
     (kind.resource_type().decode)(body).map_err(|error| {
-        StoreError::internal(format!("a {} that was encoded here cannot be decoded: {error}", kind.singular()))
+        StoreError::internal(explained(format!("a {} that was encoded here cannot be decoded", kind.singular()), error))
     })
 }
 

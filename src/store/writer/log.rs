@@ -50,7 +50,7 @@ impl Writer {
             is_unknown |= matches!(error, EngineError::Unknown(_));
             match error {
                 EngineError::Unknown(_) | EngineError::Unavailable(_) | EngineError::Full { .. } if is_unknown => {
-                    self.wait_for_log(&mut pause, &error)?;
+                    self.wait_for_log(&mut pause, error)?;
                 }
                 error => return Ok(Appended::Refused(error)),
             }
@@ -63,7 +63,7 @@ impl Writer {
         loop {
             match call(&*self.inner.engine.log) {
                 Err(error @ (EngineError::Unavailable(_) | EngineError::Unknown(_))) => {
-                    self.wait_for_log(&mut pause, &error)?;
+                    self.wait_for_log(&mut pause, error)?;
                 }
                 outcome => return Ok(outcome?),
             }
@@ -72,9 +72,9 @@ impl Writer {
 
     /// Pauses before the log is called again. Each pause is longer than the one before, up to a maximum. Refuses the requests
     /// that come meanwhile.
-    fn wait_for_log(&mut self, pause: &mut Duration, error: &EngineError) -> Result<(), Stop> {
+    fn wait_for_log(&mut self, pause: &mut Duration, error: EngineError) -> Result<(), Stop> {
         tracing::warn!("{error}; trying again in {pause:?}");
-        self.refuse_for(*pause, &EngineError::Unavailable(error.to_string()).into())?;
+        self.refuse_for(*pause, &unavailable(error).into())?;
         *pause = (*pause * 2).min(LOG_RETRY.1);
         Ok(())
     }
@@ -87,7 +87,7 @@ impl Writer {
                 if !self.inner.calls_for_rebuild(self.inner.engine.state.distrust().is_none(), &mut error) {
                     return Err(Stop::Failed(error));
                 }
-                tracing::error!("the state failed while it caught up with the log: {error}");
+                tracing::error!("the state failed while it caught up with the log: {}", error.in_full());
                 self.rebuild(Trust::Not)
             }
             outcome => outcome,
@@ -123,7 +123,7 @@ impl Writer {
                     self.rebuild = false;
                     self.inner.keep_time_bound(self.meta.time_bound_us);
                     self.inner.publish(&self.meta);
-                    self.inner.serving(self.refused.as_deref());
+                    self.inner.serving(self.refused.as_ref());
                     return if self.behind { self.catch_up() } else { Ok(()) };
                 }
                 Err(Stop::Closed) => return Err(Stop::Closed),
@@ -132,8 +132,7 @@ impl Writer {
                         return Err(Stop::Failed(error));
                     }
                     trust = Trust::Not;
-                    let text = error.for_operator().unwrap_or_else(|| error.to_string());
-                    tracing::error!("the state failed while it was rebuilt: {text}; trying again");
+                    tracing::error!("the state failed while it was rebuilt: {}; trying again", error.in_full());
                     self.refuse_for(REBUILD_RETRY, &error)?;
                 }
             }
@@ -161,7 +160,7 @@ impl Writer {
             // The state is written only after the log is durable, so a crash cannot cause this. The end of the log is damaged
             // and looks like a torn frame.
             let lost = format!("it ends at entry {}, and the state holds entry {} that was in it", head.0, meta.sequence);
-            return Err(EngineError::Corrupt(lost).into());
+            return Err(EngineError::Corrupt(lost.into()).into());
         }
         if meta.sequence > 0 && meta.format != FORMAT_VERSION {
             tracing::warn!(format = meta.format, "rebuilding the state from the log: it is of another format");
@@ -183,7 +182,7 @@ impl Writer {
             let entries = self.ask_log(|log| log.read_after(LogSequence(meta.sequence), REPLAY_BYTES))?;
             if entries.is_empty() {
                 let gap = format!("the log says that it ends at entry {}, and has none after {}", head.0, meta.sequence);
-                return Err(EngineError::Corrupt(gap).into());
+                return Err(EngineError::Corrupt(gap.into()).into());
             }
             meta = replay(state, meta, &entries)?;
             tracing::info!(done = meta.sequence, total = head.0, "replaying the log");
@@ -208,7 +207,7 @@ impl Writer {
             match self.append(LogSequence(0), std::slice::from_ref(&first))? {
                 Appended::Durable => return Ok(Some(first)),
                 Appended::Superseded => return Ok(None),
-                Appended::Refused(error @ EngineError::Unavailable(_)) => self.wait_for_log(&mut pause, &error)?,
+                Appended::Refused(error @ EngineError::Unavailable(_)) => self.wait_for_log(&mut pause, error)?,
                 Appended::Refused(error) => return Err(error.into()),
             }
         }
@@ -230,13 +229,21 @@ impl Writer {
     }
 }
 
+/// The error of a call that is not made because an earlier call on the log had this error.
+pub(super) fn unavailable(error: EngineError) -> EngineError {
+    match error {
+        EngineError::Unavailable(_) => error,
+        error => EngineError::Unavailable(Box::new(error)),
+    }
+}
+
 /// Whether the log holds these entries directly after `after`.
 fn holds(log: &dyn Log, after: LogSequence, mut entries: &[LogEntry]) -> engine::Result<bool> {
     let mut at = after;
     while let Some(first) = entries.first() {
         let found = log.read_after(at, REPLAY_BYTES)?;
         let Some(last) = found.last() else {
-            return Err(EngineError::Unavailable(format!("it does not show entry {} yet", first.sequence.0)));
+            return Err(EngineError::Unavailable(format!("it does not show entry {} yet", first.sequence.0).into()));
         };
         let (expected, rest) = entries.split_at(found.len().min(entries.len()));
         if !found.starts_with(expected) {

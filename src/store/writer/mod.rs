@@ -18,7 +18,10 @@ use std::{
 use prost::Message as _;
 use tokio::sync::oneshot;
 
-use self::commit::{change, results};
+use self::{
+    commit::{change, results},
+    log::unavailable,
+};
 use super::{
     clock::new_id,
     entry::{Committed, Entry, RequestIdentity, TimeBound, Unchanged},
@@ -30,7 +33,7 @@ use super::{
     replay::{Meta, PendingState, Receipt},
 };
 use crate::{
-    engine::{EngineError, Log, LogEntry, LogSequence, StateRead as _},
+    engine::{EngineError, Log, LogEntry, LogSequence, StateRead as _, explained},
     proto::{CommitResponse, ErrorReason},
 };
 
@@ -61,7 +64,7 @@ pub(super) struct Writer {
     /// Whether the state has failed and must be rebuilt.
     rebuild: bool,
     /// Why writes are refused until the store is opened again, if they are.
-    refused: Option<String>,
+    refused: Option<StoreError>,
 }
 
 /// Why the writer ends.
@@ -257,7 +260,7 @@ impl Writer {
     /// The stored answer to a request that was committed before. `None` if there is none.
     fn replayed(&self, group: &Group<'_>, request: &RequestIdentity) -> Result<Option<CommitResponse>> {
         let Some(value) = group.pending.get(&keys::receipt(&request.caller, &request.request_id))? else { return Ok(None) };
-        let receipt = Receipt::decode(value).map_err(|error| EngineError::State(format!("a receipt: {error}")))?;
+        let receipt = Receipt::decode(value).map_err(|error| EngineError::State(explained("a receipt", error)))?;
         let response = match group.entry(LogSequence(receipt.sequence)) {
             // The same request is twice in this group.
             Some(entry) => response(entry)?,
@@ -289,7 +292,7 @@ impl Writer {
             match self.inner.engine.log.head() {
                 Ok(now) if now == head => Appended::Durable,
                 Ok(_) => Appended::Superseded,
-                Err(error) => Appended::Refused(EngineError::Unavailable(error.to_string())),
+                Err(error) => Appended::Refused(unavailable(error)),
             }
         } else {
             Appended::Durable
@@ -303,13 +306,7 @@ impl Writer {
             Appended::Durable => self.apply(pending, answers),
             Appended::Superseded => return Ok(Finished::Superseded(answers)),
             Appended::Refused(error) => {
-                let is_transient = matches!(error, EngineError::Full { .. } | EngineError::Unavailable(_));
-                let error = StoreError::from(error);
-                if !is_transient {
-                    tracing::error!("{}", error.for_operator().unwrap_or_default());
-                    let reason = self.refused.get_or_insert_with(|| error.message.clone());
-                    self.inner.read_only(reason);
-                }
+                let error = self.refuse(error);
                 // The revisions that were numbered do not exist.
                 self.inner.publish(&self.meta);
                 for answer in answers {
@@ -318,6 +315,27 @@ impl Writer {
             }
         }
         Ok(Finished::Answered)
+    }
+
+    /// What the callers of a group are told that the log did not take. Refuses all writes from now on, unless the error is
+    /// transient. Logs here what the operator should see, because many callers may get the error.
+    fn refuse(&mut self, error: EngineError) -> StoreError {
+        match error {
+            EngineError::Full { .. } => error.into(),
+            EngineError::Unavailable(_) => {
+                let error = StoreError::from(error).logged();
+                tracing::warn!("commits are refused, and nothing of them is in the log: {}", error.in_full());
+                error
+            }
+            _ => {
+                let error = StoreError::from(error).logged();
+                if self.refused.is_none() {
+                    tracing::error!("writes are refused until the store is opened again: {}", error.in_full());
+                }
+                self.inner.read_only(self.refused.get_or_insert_with(|| error.clone()));
+                error
+            }
+        }
     }
 
     /// Applies a durable group, then sends its answers.
@@ -453,5 +471,5 @@ fn response(entry: &LogEntry) -> Result<CommitResponse> {
 }
 
 fn no_commit(sequence: LogSequence) -> StoreError {
-    EngineError::State(format!("a receipt names entry {}, which is no commit", sequence.0)).into()
+    EngineError::State(format!("a receipt names entry {}, which is no commit", sequence.0).into()).into()
 }

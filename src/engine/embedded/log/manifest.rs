@@ -50,7 +50,7 @@ pub(super) struct Listed {
 pub(super) fn read(disk: &dyn Disk, folder: &Path) -> Result<Option<Manifest>> {
     let path = folder.join(NAME);
     let Some(contents) = read_small(disk, &path)? else { return Ok(None) };
-    let damaged = |what: &str| EngineError::Corrupt(format!("{}: {what}", path.display()));
+    let damaged = |what: &str| EngineError::Corrupt(format!("{}: {what}", path.display()).into());
     let text = summed_text(&contents).ok_or_else(|| damaged("its checksum is wrong"))?;
     let mut lines = text.lines();
     if lines.next() != Some(FIRST_LINE) {

@@ -8,6 +8,7 @@
 //! Knows files through [`Disk`](super::disk::Disk). Must not know the state.
 
 use std::{
+    error::Error,
     fmt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard},
@@ -23,7 +24,7 @@ use super::{
     disk::{DiskFile, refused, remove_if_there, to_usize, write_all_at},
     folder::{DataFolder, LogEnd},
 };
-use crate::engine::{EngineError, Log, LogEntry, LogSeek, LogSequence, Result, assert_follow};
+use crate::engine::{Cause, EngineError, Log, LogEntry, LogSeek, LogSequence, Result, assert_follow};
 
 mod frame;
 mod index;
@@ -74,7 +75,7 @@ struct Writer {
     /// `None` once the log is closed.
     preallocator: Option<Preallocator>,
     /// Why appends are refused, if they are.
-    poisoned: Option<String>,
+    poisoned: Option<Arc<dyn Error + Send + Sync>>,
 }
 
 impl EmbeddedLog {
@@ -158,7 +159,7 @@ impl EmbeddedLog {
         self.writer.lock().unwrap_or_else(|poisoned| {
             // An append panicked before it was done.
             let mut writer = poisoned.into_inner();
-            writer.poisoned.get_or_insert_with(|| "an append panicked".into());
+            writer.poisoned.get_or_insert_with(|| Cause::from("an append panicked").into());
             writer
         })
     }
@@ -186,21 +187,21 @@ impl Log for EmbeddedLog {
     fn append(&self, expected_head: LogSequence, entries: &[LogEntry]) -> Result<()> {
         let mut writer = self.writer();
         if let Some(reason) = &writer.poisoned {
-            return Err(EngineError::Poisoned(reason.clone()));
+            return Err(EngineError::Poisoned(Box::new(Arc::clone(reason))));
         }
         if writer.head.sequence != expected_head {
             return Err(EngineError::Superseded { head: writer.head.sequence });
         }
         assert_follow(expected_head, writer.head.revision, writer.head.time_us, entries);
         let Some((first, last)) = entries.first().zip(entries.last()) else { return Ok(()) };
-        let appended = self.append_frame(&mut writer, entries, first.into(), last.into());
-        if let Err(error) = &appended
-            && !matches!(error, EngineError::Full { .. })
-        {
-            tracing::error!(%error, "the log refuses writes from now on: open it again");
-            writer.poisoned = Some(error.to_string());
-        }
-        appended
+        self.append_frame(&mut writer, entries, first.into(), last.into()).map_err(|error| match error {
+            EngineError::Full { .. } => error,
+            error => {
+                let reason: Arc<dyn Error + Send + Sync> = Arc::new(error);
+                writer.poisoned = Some(Arc::clone(&reason));
+                EngineError::Poisoned(Box::new(reason))
+            }
+        })
     }
 
     fn read_after(&self, after: LogSequence, bytes_max: usize) -> Result<Vec<LogEntry>> {
@@ -272,7 +273,7 @@ impl Log for EmbeddedLog {
     fn close(&self) -> Result<()> {
         let mut writer = self.writer();
         let is_sound = writer.poisoned.is_none();
-        writer.poisoned.get_or_insert_with(|| "the engine was closed".into());
+        writer.poisoned.get_or_insert_with(|| Cause::from("the engine was closed").into());
         if let Some(unused) = writer.preallocator.take().and_then(Preallocator::stop)
             && let Err(error) = self.allocator.disk.remove(&segment::path(&self.allocator.folder, unused.number))
         {

@@ -87,11 +87,8 @@ fn start(data_folder: &DataFolder, allocator: &SegmentAllocator, segment_bytes: 
             let contents = read_up_to(&*file, to_usize(bytes), 0).map_err(refused("read", &path))?;
             if holds_frames(&contents, identity.salt) {
                 let missing = data_folder.path().join(manifest::NAME);
-                return Err(EngineError::Corrupt(format!(
-                    "{} is missing, and {} holds entries",
-                    missing.display(),
-                    path.display()
-                )));
+                let what = format!("{} is missing, and {} holds entries", missing.display(), path.display());
+                return Err(EngineError::Corrupt(what.into()));
             }
         }
         drop(file);
@@ -124,7 +121,7 @@ impl Opened {
         let SegmentAllocator { disk, folder, .. } = allocator;
         let Some(Listed { identity, .. }) = manifest.segments.pop() else {
             let manifest = data_folder.path().join(manifest::NAME);
-            return Err(EngineError::Corrupt(format!("{} lists no segments", manifest.display())));
+            return Err(EngineError::Corrupt(format!("{} lists no segments", manifest.display()).into()));
         };
         let segment = Segment::new(folder, identity, identity.empty(), None);
         let file = segment.open(&**disk)?;
@@ -169,7 +166,7 @@ fn remove_unlisted(allocator: &SegmentAllocator, manifest: &Manifest) -> Result<
         let path = listed.identity.path(folder);
         match unlisted.iter().position(|name| path.ends_with(name)) {
             Some(at) => drop(unlisted.swap_remove(at)),
-            None => return Err(EngineError::Corrupt(format!("{} is missing", path.display()))),
+            None => return Err(EngineError::Corrupt(format!("{} is missing", path.display()).into())),
         }
     }
     for name in unlisted {

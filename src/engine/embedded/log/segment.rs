@@ -232,7 +232,10 @@ impl Segment {
     /// Opens the file for reading. Checks that its header is the one that the MANIFEST lists.
     pub(super) fn open(&self, disk: &dyn Disk) -> Result<Box<dyn DiskFile>> {
         let file = disk.open(&self.path).map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound => self.damaged(0, "the file is missing"),
+            std::io::ErrorKind::NotFound => {
+                let context = self.at(0, "the file is missing");
+                EngineError::Corrupt(Box::new(EngineError::Io { context, source: error }))
+            }
             _ => refused("open", &self.path)(error),
         })?;
         match read_header(&*file, &self.path)? {
@@ -242,9 +245,14 @@ impl Segment {
         }
     }
 
+    /// A text about a byte of this segment.
+    fn at(&self, offset: u64, what: &str) -> String {
+        format!("{} at byte {offset}: {what}", self.path.display())
+    }
+
     /// The error for damage at a byte of this segment.
     pub(super) fn damaged(&self, offset: u64, what: &str) -> EngineError {
-        EngineError::Corrupt(format!("{} at byte {offset}: {what}", self.path.display()))
+        EngineError::Corrupt(self.at(offset, what).into())
     }
 }
 

@@ -27,7 +27,13 @@ use std::{
     time::Duration,
 };
 
-use crate::engine::embedded::{disk::read_into, folder::StateOutline};
+use crate::engine::{
+    Cause,
+    embedded::{
+        disk::{read_into, refused},
+        folder::StateOutline,
+    },
+};
 
 /// The file of the last observation, in the data folder.
 const NOTE: &str = "state.note";
@@ -99,8 +105,8 @@ fn cleared(path: &Path, of: Option<&BTreeSet<u64>>) -> io::Result<(u64, BTreeSet
 }
 
 /// Checks the files of a state that is not open. The error says what is wrong with them.
-pub(super) fn audit(folder: &Path, shutdown: Shutdown<'_>) -> Result<(), String> {
-    let unreadable = |error: io::Error| format!("{} cannot be read: {error}", folder.display());
+pub(super) fn audit(folder: &Path, shutdown: Shutdown<'_>) -> Result<(), Cause> {
+    let unreadable = |error: io::Error| refused("read", folder)(error);
     if fs::read_dir(folder.join("blobs")).map_err(unreadable)?.next().is_some() {
         return Err("a value was moved to a file of its own, which nothing makes durable".into());
     }
@@ -109,15 +115,17 @@ pub(super) fn audit(folder: &Path, shutdown: Shutdown<'_>) -> Result<(), String>
     match shutdown {
         Shutdown::Clean(closed) => {
             if bytes != closed.bytes {
-                return Err(format!("its file has {bytes} bytes and had {} when it was closed", closed.bytes));
+                return Err(format!("its file has {bytes} bytes and had {} when it was closed", closed.bytes).into());
             }
             let found = outline(folder).map_err(unreadable)?;
             if found != *closed {
-                return Err(format!("its files are not as they were when it was closed: {found:?} in place of {closed:?}"));
+                return Err(
+                    format!("its files are not as they were when it was closed: {found:?} in place of {closed:?}").into()
+                );
             }
         }
         Shutdown::Killed(Some(before)) if bytes < before.bytes => {
-            return Err(format!("its file has {bytes} bytes and had {} while it was in use", before.bytes));
+            return Err(format!("its file has {bytes} bytes and had {} while it was in use", before.bytes).into());
         }
         Shutdown::Killed(_) => {}
     }
@@ -143,14 +151,14 @@ pub(super) fn audit(folder: &Path, shutdown: Shutdown<'_>) -> Result<(), String>
                 }
                 Shutdown::Clean(_) | Shutdown::Killed(_) => {}
             }
-            return Err(format!("its file has a bad segment header at byte {position}"));
+            return Err(format!("its file has a bad segment header at byte {position}").into());
         };
         let may_be_cut = match shutdown {
             Shutdown::Clean(_) => header.lsn == tip,
             Shutdown::Killed(_) => may_be_missing(header.lsn),
         };
         if !segment.walked.complete && (!may_be_cut || segment.walked.continues) {
-            return Err(format!("its file has a bad message at byte {}", position + segment.walked.end));
+            return Err(format!("its file has a bad message at byte {}", position + segment.walked.end).into());
         }
     }
     Ok(())

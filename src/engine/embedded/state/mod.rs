@@ -6,6 +6,7 @@
 //! Knows when a state is trusted. Must not know the log.
 
 use std::{
+    error::Error,
     fs,
     path::{Path, PathBuf},
     sync::{
@@ -26,7 +27,9 @@ use super::{
     disk::refused,
     folder::{DataFolder, Distrust, StateMarker, StateOutline},
 };
-use crate::engine::{EngineError, KeyRange, Result, ScanDirection, State, StateBatch, StateRead, range_is_empty};
+use crate::engine::{
+    Cause, EngineError, KeyRange, Result, ScanDirection, State, StateBatch, StateRead, explained, range_is_empty,
+};
 
 mod audit;
 mod sled_db;
@@ -70,8 +73,35 @@ pub struct EmbeddedState {
 #[derive(Debug)]
 enum Trust {
     Trusted,
-    Distrusted(Distrust),
+    Distrusted(Suspicion),
     Closed,
+}
+
+/// Why a state is not trusted.
+#[derive(Clone, Debug)]
+struct Suspicion {
+    /// As the shutdown marker says it.
+    distrust: Distrust,
+    /// The error that showed damage. `None` if an earlier process saw it, or if no damage was found.
+    cause: Option<Arc<dyn Error + Send + Sync>>,
+}
+
+impl Suspicion {
+    /// An error showed damage.
+    fn damaged(cause: Cause) -> Self {
+        Self { distrust: Distrust::damaged(cause.to_string()), cause: Some(cause.into()) }
+    }
+
+    /// Why a call is refused.
+    fn cause(&self) -> Cause {
+        self.cause.clone().map_or_else(|| self.distrust.why.as_str().into(), |cause| Box::new(cause) as Cause)
+    }
+}
+
+impl From<Distrust> for Suspicion {
+    fn from(distrust: Distrust) -> Self {
+        Self { distrust, cause: None }
+    }
 }
 
 impl EmbeddedState {
@@ -82,16 +112,16 @@ impl EmbeddedState {
         left: std::result::Result<StateMarker, Distrust>,
     ) -> Result<Self> {
         let path = folder.path().join(FOLDER);
-        let judged = left.and_then(|left| judge(&settings, &folder, &path, &left));
+        let judged = left.map_err(Suspicion::from).and_then(|left| judge(&settings, &folder, &path, &left));
         let marker = match &judged {
             Ok(()) => StateMarker::Open { boot_id: settings.boot_id.clone() },
-            Err(distrust) => StateMarker::Distrusted(distrust.clone()),
+            Err(suspicion) => StateMarker::Distrusted(suspicion.distrust.clone()),
         };
         // Before sled changes any file: after a crash from here on, the marker must not say `closed`.
         folder.mark_state(marker)?;
         // sled clears segments when it is opened, and may free some, so the old note would be wrong.
         Observation::forget(folder.path()).map_err(refused("remove the note of the state in", folder.path()))?;
-        let opened = judged.and_then(|()| sled_db::open(&path, settings.cache_bytes).map_err(Distrust::damaged));
+        let opened = judged.and_then(|()| sled_db::open(&path, settings.cache_bytes).map_err(Suspicion::damaged));
         let state = Self {
             settings,
             path,
@@ -105,10 +135,10 @@ impl EmbeddedState {
         };
         match opened {
             Ok(sled) => state.serve(sled)?,
-            Err(distrust) => {
-                tracing::warn!(why = %distrust.why, "the state must be rebuilt from the log");
-                state.folder.mark_state(StateMarker::Distrusted(distrust.clone()))?;
-                *state.trust() = Trust::Distrusted(distrust);
+            Err(suspicion) => {
+                tracing::warn!(why = %suspicion.distrust.why, "the state must be rebuilt from the log");
+                state.folder.mark_state(StateMarker::Distrusted(suspicion.distrust.clone()))?;
+                *state.trust() = Trust::Distrusted(suspicion);
             }
         }
         Ok(state)
@@ -117,22 +147,30 @@ impl EmbeddedState {
     fn sled(&self) -> Result<Arc<sled::Db>> {
         let current = self.current.read().unwrap_or_else(PoisonError::into_inner).clone();
         let usable = current.filter(|_| !self.failed.load(Ordering::Acquire));
-        usable.ok_or_else(|| EngineError::State(self.distrust().unwrap_or_else(|| "it is being emptied".into())))
+        usable.ok_or_else(|| {
+            EngineError::State(match &*self.trust() {
+                Trust::Trusted => "it is being emptied".into(),
+                Trust::Distrusted(suspicion) => suspicion.cause(),
+                Trust::Closed => CLOSED.into(),
+            })
+        })
     }
 
     /// Records the first failure. From then on nobody reads the state, not even the next process.
-    fn fail(&self, why: String) -> EngineError {
+    fn fail(&self, why: Cause) -> EngineError {
         let mut trust = self.trust();
-        if matches!(*trust, Trust::Trusted) {
-            tracing::error!(%why, "the state failed and must be rebuilt from the log");
-            let distrust = Distrust::damaged(why.as_str());
-            *trust = Trust::Distrusted(distrust.clone());
-            self.failed.store(true, Ordering::Release);
-            if let Err(error) = self.folder.mark_state(StateMarker::Distrusted(distrust)) {
-                tracing::error!(%error, "cannot mark the state as distrusted");
-            }
+        if !matches!(*trust, Trust::Trusted) {
+            return EngineError::State(why);
         }
-        EngineError::State(why)
+        tracing::error!(%why, "the state failed and must be rebuilt from the log");
+        let suspicion = Suspicion::damaged(why);
+        let (distrust, cause) = (suspicion.distrust.clone(), suspicion.cause());
+        *trust = Trust::Distrusted(suspicion);
+        self.failed.store(true, Ordering::Release);
+        if let Err(error) = self.folder.mark_state(StateMarker::Distrusted(distrust)) {
+            tracing::error!(%error, "cannot mark the state as distrusted");
+        }
+        EngineError::State(cause)
     }
 
     /// Answers calls from this sled from now on.
@@ -211,12 +249,12 @@ impl EmbeddedState {
     }
 
     /// Syncs the files of a sled that has ended, and returns their outline.
-    fn make_durable(&self, ended: bool) -> std::result::Result<StateOutline, String> {
+    fn make_durable(&self, ended: bool) -> std::result::Result<StateOutline, Cause> {
         if !ended {
             return Err("it did not close".into());
         }
         let outline = sled_db::make_durable(&self.path).and_then(|()| audit::outline(&self.path));
-        outline.map_err(|error| format!("it could not be made durable: {error}"))
+        outline.map_err(|error| explained("it could not be made durable", error))
     }
 
     fn trust(&self) -> MutexGuard<'_, Trust> {
@@ -254,7 +292,7 @@ impl State for EmbeddedState {
     fn distrust(&self) -> Option<String> {
         match &*self.trust() {
             Trust::Trusted => None,
-            Trust::Distrusted(distrust) => Some(distrust.why.clone()),
+            Trust::Distrusted(suspicion) => Some(suspicion.distrust.why.clone()),
             Trust::Closed => Some(CLOSED.into()),
         }
     }
@@ -269,12 +307,13 @@ impl State for EmbeddedState {
         let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let before = {
             let mut trust = self.trust();
-            let distrust = match &*trust {
+            let suspicion = match &*trust {
                 Trust::Closed => return Err(EngineError::State(CLOSED.into())),
-                Trust::Distrusted(distrust) => distrust.clone(),
-                Trust::Trusted => Distrust::unknown("it was being emptied"),
+                Trust::Distrusted(suspicion) => suspicion.clone(),
+                Trust::Trusted => Distrust::unknown("it was being emptied").into(),
             };
-            *trust = Trust::Distrusted(distrust.clone());
+            let distrust = suspicion.distrust.clone();
+            *trust = Trust::Distrusted(suspicion);
             distrust
         };
         // After a crash during the reset, the marker must say that the state is distrusted.
@@ -302,10 +341,10 @@ impl State for EmbeddedState {
         let ended = self.end_sled();
         let (marker, failure) = match before {
             Trust::Closed => (StateMarker::Distrusted(Distrust::unknown(CLOSED)), None),
-            Trust::Distrusted(distrust) => (StateMarker::Distrusted(distrust), None),
+            Trust::Distrusted(suspicion) => (StateMarker::Distrusted(suspicion.distrust), None),
             Trust::Trusted => match self.make_durable(ended) {
                 Ok(outline) => (StateMarker::Closed(outline), None),
-                Err(why) => (StateMarker::Distrusted(Distrust::unknown(why.as_str())), Some(why)),
+                Err(why) => (StateMarker::Distrusted(Distrust::unknown(why.to_string())), Some(why)),
             },
         };
         // On a second call, the folder ignores the marker.
@@ -323,20 +362,22 @@ impl Drop for EmbeddedState {
 }
 
 /// Whether the state in a folder can be used. The error says why not.
-fn judge(settings: &Settings, folder: &DataFolder, path: &Path, left: &StateMarker) -> std::result::Result<(), Distrust> {
+fn judge(settings: &Settings, folder: &DataFolder, path: &Path, left: &StateMarker) -> std::result::Result<(), Suspicion> {
     let observed = Observation::read(folder.path());
     let shutdown = match left {
-        StateMarker::Distrusted(distrust) => return Err(distrust.clone()),
+        StateMarker::Distrusted(distrust) => return Err(distrust.clone().into()),
         StateMarker::Open { boot_id: then } if *then != settings.boot_id => {
-            return Err(Distrust::unknown("the machine stopped while it was in use, and it is not synced as it is written"));
+            return Err(
+                Distrust::unknown("the machine stopped while it was in use, and it is not synced as it is written").into()
+            );
         }
         StateMarker::Open { .. } => Shutdown::Killed(observed.as_ref()),
         StateMarker::Closed(outline) => Shutdown::Clean(outline),
     };
     if !path.exists() {
-        return Err(Distrust::unknown("it is missing"));
+        return Err(Distrust::unknown("it is missing").into());
     }
-    audit::audit(path, shutdown).map_err(Distrust::damaged)
+    audit::audit(path, shutdown).map_err(Suspicion::damaged)
 }
 
 fn remove_folder(path: &Path) -> Result<()> {

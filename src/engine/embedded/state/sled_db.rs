@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use crate::engine::{EngineError, Result, StateBatch, StateWrite};
+use crate::engine::{Cause, EngineError, Result, StateBatch, StateWrite, embedded::disk::refused, explained};
 
 /// How often sled flushes by itself, in milliseconds. Only this flush frees the space of overwritten values.
 const FLUSH_EVERY_MS: u64 = 500;
@@ -28,6 +28,8 @@ const OPEN_WAIT_MAX: Duration = Duration::from_mins(10);
 /// The caller's thread alone writes a stage with fewer writes. A write costs 4 to 20 us, and handing over a half costs about as
 /// much as two writes.
 const SPLIT_WRITES_MIN: usize = 64;
+const SECOND_ENDED: &str = "its second thread has ended";
+const GUARDED_PANICKED: &str = "a guarded call panicked";
 
 /// Writes batches. A second thread writes the second half of each large stage. Dropping this joins the thread.
 #[derive(Debug)]
@@ -39,7 +41,7 @@ pub(super) struct StageWriter {
 struct Half {
     sled: Arc<sled::Db>,
     writes: Vec<StateWrite>,
-    done: SyncSender<std::result::Result<(), String>>,
+    done: SyncSender<std::result::Result<(), Cause>>,
 }
 
 impl StageWriter {
@@ -57,7 +59,7 @@ impl StageWriter {
     ///
     /// It uses single inserts, never sled's batches: `apply_batch` keeps every leaf it clones in memory until it ends, and
     /// blocks readers meanwhile (measured with 160,000 records: 5 GB, and reads that waited up to 584 ms).
-    pub(super) fn write(&self, sled: &Arc<sled::Db>, batch: StateBatch) -> std::result::Result<(), String> {
+    pub(super) fn write(&self, sled: &Arc<sled::Db>, batch: StateBatch) -> std::result::Result<(), Cause> {
         for mut stage in batch.stages {
             let half = self.halves.as_ref().filter(|_| stage.len() >= SPLIT_WRITES_MIN);
             let Some(half) = half else {
@@ -66,10 +68,10 @@ impl StageWriter {
             };
             let (done, finished) = sync_channel(1);
             let second = stage.split_off(stage.len() / 2);
-            half.send(Half { sled: Arc::clone(sled), writes: second, done }).map_err(|_| "its second thread has ended")?;
+            half.send(Half { sled: Arc::clone(sled), writes: second, done }).map_err(|_| SECOND_ENDED)?;
             let first = write_all(sled, &stage);
             // Wait for the second half even if the first one failed: no write may happen after this has returned.
-            let second = finished.recv().unwrap_or_else(|_| Err("its second thread has ended".into()));
+            let second = finished.recv().unwrap_or_else(|_| Err(SECOND_ENDED.into()));
             first.and(second)?;
         }
         Ok(())
@@ -96,7 +98,7 @@ fn run(halves: &Receiver<Half>) {
     }
 }
 
-fn write_all(sled: &sled::Db, writes: &[StateWrite]) -> std::result::Result<(), String> {
+fn write_all(sled: &sled::Db, writes: &[StateWrite]) -> std::result::Result<(), Cause> {
     guarded("write", || {
         writes.iter().try_for_each(|write| match write {
             StateWrite::Put(key, value) => sled.insert(key, value.as_ref()).map(drop),
@@ -105,20 +107,20 @@ fn write_all(sled: &sled::Db, writes: &[StateWrite]) -> std::result::Result<(), 
     })
 }
 
-/// Calls sled, and turns its errors and panics into a text. sled panics in many places if a file has been changed.
-pub(super) fn guarded<T>(doing: &str, call: impl FnOnce() -> sled::Result<T>) -> std::result::Result<T, String> {
+/// Calls sled, and turns a panic into an error. sled panics in many places if a file has been changed.
+pub(super) fn guarded<T>(doing: &str, call: impl FnOnce() -> sled::Result<T>) -> std::result::Result<T, Cause> {
     match catch_unwind(AssertUnwindSafe(call)) {
-        Ok(outcome) => outcome.map_err(|error| format!("sled cannot {doing}: {error}")),
+        Ok(outcome) => outcome.map_err(|error| explained(format!("sled cannot {doing}"), error)),
         Err(panic) => {
             let said = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
-            Err(format!("sled panicked when it had to {doing}: {}", said.unwrap_or("without a word")))
+            Err(format!("sled panicked when it had to {doing}: {}", said.unwrap_or("without a word")).into())
         }
     }
 }
 
 /// Opens sled in a folder. The error says why it does not open.
-pub(super) fn open(folder: &Path, cache_bytes: u64) -> std::result::Result<sled::Db, String> {
-    remove_unfinished_snapshots(folder).map_err(|error| format!("{} cannot be tidied: {error}", folder.display()))?;
+pub(super) fn open(folder: &Path, cache_bytes: u64) -> std::result::Result<sled::Db, Cause> {
+    remove_unfinished_snapshots(folder).map_err(refused("tidy", folder))?;
     let config = sled::Config::new()
         .path(folder)
         .cache_capacity(cache_bytes / CACHE_SHARE.1 * CACHE_SHARE.0)
@@ -158,19 +160,19 @@ pub(super) fn within<T: Send + 'static>(
     wait_max: Duration,
     name: &str,
     call: impl FnOnce() -> T + Send + 'static,
-) -> std::result::Result<T, String> {
+) -> std::result::Result<T, Cause> {
     let (done, finished) = sync_channel(1);
     let spawned = thread::Builder::new().name(name.into()).spawn(move || {
         // Sending fails if the caller no longer waits.
         done.send(call()).unwrap_or_default();
     });
-    let thread = spawned.map_err(|error| format!("a thread cannot be started: {error}"))?;
+    let thread = spawned.map_err(|error| explained("a thread cannot be started", error))?;
     match finished.recv_timeout(wait_max) {
         Ok(outcome) => {
-            thread.join().map_err(|_| "a guarded call panicked".to_owned())?;
+            thread.join().map_err(|_| GUARDED_PANICKED)?;
             Ok(outcome)
         }
-        Err(RecvTimeoutError::Disconnected) => Err("a guarded call panicked".into()),
-        Err(RecvTimeoutError::Timeout) => Err(format!("sled does not answer within {} s", wait_max.as_secs())),
+        Err(RecvTimeoutError::Disconnected) => Err(GUARDED_PANICKED.into()),
+        Err(RecvTimeoutError::Timeout) => Err(format!("sled does not answer within {} s", wait_max.as_secs()).into()),
     }
 }
