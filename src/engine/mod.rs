@@ -171,11 +171,21 @@ pub(crate) fn explained(text: impl Into<String>, source: impl Into<Cause>) -> Ca
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EngineError {
-    /// A call of the operating system failed. From [`Log::append`] it counts as a failed sync: see there.
+    /// A call of the operating system failed.
     #[error("{context}: {source}")]
     Io {
         /// The operation, with the path.
         context: String,
+        /// The system's reason.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The system could not make a file or folder durable. Afterwards nothing is known about what was written to it, and a later
+    /// sync that succeeds proves nothing.
+    #[error("cannot sync {path}: {source}")]
+    SyncFailed {
+        /// The file or folder.
+        path: PathBuf,
         /// The system's reason.
         #[source]
         source: std::io::Error,
@@ -193,7 +203,7 @@ pub enum EngineError {
         /// The data folder.
         path: PathBuf,
     },
-    /// The log does not answer, or answers too slowly. The call has changed nothing. Transient: retry.
+    /// The log does not answer, answers too slowly, or cannot be written now. The call has changed nothing. Transient: retry.
     #[error("the log is unavailable: {0}")]
     Unavailable(#[source] Cause),
     /// The log's answer to an append was lost: the entries may be in the log, or may still get there. Find out which before any
@@ -206,8 +216,8 @@ pub enum EngineError {
         /// The log's head now.
         head: LogSequence,
     },
-    /// A sync failed earlier: the log refuses appends until it is opened again.
-    #[error("the log refuses writes since one failed: {0}")]
+    /// A sync has failed, or the log was closed: the log refuses appends until it is opened again.
+    #[error("the log refuses writes until it is opened again: {0}")]
     Poisoned(#[source] Cause),
     /// The state failed; the log is untouched. The state must be reset and rebuilt.
     #[error("the state failed and must be rebuilt from the log: {0}")]
@@ -272,15 +282,15 @@ pub trait Log: Send + Sync {
     /// gap.
     ///
     /// The error says what happened to the entries:
-    /// - [`EngineError::Full`], [`EngineError::Unavailable`]: nothing was appended. Retry later.
+    /// - [`EngineError::Full`], [`EngineError::Unavailable`]: nothing was appended, and no later open finds any of it. Retry
+    ///   later, with these entries or others.
     /// - [`EngineError::Superseded`]: nothing was appended, because another appender was first. Read its entries, and plan
     ///   again.
     /// - [`EngineError::Unknown`]: the answer was lost. Repeat the same call until the log answers. `Ok`: the entries are in
     ///   the log, once. `Superseded`: read what follows `expected_head` and compare. If they are the same entries, an earlier
     ///   try has appended them. If not, these entries can never get into the log, because its head has moved past their place.
-    /// - [`EngineError::Io`], [`EngineError::Poisoned`] and all others: a sync failed. A later sync that succeeds does not
-    ///   prove that the entries are durable. So the log refuses appends until it is opened again, and the open finds out what
-    ///   is durable. A log that cannot return to a known state after a failed *write* reports it in the same way.
+    /// - [`EngineError::Poisoned`] and all others: a sync failed. A later sync that succeeds does not prove that the entries are
+    ///   durable. So the log refuses appends until it is opened again, and the open finds out what is durable.
     ///
     /// # Panics
     /// If the entries are not contiguous after `expected_head`, or if a revision or time decreases: such a log could not be

@@ -220,7 +220,8 @@ fn build(code: Code, error: StoreError) -> Status {
 fn retry_delay(reason: ErrorReason) -> Option<Duration> {
     match reason {
         ErrorReason::TooManyRequests => Some(Duration::from_millis(100)),
-        ErrorReason::ShuttingDown | ErrorReason::StoreRebuilding => Some(Duration::from_secs(1)),
+        // A log that does not answer now has no reason of its own in the contract.
+        ErrorReason::ShuttingDown | ErrorReason::StoreRebuilding | ErrorReason::Unspecified => Some(Duration::from_secs(1)),
         ErrorReason::TooManyWatches => Some(Duration::from_secs(5)),
         ErrorReason::StorageFull => Some(Duration::from_secs(30)),
         _ => None,
@@ -335,6 +336,7 @@ mod tests {
                     | ErrorReason::ShuttingDown
                     | ErrorReason::StorageFull
                     | ErrorReason::StoreRebuilding
+                    | ErrorReason::Unspecified
             );
             assert_eq!(retry, expected, "{reason:?}");
         }

@@ -297,15 +297,17 @@ impl From<engine::EngineError> for StoreError {
                 Self::new(
                     StoreErrorKind::Unavailable,
                     ErrorReason::Unspecified,
-                    format!("{text}: send the same request again in a moment"),
+                    "the log of this server does not answer now: send the same request again in a moment",
                 )
             }
-            engine::EngineError::Poisoned(_) | engine::EngineError::Io { .. } => Self::new(
-                StoreErrorKind::Unavailable,
-                ErrorReason::StorePoisoned,
-                "a write or read of the log failed on the server's disk: the operator must read the server's log and \
+            engine::EngineError::Poisoned(_) | engine::EngineError::Io { .. } | engine::EngineError::SyncFailed { .. } => {
+                Self::new(
+                    StoreErrorKind::Unavailable,
+                    ErrorReason::StorePoisoned,
+                    "a write or read of the log failed on the server's disk: the operator must read the server's log and \
                      start the server again",
-            ),
+                )
+            }
             // Only a program that opens a folder gets this, never a caller of the service. So the contract has no reason for
             // it.
             engine::EngineError::InUse { .. } => Self::new(

@@ -5,12 +5,12 @@ use std::{
     path::Path,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
 use annals::engine::{
-    Engine, EngineError, LogSequence,
+    Engine, EngineError, LogEntry, LogSequence,
     embedded::disk::{Disk, DiskFile, DiskSpace, LocalDisk},
 };
 
@@ -20,6 +20,8 @@ use crate::{
 };
 
 const SEED: u64 = 23;
+/// Makes other entries in place of those that were refused.
+const OTHER_SEED: u64 = 24;
 
 /// How a call fails.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -39,6 +41,8 @@ struct Faulty {
     /// Which call fails, counted from 1.
     at: u64,
     calls: Arc<AtomicU64>,
+    /// Whether the call that failed was a sync.
+    failed_to_sync: Arc<AtomicBool>,
 }
 
 impl Faulty {
@@ -59,6 +63,10 @@ impl Faulty {
 
     fn call<T>(&self, call: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
         if self.is_due() && self.fault != Fault::Short { Err(self.error()) } else { call() }
+    }
+
+    fn sync(&self, sync: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+        self.call(sync).inspect_err(|_| self.failed_to_sync.store(true, Ordering::SeqCst))
     }
 
     fn file(&self, inner: Box<dyn DiskFile>) -> Box<dyn DiskFile> {
@@ -92,7 +100,7 @@ impl Disk for Faulty {
     }
 
     fn sync_folder(&self, folder: &Path) -> io::Result<()> {
-        self.call(|| LocalDisk.sync_folder(folder))
+        self.sync(|| LocalDisk.sync_folder(folder))
     }
 
     fn space(&self, path: &Path) -> io::Result<DiskSpace> {
@@ -119,7 +127,7 @@ impl DiskFile for FaultyFile {
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        self.disk.call(|| self.inner.sync_data())
+        self.disk.sync(|| self.inner.sync_data())
     }
 
     fn bytes(&self) -> io::Result<u64> {
@@ -130,9 +138,12 @@ impl DiskFile for FaultyFile {
 /// How far a run got.
 #[derive(Default)]
 struct Run {
-    acknowledged: u64,
-    /// The last entry of the largest group that was passed to `append`.
-    attempted: u64,
+    /// The entries that were acknowledged.
+    log: Vec<LogEntry>,
+    /// The group that may be in the log, because nobody knows what became of it.
+    in_doubt: Vec<LogEntry>,
+    /// How many groups were refused for the moment.
+    refused: u64,
 }
 
 impl Run {
@@ -146,9 +157,9 @@ impl Run {
             }
             catch_up(&engine)?;
             for _ in 0..6 {
-                self.commit(&engine)?;
+                self.commit(&engine, disk)?;
             }
-            assert_eq!(read_all(&engine)?.len() as u64, self.acknowledged);
+            assert!(read_all(&engine)? == self.log, "what was acknowledged is read, and nothing else");
             if life != 1 {
                 engine.close()?;
             }
@@ -156,47 +167,51 @@ impl Run {
         Ok(())
     }
 
-    fn commit(&mut self, engine: &Engine) -> Result<(), EngineError> {
-        let count = 1 + self.acknowledged % 5;
-        let group = entries(SEED, self.acknowledged + 1..=self.acknowledged + count);
-        self.attempted = self.acknowledged + count;
-        let mut appended = engine.log.append(LogSequence(self.acknowledged), &group);
-        if matches!(appended, Err(EngineError::Full { .. })) {
-            // Nothing has happened, so trying again is right.
-            assert_eq!(engine.log.head()?.0, self.acknowledged);
-            appended = engine.log.append(LogSequence(self.acknowledged), &group);
+    fn commit(&mut self, engine: &Engine, disk: &Faulty) -> Result<(), EngineError> {
+        let head = self.log.len() as u64;
+        let mut group = entries(SEED, head + 1..=head + 1 + head % 5);
+        let mut appended = engine.log.append(LogSequence(head), &group);
+        if matches!(appended, Err(EngineError::Full { .. } | EngineError::Unavailable(_))) {
+            // Nothing has happened, so the next group is other entries.
+            assert_eq!(engine.log.head()?.0, head);
+            self.refused += 1;
+            group = entries(OTHER_SEED, head + 1..=head + 1 + head % 3);
+            appended = engine.log.append(LogSequence(head), &group);
         }
         if let Err(error) = appended {
-            let head = engine.log.head()?;
-            let again = engine.log.append(head, &entries(SEED, [head.0 + 1]));
+            assert!(disk.failed_to_sync.load(Ordering::SeqCst), "only a failed sync ends all writes: {error}");
+            let again = engine.log.append(LogSequence(head), &entries(SEED, [head + 1]));
             assert!(matches!(again, Err(EngineError::Poisoned(_))), "after {error}: {again:?}");
+            self.in_doubt = group;
             return Err(error);
         }
-        self.acknowledged = self.attempted;
-        assert_eq!(engine.log.head()?.0, self.acknowledged);
+        self.log.extend_from_slice(&group);
+        assert_eq!(engine.log.head()?.0, self.log.len() as u64);
         engine.state.apply(batch(&group))
     }
 }
 
 fn every_call_fails_once(fault: Fault) {
-    let mut failed = 0;
+    let (mut failed, mut refused) = (0, 0);
     for at in 1.. {
         let folder = tempfile::tempdir().unwrap();
-        let disk = Faulty { fault, at, calls: Arc::default() };
+        let disk = Faulty { fault, at, calls: Arc::default(), failed_to_sync: Arc::default() };
         let mut run = Run::default();
         let outcome = run.through(&folder.path().join("data"), &disk);
         failed += u64::from(outcome.is_err());
+        refused += run.refused;
         assert!(!matches!(outcome, Err(EngineError::Corrupt(_))), "{fault:?} at call {at}: {outcome:?}");
 
         let engine = workload::open(&folder.path().join("data"), Arc::new(LocalDisk), "boot").unwrap();
-        let head = engine.log.head().unwrap().0;
+        let expected = read_all(&engine).unwrap();
+        let head = expected.len() as u64;
+        let whole = [&run.log[..], &run.in_doubt].concat();
         assert!(
-            head == run.acknowledged || head == run.attempted,
-            "{fault:?} at call {at}: {} acknowledged, {head} found, {outcome:?}",
-            run.acknowledged
+            expected == run.log || expected == whole,
+            "{fault:?} at call {at}: {} acknowledged, {} in doubt, {head} found, {outcome:?}",
+            run.log.len(),
+            run.in_doubt.len()
         );
-        let expected = entries(SEED, 1..=head);
-        assert!(read_all(&engine).unwrap() == expected, "{fault:?} at call {at}");
         if engine.state.distrust().is_some() {
             engine.state.reset().unwrap();
         }
@@ -204,7 +219,7 @@ fn every_call_fails_once(fault: Fault) {
         assert!(contents(&engine).unwrap() == model(&expected), "{fault:?} at call {at}");
         engine.log.append(LogSequence(head), &entries(SEED, [head + 1])).unwrap();
         if !disk.was_due() {
-            eprintln!("{fault:?}: {} calls, {failed} runs failed", at - 1);
+            eprintln!("{fault:?}: {} calls, {failed} runs failed, {refused} groups were refused", at - 1);
             return;
         }
     }

@@ -58,7 +58,7 @@ fn a_store_that_refuses_writes_says_why_each_time() {
     let engine = Hooked::new(MemoryEngine::new());
     let store = store_on(engine.engine());
     engine.hook(|call| match call {
-        Call::Append => Err(EngineError::Io { context: "cannot sync a.log".into(), source: disk_error() }),
+        Call::Append => Err(EngineError::SyncFailed { path: "a.log".into(), source: disk_error() }),
         _ => Ok(()),
     });
     for id in ["1", "2", "3"] {

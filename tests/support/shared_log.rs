@@ -159,7 +159,7 @@ impl Log for SharedLog {
                 });
                 unknown()
             }
-            Fate::Failed => Err(EngineError::Io { context: "cannot sync".into(), source: std::io::Error::other("by intent") }),
+            Fate::Failed => Err(EngineError::SyncFailed { path: "log".into(), source: std::io::Error::other("by intent") }),
         }
     }
 

@@ -186,9 +186,9 @@ pub(super) fn replace_small(disk: &dyn Disk, path: &Path, contents: &[u8]) -> Re
     remove_if_there(disk, &written)?;
     let file = disk.create(&written).map_err(refused("create", &written))?;
     write_all_at(&*file, contents, 0).map_err(refused("write", &written))?;
-    file.sync_data().map_err(refused("sync", &written))?;
+    file.sync_data().map_err(sync_failed(&written))?;
     disk.rename(&written, path).map_err(refused("rename", &written))?;
-    disk.sync_folder(folder).map_err(refused("sync", folder))
+    disk.sync_folder(folder).map_err(sync_failed(folder))
 }
 
 /// Removes a file, if it is there.
@@ -209,7 +209,7 @@ pub(super) fn create_folders(disk: &dyn Disk, path: &Path) -> Result<()> {
     for folder in missing.iter().rev() {
         disk.create_folder(folder).map_err(refused("create", folder))?;
         let above = folder.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        disk.sync_folder(above).map_err(refused("sync", above))?;
+        disk.sync_folder(above).map_err(sync_failed(above))?;
     }
     Ok(())
 }
@@ -268,6 +268,16 @@ impl DiskReserve {
 /// Maps an I/O error to the engine's error, and adds the operation and the path.
 pub(super) fn refused(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> EngineError {
     move |source| EngineError::Io { context: format!("cannot {doing} {}", path.display()), source }
+}
+
+/// Maps the error of a sync to the engine's error.
+pub(super) fn sync_failed(path: &Path) -> impl FnOnce(io::Error) -> EngineError {
+    move |source| EngineError::SyncFailed { path: path.to_path_buf(), source }
+}
+
+/// Whether the system says that the disk is full.
+pub(super) fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 /// Converts a length or position of bytes that are in memory, or are read next, to `usize`.

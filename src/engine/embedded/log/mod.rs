@@ -1,9 +1,10 @@
 //! The log in files. The MANIFEST lists its segments in order, and the last one takes the appends.
 //!
 //! One append is one frame and one sync. Readers see a frame once it is durable. After a failed sync the log refuses appends
-//! until it is opened again: a later sync that succeeds does not prove that the earlier writes are durable. A failed write is
-//! treated the same way, because cutting it off would need the disk that has just failed. Only a full disk is a transient
-//! error: it is found before the log is changed.
+//! until it is opened again: a later sync that succeeds does not prove that the earlier writes are durable. Every other failure
+//! is transient: the group is refused, and the next one is tried anew. What a failed write leaves behind the last frame is
+//! overwritten by the next frame, and cut off by the next open. Its header is erased at once, so that it cannot be taken for a
+//! frame.
 //!
 //! Knows files through [`Disk`](super::disk::Disk). Must not know the state.
 
@@ -21,7 +22,7 @@ use self::{
     segment::{Identity, Segment, random_salt},
 };
 use super::{
-    disk::{DiskFile, refused, remove_if_there, to_usize, write_all_at},
+    disk::{DiskFile, is_full, refused, remove_if_there, sync_failed, to_usize, write_all_at},
     folder::{DataFolder, LogEnd},
 };
 use crate::engine::{Cause, EngineError, Log, LogEntry, LogSeek, LogSequence, Result, assert_follow};
@@ -68,6 +69,9 @@ struct Writer {
     /// The last segment of the MANIFEST.
     active: Arc<Segment>,
     file: Box<dyn DiskFile>,
+    tail: Tail,
+    /// A segment that should have been the next one and could not be listed. It is used at the next attempt.
+    unlisted: Option<(Identity, Box<dyn DiskFile>)>,
     /// The stamp of the newest durable entry.
     head: Stamp,
     /// No segment has this number or a greater one.
@@ -78,24 +82,46 @@ struct Writer {
     poisoned: Option<Arc<dyn Error + Send + Sync>>,
 }
 
+/// What lies after the last durable frame of the active segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Tail {
+    /// Zeros.
+    Clear,
+    /// Bytes of a write that failed. They are no frame.
+    Torn,
+    /// Bytes of a write that failed, and perhaps a whole frame: its header could not be erased.
+    InDoubt,
+    /// Perhaps the footer, and the MANIFEST may list the next segment: no frame may follow. The attempt to begin that segment
+    /// has failed.
+    Sealing,
+}
+
 impl EmbeddedLog {
-    /// Writes and syncs one frame. After any error but `Full` it is unknown what is on the disk.
+    /// Writes and syncs one frame. After `Unknown` the frame may be in the log. After `SyncFailed` it is unknown what is on the
+    /// disk. After any other error, nothing of the frame is in the log.
     fn append_frame(&self, writer: &mut Writer, entries: &[LogEntry], first: Stamp, last: Stamp) -> Result<()> {
-        if let Some(failure) = writer.preallocator.as_ref().and_then(Preallocator::take_failure) {
+        if let Some(failure) = writer.preallocator.as_ref().and_then(Preallocator::take_failed_sync) {
             return Err(failure);
+        }
+        if writer.tail == Tail::InDoubt {
+            Self::erase(writer)?;
         }
         // The blocks of the segment are allocated already, but the state grows with every entry too.
         self.allocator.reserve.check(&*self.allocator.disk, 0)?;
         let bytes = frame::frame_bytes(frame::body_bytes(entries));
-        if writer.active.bounds().end + bytes > writer.active.identity.frames_end_max() {
+        if writer.tail == Tail::Sealing || writer.active.bounds().end + bytes > writer.active.identity.frames_end_max() {
             self.begin_segment(writer, first.sequence, bytes)?;
         }
 
         let bounds = writer.active.bounds();
         let (frame, link) = frame::encode(entries, bounds.link, writer.active.identity.salt);
         assert_eq!(frame.len() as u64, bytes, "a frame has the length that was computed for it");
-        write_all_at(&*writer.file, &frame, bounds.end).map_err(refused("write", &writer.active.path))?;
-        writer.file.sync_data().map_err(refused("sync", &writer.active.path))?;
+        if let Err(error) = write_all_at(&*writer.file, &frame, bounds.end) {
+            writer.tail = Tail::InDoubt;
+            Self::erase(writer)?;
+            return Err(refused("write", &writer.active.path)(error));
+        }
+        writer.file.sync_data().map_err(sync_failed(&writer.active.path))?;
 
         // Durable: readers may see it from here on.
         writer.active.add_frame(first, last, bytes, link);
@@ -108,51 +134,83 @@ impl EmbeddedLog {
         Ok(())
     }
 
+    /// Makes sure that what a failed write has left is no frame: overwrites its header, and syncs that. Otherwise the next open
+    /// could find a group that was refused. `Unknown` if the header cannot be overwritten.
+    fn erase(writer: &mut Writer) -> Result<()> {
+        let path = &writer.active.path;
+        write_all_at(&*writer.file, &[0; frame::HEADER_BYTES], writer.active.bounds().end)
+            .map_err(|error| EngineError::Unknown(Box::new(refused("erase what was written to", path)(error))))?;
+        writer.file.sync_data().map_err(sync_failed(path))?;
+        writer.tail = Tail::Torn;
+        Ok(())
+    }
+
     /// Seals the active segment and begins one with room for a frame of `frame_bytes` bytes. `Full` if the disk has no room for
     /// it: then nothing was changed.
     fn begin_segment(&self, writer: &mut Writer, first: LogSequence, frame_bytes: u64) -> Result<()> {
-        let disk = &*self.allocator.disk;
-        let bytes = segment::bytes_for(frame_bytes, self.segment_bytes);
+        let (identity, file) = self.next_segment(writer, first, segment::bytes_for(frame_bytes, self.segment_bytes))?;
+        writer.tail = Tail::Sealing;
+        let manifest = match self.list_segment(writer, identity, &*file) {
+            Ok(manifest) => manifest,
+            Err(error) => {
+                writer.unlisted = Some((identity, file));
+                return Err(error);
+            }
+        };
+        let empty = index::SparseIndex::default();
+        let active = Arc::new(Segment::new(&self.allocator.folder, identity, identity.empty(), Some(empty)));
+        let before = std::mem::replace(&mut writer.active, Arc::clone(&active));
+        (writer.manifest, writer.file, writer.tail) = (manifest, file, Tail::Clear);
+        let is_unused = before.bounds().span.is_none();
+        let mut published = self.published.write().unwrap_or_else(PoisonError::into_inner);
+        if is_unused {
+            published.segments.pop();
+        }
+        published.segments.push(active);
+        drop(published);
+        if is_unused && let Err(error) = remove_if_there(&*self.allocator.disk, &before.path) {
+            tracing::warn!(%error, "cannot remove an unused log segment; the next start will");
+        }
+        Ok(())
+    }
+
+    /// The file of the next segment, with its identity: the one that could not be listed, if it is long enough, or a new one.
+    fn next_segment(&self, writer: &mut Writer, first: LogSequence, bytes: u64) -> Result<(Identity, Box<dyn DiskFile>)> {
+        if let Some((identity, file)) = writer.unlisted.take_if(|(identity, _)| identity.bytes >= bytes) {
+            return Ok((Identity { first, ..identity }, file));
+        }
         let Allocated { number, bytes, file } = if bytes == self.segment_bytes {
             writer.take_segment()?
         } else {
             writer.next_number += 1;
             self.allocator.allocate(writer.next_number - 1, bytes)?
         };
+        Ok((Identity { number, first, bytes, salt: random_salt() }, file))
+    }
 
+    /// Seals the active segment, writes the header of the next one, and replaces the MANIFEST by one that lists it. Each is
+    /// durable before the next is written.
+    fn list_segment(&self, writer: &Writer, identity: Identity, file: &dyn DiskFile) -> Result<Manifest> {
+        let disk = &*self.allocator.disk;
         let sealed = writer.active.bounds();
-        let unused = sealed.span.is_none().then(|| writer.active.path.clone());
         let mut manifest = writer.manifest.clone();
-        if unused.is_some() {
+        if sealed.span.is_none() {
             manifest.segments.pop();
         } else {
             let footer = encode_footer(&sealed, &*writer.active.index(disk)?, writer.active.identity.salt);
             write_all_at(&*writer.file, &footer, writer.active.identity.frames_end_max())
-                .and_then(|()| writer.file.sync_data())
                 .map_err(refused("seal", &writer.active.path))?;
+            writer.file.sync_data().map_err(sync_failed(&writer.active.path))?;
             if let Some(listed) = manifest.segments.last_mut() {
                 listed.sealed = Some(sealed);
             }
         }
-
-        let identity = Identity { number, first, bytes, salt: random_salt() };
-        let active =
-            Arc::new(Segment::new(&self.allocator.folder, identity, identity.empty(), Some(index::SparseIndex::default())));
-        segment::write_header(&*file, &identity, &active.path)?;
-        file.sync_data().map_err(refused("sync", &active.path))?;
+        let path = identity.path(&self.allocator.folder);
+        segment::write_header(file, &identity, &path)?;
+        file.sync_data().map_err(sync_failed(&path))?;
         manifest.segments.push(Listed { identity, sealed: None });
         manifest::write(disk, self.folder.path(), &manifest)?;
-        if let Some(unused) = unused {
-            remove_if_there(disk, &unused)?;
-        }
-
-        let mut published = self.published.write().unwrap_or_else(PoisonError::into_inner);
-        if sealed.span.is_none() {
-            published.segments.pop();
-        }
-        published.segments.push(Arc::clone(&active));
-        (writer.manifest, writer.active, writer.file) = (manifest, active, file);
-        Ok(())
+        Ok(manifest)
     }
 
     fn writer(&self) -> MutexGuard<'_, Writer> {
@@ -195,7 +253,9 @@ impl Log for EmbeddedLog {
         assert_follow(expected_head, writer.head.revision, writer.head.time_us, entries);
         let Some((first, last)) = entries.first().zip(entries.last()) else { return Ok(()) };
         self.append_frame(&mut writer, entries, first.into(), last.into()).map_err(|error| match error {
-            EngineError::Full { .. } => error,
+            EngineError::Io { ref source, .. } if is_full(source) => self.allocator.reserve.exhausted(),
+            EngineError::Io { .. } => EngineError::Unavailable(Box::new(error)),
+            EngineError::Full { .. } | EngineError::Unknown(_) => error,
             error => {
                 let reason: Arc<dyn Error + Send + Sync> = Arc::new(error);
                 writer.poisoned = Some(Arc::clone(&reason));
@@ -272,7 +332,8 @@ impl Log for EmbeddedLog {
 
     fn close(&self) -> Result<()> {
         let mut writer = self.writer();
-        let is_sound = writer.poisoned.is_none();
+        // Only what ends with zeros can be told from what a crash has torn, or from damage.
+        let is_sound = writer.poisoned.is_none() && writer.tail == Tail::Clear;
         writer.poisoned.get_or_insert_with(|| Cause::from("the engine was closed").into());
         if let Some(unused) = writer.preallocator.take().and_then(Preallocator::stop)
             && let Err(error) = self.allocator.disk.remove(&segment::path(&self.allocator.folder, unused.number))

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, RwLock};
 use bytes::Bytes;
 
 use super::{
-    EmbeddedLog, Published, Writer,
+    EmbeddedLog, Published, Tail, Writer,
     frame::{ALIGNMENT, FrameHeader, HEADER_BYTES},
     index::{Bounds, SparseIndex, Stamp, decode_footer},
     manifest::{self, Listed, Manifest},
@@ -20,7 +20,7 @@ use super::{
 use crate::engine::{
     EngineError, LogSequence, Result,
     embedded::{
-        disk::{DiskFile, create_folders, read_up_to, refused, remove_if_there, to_usize, write_all_at},
+        disk::{DiskFile, create_folders, read_up_to, refused, remove_if_there, sync_failed, to_usize, write_all_at},
         folder::{DataFolder, LogEnd},
     },
 };
@@ -62,6 +62,8 @@ impl EmbeddedLog {
             head,
             next_number,
             preallocator: Some(preallocator),
+            tail: Tail::Clear,
+            unlisted: None,
             poisoned: None,
         };
         Ok(Self {
@@ -98,7 +100,7 @@ fn start(data_folder: &DataFolder, allocator: &SegmentAllocator, segment_bytes: 
     let identity = Identity { number, first: LogSequence(1), bytes, salt: random_salt() };
     let path = identity.path(folder);
     segment::write_header(&*file, &identity, &path)?;
-    file.sync_data().map_err(refused("sync", &path))?;
+    file.sync_data().map_err(sync_failed(&path))?;
     let manifest = Manifest { segments: vec![Listed { identity, sealed: None }] };
     manifest::write(&**disk, data_folder.path(), &manifest)?;
     Ok(manifest)
@@ -150,8 +152,8 @@ impl Opened {
         let frames = contents.get(to_usize(FRAMES_START)..).unwrap_or_default();
         write_all_at(&*file, frames, FRAMES_START).map_err(refused("write", &copied.path))?;
         segment::write_header(&*file, &identity, &copied.path)?;
-        file.sync_data().map_err(refused("sync", &copied.path))?;
-        disk.sync_folder(folder).map_err(refused("sync", folder))?;
+        file.sync_data().map_err(sync_failed(&copied.path))?;
+        disk.sync_folder(folder).map_err(sync_failed(folder))?;
         manifest.segments.push(Listed { identity, sealed: None });
         manifest::write(&**disk, data_folder.path(), &manifest)?;
         Ok(Self { manifest, active: Arc::new(copied), file })

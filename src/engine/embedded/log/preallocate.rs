@@ -4,7 +4,6 @@
 //! Knows one folder and the files it makes there. Must not know which segments the log has.
 
 use std::{
-    io,
     path::PathBuf,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread::JoinHandle,
@@ -14,7 +13,7 @@ use std::{
 use super::segment;
 use crate::engine::{
     EngineError, Result,
-    embedded::disk::{Disk, DiskFile, DiskReserve, refused},
+    embedded::disk::{Disk, DiskFile, DiskReserve, is_full, remove_if_there, sync_failed},
 };
 
 /// A file that is ready to become a segment. It is filled with zeros and durable, and has no header yet.
@@ -33,28 +32,26 @@ pub(in crate::engine::embedded) struct SegmentAllocator {
 }
 
 impl SegmentAllocator {
-    /// Creates a file that can become a segment. After `Full` no file is left. After any other error the file may exist, but is
-    /// never used.
+    /// Creates a file that can become a segment. After an error no file is left. If it cannot be removed, it is never used, and
+    /// the next start removes it.
     pub(super) fn allocate(&self, number: u64, bytes: u64) -> Result<Allocated> {
         self.reserve.check(&*self.disk, bytes)?;
         let path = segment::path(&self.folder, number);
         let created = segment::create_filled(&*self.disk, &path, bytes)
-            .and_then(|file| self.disk.sync_folder(&self.folder).map_err(refused("sync", &self.folder)).map(|()| file));
-        match created {
-            Ok(file) => Ok(Allocated { number, bytes, file }),
-            Err(EngineError::Io { source, .. }) if is_full(&source) => {
-                if let Err(error) = self.disk.remove(&path) {
-                    tracing::warn!(path = %path.display(), %error, "cannot remove an unfinished log segment; the next start will");
-                }
-                Err(self.reserve.exhausted())
+            .and_then(|file| self.disk.sync_folder(&self.folder).map_err(sync_failed(&self.folder)).map(|()| file));
+        created.map(|file| Allocated { number, bytes, file }).map_err(|error| {
+            if let Err(error) = remove_if_there(&*self.disk, &path) {
+                tracing::warn!(%error, "cannot remove an unfinished log segment; the next start will");
             }
-            Err(error) => Err(error),
-        }
+            match &error {
+                // Even from a sync: the file is not part of the log yet.
+                EngineError::Io { source, .. } | EngineError::SyncFailed { source, .. } if is_full(source) => {
+                    self.reserve.exhausted()
+                }
+                _ => error,
+            }
+        })
     }
-}
-
-fn is_full(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 /// The thread, and the slot where it puts the file. Dropping this stops and joins the thread.
@@ -103,12 +100,16 @@ impl Preallocator {
         idle
     }
 
-    /// Why the last allocation failed, unless the disk was full: that is tried again.
-    pub(super) fn take_failure(&self) -> Option<EngineError> {
+    /// The failed sync of the last allocation. After any other failure, the allocation is tried again.
+    pub(super) fn take_failed_sync(&self) -> Option<EngineError> {
         let mut slot = self.shared.lock();
         match std::mem::replace(&mut *slot, Slot::Idle) {
+            Slot::Failed(error @ EngineError::SyncFailed { .. }) => Some(error),
             Slot::Failed(EngineError::Full { .. }) => None,
-            Slot::Failed(error) => Some(error),
+            Slot::Failed(error) => {
+                tracing::warn!(%error, "cannot allocate a log segment ahead; trying again");
+                None
+            }
             other => {
                 *slot = other;
                 None
@@ -126,11 +127,7 @@ impl Preallocator {
                 other => *slot = other,
             }
             if self.thread.as_ref().is_none_or(JoinHandle::is_finished) {
-                let source = io::Error::other("it has ended");
-                return Err(EngineError::Io {
-                    context: "the thread that allocates log segments does not answer".into(),
-                    source,
-                });
+                return Err(EngineError::Poisoned("the thread that allocates log segments has ended".into()));
             }
             slot = self.shared.changed.wait_timeout(slot, Duration::from_secs(1)).unwrap_or_else(PoisonError::into_inner).0;
         }

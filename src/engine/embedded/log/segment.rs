@@ -18,7 +18,7 @@ use super::{
 };
 use crate::engine::{
     EngineError, LogEntry, LogSequence, Result,
-    embedded::disk::{Disk, DiskFile, checksum, read_up_to, refused, to_usize, write_all_at},
+    embedded::disk::{Disk, DiskFile, checksum, read_up_to, refused, sync_failed, to_usize, write_all_at},
 };
 
 /// Where the frames begin. The header has its own page, so that writing a frame never touches it.
@@ -109,7 +109,7 @@ pub(super) fn create_filled(disk: &dyn Disk, path: &Path, bytes: u64) -> Result<
         write_all_at(&*file, chunk, position).map_err(refused("fill", path))?;
         position += chunk.len() as u64;
     }
-    file.sync_data().map_err(refused("sync", path))?;
+    file.sync_data().map_err(sync_failed(path))?;
     Ok(file)
 }
 

@@ -24,7 +24,7 @@ use self::{
     sled_db::{StageWriter, guarded, within},
 };
 use super::{
-    disk::refused,
+    disk::{refused, sync_failed},
     folder::{DataFolder, Distrust, StateMarker, StateOutline},
 };
 use crate::engine::{
@@ -245,7 +245,7 @@ impl EmbeddedState {
         } else {
             remove_folder(&self.path)?;
         }
-        self.folder.disk().sync_folder(data_folder).map_err(refused("sync", data_folder))
+        self.folder.disk().sync_folder(data_folder).map_err(sync_failed(data_folder))
     }
 
     /// Syncs the files of a sled that has ended, and returns their outline.
