@@ -30,7 +30,7 @@ const WATCHES_PER_CONNECTION: usize = 50;
 /// Warm-up time before anything is counted, and time for the last commits to arrive.
 const SETTLE: Duration = Duration::from_secs(1);
 /// Latencies are counted up to this, in microseconds.
-const DELIVERY_US_MAX: u64 = 60_000_000;
+const LATENCY_US_MAX: u64 = 60_000_000;
 
 /// The measured part of a `WatchResponse`.
 #[derive(Clone, PartialEq, Message)]
@@ -49,7 +49,7 @@ struct ShownCommit {
 /// What watchers received in one round, and how long the messages took.
 struct Turn {
     commits: u64,
-    deliveries: u64,
+    messages: u64,
     seconds: f64,
     p50_us: f64,
     p99_us: f64,
@@ -82,13 +82,13 @@ pub(crate) async fn measure(
 
 async fn turn(server: &Server, watchers: usize, rate: f64, time: Duration) -> anyhow::Result<Turn> {
     let epoch = Instant::now();
-    let deliveries = Rc::new(RefCell::new(Histogram::new_with_bounds(1, DELIVERY_US_MAX, 3)?));
+    let messages = Rc::new(RefCell::new(Histogram::new_with_bounds(1, LATENCY_US_MAX, 3)?));
     let mut tasks = JoinSet::new();
     for first in (0..watchers).step_by(WATCHES_PER_CONNECTION) {
         let channel = server.connect().await?;
         for _ in first..watchers.min(first + WATCHES_PER_CONNECTION) {
             let stream = watch(Grpc::new(channel.clone())).await?;
-            tasks.spawn_local(follow(stream, epoch, Rc::clone(&deliveries)));
+            tasks.spawn_local(follow(stream, epoch, Rc::clone(&messages)));
         }
     }
     let mut writer = RecordServiceClient::new(server.connect().await?);
@@ -112,14 +112,14 @@ async fn turn(server: &Server, watchers: usize, rate: f64, time: Duration) -> an
         ended?.context("a watch ended")?;
     }
     tasks.shutdown().await;
-    let deliveries = deliveries.borrow();
-    ensure!(deliveries.len() == commits * watchers as u64, "{} of {commits} x {watchers} deliveries", deliveries.len());
+    let messages = messages.borrow();
+    ensure!(messages.len() == commits * watchers as u64, "{} of {commits} x {watchers} messages", messages.len());
     Ok(Turn {
         commits,
-        deliveries: deliveries.len(),
+        messages: messages.len(),
         seconds,
-        p50_us: deliveries.value_at_quantile(0.5) as f64,
-        p99_us: deliveries.value_at_quantile(0.99) as f64,
+        p50_us: messages.value_at_quantile(0.5) as f64,
+        p99_us: messages.value_at_quantile(0.99) as f64,
         cpu_seconds: cpu.as_secs_f64(),
     })
 }
@@ -131,12 +131,12 @@ async fn watch(mut grpc: Grpc<tonic::transport::Channel>) -> anyhow::Result<Stre
     Ok(grpc.server_streaming(request, PathAndQuery::from_static(METHOD), codec).await?.into_inner())
 }
 
-async fn follow(mut stream: Streaming<Shown>, epoch: Instant, deliveries: Rc<RefCell<Histogram<u64>>>) -> anyhow::Result<()> {
+async fn follow(mut stream: Streaming<Shown>, epoch: Instant, messages: Rc<RefCell<Histogram<u64>>>) -> anyhow::Result<()> {
     while let Some(shown) = stream.message().await? {
         let Some(commit) = shown.commit else { continue };
         let (sent, _) = commit.request_id.split_once('-').context("the time of sending")?;
         let took = epoch.elapsed().saturating_sub(Duration::from_nanos(sent.parse()?));
-        deliveries.borrow_mut().saturating_record(u64::try_from(took.as_micros())?);
+        messages.borrow_mut().saturating_record(u64::try_from(took.as_micros())?);
     }
     anyhow::bail!("the server ended a watch")
 }
@@ -145,7 +145,7 @@ impl fmt::Display for Watches {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             to,
-            "\n| watchers | commits/s | deliveries/s | p50 us | p99 us | p99 divided by that of one watcher | server CPU, cores | us per delivery |"
+            "\n| watchers | commits/s | messages/s | p50 us | p99 us | p99 divided by that of one watcher | server CPU, cores | us per message |"
         )?;
         writeln!(to, "|--:|--:|--:|--:|--:|--:|--:|--:|")?;
         let of = |turns: &[Turn], figure: fn(&Turn) -> f64| median(turns.iter().map(figure)).unwrap_or_default();
@@ -157,11 +157,11 @@ impl fmt::Display for Watches {
                 "| {watchers} | {:.0} of {:.0} | {:.0} | {:.0} | {p99:.0} | {:.1} | {:.2} | {:.0} |",
                 of(turns, |turn| turn.commits as f64 / turn.seconds),
                 self.rate,
-                of(turns, |turn| turn.deliveries as f64 / turn.seconds),
+                of(turns, |turn| turn.messages as f64 / turn.seconds),
                 of(turns, |turn| turn.p50_us),
                 one.map_or(f64::NAN, |one| p99 / one),
                 of(turns, |turn| turn.cpu_seconds / turn.seconds),
-                of(turns, |turn| turn.cpu_seconds * 1e6 / turn.deliveries as f64),
+                of(turns, |turn| turn.cpu_seconds * 1e6 / turn.messages as f64),
             )?;
         }
         Ok(())

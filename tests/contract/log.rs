@@ -34,14 +34,14 @@ fn a_read_is_bounded_by_bytes_and_still_moves_on() {
         for bytes_max in [1, 999, 5000, 50_000] {
             let mut read = Vec::new();
             loop {
-                let piece = engine.log.read_after(LogSequence(read.len() as u64), bytes_max).unwrap();
-                assert!(piece.len() == 1 || piece.iter().map(|e| e.body.len()).sum::<usize>() <= bytes_max);
-                if piece.is_empty() {
+                let chunk = engine.log.read_after(LogSequence(read.len() as u64), bytes_max).unwrap();
+                assert!(chunk.len() == 1 || chunk.iter().map(|e| e.body.len()).sum::<usize>() <= bytes_max);
+                if chunk.is_empty() {
                     break;
                 }
-                read.extend(piece);
+                read.extend(chunk);
             }
-            assert!(read == all, "pieces of {bytes_max} bytes");
+            assert!(read == all, "chunks of {bytes_max} bytes");
         }
     });
 }

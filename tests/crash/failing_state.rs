@@ -28,7 +28,7 @@ use crate::{
     inspect::{Inspection, acknowledged},
     process::{Life, loudly, seed},
     script::{Purpose, Said, Script},
-    traffic::Writer,
+    workload::Writer,
 };
 
 const META: u8 = 0x01;

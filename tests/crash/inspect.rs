@@ -17,7 +17,7 @@ use prost::Message as _;
 
 use crate::{
     script::{Acknowledged, Inspected, Purpose, Script},
-    traffic::{Expected, Standing, Step, Writer},
+    workload::{Expected, Standing, Step, Writer},
 };
 
 /// Findings of one kind beyond this number are counted but not shown.

@@ -24,7 +24,7 @@ use crate::{
     inspect::{Inspection, acknowledged},
     sabotage::{DelayedLog, UnsyncedLog},
     script::{Purpose, Sabotage, Said, Script},
-    traffic::Writer,
+    workload::Writer,
 };
 
 /// The environment variable with the path of the script.

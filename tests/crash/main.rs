@@ -1,7 +1,7 @@
 //! What survives kills, power cuts and damaged files: whole processes with a store on the embedded engine, started, ended and
 //! started again.
 //!
-//! `traffic` defines the requests, `life` is the process that sends them, `inspect` checks the store afterwards. `rounds` is
+//! `workload` defines the requests, `life` is the process that sends them, `inspect` checks the store afterwards. `rounds` is
 //! the loop that `kill` and `power` share.
 #![allow(missing_docs)]
 
@@ -14,9 +14,9 @@ mod process;
 mod rounds;
 mod sabotage;
 mod script;
-mod traffic;
 #[path = "../support/trial.rs"]
 mod trial;
+mod workload;
 
 mod calls;
 mod damage;

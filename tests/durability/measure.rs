@@ -78,9 +78,9 @@ fn measure() {
     let start = Instant::now();
     let (mut read, mut bytes) = (0, 0);
     loop {
-        let piece = engine.log.read_after(LogSequence(read), 4 << 20).unwrap();
-        let Some(last) = piece.last() else { break };
-        bytes += piece.iter().map(|entry| entry.body.len()).sum::<usize>();
+        let chunk = engine.log.read_after(LogSequence(read), 4 << 20).unwrap();
+        let Some(last) = chunk.last() else { break };
+        bytes += chunk.iter().map(|entry| entry.body.len()).sum::<usize>();
         read = last.sequence.0;
     }
     println!("{read} entries, {bytes} bytes read from the log in {:.2?}", start.elapsed());

@@ -375,7 +375,7 @@ fn scans_agree_with_a_map_both_ways_over_keys_with_high_bytes() {
         engine.state.apply(StateBatch { stages: vec![stage] }).unwrap();
     }
     let scan = |range, direction| -> Vec<(Bytes, Bytes)> { engine.state.scan(range, direction, usize::MAX).unwrap() };
-    let held = |range: (Bound<Vec<u8>>, Bound<Vec<u8>>)| -> Vec<(Bytes, Bytes)> {
+    let expected_in = |range: (Bound<Vec<u8>>, Bound<Vec<u8>>)| -> Vec<(Bytes, Bytes)> {
         model.range(range).map(|(key, value)| (Bytes::copy_from_slice(key), value.clone())).collect()
     };
     let keys: Vec<_> = model.keys().cloned().collect();
@@ -385,7 +385,7 @@ fn scans_agree_with_a_map_both_ways_over_keys_with_high_bytes() {
         let [low, high] = ends;
         let range =
             if round == 0 { (Bound::Unbounded, Bound::Unbounded) } else { (Bound::Included(low), Bound::Included(high)) };
-        let mut expected = held(range.clone());
+        let mut expected = expected_in(range.clone());
         assert!(scan(range.clone(), ScanDirection::Forward) == expected, "round {round}");
         expected.reverse();
         assert!(scan(range, ScanDirection::Backward) == expected, "round {round}");

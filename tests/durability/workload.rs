@@ -110,11 +110,11 @@ pub(crate) fn contents(engine: &Engine) -> Result<BTreeMap<Vec<u8>, Bytes>> {
 pub(crate) fn read_all(engine: &Engine) -> Result<Vec<LogEntry>> {
     let mut log: Vec<LogEntry> = Vec::new();
     loop {
-        let piece = engine.log.read_after(log.last().map_or(LogSequence(0), |last| last.sequence), 50_000)?;
-        if piece.is_empty() {
+        let chunk = engine.log.read_after(log.last().map_or(LogSequence(0), |last| last.sequence), 50_000)?;
+        if chunk.is_empty() {
             return Ok(log);
         }
-        log.extend(piece);
+        log.extend(chunk);
     }
 }
 

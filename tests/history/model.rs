@@ -524,7 +524,7 @@ impl<'m> Plan<'m> {
     /// Live records of a type that will have an external id.
     fn holders(&self, collection: &str, id: &str) -> Vec<&str> {
         let holds = |(name, record): &(&str, &DynamicMessage)| {
-            collection_of(name) == collection && texts(record, "external_ids").iter().any(|held| held == id)
+            collection_of(name) == collection && texts(record, "external_ids").iter().any(|other| other == id)
         };
         self.live_after().into_iter().filter(holds).map(|(name, _)| name).collect()
     }

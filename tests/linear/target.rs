@@ -18,7 +18,7 @@ impl Target {
     pub(crate) async fn connect(&self) -> Client {
         let mut addresses = self.0.clone();
         loop {
-            let address = addresses.wait_for(Option::is_some).await.expect("the test holds the other end").clone();
+            let address = addresses.wait_for(Option::is_some).await.expect("the test keeps the sender of addresses").clone();
             match connect(&address.unwrap_or_default()).await {
                 Ok(client) => return client,
                 // It is being killed.

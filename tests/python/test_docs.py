@@ -100,9 +100,9 @@ def is_whole(command: str) -> bool:
     return True
 
 
-def pattern(piece: str) -> str:
+def pattern(part: str) -> str:
     """Matches a part of an answer as a page shows it. `"..."` stands for any text, such as a time or a token."""
-    return re.escape(piece).replace(re.escape('"..."'), '"[^"]*"')
+    return re.escape(part).replace(re.escape('"..."'), '"[^"]*"')
 
 
 @pytest.mark.parametrize("name", ["README.md", "docs/tour.md", "docs/api.md"])
@@ -121,9 +121,9 @@ def test_calls_answer_as_the_page_shows(start_server: Callable[..., Server], nam
         answer = with_readable_details(done.stdout) if done.returncode else done.stdout
         # The answer contains the parts between lines of "...", one after another.
         rest = answer
-        for piece in filter(None, re.split(r"^ *\.\.\.\n", shown, flags=re.MULTILINE)):
-            found = re.search(pattern(piece), rest)
-            assert found, f"{command}\ndoes not answer\n{piece}but\n{answer}"
+        for part in filter(None, re.split(r"^ *\.\.\.\n", shown, flags=re.MULTILINE)):
+            found = re.search(pattern(part), rest)
+            assert found, f"{command}\ndoes not answer\n{part}but\n{answer}"
             rest = rest[found.end() :]
 
 

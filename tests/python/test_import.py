@@ -297,8 +297,8 @@ def test_an_import_that_was_killed_is_run_again_to_the_end_without_duplicates(du
         time.sleep(0.01)
     running.kill()
     running.wait(timeout=10)
-    held = durable.client.call("GetServerInfo").record_counts["estimates"]
-    assert 0 < held < 5_000
+    imported = durable.client.call("GetServerInfo").record_counts["estimates"]
+    assert 0 < imported < 5_000
     bring(durable, UCDP, file)
     assert durable.client.call("GetServerInfo").record_counts["estimates"] == 5_000
     assert differences(UCDP, rows + more, take(durable, UCDP)) == []

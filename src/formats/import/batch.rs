@@ -377,7 +377,7 @@ mod batch_tests {
     #[test]
     fn a_batch_ends_at_each_bound_and_where_a_record_comes_again_and_bad_rows_stay_in_order() {
         let numbers = |rows: Vec<Result<ImportRow, BadRow>>| -> Vec<String> {
-            let show = |piece: Result<ImportBatch, BadRow>| match piece {
+            let show = |batch: Result<ImportBatch, BadRow>| match batch {
                 Ok(batch) => batch.rows.iter().map(|row| row.number.to_string()).collect::<Vec<_>>().join(" "),
                 Err(bad) => format!("bad {}", bad.number),
             };
