@@ -207,7 +207,7 @@ mod tests {
         let (_, after) = rest.split_once(MARKS.1).expect("the comment after the table");
         let row = |limit: Limit| format!("| `{}` | {} | {} |", limit.name, bound(limit), limit.bounds);
         let rows = all().into_iter().map(row).collect::<Vec<_>>().join("\n") + "\n";
-        let now = format!("{before}{}| name | default | of what |\n|--|--|--|\n{rows}{}{after}", MARKS.0, MARKS.1);
+        let now = format!("{before}{}| name | default | what it limits |\n|--|--|--|\n{rows}{}{after}", MARKS.0, MARKS.1);
         if std::env::var_os("ANNALS_UPDATE").is_some() {
             fs::write(path, &now).unwrap();
         } else {

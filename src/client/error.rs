@@ -170,7 +170,7 @@ impl ClientError {
     /// A watch was resumed at another store. Its revisions are other commits.
     pub(super) fn other_store(expected: &str, found: &str) -> Self {
         let text = format!(
-            "the server holds store {found} now, not {expected}: its revisions mean other commits, so start again from 0"
+            "the server has store {found} now, not {expected}: its revisions mean other commits, so start again from 0"
         );
         Status::failed_precondition(text).into()
     }

@@ -176,5 +176,5 @@ impl Client {
 }
 
 fn typed<T: TypedRecord>(record: Record) -> Result<T> {
-    T::from_record(record).ok_or_else(|| ClientError::contract(format!("an answer holds no {}", T::KIND.singular())))
+    T::from_record(record).ok_or_else(|| ClientError::contract(format!("an answer has no {}", T::KIND.singular())))
 }

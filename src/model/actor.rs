@@ -15,13 +15,13 @@ pub(super) const TYPE: ResourceType =
     ResourceType { kind: RecordKind::Actor, indexes: INDEXES, decode: |bytes| proto::Actor::decode(bytes).map(Record::Actor) };
 
 const INDEXES: &[Index] = &[
-    Index { number: 1, parts: &[Part::Exact("external_ids")], serves: "12: which record is this id" },
-    Index { number: 2, parts: &[Part::Exact("labels")], serves: "12: which actors have this tag" },
-    Index { number: 3, parts: &[Part::Exact("types")], serves: "12: which actors a data set means by this code" },
+    Index { number: 1, parts: &[Part::Exact("external_ids")], serves: "the record with this external id" },
+    Index { number: 2, parts: &[Part::Exact("labels")], serves: "actors by tag" },
+    Index { number: 3, parts: &[Part::Exact("types")], serves: "actors by their code in a data set" },
     Index {
         number: 4,
         parts: &[Part::Words("name_tokens", &["display_name", "names.text"])],
-        serves: "12: which record is this name",
+        serves: "actors by words of their names",
     },
 ];
 

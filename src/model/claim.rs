@@ -17,10 +17,14 @@ pub(super) const TYPE: ResourceType =
     ResourceType { kind: RecordKind::Claim, indexes: INDEXES, decode: |bytes| proto::Claim::decode(bytes).map(Record::Claim) };
 
 const INDEXES: &[Index] = &[
-    Index { number: 1, parts: &[Part::Exact("external_ids")], serves: "12: which record is this id" },
-    Index { number: 2, parts: &[Part::Exact("labels")], serves: "7: what was said under this tag" },
-    Index { number: 3, parts: &[Part::Exact("topic")], serves: "5: what contradicts what within a topic" },
-    Index { number: 4, parts: &[Part::Time("attribution.said_at.earliest")], serves: "7: what was said when" },
+    Index { number: 1, parts: &[Part::Exact("external_ids")], serves: "the record with this external id" },
+    Index { number: 2, parts: &[Part::Exact("labels")], serves: "claims by tag" },
+    Index { number: 3, parts: &[Part::Exact("topic")], serves: "claims on one topic, which may contradict each other" },
+    Index {
+        number: 4,
+        parts: &[Part::Time("attribution.said_at.earliest")],
+        serves: "claims by the time at which they were said",
+    },
 ];
 
 impl Resource for proto::Claim {

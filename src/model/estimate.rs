@@ -17,15 +17,15 @@ pub(super) const TYPE: ResourceType = ResourceType {
     decode: |bytes| proto::Estimate::decode(bytes).map(Record::Estimate),
 };
 
-/// Comparing projections with later counts (question 10) needs no index of its own: one series is small, and every index costs
+/// Comparing projections with later counts needs no index of its own: one series is small, and every index costs
 /// a key on each write.
 const INDEXES: &[Index] = &[
-    Index { number: 1, parts: &[Part::Exact("external_ids")], serves: "12: which record is this id" },
-    Index { number: 2, parts: &[Part::Exact("labels")], serves: "11: numbers by tag of a data set" },
+    Index { number: 1, parts: &[Part::Exact("external_ids")], serves: "the record with this external id" },
+    Index { number: 2, parts: &[Part::Exact("labels")], serves: "estimates by tag of a data set" },
     Index {
         number: 3,
         parts: &[Part::Exact("estimand.series"), Part::Exact("aspect"), Part::Time("as_of.earliest")],
-        serves: "1, 5, 10: how a number evolved, what contradicts it, whether its prediction was right",
+        serves: "how a number changed, what contradicts it, and whether a prediction was right",
     },
 ];
 

@@ -15,11 +15,11 @@ pub(super) const TYPE: ResourceType =
     ResourceType { kind: RecordKind::Event, indexes: INDEXES, decode: |bytes| proto::Event::decode(bytes).map(Record::Event) };
 
 const INDEXES: &[Index] = &[
-    Index { number: 1, parts: &[Part::Exact("external_ids")], serves: "12: which record is this id" },
-    Index { number: 2, parts: &[Part::Exact("labels")], serves: "11: events by region, country code or tag of a data set" },
-    Index { number: 3, parts: &[Part::Exact("types")], serves: "11: events by type" },
-    Index { number: 4, parts: &[Part::Time("time.earliest")], serves: "11: events by time, and in its order" },
-    Index { number: 5, parts: &[Part::Exact("places.country")], serves: "11: events by place" },
+    Index { number: 1, parts: &[Part::Exact("external_ids")], serves: "the record with this external id" },
+    Index { number: 2, parts: &[Part::Exact("labels")], serves: "events by region, country code or tag of a data set" },
+    Index { number: 3, parts: &[Part::Exact("types")], serves: "events by type" },
+    Index { number: 4, parts: &[Part::Time("time.earliest")], serves: "events by time, and in the order of time" },
+    Index { number: 5, parts: &[Part::Exact("places.country")], serves: "events by country" },
 ];
 
 impl Resource for proto::Event {

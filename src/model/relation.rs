@@ -17,15 +17,15 @@ pub(super) const TYPE: ResourceType = ResourceType {
     decode: |bytes| proto::Relation::decode(bytes).map(Record::Relation),
 };
 
-/// The reference keys of `subject` and `object` find the relations of a record (questions 4 and 6). The index of `kind` is
+/// The reference keys of `subject` and `object` find the relations of a record. The index of `kind` is
 /// needed because mentions are many and contradictions few: without it, a search for contradictions would read all mentions.
 const INDEXES: &[Index] = &[
-    Index { number: 1, parts: &[Part::Exact("external_ids")], serves: "12: which record is this id" },
-    Index { number: 2, parts: &[Part::Exact("labels")], serves: "5: which judgements have this tag" },
+    Index { number: 1, parts: &[Part::Exact("external_ids")], serves: "the record with this external id" },
+    Index { number: 2, parts: &[Part::Exact("labels")], serves: "relations by tag" },
     Index {
         number: 3,
         parts: &[Part::Exact("kind")],
-        serves: "5, 12: what is said to contradict what, and which records may be one",
+        serves: "relations by kind: what contradicts what, and which records may be the same",
     },
 ];
 

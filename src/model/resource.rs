@@ -68,7 +68,7 @@ pub struct Index {
     pub number: u8,
     /// The values that form a key, in order. Only the last may have several values in one record.
     pub parts: &'static [Part],
-    /// The question of an analyst that it answers. The list of indexes shows it.
+    /// What a filter on it finds. docs/filters.md shows it.
     pub serves: &'static str,
 }
 

@@ -21,10 +21,10 @@ pub(super) const TYPE: ResourceType = ResourceType {
 };
 
 const INDEXES: &[Index] = &[
-    Index { number: 1, parts: &[Part::Exact("external_ids")], serves: "12: which record is this id" },
-    Index { number: 2, parts: &[Part::Exact("labels")], serves: "13: what rests on the sources with this tag" },
-    Index { number: 3, parts: &[Part::Exact("uri")], serves: "12: is the document at this address in the store" },
-    Index { number: 4, parts: &[Part::Exact("sha256")], serves: "4: which sources are the same text, so not independent" },
+    Index { number: 1, parts: &[Part::Exact("external_ids")], serves: "the record with this external id" },
+    Index { number: 2, parts: &[Part::Exact("labels")], serves: "sources by tag" },
+    Index { number: 3, parts: &[Part::Exact("uri")], serves: "sources by address" },
+    Index { number: 4, parts: &[Part::Exact("sha256")], serves: "sources with the same text, which are not independent" },
 ];
 
 impl Resource for proto::Source {

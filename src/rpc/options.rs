@@ -76,7 +76,7 @@ pub struct ServerOptions {
     pub send_buffer_bytes: usize,
     /// Calls that a client cancelled before the server looked at them. One more closes the connection (CVE-2023-44487).
     pub pending_resets_max: usize,
-    /// Calls of one connection that the server reset for a fault of the client. One more closes the connection (CVE-2025-8671).
+    /// Calls of one connection that the server reset because of an error of the client. One more closes the connection (CVE-2025-8671).
     pub error_resets_max: usize,
     /// How long calls in progress may take to finish at a graceful shutdown.
     #[serde(with = "duration")]

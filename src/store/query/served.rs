@@ -14,7 +14,7 @@ pub struct ServedIndex {
     pub fields: Vec<ServedField>,
     /// The order that it serves, such as `time.earliest`.
     pub order: Option<String>,
-    /// The question that it answers.
+    /// What a filter on it finds.
     pub serves: String,
 }
 
@@ -44,8 +44,12 @@ pub fn served(kind: RecordKind) -> Vec<ServedIndex> {
     let references = kind.schema().references.iter().map(|reference| ServedIndex {
         fields: vec![ServedField { path: reference.dotted(), operators: EQUAL }],
         order: None,
-        serves: if tells_origin(reference) { "who said it, at the origin or in any hop" } else { "what refers to a record" }
-            .to_owned(),
+        serves: if tells_origin(reference) {
+            "what an actor said, at the origin or in any hop"
+        } else {
+            "records that refer to a given record"
+        }
+        .to_owned(),
     });
     std::iter::once(name).chain(indexes(kind).iter().map(of_index)).chain(references).collect()
 }
@@ -91,14 +95,12 @@ mod tests {
     fn tables() -> String {
         let mut text = String::new();
         for kind in RecordKind::ALL {
-            writeln!(text, "\n### {}\n\n| filter | by | order | for |\n|--|--|--|--|", kind.message()).unwrap();
+            writeln!(text, "\n### {}\n\n| filter | operators | order | finds |\n|--|--|--|--|", kind.message()).unwrap();
             for ServedIndex { fields, order, serves } in served(kind) {
                 let paths: Vec<_> = fields.iter().map(|field| format!("`{}`", field.path)).collect();
                 let mut operators: Vec<_> = fields.iter().map(|field| field.operators).collect();
                 operators.dedup();
                 let (paths, operators) = (paths.join(", then "), operators.join("; "));
-                // The numbers before the colon are those of the questions that the model answers.
-                let serves = serves.trim_start_matches(|letter: char| letter.is_ascii_digit() || ", :".contains(letter));
                 writeln!(text, "| {paths} | {operators} | {} | {serves} |", order.unwrap_or_default()).unwrap();
             }
         }
