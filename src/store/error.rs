@@ -4,7 +4,7 @@
 //!
 //! Knows reasons, causes and what a caller can do next. Must not know gRPC's codes, or logs.
 
-use std::{error::Error, fmt, sync::Arc};
+use std::{error::Error, fmt, path::Path, sync::Arc};
 
 use crate::{
     engine,
@@ -214,6 +214,17 @@ impl StoreError {
             ErrorReason::ShuttingDown,
             "the server is shutting down: send the same request again in a moment",
         )
+    }
+
+    /// The system refused a call on a folder that was to be opened. Only a program that opens a folder gets this, never a caller
+    /// of the service. So the contract has no reason for it.
+    pub(crate) fn cannot_open(folder: &Path, error: engine::EngineError) -> Self {
+        let text = format!("cannot open the folder {}: {error}", folder.display());
+        let told = Self::new(StoreErrorKind::Unavailable, ErrorReason::Unspecified, text);
+        match error {
+            engine::EngineError::Io { source, .. } | engine::EngineError::SyncFailed { source, .. } => told.because(source),
+            error => told.because(error),
+        }
     }
 
     /// The state is being rebuilt, or is not open yet.

@@ -2,7 +2,7 @@
 //!
 //! `workload` is a small store: it commits, derives keys from the log, and knows what both must hold. `faults` makes each file
 //! call fail once. `crash` cuts the power at every harmful moment. `damage` flips and cuts bytes of the log. `state` does the
-//! same to sled's files, and kills processes. `writes` makes writes fail and looks at what is left.
+//! same to sled's files, and kills processes. `writes` makes writes fail and looks at what is left. `opening` opens what is no data folder.
 
 #[path = "../support/narrow_disk.rs"]
 mod narrow_disk;
@@ -12,5 +12,6 @@ mod crash;
 mod damage;
 mod faults;
 mod measure;
+mod opening;
 mod state;
 mod writes;
