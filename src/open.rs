@@ -24,8 +24,8 @@ pub struct OpenOptions {
 
 impl Store {
     /// Opens the store in a folder, and creates the folder if it is missing. Waits until the store serves calls: after a power
-    /// cut, the state is first rebuilt from the log. Errs if the folder cannot be created or read, if another process has the store
-    /// open, or if its log is damaged.
+    /// cut, the state is first rebuilt from the log. Errs if the folder cannot be created or read, if another process has the
+    /// store open, or if its log is damaged.
     pub fn open(folder: impl AsRef<Path>) -> store::Result<Self> {
         Self::open_with(folder, OpenOptions::default())
     }

@@ -16,7 +16,7 @@ use super::{
     codec::Received,
     encoded::Encoded,
     pool::Pools,
-    status,
+    refuse, status,
     streams::{SendError, StreamSender},
 };
 use crate::{
@@ -61,9 +61,7 @@ pub(super) async fn ingest(
         let next = async { if receives { requests.next().await } else { std::future::pending().await } };
         let answered = async {
             match unanswered.front_mut() {
-                Some(Unanswered { outcome: PendingOutcome::Submitted(commit), .. }) => {
-                    Some(commit.await.map_err(status::from_store))
-                }
+                Some(Unanswered { outcome: PendingOutcome::Submitted(commit), .. }) => Some(commit.await.map_err(refuse)),
                 Some(Unanswered { outcome: PendingOutcome::Refused(status), .. }) => Some(Err(status.clone())),
                 None if open => std::future::pending().await,
                 None => None,
@@ -145,9 +143,10 @@ pub(super) async fn export(
                 let chunk = export.next();
                 (export, chunk)
             })
-            .await?;
+            .await
+            .map_err(refuse)?;
         export = rest;
-        let Some(chunk) = chunk.map_err(status::from_store)? else { return Ok(()) };
+        let Some(chunk) = chunk.map_err(refuse)? else { return Ok(()) };
         if !send(&sender, Encoded::export_chunk(&chunk, export.revision())).await? {
             return Ok(());
         }

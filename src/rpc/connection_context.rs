@@ -146,7 +146,7 @@ impl CallPermit {
         let limit = self.connection.options.calls_limit();
         self.is_counted.store(true, Ordering::Relaxed);
         if self.connection.server.calls.fetch_add(1, Ordering::Relaxed) as u64 >= limit.maximum {
-            return Err(status::too_many_requests(limit));
+            return Err(status::from_store(status::too_many_requests(limit)));
         }
         Ok(())
     }
@@ -157,7 +157,7 @@ impl CallPermit {
         let (connection, server) = self.add(bytes);
         for (used, limit) in [(connection, options.bytes_per_connection_limit()), (server, options.bytes_limit())] {
             if used as u64 > limit.maximum {
-                return Err(status::too_many_requests(limit));
+                return Err(status::from_store(status::too_many_requests(limit)));
             }
         }
         Ok(())

@@ -15,7 +15,7 @@ use super::{
     generated::{admin_service_server::AdminService, record_service_server::RecordService},
     options::ServerOptions,
     pool::Pools,
-    status,
+    refuse, status,
     streams::{AnswerStream, Streams},
     watch::Watch,
 };
@@ -78,12 +78,13 @@ impl Records {
         read: impl FnOnce(&Store) -> store::Result<T> + Send + 'static,
     ) -> Result<Response<T>, Status> {
         let store = self.store.clone();
-        answer(self.pools.reads.run(move || read(&store)).await?)
+        answer(self.pools.reads.run(move || read(&store)).await.flatten())
     }
 }
 
+/// The last step of a call: its answer, or its error.
 fn answer<T>(result: store::Result<T>) -> Result<Response<T>, Status> {
-    result.map(Response::new).map_err(status::from_store)
+    result.map(Response::new).map_err(refuse)
 }
 
 /// The context of a call.
@@ -206,12 +207,13 @@ impl RecordService for Records {
                 return answer(self.store.submit(&caller, request).await);
             }
             let store = self.store.clone();
-            let checked = self.pools.commits.run(move || store.submit(&caller, request)).await?;
-            return answer(checked.await);
+            let checked = answer(self.pools.commits.run(move || store.submit(&caller, request)).await)?;
+            return answer(checked.into_inner().await);
         }
         let records = self.clone();
         let submit = move || records.decode(request).map(|request| records.store.submit(&caller, request));
-        answer(self.pools.commits.run(submit).await??.await)
+        let submitted = answer(self.pools.commits.run(submit).await)?.into_inner()?;
+        answer(submitted.await)
     }
 
     async fn ingest(

@@ -19,10 +19,12 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     task, time,
 };
-use tonic::Status;
 
 use super::{options::ServerOptions, status};
-use crate::limits::Limit;
+use crate::{
+    limits::Limit,
+    store::{Result, StoreError},
+};
 
 /// The pools of a server. There are two, so that commits do not wait for scans.
 #[derive(Debug)]
@@ -70,37 +72,34 @@ impl Pool {
 
     /// Runs a job. `TOO_MANY_REQUESTS` if too many jobs wait already. Dropping the future removes a waiting job from the queue,
     /// but does not stop a running job.
-    pub(super) async fn run<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> Result<T, Status> {
+    pub(super) async fn run<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> Result<T> {
         if let Ok(permit) = Arc::clone(&self.free).try_acquire_owned() {
             return Self::run_with(permit, job).await;
         }
         let waiting = self.wait_permit()?;
-        let permit = Arc::clone(&self.free).acquire_owned().await.map_err(|_| status::shutting_down())?;
+        let permit = Arc::clone(&self.free).acquire_owned().await.map_err(|_| StoreError::shutting_down())?;
         drop(waiting);
         Self::run_with(permit, job).await
     }
 
     /// Like [`Self::run`], but waits however many jobs wait. It is for streams, whose number is bounded.
-    pub(super) async fn run_when_free<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> Result<T, Status> {
-        let permit = Arc::clone(&self.free).acquire_owned().await.map_err(|_| status::shutting_down())?;
+    pub(super) async fn run_when_free<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+        let permit = Arc::clone(&self.free).acquire_owned().await.map_err(|_| StoreError::shutting_down())?;
         Self::run_with(permit, job).await
     }
 
-    async fn run_with<T: Send + 'static>(
-        permit: OwnedSemaphorePermit,
-        job: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, Status> {
+    async fn run_with<T: Send + 'static>(permit: OwnedSemaphorePermit, job: impl FnOnce() -> T + Send + 'static) -> Result<T> {
         let done = task::spawn_blocking(move || {
             let answer = job();
             drop(permit);
             answer
         });
         // The panic hook has logged where it happened, and the join error says what happened.
-        done.await.map_err(|error| status::internal(format_args!("work ended early: {error}")))
+        done.await.map_err(StoreError::internal)
     }
 
     /// A permit to wait for a thread. `TOO_MANY_REQUESTS` if `waiting_max` jobs wait already.
-    fn wait_permit(&self) -> Result<WaitPermit<'_>, Status> {
+    fn wait_permit(&self) -> Result<WaitPermit<'_>> {
         let permit = WaitPermit(&self.waiting);
         if self.waiting.fetch_add(1, Ordering::Relaxed) as u64 >= self.waiting_max.maximum {
             return Err(status::too_many_requests(self.waiting_max));
@@ -129,12 +128,10 @@ impl Drop for WaitPermit<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc;
-
-    use tonic::Code;
-    use tonic_types::StatusExt;
+    use std::{error::Error as _, sync::mpsc};
 
     use super::*;
+    use crate::{proto::ErrorReason, store::StoreErrorKind};
 
     /// A limit of one waiting job.
     const WAITING: Limit = Limit { name: "waiting", maximum: 1, bounds: "" };
@@ -158,10 +155,7 @@ mod tests {
             task::yield_now().await;
         }
         let refused = pool.run(|| 3).await.expect_err("the queue is full");
-        assert_eq!(refused.code(), Code::ResourceExhausted);
-        let details = refused.get_error_details();
-        assert_eq!(details.error_info().map(|info| info.reason.as_str()), Some("TOO_MANY_REQUESTS"));
-        assert!(details.retry_info().is_some());
+        assert_eq!((refused.kind, refused.reason), (StoreErrorKind::Exhausted, ErrorReason::TooManyRequests));
 
         go.send(()).expect("the job waits");
         assert!(running.await.expect("joined").expect("ran").is_ok());
@@ -186,8 +180,9 @@ mod tests {
     #[tokio::test]
     async fn a_job_that_panics_is_an_internal_error_and_gives_its_thread_back() {
         let pool = Pool::new(1, WAITING);
-        let status = pool.run::<()>(|| panic!("by intent")).await.expect_err("it panicked");
-        assert_eq!(status.code(), Code::Internal);
+        let error = pool.run::<()>(|| panic!("by intent")).await.expect_err("it panicked");
+        assert_eq!(error.kind, StoreErrorKind::Internal);
+        assert!(error.source().is_some_and(<dyn std::error::Error>::is::<task::JoinError>), "{error:?}");
         assert_eq!(pool.run(|| 1).await.expect("runs"), 1);
     }
 
@@ -195,6 +190,6 @@ mod tests {
     async fn a_closed_pool_refuses() {
         let pool = Pool::new(2, WAITING);
         pool.close(Duration::from_secs(1)).await;
-        assert_eq!(pool.run(|| ()).await.expect_err("closed").code(), Code::Unavailable);
+        assert_eq!(pool.run(|| ()).await.expect_err("closed"), StoreError::shutting_down());
     }
 }

@@ -3,7 +3,7 @@
 //! Every status has an `ErrorInfo` with domain "annals" and a reason of the contract. `BadRequest`, `PreconditionFailure` and
 //! `RetryInfo` hold what a client can act on. The one exception is UNIMPLEMENTED, for which the contract has no reason.
 //!
-//! Knows the store's errors and gRPC's codes. Must not know which method failed.
+//! Knows the store's errors and gRPC's codes. Must not know which method failed, or logs.
 
 use std::{collections::HashMap, fmt, time::Duration};
 
@@ -41,10 +41,6 @@ const VIOLATION_OVERHEAD_BYTES: usize = 16;
 
 /// The status of an error of the store.
 pub(super) fn from_store(error: StoreError) -> Status {
-    // Log here what an operator should see, because here it is answered.
-    if let Some(text) = error.for_operator() {
-        tracing::error!("{text}");
-    }
     let code = match error.kind {
         StoreErrorKind::Invalid => Code::InvalidArgument,
         StoreErrorKind::NotFound => Code::NotFound,
@@ -76,15 +72,15 @@ pub(super) fn deadline(limit: Duration) -> Status {
     )
 }
 
-/// Too many calls, or too much memory in use. The limit says which.
-pub(super) fn too_many_requests(limit: Limit) -> Status {
+/// Too many calls, too many jobs, or too much memory in use. The limit says which.
+pub(super) fn too_many_requests(limit: Limit) -> StoreError {
     let Limit { name, maximum, .. } = limit;
     let error = StoreError::new(
         StoreErrorKind::Exhausted,
         ErrorReason::TooManyRequests,
         format!("the server is at its limit of {maximum} {name}: wait a moment and send the same request again"),
     );
-    from_store(error.with_limit(limit))
+    error.with_limit(limit)
 }
 
 /// Too many watches. The limit says whether of the server or of one caller.
@@ -134,11 +130,6 @@ pub(super) fn unreadable(error: impl fmt::Display) -> Status {
     from_store(StoreError::field("", format!("the request cannot be read: {error}; encode it with the contract's proto files")))
 }
 
-/// The store and the server are shutting down.
-pub(super) fn shutting_down() -> Status {
-    from_store(StoreError::shutting_down())
-}
-
 /// A stream ends early, because its connection is closing.
 pub(super) fn connection_ends() -> Status {
     from_store(StoreError::new(
@@ -147,11 +138,6 @@ pub(super) fn connection_ends() -> Status {
         "the server shuts down, or closes this connection because of its age: open the stream again in a moment, from where it \
          ended",
     ))
-}
-
-/// A bug. `what` goes to the log, and an id of the log line goes to the caller.
-pub(super) fn internal(what: impl fmt::Display) -> Status {
-    from_store(StoreError::internal(what.to_string()))
 }
 
 /// A method that does not exist, or is not implemented yet. The sentence says what to use instead.

@@ -12,7 +12,7 @@ use tonic::Status;
 use super::{
     encoded::Encoded,
     pool::Pools,
-    status,
+    refuse, status,
     streams::{SendError, StreamSender, WatchPermit},
 };
 use crate::{
@@ -60,6 +60,8 @@ struct WatchSender {
 enum End {
     /// It ends with a status.
     Status(Status),
+    /// The store or a pool has failed.
+    Failed(StoreError),
     /// The client is gone, so nobody would read a status.
     Closed,
 }
@@ -72,7 +74,7 @@ impl From<Status> for End {
 
 impl From<StoreError> for End {
     fn from(error: StoreError) -> Self {
-        Self::Status(status::from_store(error))
+        Self::Failed(error)
     }
 }
 
@@ -105,16 +107,17 @@ impl Watch {
 
     /// Sends messages until the watch ends. The error is the status with which it ends.
     pub(super) async fn run(mut self, sender: StreamSender<Encoded>) -> Result<(), Status> {
-        let revision = if self.initial_state { 0 } else { self.stream.revision() };
-        let store_id = self.store.info().map_err(status::from_store)?.store_id;
-        let mut to = WatchSender { sender, store_id, revision, sent: Instant::now() };
-        match self.follow(&mut to).await {
+        match self.follow(sender).await {
             Ok(()) | Err(End::Closed) => Ok(()),
             Err(End::Status(status)) => Err(status),
+            Err(End::Failed(error)) => Err(refuse(error)),
         }
     }
 
-    async fn follow(&mut self, to: &mut WatchSender) -> Result<(), End> {
+    async fn follow(&mut self, sender: StreamSender<Encoded>) -> Result<(), End> {
+        let revision = if self.initial_state { 0 } else { self.stream.revision() };
+        let store_id = self.store.info()?.store_id;
+        let to = &mut WatchSender { sender, store_id, revision, sent: Instant::now() };
         to.checkpoint(self.stream.head(), CheckpointKind::Opened).await?;
         if self.initial_state {
             self.send_initial_state(to).await?;

@@ -17,9 +17,10 @@ use hyper::service::Service;
 use tonic::Status;
 
 use super::{
-    super::{call_context::CallContext, status},
+    super::{call_context::CallContext, refuse, status},
     Call,
 };
+use crate::store::StoreError;
 
 layer!(PanicsLayer, Panics);
 
@@ -40,11 +41,11 @@ where
     }
 }
 
-/// The status of a panic. The text of the panic goes to the log.
+/// Answers a panic. The text of the panic goes to the log.
 fn status_of(panic: &(dyn Any + Send), context: Option<&CallContext>) -> Status {
     let text = panic.downcast_ref::<&str>().copied();
     let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("something that is no text");
-    status::internal(format_args!("{} panicked: {text}", context.map_or("", CallContext::path)))
+    refuse(StoreError::internal(format!("{} panicked: {text}", context.map_or("", CallContext::path))))
 }
 
 #[derive(Debug)]
