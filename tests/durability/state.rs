@@ -420,6 +420,19 @@ fn a_state_whose_leaving_is_not_known_is_suspect() {
 }
 
 #[test]
+fn a_state_waits_until_the_sled_before_has_let_go_of_its_file() {
+    let (closed, _) = left_folders();
+    let file = std::fs::File::open(closed.path().join("state/db")).unwrap();
+    file.lock().unwrap();
+    let letting_go = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(300));
+        drop(file);
+    });
+    assert_eq!(outcome(closed.path()), Outcome::Harmless);
+    letting_go.join().unwrap();
+}
+
+#[test]
 fn an_unfinished_snapshot_does_not_keep_the_state_from_opening() {
     let (_, killed) = left_folders();
     std::fs::write(killed.path().join("state/snap.00000000000FFFFF.generating"), b"half").unwrap();

@@ -3,7 +3,7 @@
 //! Knows sled. Must not know when a state is trusted.
 
 use std::{
-    fs,
+    fs::{self, TryLockError},
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
     sync::{
@@ -11,7 +11,7 @@ use std::{
         mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
     },
     thread::{self, JoinHandle},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use crate::engine::{Cause, EngineError, Result, StateBatch, StateWrite, embedded::disk::refused, explained};
@@ -25,6 +25,8 @@ const FLUSH_EVERY_MS: u64 = 500;
 const CACHE_SHARE: (u64, u64) = (5, 8);
 /// How long to wait for sled to open. Longer than it needs for about ten million records without a snapshot.
 const OPEN_WAIT_MAX: Duration = Duration::from_mins(10);
+/// How long to wait for an earlier sled to let go of its file. Normally it takes less than a millisecond.
+const RELEASE_WAIT_MAX: Duration = Duration::from_secs(10);
 /// The caller's thread alone writes a stage with fewer writes. A write costs 4 to 20 us, and handing over a half costs about as
 /// much as two writes.
 const SPLIT_WRITES_MIN: usize = 64;
@@ -121,11 +123,30 @@ pub(super) fn guarded<T>(doing: &str, call: impl FnOnce() -> sled::Result<T>) ->
 /// Opens sled in a folder. The error says why it does not open.
 pub(super) fn open(folder: &Path, cache_bytes: u64) -> std::result::Result<sled::Db, Cause> {
     remove_unfinished_snapshots(folder).map_err(refused("tidy", folder))?;
+    wait_for_release(&folder.join("db")).map_err(refused("lock", folder))?;
     let config = sled::Config::new()
         .path(folder)
         .cache_capacity(cache_bytes / CACHE_SHARE.1 * CACHE_SHARE.0)
         .flush_every_ms(Some(FLUSH_EVERY_MS));
     within(OPEN_WAIT_MAX, "state-open", move || guarded("open", || config.open()))?
+}
+
+/// Waits until the sled that this process had open before has let go of its file. Its threads may do so a moment after it was
+/// dropped. No other process can have it: the data folder is locked.
+fn wait_for_release(file: &Path) -> std::io::Result<()> {
+    let until = Instant::now() + RELEASE_WAIT_MAX;
+    let file = match fs::File::open(file) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        outcome => outcome?,
+    };
+    loop {
+        match file.try_lock() {
+            // Closing the file releases the lock.
+            Ok(()) => return Ok(()),
+            Err(TryLockError::WouldBlock) if Instant::now() < until => thread::sleep(Duration::from_millis(1)),
+            Err(error) => return Err(error.into()),
+        }
+    }
 }
 
 /// Removes snapshots that a killed process did not finish: sled refuses to open while they are there. This is safe, because
