@@ -40,10 +40,10 @@ const OTHER_VARIABLES: [&str; 2] = ["SERVER", "CONFIG"];
 const WEB_ORIGINS: &str = "rpc.web_origins";
 
 /// The least memory for cached pages. The comment of the option says it too.
-const CACHE_MIN: Size = Size(16 << 20);
+const CACHE_MIN: ByteSize = ByteSize(16 << 20);
 
 /// The least length of a file of the log. The comment of the option says it too.
-const SEGMENT_MIN: Size = Size(16 << 10);
+const SEGMENT_MIN: ByteSize = ByteSize(16 << 10);
 
 /// The least number of bytes that a client may send on one call before the server has read them.
 const STREAM_WINDOW_BYTES_MIN: u32 = 64 << 10;
@@ -73,13 +73,13 @@ pub struct ServeOptions {
     pub insecure: bool,
     /// Memory for cached pages of the state. At least 16MiB.
     #[arg(long, value_name = "SIZE", default_value = "256MiB")]
-    pub cache: Size,
+    pub cache: ByteSize,
     /// The length of one file of the log. At least 16KiB.
     #[arg(long, value_name = "SIZE", default_value = "64MiB")]
-    pub segment: Size,
+    pub segment: ByteSize,
     /// Writes stop when the disk has less free space than this, or than 5 % of the disk if that is less.
     #[arg(long, value_name = "SIZE", default_value = "1GiB")]
-    pub disk_reserve: Size,
+    pub disk_reserve: ByteSize,
     /// Threads that serve the network. 0 means one per core.
     #[arg(long, value_name = "COUNT", default_value = "0")]
     pub threads: usize,
@@ -266,11 +266,11 @@ fn is_key(keys: &BTreeSet<String>, name: &str) -> bool {
 
 /// A number of bytes, written with a unit: `64MiB`, `1GiB`, `500000`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Size(pub u64);
+pub struct ByteSize(pub u64);
 
 const UNITS: [(&str, u64); 5] = [("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
 
-impl FromStr for Size {
+impl FromStr for ByteSize {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -286,7 +286,7 @@ impl FromStr for Size {
     }
 }
 
-impl fmt::Display for Size {
+impl fmt::Display for ByteSize {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         match UNITS.iter().find(|(_, factor)| self.0 >= *factor && self.0.is_multiple_of(*factor)) {
             Some((unit, factor)) => write!(to, "{}{unit}", self.0 / factor),
@@ -295,13 +295,13 @@ impl fmt::Display for Size {
     }
 }
 
-impl Serialize for Size {
+impl Serialize for ByteSize {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         to.collect_str(self)
     }
 }
 
-impl<'de> Deserialize<'de> for Size {
+impl<'de> Deserialize<'de> for ByteSize {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
         #[serde(untagged)]
@@ -341,7 +341,7 @@ mod tests {
             jail.set_env("ANNALS_PORT_50051_TCP_ADDR", "10.0.0.1");
             let config = ServeOptions::load(Some(Path::new("annals.toml")), &given(&["--threads", "6"])).expect("valid");
             assert_eq!(config.listen, "127.0.0.1:1");
-            assert_eq!(config.cache, Size(512 << 20));
+            assert_eq!(config.cache, ByteSize(512 << 20));
             assert_eq!(config.threads, 6);
             assert_eq!((config.rpc.calls_max, config.rpc.call_time_max), (7, Duration::from_secs(5)));
             assert_eq!(config.segment, ServeOptions::default().segment);
@@ -512,12 +512,12 @@ mod tests {
     #[test]
     fn sizes_are_read_as_they_are_written() {
         for (text, bytes) in [("0B", 0), ("1B", 1), ("1KiB", 1024), ("1536B", 1536), ("256MiB", 256 << 20), ("3TiB", 3 << 40)] {
-            assert_eq!(text.parse(), Ok(Size(bytes)));
-            assert_eq!(Size(bytes).to_string(), text);
+            assert_eq!(text.parse(), Ok(ByteSize(bytes)));
+            assert_eq!(ByteSize(bytes).to_string(), text);
         }
-        assert_eq!("100 mib".parse(), Ok(Size(100 << 20)));
+        assert_eq!("100 mib".parse(), Ok(ByteSize(100 << 20)));
         for nonsense in ["", "MiB", "1 MB", "-1", "1.5GiB", "99999999TiB"] {
-            assert!(nonsense.parse::<Size>().is_err(), "{nonsense}");
+            assert!(nonsense.parse::<ByteSize>().is_err(), "{nonsense}");
         }
     }
 }

@@ -13,7 +13,7 @@ use indicatif::ProgressBar;
 
 use super::{
     access::{self, Access},
-    input::{self, Input, fill_request_id},
+    input::{self, InputFile, fill_request_id},
     output::{self, Outcome, Output},
 };
 use crate::{
@@ -94,7 +94,7 @@ pub(super) fn run(arguments: &Arguments, out: &mut Output) -> anyhow::Result<Out
 async fn apply_file(
     client: &Client,
     arguments: &Arguments,
-    file: &Input,
+    file: &InputFile,
     progress: &ProgressBar,
     counts: &mut Counts,
     out: &mut Output,

@@ -20,10 +20,10 @@ use super::{
 use crate::{
     client::{Client, IngestOptions},
     formats::{
-        ImportInput, Importer,
+        FormatImporter, ImportInput,
         import::{
-            BadRow,
-            batch::{BatchBounds, ImportBatches, SentRecords},
+            ImportRowError,
+            batch::{ImportBatchLimits, ImportBatches, SentRecords},
         },
     },
 };
@@ -50,7 +50,7 @@ const AHEAD_MAX: usize = 4;
 pub(super) struct Arguments {
     /// The format of the files.
     #[arg(value_parser = FormatArgument::parser(|format| format.importer.as_ref()))]
-    format: FormatArgument<Importer>,
+    format: FormatArgument<FormatImporter>,
     /// The files to import. - is standard input.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
@@ -83,7 +83,7 @@ pub(super) fn run(arguments: &Arguments, _: &mut Output) -> anyhow::Result<Outco
         arguments.access.create()?;
         let connection = arguments.access.connect_with(access::options(&progress)).await?;
         let limits = connection.client.info().await?.limits.into_iter().collect();
-        let batches = read(arguments, files, mapping, BatchBounds::within(&limits), progress.clone());
+        let batches = read(arguments, files, mapping, ImportBatchLimits::within(&limits), progress.clone());
         let sending = Sending::new(batches, report, arguments.dry_run, arguments.strict);
         let imported = import(&connection.client, &sending, arguments.strict).await;
         connection.close().await?;
@@ -117,9 +117,9 @@ fn mapping(arguments: &Arguments) -> anyhow::Result<Option<String>> {
 /// that waits for standard input ends with the process.
 fn read(
     arguments: &Arguments,
-    files: Vec<input::Input>,
+    files: Vec<input::InputFile>,
     mapping: Option<String>,
-    bounds: BatchBounds,
+    bounds: ImportBatchLimits,
     progress: ProgressBar,
 ) -> mpsc::Receiver<FileBatch> {
     let (to, batches) = mpsc::channel(AHEAD_MAX);
@@ -132,7 +132,7 @@ fn read(
             let send = |content| to.blocking_send(FileBatch { file, content }).is_ok();
             let rows = match input.read(&progress) {
                 Ok(content) => (format.open)(ImportInput { content, mapping: mapping.clone() }),
-                Err(error) => Err(BadRow::whole(0, format!("cannot be read: {error}"))),
+                Err(error) => Err(ImportRowError::whole(0, format!("cannot be read: {error}"))),
             };
             let taken = match rows {
                 Ok(rows) => {

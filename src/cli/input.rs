@@ -36,7 +36,7 @@ const REQUEST_ID_PREFIX: &str = "sha256:";
 
 /// A file that can be read.
 #[derive(Debug)]
-pub(super) struct Input {
+pub(super) struct InputFile {
     /// The name as given on the command line. `-` is standard input.
     pub(super) name: String,
     path: PathBuf,
@@ -45,12 +45,12 @@ pub(super) struct Input {
 }
 
 /// Opens each file once, so that a wrong name is reported before any file is used.
-pub(super) fn open(paths: &[PathBuf]) -> anyhow::Result<Vec<Input>> {
-    paths.iter().map(|path| Input::open(path)).collect()
+pub(super) fn open(paths: &[PathBuf]) -> anyhow::Result<Vec<InputFile>> {
+    paths.iter().map(|path| InputFile::open(path)).collect()
 }
 
 /// A progress bar for a terminal: bytes read, a message, and the time left.
-pub(super) fn progress(inputs: &[Input]) -> ProgressBar {
+pub(super) fn progress(inputs: &[InputFile]) -> ProgressBar {
     let bytes: Option<u64> = inputs.iter().map(|input| input.bytes).sum();
     let progress = ProgressBar::with_draw_target(bytes, ProgressDrawTarget::stderr());
     let template = match bytes {
@@ -63,7 +63,7 @@ pub(super) fn progress(inputs: &[Input]) -> ProgressBar {
     progress
 }
 
-impl Input {
+impl InputFile {
     fn open(path: &Path) -> anyhow::Result<Self> {
         let name = path.display().to_string();
         let bytes = if name == "-" {
@@ -165,7 +165,7 @@ pub(super) enum Content {
 
 /// Reads the commits of files, in order, on its own thread. The thread ends after the last line, or when the receiver is
 /// dropped. A thread that waits for standard input ends with the process.
-pub(super) fn read_commits(files: Vec<Input>, progress: ProgressBar) -> mpsc::Receiver<Line> {
+pub(super) fn read_commits(files: Vec<InputFile>, progress: ProgressBar) -> mpsc::Receiver<Line> {
     let (to, lines) = mpsc::channel(AHEAD_MAX);
     thread::spawn(move || {
         for (file, input) in files.iter().enumerate() {
@@ -178,7 +178,7 @@ pub(super) fn read_commits(files: Vec<Input>, progress: ProgressBar) -> mpsc::Re
 }
 
 /// Sends the lines of a file. False if the receiver was dropped.
-fn read_file(file: usize, input: &Input, progress: &ProgressBar, to: &mpsc::Sender<Line>) -> bool {
+fn read_file(file: usize, input: &InputFile, progress: &ProgressBar, to: &mpsc::Sender<Line>) -> bool {
     let mut location = Location { file, number: 0 };
     let mut text = Vec::new();
     let mut from = match input.read(progress) {

@@ -227,15 +227,15 @@ fn option(field: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Path, Violations};
+    use crate::model::{FieldPath, Violations};
 
     #[test]
     fn one_violation_is_in_the_sentence_and_several_are_a_line_each() {
         let mut violations = Violations::default();
-        violations.invalid(&Path::ROOT.field("title"), "is required");
+        violations.invalid(&FieldPath::ROOT.field("title"), "is required");
         let one = StoreError::from_violations(violations.clone()).expect("there is one");
         assert_eq!(describe(&one.into()), "title: is required (FIELD_INVALID)");
-        violations.invalid(&Path::ROOT.field("kind"), "is required");
+        violations.invalid(&FieldPath::ROOT.field("kind"), "is required");
         let two = StoreError::from_violations(violations).expect("there are two");
         assert!(describe(&two.into()).ends_with("(FIELD_INVALID)\n  title: is required\n  kind: is required"));
     }

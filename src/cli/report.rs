@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     client::ClientError,
-    formats::import::{BadRow, batch::ImportBatch, mutation},
+    formats::import::{ImportRowError, batch::ImportBatch, mutation},
     proto::{ChangeKind, CommitResponse},
 };
 
@@ -155,7 +155,7 @@ impl RowReport {
     }
 
     /// Reports a row that its format refused.
-    pub(super) fn refuse_row(&mut self, file: usize, bad: &BadRow) {
+    pub(super) fn refuse_row(&mut self, file: usize, bad: &ImportRowError) {
         let (reason, why) = match bad.column.as_str() {
             "" => ("unreadable".to_owned(), bad.reason.clone()),
             column => (format!("for {column}"), format!("{column}: {}", bad.reason)),

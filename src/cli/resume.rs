@@ -69,13 +69,13 @@ fn folder_of(file: &Path) -> PathBuf {
 
 /// An unfinished file, `FILE.part`.
 #[derive(Debug)]
-pub(super) struct Part {
+pub(super) struct PartFile {
     file: PathBuf,
     path: PathBuf,
     content: File,
 }
 
-impl Part {
+impl PartFile {
     /// Opens and locks the part of a file, with the content that an earlier run left in it. Errs if another run has it open.
     pub(super) fn open(file: &Path) -> anyhow::Result<Self> {
         let path = with_ending(file, ".part");
@@ -118,20 +118,20 @@ fn with_ending(file: &Path, ending: &str) -> PathBuf {
 /// A text file that several runs may write. It gets its name only when it is complete.
 #[derive(Debug)]
 pub(super) struct Partial {
-    part: Part,
+    part: PartFile,
     state_file: PathBuf,
     compression: Compression,
-    state: State,
+    state: ResumeState,
     /// The content after the last written chunk.
     chunk: Vec<u8>,
     /// The state after that content is written.
-    next: State,
+    next: ResumeState,
 }
 
 /// How much of the part is valid, and where to resume.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct State {
+struct ResumeState {
     /// The export's request and its format.
     #[serde(rename = "asked")]
     request: Value,
@@ -146,18 +146,23 @@ struct State {
 impl Partial {
     /// Begins the file, or resumes it after an interrupted run with the same request.
     pub(super) fn open(file: &Path, request: Value, store_id: &str) -> anyhow::Result<Self> {
-        let mut part = Part::open(file)?;
+        let mut part = PartFile::open(file)?;
         let state_file = part.path_with(".state");
-        let state = match load_state::<State>(&state_file)? {
+        let state = match load_state::<ResumeState>(&state_file)? {
             Some(state) if state.request != request || state.store_id != store_id => bail!(
                 "{} belongs to another export, or to another store: run that export again, or delete {} to start over",
                 part.path().display(),
                 state_file.display()
             ),
             Some(state) => state,
-            None => {
-                State { request, store_id: store_id.to_owned(), resume_token: String::new(), revision: 0, records: 0, bytes: 0 }
-            }
+            None => ResumeState {
+                request,
+                store_id: store_id.to_owned(),
+                resume_token: String::new(),
+                revision: 0,
+                records: 0,
+                bytes: 0,
+            },
         };
         let to = part.content();
         if to.metadata()?.len() < state.bytes {

@@ -16,9 +16,9 @@ use tonic::Code;
 
 use super::report::RowReport;
 use crate::{
-    client::{Client, ClientError, Ingested},
+    client::{Client, ClientError, IngestResult},
     formats::import::{
-        BadRow,
+        ImportRowError,
         batch::{self, ImportBatch},
         mutation,
     },
@@ -30,19 +30,19 @@ use crate::{
 pub(super) struct FileBatch {
     /// The index of the file.
     pub(super) file: usize,
-    pub(super) content: Result<ImportBatch, BadRow>,
+    pub(super) content: Result<ImportBatch, ImportRowError>,
 }
 
 /// The batches of an import.
 #[derive(Clone)]
-pub(super) struct Sending(Arc<Mutex<State>>);
+pub(super) struct Sending(Arc<Mutex<SendingState>>);
 
-struct State {
+struct SendingState {
     batches: mpsc::Receiver<FileBatch>,
     /// Refused batches. They are changed and sent again before the next batch.
-    again: VecDeque<Sent>,
+    again: VecDeque<SentBatch>,
     /// Batches without an answer, in the order in which they were sent.
-    sent: VecDeque<Sent>,
+    sent: VecDeque<SentBatch>,
     /// The names of records that exist under another name than the import expected.
     names: BTreeMap<String, String>,
     report: RowReport,
@@ -52,7 +52,7 @@ struct State {
     ended: bool,
 }
 
-struct Sent {
+struct SentBatch {
     file: usize,
     batch: ImportBatch,
     /// Whether the names of its shared records were looked up.
@@ -64,7 +64,7 @@ impl Sending {
     /// import.
     pub(super) fn new(batches: mpsc::Receiver<FileBatch>, report: RowReport, validate_only: bool, strict: bool) -> Self {
         let (again, sent, names) = (VecDeque::new(), VecDeque::new(), BTreeMap::new());
-        Self(Arc::new(Mutex::new(State { batches, again, sent, names, report, validate_only, strict, ended: false })))
+        Self(Arc::new(Mutex::new(SendingState { batches, again, sent, names, report, validate_only, strict, ended: false })))
     }
 
     /// The commits. The stream does not end while batches wait for answers, because a refused batch is sent again in halves.
@@ -75,7 +75,7 @@ impl Sending {
     }
 
     /// Processes the answer to the oldest batch that has none yet.
-    pub(super) async fn answered(&self, client: &Client, ingested: Ingested) -> anyhow::Result<()> {
+    pub(super) async fn answered(&self, client: &Client, ingested: IngestResult) -> anyhow::Result<()> {
         let Some(sent) = self.state().sent.pop_front() else { anyhow::bail!("an answer without a batch") };
         match ingested.outcome {
             Ok(response) => {
@@ -87,7 +87,7 @@ impl Sending {
             Err(error) if !is_about_rows(&error) => Err(error.into()),
             Err(error) if error.reason() == Some(ErrorReason::ReferenceNotFound) && !sent.looked_up => {
                 self.look_up(client, &sent.batch).await;
-                self.state().again.push_front(Sent { batch: sent.batch.whole(), looked_up: true, ..sent });
+                self.state().again.push_front(SentBatch { batch: sent.batch.whole(), looked_up: true, ..sent });
                 Ok(())
             }
             Err(error) => {
@@ -131,18 +131,18 @@ impl Sending {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, SendingState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl SendingState {
     fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<CommitRequest>> {
         while !self.ended {
             let next = match self.again.pop_front() {
                 Some(sent) => sent,
                 None => match self.batches.poll_recv(context) {
-                    Poll::Ready(Some(FileBatch { file, content: Ok(batch) })) => Sent { file, batch, looked_up: false },
+                    Poll::Ready(Some(FileBatch { file, content: Ok(batch) })) => SentBatch { file, batch, looked_up: false },
                     Poll::Ready(Some(FileBatch { file, content: Err(bad) })) => {
                         self.report.refuse_row(file, &bad);
                         self.ended = self.strict;
@@ -176,12 +176,12 @@ impl State {
     }
 
     /// Splits a refused batch into halves, to be sent again. Reports a batch of one row.
-    fn refuse(&mut self, sent: Sent, error: &ClientError) {
-        let Sent { file, batch, looked_up } = sent;
+    fn refuse(&mut self, sent: SentBatch, error: &ClientError) {
+        let SentBatch { file, batch, looked_up } = sent;
         let row = batch.rows.first().map_or(0, |row| row.number);
         if let Some(halves) = batch.halve() {
             for batch in halves.into_iter().rev() {
-                self.again.push_front(Sent { file, batch, looked_up });
+                self.again.push_front(SentBatch { file, batch, looked_up });
             }
         } else {
             self.report.refuse_answer(file, row, error);

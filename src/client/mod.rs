@@ -59,7 +59,7 @@ pub use error::{ClientError, FieldViolation, PreconditionViolation, Result};
 pub use options::{ClientOptions, RetryHook};
 pub use read::ClientPage;
 pub use streams::MessageStream;
-pub use write::{IngestOptions, Ingested};
+pub use write::{IngestOptions, IngestResult};
 
 /// A client of one server. Cloning is cheap, and clones share one connection. A lost connection is opened again.
 #[derive(Clone, Debug)]

@@ -146,7 +146,7 @@ impl Client {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub async fn watch(&self, request: WatchRequest) -> Result<MessageStream<WatchResponse>> {
-        let mut watch = Watch::new(self, request);
+        let mut watch = WatchSource::new(self, request);
         let opened = watch.next().await?;
         Ok(MessageStream::with_first(opened, watch))
     }
@@ -154,7 +154,7 @@ impl Client {
 
 /// A watch that opens its stream again after the connection was lost.
 #[derive(Debug)]
-struct Watch {
+struct WatchSource {
     client: Client,
     /// The request that opens it again. It has the revision of the last message that the caller received and that a watch can
     /// resume from.
@@ -168,7 +168,7 @@ struct Watch {
     retries: Retries,
 }
 
-impl Watch {
+impl WatchSource {
     fn new(client: &Client, request: WatchRequest) -> Self {
         let heartbeat = request.heartbeat_interval.and_then(|interval| Duration::try_from(interval).ok());
         let heartbeat = heartbeat.unwrap_or(HEARTBEAT_DEFAULT);
@@ -233,7 +233,7 @@ impl Watch {
     }
 }
 
-impl MessageSource for Watch {
+impl MessageSource for WatchSource {
     type Message = WatchResponse;
 
     async fn next(&mut self) -> Result<Option<WatchResponse>> {
@@ -282,13 +282,13 @@ impl Client {
     /// ```
     pub fn export(&self, request: ExportRequest) -> MessageStream<ExportResponse> {
         let retries = Retries::of_stream(&self.options);
-        MessageStream::from_source(Export { client: self.clone(), request, messages: None, retries })
+        MessageStream::from_source(ExportSource { client: self.clone(), request, messages: None, retries })
     }
 }
 
 /// An export that opens its stream again after the connection was lost.
 #[derive(Debug)]
-struct Export {
+struct ExportSource {
     client: Client,
     /// The request that opens it again. It has the token of the last message that the caller received.
     request: ExportRequest,
@@ -297,7 +297,7 @@ struct Export {
     retries: Retries,
 }
 
-impl Export {
+impl ExportSource {
     async fn receive(&mut self) -> Result<Option<ExportResponse>> {
         let messages = match &mut self.messages {
             Some(messages) => messages,
@@ -311,7 +311,7 @@ impl Export {
     }
 }
 
-impl MessageSource for Export {
+impl MessageSource for ExportSource {
     type Message = ExportResponse;
 
     async fn next(&mut self) -> Result<Option<ExportResponse>> {

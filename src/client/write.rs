@@ -65,7 +65,7 @@ impl Default for IngestOptions {
 
 /// The outcome of one commit of the stream.
 #[derive(Clone, Debug)]
-pub struct Ingested {
+pub struct IngestResult {
     /// Its position in the stream, from 0.
     pub index: u64,
     /// Its request id. The client may have filled it in.
@@ -115,7 +115,7 @@ impl Client {
         &self,
         commits: impl Stream<Item = CommitRequest> + Send + 'static,
         options: IngestOptions,
-    ) -> MessageStream<Ingested> {
+    ) -> MessageStream<IngestResult> {
         MessageStream::from_source(Ingest {
             retries: Retries::of_stream(&self.options),
             client: self.clone(),
@@ -212,7 +212,7 @@ impl Ingest {
     }
 
     /// The outcome of an answer. A transient error is not an outcome, because its commit is sent again.
-    fn settle(&mut self, answer: IngestResponse) -> Result<Ingested> {
+    fn settle(&mut self, answer: IngestResponse) -> Result<IngestResult> {
         let stream = self.stream.as_mut().ok_or_else(ClientError::interrupted)?;
         let first = self
             .unanswered
@@ -244,7 +244,7 @@ impl Ingest {
             self.unanswered.clear();
             self.stream = None;
         }
-        Ok(Ingested { index, request_id: answer.request_id, resent: index < self.resent_below, outcome })
+        Ok(IngestResult { index, request_id: answer.request_id, resent: index < self.resent_below, outcome })
     }
 
     /// Gives up the stream. Its unanswered commits are sent again on the next one.
@@ -256,9 +256,9 @@ impl Ingest {
 }
 
 impl MessageSource for Ingest {
-    type Message = Ingested;
+    type Message = IngestResult;
 
-    async fn next(&mut self) -> Result<Option<Ingested>> {
+    async fn next(&mut self) -> Result<Option<IngestResult>> {
         loop {
             while self.unanswered.is_empty() {
                 if self.commits.is_none() {

@@ -14,11 +14,11 @@ use std::{
 use serde_json::Value;
 
 use super::{
-    Exporter, FORMATS, Format, ImportInput, claimreview, csv,
+    FORMATS, Format, FormatExporter, ImportInput, claimreview, csv,
     export::{ExportText, RelatedRecords, TableExport, TableText},
     import::{ImportRow, mutation},
     json,
-    series::{self, Mapping},
+    series::{self, SeriesMapping},
     stix,
     table::{TableDialect, TableLayout},
 };
@@ -120,7 +120,7 @@ fn commands(format: &Format) -> String {
 }
 
 fn exported_table(format: &Format) -> &'static TableExport {
-    format.exporter.as_ref().and_then(Exporter::table).expect("a format of rows of a table")
+    format.exporter.as_ref().and_then(FormatExporter::table).expect("a format of rows of a table")
 }
 
 fn columns(layout: &'static TableLayout) -> String {
@@ -172,7 +172,7 @@ fn series_example() -> String {
     let packed = fs::File::open(root().join("tests/data/forecasts/flusight_2022-12-12_psi-dice.csv.gz")).expect("a file");
     let lines = BufReader::new(flate2::read::GzDecoder::new(packed)).lines();
     let text: Vec<String> = lines.take(4).collect::<Result<_, _>>().expect("lines");
-    let mapping = Mapping::parse(&file("examples/mappings/flusight.toml")).expect("a mapping");
+    let mapping = SeriesMapping::parse(&file("examples/mappings/flusight.toml")).expect("a mapping");
     let row = series::rows(mapping, Cursor::new(text.join("\n"))).next().expect("a row").expect("a good row");
     format!("{}\n{}", block("csv", &text.join("\n")), record_blocks(&row.own))
 }

@@ -9,7 +9,7 @@ use std::{
 
 use super::{
     export::{ExportFile, ExportText, RelatedRecords, TableExport, TableText},
-    import::{BadRow, ImportRows},
+    import::{ImportRowError, ImportRows},
     table::TableDialect,
 };
 use crate::model::RecordKind;
@@ -23,18 +23,18 @@ pub struct Format {
     /// The text from which its page docs/formats/NAME.md is made, as a path below src/formats.
     pub page: &'static str,
     /// `None` if the format is only exported.
-    pub importer: Option<Importer>,
+    pub importer: Option<FormatImporter>,
     /// `None` if the format is only imported.
-    pub exporter: Option<Exporter>,
+    pub exporter: Option<FormatExporter>,
 }
 
 /// The importer of a format.
 #[derive(Clone, Copy)]
-pub struct Importer {
+pub struct FormatImporter {
     /// Whether the format needs a mapping, which says what the columns of the file mean.
     pub needs_mapping: bool,
     /// Opens a file. Errs if the file is not of the format at all.
-    pub open: fn(ImportInput) -> Result<ImportRows, BadRow>,
+    pub open: fn(ImportInput) -> Result<ImportRows, ImportRowError>,
 }
 
 /// A file to import.
@@ -50,7 +50,7 @@ pub type OpenExportFile = fn(RecordKind, Box<dyn Write + Send>) -> io::Result<Bo
 
 /// The exporter of a format.
 #[derive(Clone, Copy)]
-pub enum Exporter {
+pub enum FormatExporter {
     /// One text file of all records.
     Text {
         /// The file's extension, without the dot.
@@ -76,7 +76,7 @@ pub enum Exporter {
     Table(&'static TableExport),
 }
 
-impl Exporter {
+impl FormatExporter {
     /// The extension of its files, without the dot.
     pub fn extension(&self) -> &'static str {
         match self {

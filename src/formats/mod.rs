@@ -51,7 +51,7 @@ mod documentation;
 mod round_trip;
 
 #[cfg(feature = "formats")]
-pub use format::{Exporter, Format, ImportInput, Importer, OpenExportFile};
+pub use format::{Format, FormatExporter, FormatImporter, ImportInput, OpenExportFile};
 
 /// Every external format, in the order in which `--help` and the documentation list them.
 ///

@@ -6,7 +6,7 @@ use super::{
     FORMATS, ImportInput,
     documentation::example,
     export::TableExport,
-    import::{BadRow, ImportRow, mutation},
+    import::{ImportRow, ImportRowError, mutation},
     table::{TableDialect, TableWriter},
 };
 use crate::{model::RecordName, proto::record::Record};
@@ -60,7 +60,7 @@ fn sample(table: &TableExport) -> Vec<String> {
     }
 }
 
-fn read(table: &TableExport, content: String) -> Vec<Result<ImportRow, BadRow>> {
+fn read(table: &TableExport, content: String) -> Vec<Result<ImportRow, ImportRowError>> {
     let format = super::named(table.layout.name).and_then(|format| format.importer).expect("what is exported can be imported");
     let input = ImportInput { content: Box::new(Cursor::new(content)), mapping: None };
     (format.open)(input).expect("a header with every column").collect()

@@ -5,8 +5,8 @@
 use prost::Message as _;
 
 use super::{
-    Chain, Index, Link, Part, Path, RecordKind, Resource, ResourceType, Violations, code, header::Header, place, rating, text,
-    time,
+    FieldPath, IndexPart, LinkChain, RecordIndex, RecordKind, RecordLink, Resource, ResourceType, Violations, code,
+    header::Header, place, rating, text, time,
 };
 use crate::proto::{self, ActorName, Affiliation, AffiliationRole, record::Record};
 
@@ -14,13 +14,13 @@ use crate::proto::{self, ActorName, Affiliation, AffiliationRole, record::Record
 pub(super) const TYPE: ResourceType =
     ResourceType { kind: RecordKind::Actor, indexes: INDEXES, decode: |bytes| proto::Actor::decode(bytes).map(Record::Actor) };
 
-const INDEXES: &[Index] = &[
-    Index { number: 1, parts: &[Part::Exact("external_ids")], serves: "the record with this external id" },
-    Index { number: 2, parts: &[Part::Exact("labels")], serves: "actors by tag" },
-    Index { number: 3, parts: &[Part::Exact("types")], serves: "actors by their code in a data set" },
-    Index {
+const INDEXES: &[RecordIndex] = &[
+    RecordIndex { number: 1, parts: &[IndexPart::Exact("external_ids")], serves: "the record with this external id" },
+    RecordIndex { number: 2, parts: &[IndexPart::Exact("labels")], serves: "actors by tag" },
+    RecordIndex { number: 3, parts: &[IndexPart::Exact("types")], serves: "actors by their code in a data set" },
+    RecordIndex {
         number: 4,
-        parts: &[Part::Words("name_tokens", &["display_name", "names.text"])],
+        parts: &[IndexPart::Words("name_tokens", &["display_name", "names.text"])],
         serves: "actors by words of their names",
     },
 ];
@@ -32,7 +32,7 @@ impl Resource for proto::Actor {
         rating::complete(&mut self.ratings);
     }
 
-    fn check(&self, at: &Path<'_>, violations: &mut Violations) {
+    fn check(&self, at: &FieldPath<'_>, violations: &mut Violations) {
         let Self { external_ids, labels, metrics, annotations, .. } = self;
         Header { external_ids, labels, metrics, annotations }.check(at, violations);
         text::check_display_name(&self.display_name, &at.field("display_name"), violations);
@@ -45,13 +45,13 @@ impl Resource for proto::Actor {
         rating::check_all(&self.ratings, at, violations);
     }
 
-    fn links(&self) -> Vec<Link<'_>> {
+    fn links(&self) -> Vec<RecordLink<'_>> {
         self.affiliations
             .iter()
             .enumerate()
             .filter(|(_, affiliation)| affiliation.role() == AffiliationRole::PartOf)
-            .map(|(index, affiliation)| Link {
-                chain: Chain::ActorPartOf,
+            .map(|(index, affiliation)| RecordLink {
+                chain: LinkChain::ActorPartOf,
                 field: "affiliations[].actor",
                 index,
                 from: "",
@@ -61,7 +61,7 @@ impl Resource for proto::Actor {
     }
 }
 
-fn check_names(names: &[ActorName], at: &Path<'_>, violations: &mut Violations) {
+fn check_names(names: &[ActorName], at: &FieldPath<'_>, violations: &mut Violations) {
     for (index, name) in names.iter().enumerate() {
         let at = at.index(index);
         text::check_display_name(&name.text, &at.field("text"), violations);
@@ -70,7 +70,7 @@ fn check_names(names: &[ActorName], at: &Path<'_>, violations: &mut Violations) 
     }
 }
 
-fn check_affiliations(affiliations: &[Affiliation], at: &Path<'_>, violations: &mut Violations) {
+fn check_affiliations(affiliations: &[Affiliation], at: &FieldPath<'_>, violations: &mut Violations) {
     for (index, affiliation) in affiliations.iter().enumerate() {
         let at = at.index(index);
         text::check_title(&affiliation.title, &at.field("title"), violations);
@@ -79,7 +79,7 @@ fn check_affiliations(affiliations: &[Affiliation], at: &Path<'_>, violations: &
 }
 
 /// Reports an element that is empty or not a country. A list has no use for an empty element, unlike a field that may be unset.
-fn check_listed_country(country: &str, at: &Path<'_>, violations: &mut Violations) {
+fn check_listed_country(country: &str, at: &FieldPath<'_>, violations: &mut Violations) {
     if country.is_empty() {
         violations.invalid(at, "is empty: write an ISO 3166-1 alpha-3 code");
     }

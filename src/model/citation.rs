@@ -4,11 +4,11 @@
 //! Knows `Citation`, `Attribution`, and how a span counts characters. Must not know what was said, nor how to find the source:
 //! the caller passes its text.
 
-use super::{Path, Violations, time, violation::quoted};
+use super::{FieldPath, Violations, time, violation::quoted};
 use crate::proto::{Attribution, Citation, TextSpan};
 
 /// Reports spans that contain no character.
-pub(super) fn check_all(citations: &[Citation], at: &Path<'_>, violations: &mut Violations) {
+pub(super) fn check_all(citations: &[Citation], at: &FieldPath<'_>, violations: &mut Violations) {
     let at = at.field("citations");
     for (index, citation) in citations.iter().enumerate() {
         if let Some(TextSpan { start, end }) = citation.span
@@ -26,7 +26,7 @@ pub(super) fn check_all(citations: &[Citation], at: &Path<'_>, violations: &mut 
 /// of the source and must not be empty: if a source has no text, its citations are stored unchecked.
 ///
 /// Spans count Unicode code points, and their end is exclusive. The bytes are compared without normalising them.
-pub fn check_against_text(citation: &Citation, text: &str, at: &Path<'_>, violations: &mut Violations) {
+pub fn check_against_text(citation: &Citation, text: &str, at: &FieldPath<'_>, violations: &mut Violations) {
     let Some(span) = &citation.span else { return };
     // `check_all` reports an empty span; that needs no text.
     let Some(length) = span.end.checked_sub(span.start).filter(|length| *length > 0) else { return };
@@ -63,7 +63,7 @@ pub(super) fn complete_attribution(hops: &mut [Attribution]) {
 }
 
 /// Reports hops without a speaker (V4), and times that break a rule.
-pub(super) fn check_attribution(hops: &[Attribution], at: &Path<'_>, violations: &mut Violations) {
+pub(super) fn check_attribution(hops: &[Attribution], at: &FieldPath<'_>, violations: &mut Violations) {
     let at = at.field("attribution");
     for (index, hop) in hops.iter().enumerate() {
         let at = at.index(index);
@@ -85,7 +85,7 @@ mod tests {
 
     fn check(citation: &Citation, text: &str, expect: &[&str]) {
         let mut violations = Violations::default();
-        check_against_text(citation, text, &Path::ROOT.field("citations").index(0), &mut violations);
+        check_against_text(citation, text, &FieldPath::ROOT.field("citations").index(0), &mut violations);
         let fields: Vec<_> = violations.as_slice().iter().map(|violation| violation.field.as_str()).collect();
         assert_eq!(fields, expect, "{citation:?}");
     }
@@ -125,7 +125,7 @@ mod tests {
     fn an_empty_span_is_refused_whether_or_not_there_is_a_text() {
         for (start, end) in [(0, 0), (5, 5), (6, 5)] {
             let mut violations = Violations::default();
-            check_all(&[Citation::default(), citation(start, end, "")], &Path::ROOT, &mut violations);
+            check_all(&[Citation::default(), citation(start, end, "")], &FieldPath::ROOT, &mut violations);
             assert_eq!(violations.as_slice()[0].field, "citations[1].span");
             check(&citation(start, end, ""), "abc def", &[]);
         }
@@ -144,7 +144,7 @@ mod tests {
             },
         ];
         let mut violations = Violations::default();
-        check_attribution(&hops, &Path::ROOT, &mut violations);
+        check_attribution(&hops, &FieldPath::ROOT, &mut violations);
         let fields: Vec<_> = violations.as_slice().iter().map(|violation| violation.field.as_str()).collect();
         assert_eq!(fields, ["attribution[2]", "attribution[3].said_at.edtf"]);
     }

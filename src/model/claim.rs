@@ -5,7 +5,8 @@
 use prost::Message as _;
 
 use super::{
-    Index, Part, Path, RecordKind, Resource, ResourceType, Violations, citation, header::Header, name, rating, text, time,
+    FieldPath, IndexPart, RecordIndex, RecordKind, Resource, ResourceType, Violations, citation, header::Header, name, rating,
+    text, time,
 };
 use crate::{
     limits,
@@ -16,13 +17,17 @@ use crate::{
 pub(super) const TYPE: ResourceType =
     ResourceType { kind: RecordKind::Claim, indexes: INDEXES, decode: |bytes| proto::Claim::decode(bytes).map(Record::Claim) };
 
-const INDEXES: &[Index] = &[
-    Index { number: 1, parts: &[Part::Exact("external_ids")], serves: "the record with this external id" },
-    Index { number: 2, parts: &[Part::Exact("labels")], serves: "claims by tag" },
-    Index { number: 3, parts: &[Part::Exact("topic")], serves: "claims on one topic, which may contradict each other" },
-    Index {
+const INDEXES: &[RecordIndex] = &[
+    RecordIndex { number: 1, parts: &[IndexPart::Exact("external_ids")], serves: "the record with this external id" },
+    RecordIndex { number: 2, parts: &[IndexPart::Exact("labels")], serves: "claims by tag" },
+    RecordIndex {
+        number: 3,
+        parts: &[IndexPart::Exact("topic")],
+        serves: "claims on one topic, which may contradict each other",
+    },
+    RecordIndex {
         number: 4,
-        parts: &[Part::Time("attribution.said_at.earliest")],
+        parts: &[IndexPart::Time("attribution.said_at.earliest")],
         serves: "claims by the time at which they were said",
     },
 ];
@@ -35,7 +40,7 @@ impl Resource for proto::Claim {
         rating::complete(&mut self.ratings);
     }
 
-    fn check(&self, at: &Path<'_>, violations: &mut Violations) {
+    fn check(&self, at: &FieldPath<'_>, violations: &mut Violations) {
         let Self { external_ids, labels, metrics, annotations, .. } = self;
         Header { external_ids, labels, metrics, annotations }.check(at, violations);
         text::check_chars(&self.statement, limits::STATEMENT_CHARS_MAX, &at.field("statement"), violations);

@@ -2,7 +2,7 @@
 //!
 //! Knows their form. Must not know what a scheme means; `rating` has the few schemes whose codes are known.
 
-use super::{Path, Violations, violation::quoted};
+use super::{FieldPath, Violations, violation::quoted};
 use crate::limits::{CODE_CHARS_MAX, EXTERNAL_ID_CHARS_MAX, SCHEME_CHARS_MAX};
 
 /// The scheme and the code of "scheme:code". `None` if the scheme does not have the right form.
@@ -46,7 +46,7 @@ pub fn is_external_id(text: &str) -> bool {
 }
 
 /// Reports a text that is set and is not a code.
-pub(super) fn check(code: &str, at: &Path<'_>, violations: &mut Violations) {
+pub(super) fn check(code: &str, at: &FieldPath<'_>, violations: &mut Violations) {
     if !code.is_empty() && !is_code(code) {
         violations.invalid(
             at,
@@ -61,7 +61,7 @@ pub(super) fn check(code: &str, at: &Path<'_>, violations: &mut Violations) {
 }
 
 /// Reports every text of a list that is not a code.
-pub(super) fn check_all(codes: &[String], at: &Path<'_>, violations: &mut Violations) {
+pub(super) fn check_all(codes: &[String], at: &FieldPath<'_>, violations: &mut Violations) {
     for (index, code) in codes.iter().enumerate() {
         if code.is_empty() {
             violations.invalid(&at.index(index), "is empty: write scheme:code");
@@ -71,7 +71,7 @@ pub(super) fn check_all(codes: &[String], at: &Path<'_>, violations: &mut Violat
 }
 
 /// Reports a text that is not an external id.
-pub(super) fn check_external_id(id: &str, at: &Path<'_>, violations: &mut Violations) {
+pub(super) fn check_external_id(id: &str, at: &FieldPath<'_>, violations: &mut Violations) {
     if !is_external_id(id) {
         violations.invalid(
             at,
@@ -86,7 +86,7 @@ pub(super) fn check_external_id(id: &str, at: &Path<'_>, violations: &mut Violat
 }
 
 /// Reports every text of a list that is not an external id.
-pub(super) fn check_external_ids(ids: &[String], at: &Path<'_>, violations: &mut Violations) {
+pub(super) fn check_external_ids(ids: &[String], at: &FieldPath<'_>, violations: &mut Violations) {
     for (index, id) in ids.iter().enumerate() {
         check_external_id(id, &at.index(index), violations);
     }
@@ -141,8 +141,8 @@ mod tests {
     fn the_path_names_the_element_and_an_empty_one_is_refused() {
         let mut violations = Violations::default();
         let codes = ["a:b".to_owned(), String::new(), "c".to_owned()];
-        check_all(&codes, &Path::ROOT.field("types"), &mut violations);
-        check_external_ids(&codes, &Path::ROOT.field("external_ids"), &mut violations);
+        check_all(&codes, &FieldPath::ROOT.field("types"), &mut violations);
+        check_external_ids(&codes, &FieldPath::ROOT.field("external_ids"), &mut violations);
         let fields: Vec<_> = violations.as_slice().iter().map(|violation| violation.field.as_str()).collect();
         assert_eq!(fields, ["types[1]", "types[2]", "external_ids[1]", "external_ids[2]"]);
     }

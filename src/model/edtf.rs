@@ -33,7 +33,7 @@ const END_SECOND: i64 = 253_370_764_800;
 
 /// The period that a text can mean, in seconds of the Unix epoch, UTC. An end that is open or unknown is `None`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Bounds {
+pub(super) struct EdtfBounds {
     /// First second it can mean, inclusive.
     pub(super) earliest: Option<i64>,
     /// End of the last second it can mean, exclusive.
@@ -78,7 +78,7 @@ pub fn is_edtf(text: &str) -> bool {
 }
 
 /// The bounds of an EDTF text.
-pub(super) fn bounds(text: &str) -> Result<Bounds, Error> {
+pub(super) fn bounds(text: &str) -> Result<EdtfBounds, Error> {
     let expression = expression.parse(text).map_err(|_| Error::Form)?;
     let bounds = match expression {
         Expression::Date(date) => date.bounds()?,
@@ -89,13 +89,13 @@ pub(super) fn bounds(text: &str) -> Result<Bounds, Error> {
     if bounds.earliest.iter().chain(&bounds.latest).all(inside) { Ok(bounds) } else { Err(Error::Years) }
 }
 
-fn between(from: End, to: End) -> Result<Bounds, Error> {
+fn between(from: End, to: End) -> Result<EdtfBounds, Error> {
     let earliest = from.bounds()?.and_then(|bounds| bounds.earliest);
     let latest = to.bounds()?.and_then(|bounds| bounds.latest);
     match (earliest, latest) {
         (None, None) => Err(Error::Endless),
         (Some(earliest), Some(latest)) if earliest >= latest => Err(Error::Order),
-        _ => Ok(Bounds { earliest, latest }),
+        _ => Ok(EdtfBounds { earliest, latest }),
     }
 }
 
@@ -218,7 +218,7 @@ fn number<const DIGITS: usize>(input: &mut &str) -> Parsed<i16> {
 // The calendar.
 
 impl End {
-    fn bounds(self) -> Result<Option<Bounds>, Error> {
+    fn bounds(self) -> Result<Option<EdtfBounds>, Error> {
         match self {
             Self::Date(date) => date.bounds().map(Some),
             Self::Unbounded => Ok(None),
@@ -227,7 +227,7 @@ impl End {
 }
 
 impl Written {
-    fn bounds(self) -> Result<Bounds, Error> {
+    fn bounds(self) -> Result<EdtfBounds, Error> {
         let Year::Between(first, last) = self.year else { return Err(Error::Years) };
         if first < 1 || last > 9998 {
             return Err(Error::Years);
@@ -250,12 +250,12 @@ impl Written {
             }
             _ => return Err(Error::Month),
         };
-        Ok(Bounds { earliest: Some(second_of(begin)), latest: Some(second_of(end)) })
+        Ok(EdtfBounds { earliest: Some(second_of(begin)), latest: Some(second_of(end)) })
     }
 }
 
 impl Moment {
-    fn bounds(self) -> Result<Bounds, Error> {
+    fn bounds(self) -> Result<EdtfBounds, Error> {
         let Written { month: Some(Digits::Given(_)), day: Some(Digits::Given(_)), .. } = self.date else {
             return Err(Error::Form);
         };
@@ -265,7 +265,7 @@ impl Moment {
         }
         let second = i64::from(self.hour) * 3600 + i64::from(self.minute) * 60 + i64::from(self.second);
         let second = midnight + second - i64::from(self.offset_minutes) * 60;
-        Ok(Bounds { earliest: Some(second), latest: Some(second + 1) })
+        Ok(EdtfBounds { earliest: Some(second), latest: Some(second + 1) })
     }
 }
 
@@ -295,7 +295,7 @@ mod tests {
 
     /// Checks the bounds of a text. An empty bound means unset.
     fn check(text: &str, earliest: &str, latest: &str) {
-        assert_eq!(bounds(text), Ok(Bounds { earliest: at(earliest), latest: at(latest) }), "{text:?}");
+        assert_eq!(bounds(text), Ok(EdtfBounds { earliest: at(earliest), latest: at(latest) }), "{text:?}");
     }
 
     fn check_refused(text: &str, error: Error) {
@@ -483,7 +483,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_text_panics(text in "[-0-9XYTZ/.?~%:+]{0,24}|\\PC{0,12}") {
-            if let Ok(Bounds { earliest: Some(earliest), latest: Some(latest) }) = bounds(&text) {
+            if let Ok(EdtfBounds { earliest: Some(earliest), latest: Some(latest) }) = bounds(&text) {
                 prop_assert!(earliest < latest);
             }
         }

@@ -5,8 +5,8 @@
 use prost::Message as _;
 
 use super::{
-    Chain, Index, Link, Part, Path, RecordKind, Resource, ResourceType, Violations, citation, code, header::Header, name,
-    place, quantity, rating, time,
+    FieldPath, IndexPart, LinkChain, RecordIndex, RecordKind, RecordLink, Resource, ResourceType, Violations, citation, code,
+    header::Header, name, place, quantity, rating, time,
 };
 use crate::proto::{self, Estimand, EstimateMode, EstimateOrigin, record::Record};
 
@@ -19,12 +19,12 @@ pub(super) const TYPE: ResourceType = ResourceType {
 
 /// Comparing projections with later counts needs no index of its own: one series is small, and every index costs
 /// a key on each write.
-const INDEXES: &[Index] = &[
-    Index { number: 1, parts: &[Part::Exact("external_ids")], serves: "the record with this external id" },
-    Index { number: 2, parts: &[Part::Exact("labels")], serves: "estimates by tag of a data set" },
-    Index {
+const INDEXES: &[RecordIndex] = &[
+    RecordIndex { number: 1, parts: &[IndexPart::Exact("external_ids")], serves: "the record with this external id" },
+    RecordIndex { number: 2, parts: &[IndexPart::Exact("labels")], serves: "estimates by tag of a data set" },
+    RecordIndex {
         number: 3,
-        parts: &[Part::Exact("estimand.series"), Part::Exact("aspect"), Part::Time("as_of.earliest")],
+        parts: &[IndexPart::Exact("estimand.series"), IndexPart::Exact("aspect"), IndexPart::Time("as_of.earliest")],
         serves: "how a number changed, what contradicts it, and whether a prediction was right",
     },
 ];
@@ -42,7 +42,7 @@ impl Resource for proto::Estimate {
         rating::complete(&mut self.ratings);
     }
 
-    fn check(&self, at: &Path<'_>, violations: &mut Violations) {
+    fn check(&self, at: &FieldPath<'_>, violations: &mut Violations) {
         let Self { external_ids, labels, metrics, annotations, .. } = self;
         Header { external_ids, labels, metrics, annotations }.check(at, violations);
         if let Some(estimand) = &self.estimand {
@@ -61,8 +61,8 @@ impl Resource for proto::Estimate {
         rating::check_all(&self.ratings, at, violations);
     }
 
-    fn links(&self) -> Vec<Link<'_>> {
-        let link = |(index, to)| Link { chain: Chain::Inputs, field: "inputs[]", index, from: "", to };
+    fn links(&self) -> Vec<RecordLink<'_>> {
+        let link = |(index, to)| RecordLink { chain: LinkChain::Inputs, field: "inputs[]", index, from: "", to };
         self.inputs.iter().map(String::as_str).enumerate().map(link).collect()
     }
 }
@@ -80,7 +80,7 @@ fn series(estimand: &Estimand, unit: &str) -> String {
         .join("|")
 }
 
-fn check_estimand(estimand: &Estimand, at: &Path<'_>, violations: &mut Violations) {
+fn check_estimand(estimand: &Estimand, at: &FieldPath<'_>, violations: &mut Violations) {
     code::check(&estimand.measure, &at.field("measure"), violations);
     for (index, subject) in estimand.subjects.iter().enumerate() {
         name::check_kind(subject, &[RecordKind::Event, RecordKind::Actor], &at.field("subjects").index(index), violations);
@@ -95,7 +95,7 @@ fn check_estimand(estimand: &Estimand, at: &Path<'_>, violations: &mut Violation
 }
 
 /// Checks V8: the reference time of a projection or a count against its `as_of`.
-fn check_times(estimate: &proto::Estimate, at: &Path<'_>, violations: &mut Violations) {
+fn check_times(estimate: &proto::Estimate, at: &FieldPath<'_>, violations: &mut Violations) {
     let (Some(as_of), Some(reference_time)) = (&estimate.as_of, &estimate.reference_time) else { return };
     match estimate.mode() {
         EstimateMode::Projected if time::is_wholly_before(reference_time, as_of) => {
@@ -113,7 +113,7 @@ fn check_times(estimate: &proto::Estimate, at: &Path<'_>, violations: &mut Viola
 }
 
 /// Checks V9: a computed or apportioned number has inputs, a number as reported has none.
-fn check_inputs(estimate: &proto::Estimate, at: &Path<'_>, violations: &mut Violations) {
+fn check_inputs(estimate: &proto::Estimate, at: &FieldPath<'_>, violations: &mut Violations) {
     let at = at.field("inputs");
     match (estimate.origin(), estimate.inputs.is_empty()) {
         (EstimateOrigin::Computed, true) => {
@@ -133,7 +133,7 @@ fn check_inputs(estimate: &proto::Estimate, at: &Path<'_>, violations: &mut Viol
 }
 
 /// Checks V4: an estimate without a claim needs an attribution and citations of its own.
-fn check_support(estimate: &proto::Estimate, at: &Path<'_>, violations: &mut Violations) {
+fn check_support(estimate: &proto::Estimate, at: &FieldPath<'_>, violations: &mut Violations) {
     if !estimate.claim.is_empty() {
         return;
     }
@@ -320,8 +320,8 @@ mod tests {
         assert_eq!(
             links,
             [
-                (Chain::Inputs, "inputs[0]".to_owned(), "estimates/a".to_owned()),
-                (Chain::Inputs, "inputs[1]".to_owned(), "estimates/b".to_owned()),
+                (LinkChain::Inputs, "inputs[0]".to_owned(), "estimates/a".to_owned()),
+                (LinkChain::Inputs, "inputs[1]".to_owned(), "estimates/b".to_owned()),
             ]
         );
     }

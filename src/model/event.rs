@@ -5,8 +5,8 @@
 use prost::Message as _;
 
 use super::{
-    Chain, Index, Link, Part, Path, RecordKind, Resource, ResourceType, Violations, citation, code, header::Header, place,
-    rating, text, time,
+    FieldPath, IndexPart, LinkChain, RecordIndex, RecordKind, RecordLink, Resource, ResourceType, Violations, citation, code,
+    header::Header, place, rating, text, time,
 };
 use crate::proto::{self, EventLinkKind, Participant, record::Record};
 
@@ -14,12 +14,16 @@ use crate::proto::{self, EventLinkKind, Participant, record::Record};
 pub(super) const TYPE: ResourceType =
     ResourceType { kind: RecordKind::Event, indexes: INDEXES, decode: |bytes| proto::Event::decode(bytes).map(Record::Event) };
 
-const INDEXES: &[Index] = &[
-    Index { number: 1, parts: &[Part::Exact("external_ids")], serves: "the record with this external id" },
-    Index { number: 2, parts: &[Part::Exact("labels")], serves: "events by region, country code or tag of a data set" },
-    Index { number: 3, parts: &[Part::Exact("types")], serves: "events by type" },
-    Index { number: 4, parts: &[Part::Time("time.earliest")], serves: "events by time, and in the order of time" },
-    Index { number: 5, parts: &[Part::Exact("places.country")], serves: "events by country" },
+const INDEXES: &[RecordIndex] = &[
+    RecordIndex { number: 1, parts: &[IndexPart::Exact("external_ids")], serves: "the record with this external id" },
+    RecordIndex {
+        number: 2,
+        parts: &[IndexPart::Exact("labels")],
+        serves: "events by region, country code or tag of a data set",
+    },
+    RecordIndex { number: 3, parts: &[IndexPart::Exact("types")], serves: "events by type" },
+    RecordIndex { number: 4, parts: &[IndexPart::Time("time.earliest")], serves: "events by time, and in the order of time" },
+    RecordIndex { number: 5, parts: &[IndexPart::Exact("places.country")], serves: "events by country" },
 ];
 
 impl Resource for proto::Event {
@@ -29,7 +33,7 @@ impl Resource for proto::Event {
         rating::complete(&mut self.ratings);
     }
 
-    fn check(&self, at: &Path<'_>, violations: &mut Violations) {
+    fn check(&self, at: &FieldPath<'_>, violations: &mut Violations) {
         let Self { external_ids, labels, metrics, annotations, .. } = self;
         Header { external_ids, labels, metrics, annotations }.check(at, violations);
         text::check_title(&self.title, &at.field("title"), violations);
@@ -44,18 +48,24 @@ impl Resource for proto::Event {
         rating::check_all(&self.ratings, at, violations);
     }
 
-    fn links(&self) -> Vec<Link<'_>> {
+    fn links(&self) -> Vec<RecordLink<'_>> {
         self.links
             .iter()
             .enumerate()
             .filter(|(_, link)| link.kind() == EventLinkKind::PartOf)
-            .map(|(index, link)| Link { chain: Chain::EventPartOf, field: "links[].event", index, from: "", to: &link.event })
+            .map(|(index, link)| RecordLink {
+                chain: LinkChain::EventPartOf,
+                field: "links[].event",
+                index,
+                from: "",
+                to: &link.event,
+            })
             .collect()
     }
 }
 
 /// Reports participants that identify nobody, and codes and places of the wrong form.
-fn check_participants(participants: &[Participant], at: &Path<'_>, violations: &mut Violations) {
+fn check_participants(participants: &[Participant], at: &FieldPath<'_>, violations: &mut Violations) {
     let at = at.field("participants");
     for (index, participant) in participants.iter().enumerate() {
         let at = at.index(index);
@@ -136,7 +146,7 @@ mod tests {
         let mut participant = Participant { role: ParticipantRole::Party.into(), side: "a".into(), ..Default::default() };
         change(&mut participant);
         let mut violations = Violations::default();
-        check_participants(&[participant], &Path::ROOT, &mut violations);
+        check_participants(&[participant], &FieldPath::ROOT, &mut violations);
         let fields: Vec<_> = violations.as_slice().iter().map(|violation| violation.field.as_str()).collect();
         assert_eq!(fields, expect);
     }

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Path, Violations, code};
+use super::{FieldPath, Violations, code};
 use crate::limits;
 
 /// The common fields of a record of any type.
@@ -23,7 +23,7 @@ pub(super) struct Header<'a> {
 impl Header<'_> {
     /// Reports what is too many, too long or of the wrong form. `shape` checks that metrics are finite, as it does for all
     /// numbers.
-    pub(super) fn check(&self, at: &Path<'_>, violations: &mut Violations) {
+    pub(super) fn check(&self, at: &FieldPath<'_>, violations: &mut Violations) {
         let ids = at.field("external_ids");
         violations.limit(&ids, limits::EXTERNAL_IDS, self.external_ids.len() as u64);
         code::check_external_ids(self.external_ids, &ids, violations);
@@ -41,7 +41,7 @@ impl Header<'_> {
 }
 
 /// Reports annotations, of a record or of a commit, that are too many, too long or have keys of the wrong form.
-pub fn check_annotations(annotations: &BTreeMap<String, String>, at: &Path<'_>, violations: &mut Violations) {
+pub fn check_annotations(annotations: &BTreeMap<String, String>, at: &FieldPath<'_>, violations: &mut Violations) {
     violations.limit(at, limits::ANNOTATIONS, annotations.len() as u64);
     check_keys(annotations.keys(), at, violations);
     for (key, value) in annotations {
@@ -49,7 +49,7 @@ pub fn check_annotations(annotations: &BTreeMap<String, String>, at: &Path<'_>, 
     }
 }
 
-fn check_keys<'a>(keys: impl Iterator<Item = &'a String>, at: &Path<'_>, violations: &mut Violations) {
+fn check_keys<'a>(keys: impl Iterator<Item = &'a String>, at: &FieldPath<'_>, violations: &mut Violations) {
     for key in keys {
         let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._/-".contains(&byte);
         if key.is_empty() || !key.bytes().all(allowed) {

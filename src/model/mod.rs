@@ -45,13 +45,14 @@ pub use header::check_annotations;
 pub(crate) use name::id_form;
 pub use name::{RecordKind, RecordName, RecordNameError, is_id};
 pub use place::country_alpha2;
-pub use resource::{
-    Chain, Index, Link, Part, Resource, ResourceType, check, encode, kind_of, merged_names_of, name_of, resource, resource_mut,
-};
 pub(crate) use resource::{CheckedRecord, check_record};
+pub use resource::{
+    IndexPart, LinkChain, RecordIndex, RecordLink, Resource, ResourceType, check, encode, kind_of, merged_names_of, name_of,
+    resource, resource_mut,
+};
 pub(crate) use shape::is_timestamp;
 pub use typed_record::TypedRecord;
-pub use violation::{Fault, Path, Violation, Violations};
+pub use violation::{FieldPath, Violation, ViolationKind, Violations};
 pub use words::words;
 
 /// The six types. To add a type, add its messages, its file and its line here.

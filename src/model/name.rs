@@ -6,7 +6,7 @@
 
 use std::{fmt, str::FromStr};
 
-use super::{Path, Violations, violation::quoted};
+use super::{FieldPath, Violations, violation::quoted};
 use crate::{
     limits::ID_CHARS_MAX,
     proto::{self, record_types},
@@ -157,7 +157,7 @@ pub(super) fn kind_of_reference(reference: &str) -> Option<RecordKind> {
 
 /// Reports a reference to a record of a kind that is not allowed. A reference that is unset or not a name is reported
 /// elsewhere.
-pub(super) fn check_kind(reference: &str, allowed: &[RecordKind], at: &Path<'_>, violations: &mut Violations) {
+pub(super) fn check_kind(reference: &str, allowed: &[RecordKind], at: &FieldPath<'_>, violations: &mut Violations) {
     if let Some(kind) = kind_of_reference(reference)
         && !allowed.contains(&kind)
     {

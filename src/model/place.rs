@@ -8,11 +8,11 @@
 
 use rust_iso3166::{from_alpha3, iso3166_3};
 
-use super::{Path, Violations, code, text, violation::quoted};
+use super::{FieldPath, Violations, code, text, violation::quoted};
 use crate::proto::Place;
 
 /// Reports coordinates and countries that break V10, and names, codes and ids of the wrong form.
-pub(super) fn check(place: &Place, at: &Path<'_>, violations: &mut Violations) {
+pub(super) fn check(place: &Place, at: &FieldPath<'_>, violations: &mut Violations) {
     text::check_display_name(&place.display_name, &at.field("display_name"), violations);
     check_country(&place.country, &at.field("country"), violations);
     check_degrees(place.latitude, 90.0, &at.field("latitude"), violations);
@@ -29,7 +29,7 @@ pub(super) fn check(place: &Place, at: &Path<'_>, violations: &mut Violations) {
     code::check(&place.precision_code, &at.field("precision_code"), violations);
 }
 
-fn check_degrees(degrees: Option<f64>, maximum: f64, at: &Path<'_>, violations: &mut Violations) {
+fn check_degrees(degrees: Option<f64>, maximum: f64, at: &FieldPath<'_>, violations: &mut Violations) {
     // A number that is not finite is reported by `shape`, with all numbers.
     if let Some(degrees) = degrees.filter(|degrees| degrees.is_finite())
         && degrees.abs() > maximum
@@ -60,7 +60,7 @@ pub fn country_alpha2(alpha3: &str) -> Option<&'static str> {
 }
 
 /// Reports a code that is set and is not a country's.
-pub(super) fn check_country(country: &str, at: &Path<'_>, violations: &mut Violations) {
+pub(super) fn check_country(country: &str, at: &FieldPath<'_>, violations: &mut Violations) {
     if !country.is_empty() && !is_country(country) {
         violations.invalid(
             at,
@@ -78,7 +78,7 @@ mod tests {
 
     fn check_fields(place: &Place, expect: &[&str]) {
         let mut violations = Violations::default();
-        check(place, &Path::ROOT.field("places").index(0), &mut violations);
+        check(place, &FieldPath::ROOT.field("places").index(0), &mut violations);
         let fields: Vec<_> = violations.as_slice().iter().map(|violation| violation.field.as_str()).collect();
         assert_eq!(fields, expect, "{place:?}");
     }

@@ -2,7 +2,7 @@
 //!
 //! Knows `Quantity`, and which numbers an aspect allows. Must not know what is counted, nor add, compare or round.
 
-use super::{Path, Violations};
+use super::{FieldPath, Violations};
 use crate::proto::{Aspect, Quantile, Quantity, ValueStatus};
 
 /// The unit of a count of persons or things.
@@ -20,7 +20,7 @@ fn has_number(quantity: &Quantity) -> bool {
 }
 
 /// Reports what breaks V1, V2 and V3. Numbers that are not finite are reported by `shape`, and not compared here.
-pub(super) fn check(quantity: &Quantity, aspect: Aspect, at: &Path<'_>, violations: &mut Violations) {
+pub(super) fn check(quantity: &Quantity, aspect: Aspect, at: &FieldPath<'_>, violations: &mut Violations) {
     check_status(quantity, at, violations);
     check_order(quantity, at, violations);
     check_quantiles(&quantity.quantiles, at, violations);
@@ -38,7 +38,7 @@ pub(super) fn check(quantity: &Quantity, aspect: Aspect, at: &Path<'_>, violatio
 }
 
 /// Checks V2: the status agrees with whether there is a number.
-fn check_status(quantity: &Quantity, at: &Path<'_>, violations: &mut Violations) {
+fn check_status(quantity: &Quantity, at: &FieldPath<'_>, violations: &mut Violations) {
     let status = at.field("status");
     match (quantity.status(), has_number(quantity)) {
         (ValueStatus::Known, false) => {
@@ -70,7 +70,7 @@ fn check_status(quantity: &Quantity, at: &Path<'_>, violations: &mut Violations)
 }
 
 /// Checks V1: the order of lower, best and upper.
-fn check_order(quantity: &Quantity, at: &Path<'_>, violations: &mut Violations) {
+fn check_order(quantity: &Quantity, at: &FieldPath<'_>, violations: &mut Violations) {
     let &Quantity { best, lower, upper, lower_exclusive, upper_exclusive, .. } = quantity;
     if [best, lower, upper].into_iter().flatten().any(|number| !number.is_finite()) {
         return;
@@ -108,7 +108,7 @@ fn is_no_probability(number: f64) -> bool {
 }
 
 /// Checks the part of V3 that concerns quantiles.
-fn check_quantiles(quantiles: &[Quantile], at: &Path<'_>, violations: &mut Violations) {
+fn check_quantiles(quantiles: &[Quantile], at: &FieldPath<'_>, violations: &mut Violations) {
     let at = at.field("quantiles");
     for (index, quantile) in quantiles.iter().enumerate() {
         if is_no_probability(quantile.p) {
@@ -127,7 +127,7 @@ fn check_quantiles(quantiles: &[Quantile], at: &Path<'_>, violations: &mut Viola
 }
 
 /// Checks the part of V3 that depends on the aspect and the unit of the number.
-fn check_range(number: f64, quantity: &Quantity, aspect: Aspect, at: &Path<'_>, violations: &mut Violations) {
+fn check_range(number: f64, quantity: &Quantity, aspect: Aspect, at: &FieldPath<'_>, violations: &mut Violations) {
     if !number.is_finite() {
         return;
     }
@@ -150,7 +150,7 @@ mod tests {
         change(&mut quantity);
         complete(&mut quantity);
         let mut violations = Violations::default();
-        check(&quantity, aspect, &Path::ROOT.field("quantity"), &mut violations);
+        check(&quantity, aspect, &FieldPath::ROOT.field("quantity"), &mut violations);
         let fields: Vec<_> =
             violations.as_slice().iter().map(|violation| violation.field.strip_prefix("quantity.").unwrap()).collect();
         assert_eq!(fields, expect, "{aspect:?} {quantity:?}");

@@ -3,7 +3,7 @@
 //! Knows `Rating` and the codes of the scales that the contract names. Must not know who may judge, nor how to convert one
 //! scale to another.
 
-use super::{Path, Violations, code, time, violation::quoted};
+use super::{FieldPath, Violations, code, time, violation::quoted};
 use crate::proto::Rating;
 
 /// The likelihoods of ICD 203 (2015): seven degrees with their synonyms.
@@ -31,7 +31,7 @@ pub(super) fn complete(ratings: &mut [Rating]) {
 }
 
 /// Reports ratings that break V13 or contradict themselves.
-pub(super) fn check_all(ratings: &[Rating], at: &Path<'_>, violations: &mut Violations) {
+pub(super) fn check_all(ratings: &[Rating], at: &FieldPath<'_>, violations: &mut Violations) {
     let at = at.field("ratings");
     for (index, rating) in ratings.iter().enumerate() {
         check(rating, &at.index(index), violations);
@@ -39,7 +39,7 @@ pub(super) fn check_all(ratings: &[Rating], at: &Path<'_>, violations: &mut Viol
 }
 
 /// Like [`check_all`], for one rating.
-pub(super) fn check(rating: &Rating, at: &Path<'_>, violations: &mut Violations) {
+pub(super) fn check(rating: &Rating, at: &FieldPath<'_>, violations: &mut Violations) {
     code::check(&rating.code, &at.field("code"), violations);
     if let Some(expected) = breach(&rating.code) {
         violations.invalid(&at.field("code"), format!("{} is not on its scale: {expected}", quoted(&rating.code)));
@@ -91,7 +91,7 @@ mod tests {
 
     fn check_fields(rating: &Rating, expect: &[&str]) {
         let mut violations = Violations::default();
-        check_all(&[Rating { code: "x:1".into(), ..Default::default() }, rating.clone()], &Path::ROOT, &mut violations);
+        check_all(&[Rating { code: "x:1".into(), ..Default::default() }, rating.clone()], &FieldPath::ROOT, &mut violations);
         let fields: Vec<_> = violations.as_slice().iter().map(|violation| violation.field.as_str()).collect();
         assert_eq!(fields, expect, "{rating:?}");
     }

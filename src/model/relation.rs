@@ -5,8 +5,8 @@
 use prost::Message as _;
 
 use super::{
-    Chain, Index, Link, Part, Path, RecordKind, Resource, ResourceType, Violations, citation, header::Header, name, rating,
-    time,
+    FieldPath, IndexPart, LinkChain, RecordIndex, RecordKind, RecordLink, Resource, ResourceType, Violations, citation,
+    header::Header, name, rating, time,
 };
 use crate::proto::{self, RelationKind, record::Record};
 
@@ -19,12 +19,12 @@ pub(super) const TYPE: ResourceType = ResourceType {
 
 /// The reference keys of `subject` and `object` find the relations of a record. The index of `kind` is
 /// needed because mentions are many and contradictions few: without it, a search for contradictions would read all mentions.
-const INDEXES: &[Index] = &[
-    Index { number: 1, parts: &[Part::Exact("external_ids")], serves: "the record with this external id" },
-    Index { number: 2, parts: &[Part::Exact("labels")], serves: "relations by tag" },
-    Index {
+const INDEXES: &[RecordIndex] = &[
+    RecordIndex { number: 1, parts: &[IndexPart::Exact("external_ids")], serves: "the record with this external id" },
+    RecordIndex { number: 2, parts: &[IndexPart::Exact("labels")], serves: "relations by tag" },
+    RecordIndex {
         number: 3,
-        parts: &[Part::Exact("kind")],
+        parts: &[IndexPart::Exact("kind")],
         serves: "relations by kind: what contradicts what, and which records may be the same",
     },
 ];
@@ -35,7 +35,7 @@ impl Resource for proto::Relation {
         rating::complete(self.rating.as_mut_slice());
     }
 
-    fn check(&self, at: &Path<'_>, violations: &mut Violations) {
+    fn check(&self, at: &FieldPath<'_>, violations: &mut Violations) {
         let Self { external_ids, labels, metrics, annotations, .. } = self;
         Header { external_ids, labels, metrics, annotations }.check(at, violations);
         check_ends(self, at, violations);
@@ -46,15 +46,16 @@ impl Resource for proto::Relation {
         time::check_field(self.effective.as_ref(), "effective", at, violations);
     }
 
-    fn links(&self) -> Vec<Link<'_>> {
+    fn links(&self) -> Vec<RecordLink<'_>> {
         let supersedes = self.kind() == RelationKind::Supersedes && !self.revoked;
-        let link = Link { chain: Chain::Supersedes, field: "object", index: 0, from: &self.subject, to: &self.object };
+        let link =
+            RecordLink { chain: LinkChain::Supersedes, field: "object", index: 0, from: &self.subject, to: &self.object };
         supersedes.then_some(link).into_iter().collect()
     }
 }
 
 /// Checks V11: the kinds of the two ends. An end that is missing or not a name is reported as such, and has no kind here.
-fn check_ends(relation: &proto::Relation, at: &Path<'_>, violations: &mut Violations) {
+fn check_ends(relation: &proto::Relation, at: &FieldPath<'_>, violations: &mut Violations) {
     let (at_subject, at_object) = (at.field("subject"), at.field("object"));
     let (subject, object) = (name::kind_of_reference(&relation.subject), name::kind_of_reference(&relation.object));
     let kind = relation.kind();
@@ -68,7 +69,7 @@ fn check_ends(relation: &proto::Relation, at: &Path<'_>, violations: &mut Violat
     if kind == RelationKind::Rates && relation.rating.is_none() && subject != Some(RecordKind::Claim) {
         violations.invalid(&at.field("rating"), "is required, unless subject is the claim that gives the rating in words");
     }
-    let mut check_end = |reference: &str, allowed: &[RecordKind], at: &Path<'_>| {
+    let mut check_end = |reference: &str, allowed: &[RecordKind], at: &FieldPath<'_>| {
         name::check_kind(reference, allowed, at, violations);
     };
     match kind {
@@ -207,7 +208,7 @@ mod tests {
     #[test]
     fn supersedes_is_a_link_from_subject_to_object_until_it_is_revoked() {
         let supersedes = relation(Supersedes, "claims/new", "claims/old");
-        let link = Link { chain: Chain::Supersedes, field: "object", index: 0, from: "claims/new", to: "claims/old" };
+        let link = RecordLink { chain: LinkChain::Supersedes, field: "object", index: 0, from: "claims/new", to: "claims/old" };
         assert_eq!(supersedes.links(), [link]);
         assert!(Relation { revoked: true, ..supersedes.clone() }.links().is_empty());
         assert!(Relation { kind: Corrects.into(), ..supersedes }.links().is_empty());

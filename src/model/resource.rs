@@ -7,7 +7,7 @@
 
 use prost::{DecodeError, Message};
 
-use super::{Path, RecordKind, Violations, shape};
+use super::{FieldPath, RecordKind, Violations, shape};
 use crate::proto::{record::Record, record_types};
 
 /// The rules of one type of record.
@@ -19,19 +19,19 @@ pub trait Resource {
     /// Reports the rules and limits of the type that the record breaks, regardless of other records. It leaves out the rules
     /// that follow from the declared type of a field: call [`check`](fn@check), which checks both. The record must be
     /// completed, and its references must be names, not labels.
-    fn check(&self, at: &Path<'_>, violations: &mut Violations);
+    fn check(&self, at: &FieldPath<'_>, violations: &mut Violations);
 
     /// The links to other records along which a cycle is forbidden.
-    fn links(&self) -> Vec<Link<'_>> {
+    fn links(&self) -> Vec<RecordLink<'_>> {
         Vec::new()
     }
 }
 
 /// A link along which a cycle is forbidden (V5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Link<'a> {
+pub struct RecordLink<'a> {
     /// The chain of the link. A cycle is searched along the links of one chain, never across chains.
-    pub chain: Chain,
+    pub chain: LinkChain,
     /// The field that contains the link, with `[]` in the place of the index: `affiliations[].actor`, `inputs[]`, `part_of`.
     pub field: &'static str,
     /// Index in the repeated field. 0 if the field is not repeated.
@@ -42,7 +42,7 @@ pub struct Link<'a> {
     pub to: &'a str,
 }
 
-impl Link<'_> {
+impl RecordLink<'_> {
     /// The path of the link in the record that contains it: `affiliations[2].actor`.
     pub fn path(&self) -> String {
         self.field.replace("[]", &format!("[{}]", self.index))
@@ -52,7 +52,7 @@ impl Link<'_> {
 /// The kinds of link. No chain may form a cycle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[allow(missing_docs)]
-pub enum Chain {
+pub enum LinkChain {
     ActorPartOf,
     EventPartOf,
     DerivedFrom,
@@ -63,18 +63,18 @@ pub enum Chain {
 
 /// An index over one type, and the values that form its keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Index {
+pub struct RecordIndex {
     /// The index's number in keys. Never reused within a type.
     pub number: u8,
     /// The values that form a key, in order. Only the last may have several values in one record.
-    pub parts: &'static [Part],
+    pub parts: &'static [IndexPart],
     /// What a filter on it finds. docs/filters.md shows it.
     pub serves: &'static str,
 }
 
 /// One value of an index's key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
+pub enum IndexPart {
     /// A text or enum, by its path. Serves equality, and for a text also prefixes.
     Exact(&'static str),
     /// A timestamp, by its path. Serves ranges. If it is the last part and has one value, it also serves the order, and an
@@ -90,7 +90,7 @@ pub struct ResourceType {
     /// The kind of its records.
     pub kind: RecordKind,
     /// Its indexes. A field that refers to records needs no entry: reference keys serve it.
-    pub indexes: &'static [Index],
+    pub indexes: &'static [RecordIndex],
     /// Decodes an encoded record.
     pub decode: fn(&[u8]) -> Result<Record, DecodeError>,
 }
@@ -154,7 +154,7 @@ record_types!(by_type);
 /// declared type of a field, then the rules of the record's own type. `encoded` must be the result of [`encode`]. A reference
 /// is checked for its form, and for its kind if a rule names kinds. The store checks that it exists and has the kind that its
 /// annotation names.
-pub fn check(record: &Record, encoded: &[u8], at: &Path<'_>, violations: &mut Violations) {
+pub fn check(record: &Record, encoded: &[u8], at: &FieldPath<'_>, violations: &mut Violations) {
     shape::check(kind_of(record), encoded, at, violations);
     resource(record).check(at, violations);
 }
@@ -172,7 +172,7 @@ pub(crate) struct CheckedRecord {
 
 /// Completes a record and checks it. Commits and imports both call this function. `at` is the path of the record in the request
 /// or in the row.
-pub(crate) fn check_record(mut record: Record, at: &Path<'_>) -> CheckedRecord {
+pub(crate) fn check_record(mut record: Record, at: &FieldPath<'_>) -> CheckedRecord {
     resource_mut(&mut record).complete();
     let body = encode(&record);
     let mut violations = Violations::default();
@@ -204,7 +204,7 @@ mod tests {
             let mut violations = testing::violations(&record);
             for citation in &testing::citations(&record) {
                 quotes += usize::from(citation.span.is_some());
-                check_against_text(citation, text, &Path::ROOT, &mut violations);
+                check_against_text(citation, text, &FieldPath::ROOT, &mut violations);
             }
             assert_eq!(violations.as_slice(), [], "{record:?}");
             if let Record::Source(source) = record {
@@ -312,22 +312,22 @@ mod tests {
             let mut numbers: Vec<_> = indexes.iter().map(|index| index.number).collect();
             numbers.dedup();
             assert_eq!(numbers.len(), indexes.len(), "{kind:?}");
-            for Index { parts, .. } in indexes {
+            for RecordIndex { parts, .. } in indexes {
                 for (position, part) in parts.iter().enumerate() {
                     let last = position + 1 == parts.len();
                     match part {
-                        Part::Exact(path) => {
+                        IndexPart::Exact(path) => {
                             let (leaf, many) = declared(kind, path);
                             assert!(matches!(leaf, prost_reflect::Kind::String | prost_reflect::Kind::Enum(_)), "{path}");
                             assert!(last || !many, "{path}");
                         }
-                        Part::Time(path) => {
+                        IndexPart::Time(path) => {
                             let (leaf, many) = declared(kind, path);
                             let timestamp = leaf.as_message().is_some_and(|message| message.name() == "Timestamp");
                             assert!(timestamp, "{path}");
                             assert!(last || !many, "{path}");
                         }
-                        Part::Words(name, paths) => {
+                        IndexPart::Words(name, paths) => {
                             assert!(kind.schema().field(name).is_none(), "{name} would hide a field");
                             for path in *paths {
                                 assert!(matches!(declared(kind, path).0, prost_reflect::Kind::String), "{path}");
@@ -337,7 +337,7 @@ mod tests {
                     }
                 }
             }
-            assert_eq!(indexes.first().map(|index| index.parts), Some([Part::Exact("external_ids")].as_slice()));
+            assert_eq!(indexes.first().map(|index| index.parts), Some([IndexPart::Exact("external_ids")].as_slice()));
             assert_eq!(kind.schema().field_name(schema::EXTERNAL_IDS), "external_ids");
         }
     }
@@ -349,7 +349,7 @@ mod tests {
         assert_eq!(encode(&record), once);
         let mut violations = testing::violations(&record);
         for citation in &testing::citations(&record) {
-            check_against_text(citation, "폭풍 abc", &Path::ROOT, &mut violations);
+            check_against_text(citation, "폭풍 abc", &FieldPath::ROOT, &mut violations);
         }
         for violation in violations.as_slice() {
             assert!(!violation.description.is_empty());
@@ -369,7 +369,7 @@ mod tests {
         fn no_bytes_panic(number in 1u8..=6, bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
             let kind = RecordKind::from_number(number).unwrap();
             let mut violations = Violations::default();
-            shape::check(kind, &bytes, &Path::ROOT, &mut violations);
+            shape::check(kind, &bytes, &FieldPath::ROOT, &mut violations);
             if let Ok(record) = (kind.resource_type().decode)(&bytes) {
                 exercise(record);
             }

@@ -12,7 +12,7 @@ use std::{collections::HashMap, sync::LazyLock};
 use prost_reflect::{Cardinality, FieldDescriptor, MessageDescriptor};
 
 use super::{
-    Path, RecordKind, RecordName, Violations, edtf,
+    FieldPath, RecordKind, RecordName, Violations, edtf,
     schema::{has_behavior, reference_target},
     text,
     wire::{self, Value},
@@ -27,13 +27,13 @@ const NANOS_MAX: i64 = 999_999_999;
 #[derive(Debug, Default)]
 struct Shape {
     /// By field number.
-    fields: Vec<Option<Field>>,
+    fields: Vec<Option<WireField>>,
     /// The names of its required fields. The walk keeps a bit set of the required fields seen; the position here is the bit.
     required: Vec<String>,
 }
 
 #[derive(Debug)]
-struct Field {
+struct WireField {
     name: String,
     repeated: bool,
     /// Its bit in the set of required fields. 0 if it is not required.
@@ -92,7 +92,7 @@ fn shape_of(message: &MessageDescriptor, known: &mut HashMap<String, usize>, lis
         }
         let repeated = field.cardinality() == Cardinality::Repeated;
         let holds = holds(&field, known, list);
-        shape.fields[number] = Some(Field { name: field.name().to_owned(), repeated, required, holds });
+        shape.fields[number] = Some(WireField { name: field.name().to_owned(), repeated, required, holds });
     }
     list.push(shape);
     known.insert(message.full_name().to_owned(), list.len() - 1);
@@ -122,18 +122,18 @@ fn wire_number(number: i32) -> u64 {
 }
 
 /// The number of an enum value as it is encoded on the wire.
-pub(super) fn check(kind: RecordKind, encoded: &[u8], at: &Path<'_>, violations: &mut Violations) {
+pub(super) fn check(kind: RecordKind, encoded: &[u8], at: &FieldPath<'_>, violations: &mut Violations) {
     let Some(shape) = SHAPES.records.get(&kind).and_then(|position| SHAPES.list.get(*position)) else { return };
     let mut references = 0;
     check_message(shape, encoded, at, &mut references, violations);
     violations.limit(at, limits::REFERENCES, references);
 }
 
-fn check_message(shape: &Shape, message: &[u8], at: &Path<'_>, references: &mut u64, violations: &mut Violations) {
+fn check_message(shape: &Shape, message: &[u8], at: &FieldPath<'_>, references: &mut u64, violations: &mut Violations) {
     let mut seen = 0;
     // This program encodes the elements of a repeated field one after the other.
     let (mut last, mut index) = (0, 0);
-    for wire::Field { number, value, .. } in wire::fields(message) {
+    for wire::WireField { number, value, .. } in wire::fields(message) {
         index = if number == last { index + 1 } else { 0 };
         last = number;
         let Some(field) = shape.fields.get(number as usize).and_then(Option::as_ref) else { continue };
@@ -158,7 +158,7 @@ fn check_message(shape: &Shape, message: &[u8], at: &Path<'_>, references: &mut 
     }
 }
 
-fn check_value(holds: &Holds, value: Value<'_>, at: &Path<'_>, references: &mut u64, violations: &mut Violations) {
+fn check_value(holds: &Holds, value: Value<'_>, at: &FieldPath<'_>, references: &mut u64, violations: &mut Violations) {
     match holds {
         Holds::Text => text::check_controls(value.text(), at, violations),
         Holds::Reference => {
@@ -196,7 +196,7 @@ pub(crate) fn is_timestamp(seconds: i64, nanos: i64) -> bool {
     (edtf::FIRST_SECOND..END_SECOND).contains(&seconds) && (0..=NANOS_MAX).contains(&nanos)
 }
 
-fn check_timestamp(timestamp: &[u8], at: &Path<'_>, violations: &mut Violations) {
+fn check_timestamp(timestamp: &[u8], at: &FieldPath<'_>, violations: &mut Violations) {
     let (mut seconds, mut nanos) = (0, 0);
     for field in wire::fields(timestamp) {
         match (field.number, field.value) {
@@ -231,7 +231,7 @@ mod tests {
                 fields += 1;
                 let record = testing::with(kind, &way, value);
                 let mut violations = Violations::default();
-                check(kind, &encode(&record), &Path::ROOT, &mut violations);
+                check(kind, &encode(&record), &FieldPath::ROOT, &mut violations);
                 let reported: Vec<_> = violations
                     .into_vec()
                     .into_iter()
@@ -344,7 +344,7 @@ mod tests {
     fn the_path_continues_the_one_given() {
         let record = Record::Event(Event { types: vec!["a:b\u{0}".into()], ..testing::event() });
         let mut violations = Violations::default();
-        let mutations = Path::ROOT.field("mutations");
+        let mutations = FieldPath::ROOT.field("mutations");
         check(RecordKind::Event, &encode(&record), &mutations.index(3).field("create.event"), &mut violations);
         assert_eq!(violations.as_slice()[0].field, "mutations[3].create.event.types[0]");
     }

@@ -6,7 +6,8 @@ use prost::Message as _;
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    Chain, Index, Link, Part, Path, RecordKind, Resource, ResourceType, Violations, header::Header, rating, text, time,
+    FieldPath, IndexPart, LinkChain, RecordIndex, RecordKind, RecordLink, Resource, ResourceType, Violations, header::Header,
+    rating, text, time,
 };
 use crate::{
     limits,
@@ -20,11 +21,15 @@ pub(super) const TYPE: ResourceType = ResourceType {
     decode: |bytes| proto::Source::decode(bytes).map(Record::Source),
 };
 
-const INDEXES: &[Index] = &[
-    Index { number: 1, parts: &[Part::Exact("external_ids")], serves: "the record with this external id" },
-    Index { number: 2, parts: &[Part::Exact("labels")], serves: "sources by tag" },
-    Index { number: 3, parts: &[Part::Exact("uri")], serves: "sources by address" },
-    Index { number: 4, parts: &[Part::Exact("sha256")], serves: "sources with the same text, which are not independent" },
+const INDEXES: &[RecordIndex] = &[
+    RecordIndex { number: 1, parts: &[IndexPart::Exact("external_ids")], serves: "the record with this external id" },
+    RecordIndex { number: 2, parts: &[IndexPart::Exact("labels")], serves: "sources by tag" },
+    RecordIndex { number: 3, parts: &[IndexPart::Exact("uri")], serves: "sources by address" },
+    RecordIndex {
+        number: 4,
+        parts: &[IndexPart::Exact("sha256")],
+        serves: "sources with the same text, which are not independent",
+    },
 ];
 
 impl Resource for proto::Source {
@@ -36,7 +41,7 @@ impl Resource for proto::Source {
         rating::complete(&mut self.ratings);
     }
 
-    fn check(&self, at: &Path<'_>, violations: &mut Violations) {
+    fn check(&self, at: &FieldPath<'_>, violations: &mut Violations) {
         let Self { external_ids, labels, metrics, annotations, .. } = self;
         Header { external_ids, labels, metrics, annotations }.check(at, violations);
         text::check_title(&self.title, &at.field("title"), violations);
@@ -46,11 +51,11 @@ impl Resource for proto::Source {
         rating::check_all(&self.ratings, at, violations);
     }
 
-    fn links(&self) -> Vec<Link<'_>> {
-        let link = |chain, field, to| Link { chain, field, index: 0, from: "", to };
+    fn links(&self) -> Vec<RecordLink<'_>> {
+        let link = |chain, field, to| RecordLink { chain, field, index: 0, from: "", to };
         [
-            link(Chain::DerivedFrom, "derived_from", self.derived_from.as_str()),
-            link(Chain::SourcePartOf, "part_of", self.part_of.as_str()),
+            link(LinkChain::DerivedFrom, "derived_from", self.derived_from.as_str()),
+            link(LinkChain::SourcePartOf, "part_of", self.part_of.as_str()),
         ]
         .into_iter()
         .filter(|link| !link.to.is_empty())
@@ -59,7 +64,7 @@ impl Resource for proto::Source {
 }
 
 /// Reports a text that is too long, and a hash that is not a SHA-256 or not that of the text (V6).
-fn check_text(text: &str, sha256: &str, at: &Path<'_>, violations: &mut Violations) {
+fn check_text(text: &str, sha256: &str, at: &FieldPath<'_>, violations: &mut Violations) {
     if text.len() > limits::TEXT_BYTES_MAX {
         violations.invalid(
             &at.field("text"),
@@ -146,8 +151,8 @@ mod tests {
         assert_eq!(
             links,
             [
-                (Chain::DerivedFrom, "derived_from".to_owned(), "sources/a".to_owned()),
-                (Chain::SourcePartOf, "part_of".to_owned(), "sources/b".to_owned()),
+                (LinkChain::DerivedFrom, "derived_from".to_owned(), "sources/a".to_owned()),
+                (LinkChain::SourcePartOf, "part_of".to_owned(), "sources/b".to_owned()),
             ]
         );
         assert!(Source::default().links().is_empty());

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use prost::Message as _;
 use prost_reflect::{DynamicMessage, FieldDescriptor, MapKey, MessageDescriptor, Value};
 
-use super::{Fault, Path, RecordKind, TypedRecord, Violations, encode, resource_mut};
+use super::{FieldPath, RecordKind, TypedRecord, ViolationKind, Violations, encode, resource_mut};
 use crate::proto::{
     Aspect, Attribution, Citation, Claim, ClaimKind, Estimand, Estimate, EstimateMode, EstimateOrigin, Event, Polarity,
     Quantity, Record as Envelope, record::Record,
@@ -56,9 +56,9 @@ pub(super) fn refused<T: TypedRecord>(record: T) -> Vec<String> {
     violations(&completed(record).into_record())
         .into_vec()
         .into_iter()
-        .map(|violation| match violation.fault {
-            Fault::Invalid | Fault::LabelUnknown { .. } => violation.field,
-            Fault::Limit { limit, actual, .. } => format!("{}: {limit} {actual}", violation.field),
+        .map(|violation| match violation.kind {
+            ViolationKind::Invalid | ViolationKind::LabelUnknown { .. } => violation.field,
+            ViolationKind::Limit { limit, actual, .. } => format!("{}: {limit} {actual}", violation.field),
         })
         .collect()
 }
@@ -66,7 +66,7 @@ pub(super) fn refused<T: TypedRecord>(record: T) -> Vec<String> {
 /// What is wrong with a completed record.
 pub(super) fn violations(record: &Record) -> Violations {
     let mut violations = Violations::default();
-    super::check(record, &encode(record), &Path::ROOT, &mut violations);
+    super::check(record, &encode(record), &FieldPath::ROOT, &mut violations);
     violations
 }
 

@@ -6,7 +6,7 @@
 
 use unicode_normalization::is_nfc;
 
-use super::{Path, Violations, violation::quoted};
+use super::{FieldPath, Violations, violation::quoted};
 use crate::limits;
 
 /// The first control character that no text may contain, and its position in characters. Refused are U+0000 to U+001F, except
@@ -24,7 +24,7 @@ fn is_control(byte: u8) -> bool {
 }
 
 /// Reports a text with a control character that no text may contain.
-pub(super) fn check_controls(text: &str, at: &Path<'_>, violations: &mut Violations) {
+pub(super) fn check_controls(text: &str, at: &FieldPath<'_>, violations: &mut Violations) {
     if let Some((position, letter)) = first_control(text) {
         violations.invalid(
             at,
@@ -38,7 +38,7 @@ pub(super) fn check_controls(text: &str, at: &Path<'_>, violations: &mut Violati
 }
 
 /// Reports a text of more than `maximum` characters.
-pub(super) fn check_chars(text: &str, maximum: usize, at: &Path<'_>, violations: &mut Violations) {
+pub(super) fn check_chars(text: &str, maximum: usize, at: &FieldPath<'_>, violations: &mut Violations) {
     // A text has at most as many characters as bytes, so most texts need no counting.
     if text.len() > maximum {
         let actual = text.chars().count();
@@ -49,13 +49,13 @@ pub(super) fn check_chars(text: &str, maximum: usize, at: &Path<'_>, violations:
 }
 
 /// Reports a title that is too long.
-pub(super) fn check_title(title: &str, at: &Path<'_>, violations: &mut Violations) {
+pub(super) fn check_title(title: &str, at: &FieldPath<'_>, violations: &mut Violations) {
     check_chars(title, limits::TITLE_CHARS_MAX, at, violations);
 }
 
 /// Reports a display name that is too long or not in NFC. Two names that look the same must have the same bytes, or a search
 /// for one does not find the other.
-pub(super) fn check_display_name(name: &str, at: &Path<'_>, violations: &mut Violations) {
+pub(super) fn check_display_name(name: &str, at: &FieldPath<'_>, violations: &mut Violations) {
     check_title(name, at, violations);
     if !is_nfc(name) {
         violations.invalid(at, "is not in Unicode normalisation form NFC: normalise it before sending");
@@ -84,7 +84,7 @@ fn is_tag(text: &str) -> bool {
 }
 
 /// Reports a language tag that is set and does not have the form.
-pub(super) fn check_language(tag: &str, at: &Path<'_>, violations: &mut Violations) {
+pub(super) fn check_language(tag: &str, at: &FieldPath<'_>, violations: &mut Violations) {
     if !tag.is_empty() && !is_tag(tag) {
         violations.invalid(at, format!("{} is not a BCP 47 language tag: write for example ko, en-GB or zh-Hant", quoted(tag)));
     }
@@ -111,9 +111,9 @@ mod tests {
         check_first_control("\u{87f}\u{7ff}\u{10ffff}", None);
     }
 
-    fn check(function: fn(&str, &Path<'_>, &mut Violations), text: &str, ok: bool) {
+    fn check(function: fn(&str, &FieldPath<'_>, &mut Violations), text: &str, ok: bool) {
         let mut violations = Violations::default();
-        function(text, &Path::ROOT, &mut violations);
+        function(text, &FieldPath::ROOT, &mut violations);
         assert_eq!(violations.is_empty(), ok, "{text:?}: {violations:?}");
     }
 

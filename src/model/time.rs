@@ -4,7 +4,7 @@
 
 use prost_types::Timestamp;
 
-use super::{Path, Violations, code, edtf, violation::quoted};
+use super::{FieldPath, Violations, code, edtf, violation::quoted};
 use crate::proto::{TimeQualifier, TimeSpec};
 
 /// Sets the bounds from the EDTF text, if it is set and parses.
@@ -20,7 +20,7 @@ pub(super) fn complete(time: &mut TimeSpec) {
 }
 
 /// Reports an EDTF text that does not parse (V7) and bounds in the wrong order.
-pub(super) fn check(time: &TimeSpec, at: &Path<'_>, violations: &mut Violations) {
+pub(super) fn check(time: &TimeSpec, at: &FieldPath<'_>, violations: &mut Violations) {
     if !time.edtf.is_empty()
         && let Err(error) = edtf::bounds(&time.edtf)
     {
@@ -37,7 +37,7 @@ pub(super) fn check(time: &TimeSpec, at: &Path<'_>, violations: &mut Violations)
 }
 
 /// Like [`check`], for a field that may be unset.
-pub(super) fn check_field(time: Option<&TimeSpec>, name: &str, at: &Path<'_>, violations: &mut Violations) {
+pub(super) fn check_field(time: Option<&TimeSpec>, name: &str, at: &FieldPath<'_>, violations: &mut Violations) {
     if let Some(time) = time {
         check(time, &at.field(name), violations);
     }
@@ -90,7 +90,7 @@ mod tests {
 
     fn check_fields(time: &TimeSpec, expect: &[&str]) {
         let mut violations = Violations::default();
-        check(time, &Path::ROOT.field("time"), &mut violations);
+        check(time, &FieldPath::ROOT.field("time"), &mut violations);
         let fields: Vec<_> = violations.as_slice().iter().map(|violation| violation.field.as_str()).collect();
         assert_eq!(fields, expect, "{time:?}");
     }

@@ -7,8 +7,8 @@ use crate::limits::Limit;
 /// Where a field is in a message: `mutations[3].create.claim.attribution[0].actors[1]`. A check builds it on the stack on its
 /// way down, and writes it out only if there is something to report.
 #[derive(Clone, Copy, Debug)]
-pub struct Path<'a> {
-    parent: Option<&'a Path<'a>>,
+pub struct FieldPath<'a> {
+    parent: Option<&'a FieldPath<'a>>,
     step: Step<'a>,
 }
 
@@ -20,9 +20,9 @@ enum Step<'a> {
     Key(&'a str),
 }
 
-impl<'a> Path<'a> {
+impl<'a> FieldPath<'a> {
     /// The message itself.
-    pub const ROOT: Path<'static> = Path { parent: None, step: Step::Root };
+    pub const ROOT: FieldPath<'static> = FieldPath { parent: None, step: Step::Root };
 
     /// A field of the message at this path, by proto name. A name with dots stands for several steps.
     #[must_use]
@@ -43,7 +43,7 @@ impl<'a> Path<'a> {
     }
 }
 
-impl fmt::Display for Path<'_> {
+impl fmt::Display for FieldPath<'_> {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(parent) = self.parent else { return Ok(()) };
         parent.fmt(to)?;
@@ -65,12 +65,12 @@ pub struct Violation {
     /// A sentence that says what is wrong and what to do.
     pub description: String,
     /// Which kind of rule is broken, and its variables.
-    pub fault: Fault,
+    pub kind: ViolationKind,
 }
 
 /// The kinds of error that a message can have, regardless of other records.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fault {
+pub enum ViolationKind {
     /// The value breaks a rule (`FIELD_INVALID`).
     Invalid,
     /// The value has too many elements, characters or bytes (`LIMIT_EXCEEDED`).
@@ -97,18 +97,18 @@ pub struct Violations {
 
 impl Violations {
     /// Reports a value that breaks a rule.
-    pub fn invalid(&mut self, at: &Path<'_>, description: impl Into<String>) {
-        self.list.push(Violation { field: at.to_string(), description: description.into(), fault: Fault::Invalid });
+    pub fn invalid(&mut self, at: &FieldPath<'_>, description: impl Into<String>) {
+        self.list.push(Violation { field: at.to_string(), description: description.into(), kind: ViolationKind::Invalid });
     }
 
     /// Reports a value if it exceeds a limit.
-    pub(crate) fn limit(&mut self, at: &Path<'_>, limit: Limit, actual: u64) {
+    pub(crate) fn limit(&mut self, at: &FieldPath<'_>, limit: Limit, actual: u64) {
         let Limit { name: limit, maximum, .. } = limit;
         if actual > maximum {
             self.list.push(Violation {
                 field: at.to_string(),
                 description: format!("{limit} is limited to {maximum}, but there are {actual}: {}", way_out(limit)),
-                fault: Fault::Limit { limit, maximum, actual },
+                kind: ViolationKind::Limit { limit, maximum, actual },
             });
         }
     }
@@ -119,7 +119,7 @@ impl Violations {
             description: format!(
                 "no mutation of this commit has the label \"{label}\": give a mutation this label, or write the name of a record"
             ),
-            fault: Fault::LabelUnknown { label: label.to_owned() },
+            kind: ViolationKind::LabelUnknown { label: label.to_owned() },
             field,
         });
     }
@@ -170,11 +170,11 @@ mod tests {
 
     #[test]
     fn a_path_is_written_as_fields_indexes_and_keys() {
-        let mutations = Path::ROOT.field("mutations");
+        let mutations = FieldPath::ROOT.field("mutations");
         let mutation = mutations.index(3);
         assert_eq!(mutation.field("create.event").field("places").to_string(), "mutations[3].create.event.places");
         assert_eq!(mutation.field("metrics").key("a.b").to_string(), "mutations[3].metrics[\"a.b\"]");
-        assert_eq!(Path::ROOT.to_string(), "");
+        assert_eq!(FieldPath::ROOT.to_string(), "");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashSet};
 
 /// One encoded field of a message.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Field<'a> {
+pub(crate) struct WireField<'a> {
     /// Its number in the contract.
     pub(crate) number: u32,
     /// Its value, by wire type.
@@ -71,9 +71,9 @@ pub(crate) struct Fields<'a> {
 }
 
 impl<'a> Iterator for Fields<'a> {
-    type Item = Field<'a>;
+    type Item = WireField<'a>;
 
-    fn next(&mut self) -> Option<Field<'a>> {
+    fn next(&mut self) -> Option<WireField<'a>> {
         let start = self.rest;
         let (tag, rest) = varint(start)?;
         let number = u32::try_from(tag >> 3).ok()?;
@@ -99,7 +99,7 @@ impl<'a> Iterator for Fields<'a> {
         };
         self.rest = rest;
         let raw = start.get(..start.len() - rest.len())?;
-        Some(Field { number, value, raw })
+        Some(WireField { number, value, raw })
     }
 }
 

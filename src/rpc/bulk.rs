@@ -22,7 +22,7 @@ use super::{
 use crate::{
     limits::INGEST_COMMITS_MAX,
     proto::{self, IngestRequest, IngestResponse, ingest_response::Outcome},
-    store::{Caller, Export, PendingCommit, Store},
+    store::{Caller, ExportCursor, PendingCommit, Store},
 };
 
 /// A client that reads nothing for this time is considered lost.
@@ -131,7 +131,7 @@ fn to_proto(status: &Status) -> proto::google::rpc::Status {
 /// Sends the rest of an export. Stops when the connection is asked to close. Each message has the token with which the client
 /// can resume.
 pub(super) async fn export(
-    mut export: Export,
+    mut export: ExportCursor,
     pools: Arc<Pools>,
     closing: CancellationToken,
     sender: StreamSender<Encoded>,

@@ -78,7 +78,7 @@ impl CallContext {
     ///
     /// # Panics
     ///
-    /// If the request did not pass through the `Chain` of layers.
+    /// If the request did not pass through the `LayerChain` of layers.
     pub(super) fn of(extensions: &Extensions) -> &Self {
         extensions.get().expect("the end of the layers puts a context into every request")
     }

@@ -272,7 +272,7 @@ fn clip(mut text: String, bytes_max: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Path, Violations};
+    use crate::model::{FieldPath, Violations};
 
     fn header_bytes(status: &Status) -> usize {
         let mut headers = http::HeaderMap::new();
@@ -335,7 +335,7 @@ mod tests {
         {
             let mut violations = Violations::default();
             for index in 0..count {
-                violations.invalid(&Path::ROOT.field("mutations").index(index).field("create.claim"), text);
+                violations.invalid(&FieldPath::ROOT.field("mutations").index(index).field("create.claim"), text);
             }
             let error =
                 StoreError::from_violations(violations).expect("there are some").with("names", "actors/a, ".repeat(1000));

@@ -32,7 +32,7 @@ use tonic::{
 use tonic_web::GrpcWebLayer;
 use tower_layer::Layer;
 
-use super::{connection_context::ConnectionContext, layers::Chain, status};
+use super::{connection_context::ConnectionContext, layers::LayerChain, status};
 
 /// The answer to a GET without a handler, for people who open the port with a browser or curl.
 const NO_PAGE: &str = "This is Annals, a gRPC service, and there is no page here. Call it with a gRPC client over HTTP/2 or, \
@@ -90,8 +90,8 @@ impl<B> Service<Request<B>> for GetHandlers {
 /// Answers all requests of one connection, by their kind.
 #[derive(Clone)]
 pub(super) struct Web<S> {
-    grpc: Chain<S>,
-    get: Chain<Arc<GetHandlers>>,
+    grpc: LayerChain<S>,
+    get: LayerChain<Arc<GetHandlers>>,
     get_handlers: Arc<GetHandlers>,
     connection: Arc<ConnectionContext>,
 }
@@ -100,8 +100,8 @@ impl<S: Clone> Web<S> {
     /// The services and handlers, with all layers around them, for one connection.
     pub(super) fn new(services: S, get_handlers: Arc<GetHandlers>, connection: Arc<ConnectionContext>) -> Self {
         Self {
-            grpc: Chain::new(services, Arc::clone(&connection)),
-            get: Chain::new(Arc::clone(&get_handlers), Arc::clone(&connection)),
+            grpc: LayerChain::new(services, Arc::clone(&connection)),
+            get: LayerChain::new(Arc::clone(&get_handlers), Arc::clone(&connection)),
             get_handlers,
             connection,
         }
@@ -143,16 +143,16 @@ impl Kind {
 
 impl<S, B, R> Service<Request<B>> for Web<S>
 where
-    Chain<S>: Service<Request<B>, Response = Response<R>, Error = Infallible, Future: Unpin>
+    LayerChain<S>: Service<Request<B>, Response = Response<R>, Error = Infallible, Future: Unpin>
         + Service<Request<Body>, Response = Response<R>, Error = Infallible, Future: Send + 'static>,
-    Chain<Arc<GetHandlers>>: Service<Request<B>, Response = Response<R>, Error = Infallible, Future: Send + 'static>,
+    LayerChain<Arc<GetHandlers>>: Service<Request<B>, Response = Response<R>, Error = Infallible, Future: Send + 'static>,
     S: Clone + Send + 'static,
     B: HttpBody<Data = Bytes, Error: Into<StdError> + std::fmt::Display> + Send + 'static,
     R: HttpBody<Data = Bytes, Error = Status> + Send + 'static,
 {
     type Response = Response<WebBody<R>>;
     type Error = Infallible;
-    type Future = WebFuture<<Chain<S> as Service<Request<B>>>::Future, R>;
+    type Future = WebFuture<<LayerChain<S> as Service<Request<B>>>::Future, R>;
 
     fn call(&self, request: Request<B>) -> Self::Future {
         match Kind::of(&request) {
@@ -177,7 +177,7 @@ impl<S> Web<S> {
         S: Clone + Send + 'static,
         B: HttpBody<Data = Bytes, Error: Into<StdError> + std::fmt::Display> + Send + 'static,
         R: HttpBody<Data = Bytes, Error = Status> + Send + 'static,
-        Chain<S>: Service<Request<Body>, Response = Response<R>, Error = Infallible, Future: Send + 'static>,
+        LayerChain<S>: Service<Request<Body>, Response = Response<R>, Error = Infallible, Future: Send + 'static>,
     {
         let Ok(origin) = self.allowed_origin(request.headers()) else {
             return self.plain(sentence(StatusCode::FORBIDDEN, ORIGIN_REFUSED));
@@ -198,7 +198,7 @@ impl<S> Web<S> {
     fn get<B, F, R>(&self, request: Request<B>) -> WebFuture<F, R>
     where
         R: Send + 'static,
-        Chain<Arc<GetHandlers>>: Service<Request<B>, Response = Response<R>, Error = Infallible, Future: Send + 'static>,
+        LayerChain<Arc<GetHandlers>>: Service<Request<B>, Response = Response<R>, Error = Infallible, Future: Send + 'static>,
     {
         if self.allowed_origin(request.headers()).is_err() {
             return self.plain(sentence(StatusCode::FORBIDDEN, ORIGIN_REFUSED));
@@ -260,17 +260,17 @@ fn sentence(status: StatusCode, text: impl Into<String>) -> Response<Body> {
 /// The services as `tonic-web` calls them.
 #[derive(Clone)]
 struct Bridge<S> {
-    grpc: Chain<S>,
+    grpc: LayerChain<S>,
     request_time_max: Duration,
 }
 
 impl<S> TowerService<Request<Body>> for Bridge<S>
 where
-    Chain<S>: Service<Request<Body>, Error = Infallible>,
+    LayerChain<S>: Service<Request<Body>, Error = Infallible>,
 {
-    type Response = <Chain<S> as Service<Request<Body>>>::Response;
+    type Response = <LayerChain<S> as Service<Request<Body>>>::Response;
     type Error = Infallible;
-    type Future = <Chain<S> as Service<Request<Body>>>::Future;
+    type Future = <LayerChain<S> as Service<Request<Body>>>::Future;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))

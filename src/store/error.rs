@@ -9,7 +9,7 @@ use std::{error::Error, fmt, path::Path, sync::Arc};
 use crate::{
     engine,
     limits::Limit,
-    model::{Fault, Violation, Violations},
+    model::{Violation, ViolationKind, Violations},
     proto::ErrorReason,
 };
 
@@ -182,7 +182,7 @@ impl StoreError {
     /// The error for one field that breaks a rule.
     pub fn field(field: &str, description: impl Into<String>) -> Self {
         let description = description.into();
-        Self::from(Violation { field: field.to_owned(), description, fault: Fault::Invalid })
+        Self::from(Violation { field: field.to_owned(), description, kind: ViolationKind::Invalid })
     }
 
     /// A bug in this program. The cause goes to the log only. The caller gets an id that is also in the log.
@@ -276,13 +276,17 @@ impl StoreError {
             "" => format!("{}{others}", first.description),
             field => format!("{field}: {}{others}", first.description),
         };
-        let error = match first.fault {
-            Fault::Invalid => Self::new(StoreErrorKind::Invalid, ErrorReason::FieldInvalid, message).with("count", list.len()),
-            Fault::Limit { limit, maximum, actual } => Self::new(StoreErrorKind::Invalid, ErrorReason::LimitExceeded, message)
-                .with("limit", limit)
-                .with("maximum", maximum)
-                .with("actual", actual),
-            Fault::LabelUnknown { ref label } => Self::new(StoreErrorKind::Invalid, ErrorReason::LabelUnknown, message)
+        let error = match first.kind {
+            ViolationKind::Invalid => {
+                Self::new(StoreErrorKind::Invalid, ErrorReason::FieldInvalid, message).with("count", list.len())
+            }
+            ViolationKind::Limit { limit, maximum, actual } => {
+                Self::new(StoreErrorKind::Invalid, ErrorReason::LimitExceeded, message)
+                    .with("limit", limit)
+                    .with("maximum", maximum)
+                    .with("actual", actual)
+            }
+            ViolationKind::LabelUnknown { ref label } => Self::new(StoreErrorKind::Invalid, ErrorReason::LabelUnknown, message)
                 .with("label", label)
                 .with("field", &first.field),
         };

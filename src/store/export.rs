@@ -22,7 +22,7 @@ const PAGE_RECORDS: i32 = 1000;
 
 /// An export in progress. It gives encoded records.
 #[derive(Debug)]
-pub(crate) struct Export {
+pub(crate) struct ExportCursor {
     snapshot: StoreSnapshot,
     selection: Selection,
     filter: String,
@@ -49,7 +49,7 @@ pub(crate) struct ExportChunk {
 /// of the store does.
 #[derive(Debug)]
 pub struct StoreExport {
-    export: Export,
+    export: ExportCursor,
     /// The rest of the last chunk.
     records: std::vec::IntoIter<(RecordKind, Bytes)>,
     /// The record that was returned last.
@@ -89,7 +89,7 @@ impl Store {
     }
 
     /// Like [`Self::export`], for a server that sends encoded records.
-    pub(crate) fn export_chunks(&self, request: &ExportRequest) -> Result<Export> {
+    pub(crate) fn export_chunks(&self, request: &ExportRequest) -> Result<ExportCursor> {
         let selection = Selection::parse(&request.types, &request.filter, self.limits())?;
         let asked = digest(request);
         let (snapshot, kind, page_token) = match request.resume_token.as_str() {
@@ -99,7 +99,7 @@ impl Store {
                 (StoreSnapshot::of(self, revision), kind, page_token)
             }
         };
-        Ok(Export {
+        Ok(ExportCursor {
             snapshot,
             filter: request.filter.clone(),
             selection,
@@ -111,7 +111,7 @@ impl Store {
     }
 }
 
-impl Export {
+impl ExportCursor {
     /// The revision that is exported.
     pub(crate) fn revision(&self) -> i64 {
         self.snapshot.revision()
@@ -225,7 +225,8 @@ fn digest(request: &ExportRequest) -> Vec<u8> {
 
 fn resume(text: &str, asked: &[u8]) -> Result<(u64, usize, String)> {
     let invalid = || {
-        let message = "resume_token is damaged, or was not returned by Export: send it unchanged, or start again without one";
+        let message =
+            "resume_token is damaged, or was not returned by ExportCursor: send it unchanged, or start again without one";
         StoreError::new(StoreErrorKind::Invalid, ErrorReason::PageTokenInvalid, message)
     };
     let payload = token::open(Purpose::Export, text).ok_or_else(invalid)?;

@@ -57,7 +57,7 @@ mod writer;
 #[cfg(feature = "server")]
 pub(crate) use self::{
     change_stream::{ChangeStream, CommittedChange},
-    export::{Export, ExportChunk},
+    export::{ExportChunk, ExportCursor},
     selection::Selection,
     watch::after_revision,
 };

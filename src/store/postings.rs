@@ -10,7 +10,7 @@ use prost_reflect::{Kind as FieldKind, MessageDescriptor};
 
 use super::keys::{self, IndexKey};
 use crate::model::{
-    Index, Part, RecordKind, RecordName,
+    IndexPart, RecordIndex, RecordKind, RecordName,
     schema::{Reference, Schema},
     wire, words,
 };
@@ -24,7 +24,7 @@ pub(crate) const ORIGIN: u64 = 1;
 #[derive(Debug)]
 pub(crate) struct PostingIndex {
     /// The index as its type declares it.
-    pub(crate) index: &'static Index,
+    pub(crate) index: &'static RecordIndex,
     /// Its parts, in order.
     pub(crate) parts: Vec<PostingPart>,
 }
@@ -62,18 +62,18 @@ pub(crate) fn indexes(kind: RecordKind) -> &'static [PostingIndex] {
     INDEXES.iter().find(|(of, _)| *of == kind).map_or(&[], |(_, indexes)| indexes)
 }
 
-fn resolve(kind: RecordKind, index: &'static Index) -> PostingIndex {
+fn resolve(kind: RecordKind, index: &'static RecordIndex) -> PostingIndex {
     let message = &kind.schema().message;
     let parts = index
         .parts
         .iter()
         .map(|part| match part {
-            Part::Exact(path) => match path_of(message, path) {
+            IndexPart::Exact(path) => match path_of(message, path) {
                 (path, FieldKind::Enum(_)) => PostingPart::Enum(path),
                 (path, _) => PostingPart::Text(path),
             },
-            Part::Time(path) => PostingPart::Time(path_of(message, path).0),
-            Part::Words(_, paths) => PostingPart::Words(paths.iter().map(|path| path_of(message, path).0).collect()),
+            IndexPart::Time(path) => PostingPart::Time(path_of(message, path).0),
+            IndexPart::Words(_, paths) => PostingPart::Words(paths.iter().map(|path| path_of(message, path).0).collect()),
         })
         .collect();
     PostingIndex { index, parts }
@@ -206,7 +206,7 @@ fn is_origin(record: &[u8], path: &[u32], positions: &[usize]) -> bool {
 pub(crate) fn external_id_key(kind: RecordKind) -> IndexKey {
     let index = indexes(kind)
         .iter()
-        .find(|index| index.index.parts == [Part::Exact("external_ids")])
+        .find(|index| index.index.parts == [IndexPart::Exact("external_ids")])
         .expect("every kind has an index over external_ids, as a test shows");
     IndexKey::new(kind, index.index.number)
 }

@@ -16,14 +16,14 @@ use super::{
     entry::{Entry, field_names, record},
     error::{Result, StoreError},
     inner::Inner,
-    mutate::{self, Outcome, request::Request},
+    mutate::{self, MutationOutcome, request::Request},
     query::{self, page_size, token},
     snapshot::{ENTRY_BYTES, StoreSnapshot, TypedPage, decode, parse_name, view},
     version::Version,
 };
 use crate::{
     engine::{self, LogSeek},
-    model::{Path, RecordKind, RecordName, TypedRecord, Violations, schema, wire},
+    model::{FieldPath, RecordKind, RecordName, TypedRecord, Violations, schema, wire},
     proto::{self, ChangeKind, CommitResponse},
 };
 
@@ -89,7 +89,7 @@ impl Store {
     /// Many records by name. Those that do not fit into a response are named in `not_returned`.
     pub fn batch_get(&self, request: &proto::BatchGetRecordsRequest) -> Result<EncodedBatch> {
         let mut violations = Violations::default();
-        let at = Path::ROOT.field("names");
+        let at = FieldPath::ROOT.field("names");
         let names_max = self.limits().batch_get_names;
         violations.limit(&at, self.limits().batch_get_names(), request.names.len() as u64);
         if request.names.is_empty() {
@@ -179,17 +179,17 @@ impl Store {
                 .outcomes
                 .iter()
                 .map(|outcome| match outcome {
-                    Outcome::Changed(index) => proto::MutationResult {
+                    MutationOutcome::Changed(index) => proto::MutationResult {
                         name: name_of(*index),
                         revision: 0,
                         kind: plan.changes.get(*index).map_or(ChangeKind::Unspecified, |planned| planned.change).into(),
                     },
-                    Outcome::Unchanged { name, revision } => proto::MutationResult {
+                    MutationOutcome::Unchanged { name, revision } => proto::MutationResult {
                         name: name.clone(),
                         revision: revision.cast_signed(),
                         kind: ChangeKind::Unchanged.into(),
                     },
-                    Outcome::MadeBefore(index) => {
+                    MutationOutcome::MadeBefore(index) => {
                         proto::MutationResult { name: name_of(*index), revision: 0, kind: ChangeKind::Unchanged.into() }
                     }
                 })

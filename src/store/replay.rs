@@ -73,7 +73,7 @@ pub(crate) struct PendingState<'a> {
 }
 
 /// What one commit does to one record.
-struct Step<'c> {
+struct ReplayStep<'c> {
     kind: RecordKind,
     id: &'c str,
     before: Option<Version>,
@@ -136,7 +136,7 @@ impl<'a> PendingState<'a> {
         Ok(())
     }
 
-    fn step<'c>(&self, revision: u64, change: &'c Changed) -> Result<Step<'c>> {
+    fn step<'c>(&self, revision: u64, change: &'c Changed) -> Result<ReplayStep<'c>> {
         let kind = change.kind()?;
         let id = change.id.as_str();
         let before = match change.previous_revision {
@@ -150,10 +150,10 @@ impl<'a> PendingState<'a> {
             redirect: change.redirect_target.clone(),
             record: change.record.clone(),
         };
-        Ok(Step { kind, id, before, after })
+        Ok(ReplayStep { kind, id, before, after })
     }
 
-    fn put_step(&mut self, Step { kind, id, before, after }: Step<'_>) {
+    fn put_step(&mut self, ReplayStep { kind, id, before, after }: ReplayStep<'_>) {
         let mut new_postings = postings(kind, id, &after.record);
         if let Some(before) = &before {
             // The further chunks of `before` stay where they are, because their keys hold its revision.

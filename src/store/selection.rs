@@ -10,7 +10,7 @@ use super::{
     Store, StoreLimits,
     change_stream::CommittedChange,
     error::{Result, StoreError},
-    query::Filter,
+    query::RecordFilter,
 };
 use crate::{
     model::RecordKind,
@@ -22,7 +22,7 @@ use crate::{
 pub(crate) struct Selection {
     /// Never empty.
     kinds: Vec<RecordKind>,
-    filter: Option<Filter>,
+    filter: Option<RecordFilter>,
     /// A text that is equal if and only if two selections show the same.
     key: Arc<str>,
 }
@@ -43,7 +43,7 @@ impl Selection {
         kinds.dedup();
         let filter_of = match (filter, kinds.as_slice()) {
             ("", _) => None,
-            (text, [kind]) => Some(Filter::parse(*kind, text, limits)?),
+            (text, [kind]) => Some(RecordFilter::parse(*kind, text, limits)?),
             _ => {
                 return Err(StoreError::field(
                     "filter",

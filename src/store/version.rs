@@ -66,7 +66,7 @@ fn is_live(change: ChangeKind) -> bool {
 
 /// A decoded value of the state, in which the record may lack its further chunks.
 #[derive(Clone, Debug)]
-pub(crate) struct Head {
+pub(crate) struct VersionHead {
     /// The commit that made it.
     pub(crate) revision: u64,
     change: ChangeKind,
@@ -75,7 +75,7 @@ pub(crate) struct Head {
     inline: Bytes,
 }
 
-impl Head {
+impl VersionHead {
     /// Decodes a value. `None` if it is damaged.
     pub(crate) fn decode(value: &Bytes) -> Option<Self> {
         let (change, bytes) = value.split_first()?;
@@ -139,7 +139,7 @@ mod tests {
         };
         let (value, rest) = version.encode(RecordKind::Event, "e");
         assert!(rest.iter().all(|(_, chunk)| chunk.len() <= CHUNK_BYTES_MAX));
-        let head = Head::decode(&value).unwrap();
+        let head = VersionHead::decode(&value).unwrap();
         assert_eq!(head.rest_keys(RecordKind::Event, "e"), rest.iter().map(|(key, _)| key.clone()).collect::<Vec<_>>());
         let chunks: Vec<_> = rest.into_iter().map(|(_, chunk)| chunk).collect();
         assert_eq!(head.join(&chunks), version);
@@ -156,7 +156,7 @@ mod tests {
     #[test]
     fn a_damaged_value_is_noticed_and_never_a_panic() {
         for value in [&[][..], &[99], &[2], &[2, 0x80], &[2, 1, 0, 9, b'a']] {
-            assert!(Head::decode(&Bytes::copy_from_slice(value)).is_none(), "{value:?}");
+            assert!(VersionHead::decode(&Bytes::copy_from_slice(value)).is_none(), "{value:?}");
         }
     }
 }

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use super::{
     error::{Result, StoreError},
     keys,
-    version::{Head, Version},
+    version::{Version, VersionHead},
 };
 use crate::{
     engine::{self, KeyRange, ScanDirection, StateRead},
@@ -50,7 +50,7 @@ impl<'a> View<'a> {
     }
 
     /// Like [`Self::version`], without reading the further chunks of the record.
-    pub(crate) fn standing(&self, kind: RecordKind, id: &str) -> Result<Option<Head>> {
+    pub(crate) fn standing(&self, kind: RecordKind, id: &str) -> Result<Option<VersionHead>> {
         let Some(value) = self.state.get(&keys::current(kind, id))? else { return Ok(None) };
         let head = decode(kind, id, &value)?;
         if head.revision <= self.revision {
@@ -73,7 +73,7 @@ impl<'a> View<'a> {
         if head.revision <= self.revision { self.whole(kind, id, head).map(Some) } else { self.version(kind, id) }
     }
 
-    fn whole(&self, kind: RecordKind, id: &str, head: Head) -> Result<Version> {
+    fn whole(&self, kind: RecordKind, id: &str, head: VersionHead) -> Result<Version> {
         let keys = head.rest_keys(kind, id);
         if keys.is_empty() {
             return Ok(head.join(&[]));
@@ -152,8 +152,8 @@ impl Iterator for Scan<'_> {
     }
 }
 
-fn decode(kind: RecordKind, id: &str, value: &Bytes) -> Result<Head> {
-    Head::decode(value).ok_or_else(|| damaged(kind, id))
+fn decode(kind: RecordKind, id: &str, value: &Bytes) -> Result<VersionHead> {
+    VersionHead::decode(value).ok_or_else(|| damaged(kind, id))
 }
 
 /// The error for a value that this program cannot have written.

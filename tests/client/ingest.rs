@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use annals::{
-    client::{IngestOptions, Ingested, MessageStream},
+    client::{IngestOptions, IngestResult, MessageStream},
     proto::{CommitRequest, Event, Mutation},
 };
 use tokio_stream::StreamExt;
@@ -23,7 +23,7 @@ fn fail(number: usize) -> CommitRequest {
     CommitRequest::of(format!("f{number}"), [Mutation::delete("events/none")])
 }
 
-async fn outcomes(mut messages: MessageStream<Ingested>) -> Vec<Ingested> {
+async fn outcomes(mut messages: MessageStream<IngestResult>) -> Vec<IngestResult> {
     let mut all = Vec::new();
     while let Some(ingested) = messages.message().await.expect("no error of the stream") {
         all.push(ingested);

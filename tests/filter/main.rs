@@ -10,7 +10,7 @@ mod random;
 use annals::{
     model::{RESOURCES, RecordKind, words},
     proto::ErrorReason,
-    store::{StoreLimits, query::Filter},
+    store::{StoreLimits, query::RecordFilter},
 };
 use brute::Meaning;
 use fastrand::Rng;
@@ -32,7 +32,7 @@ fn world(kind: RecordKind) -> World<'static> {
 }
 
 fn has_words() -> bool {
-    Filter::parse(RecordKind::Actor, "name_tokens:*", &StoreLimits::default()).is_ok()
+    RecordFilter::parse(RecordKind::Actor, "name_tokens:*", &StoreLimits::default()).is_ok()
 }
 
 fn meaning() -> Meaning<'static> {
@@ -70,7 +70,7 @@ fn a_filter_means_the_same_as_in_a_second_implementation() {
             let depth = rng.u32(..4);
             let tree = random::tree(&mut rng, message, &world, depth, true);
             let text = random::spell(&mut rng, &tree);
-            let filter = Filter::parse(kind, &text, &limits).unwrap_or_else(|error| panic!("{kind:?}: {text}\n{error}"));
+            let filter = RecordFilter::parse(kind, &text, &limits).unwrap_or_else(|error| panic!("{kind:?}: {text}\n{error}"));
             for _record in 0..4 {
                 let (decoded, bytes) = &records[rng.usize(..records.len())];
                 let expected = brute::matches(&tree, decoded, &meaning());
@@ -165,7 +165,7 @@ fn another_parser_of_the_grammar_reads_the_same_tree() {
         let depth = rng.u32(..4);
         let tree = random::tree(&mut rng, kind.descriptor(), &world(kind), depth, true);
         let text = random::spell(&mut rng, &tree);
-        if !common(&tree) || Filter::parse(kind, &text, &StoreLimits::default()).is_err() {
+        if !common(&tree) || RecordFilter::parse(kind, &text, &StoreLimits::default()).is_err() {
             continue;
         }
         let other = aip_160::parse_filter(&text).unwrap_or_else(|error| panic!("SEED={seed} {text}\n{error:?}"));
@@ -181,14 +181,14 @@ fn what_another_parser_refuses_is_refused() {
     for text in ["(", ")", "a =", "= 1", "a = 1 AND", "OR a = 1", "NOT", "a = \"x", "a = 1 AND OR b = 2", "a..b = 1", "a = (1"]
     {
         assert!(aip_160::parse_filter(text).is_err(), "{text}");
-        assert!(Filter::parse(RecordKind::Event, text, &StoreLimits::default()).is_err(), "{text}");
+        assert!(RecordFilter::parse(RecordKind::Event, text, &StoreLimits::default()).is_err(), "{text}");
     }
 }
 
 /// Any text is either a filter or an error with a position in the text. There is never a panic or an overflow.
 fn survives(kind: RecordKind, text: &str) {
     let limits = StoreLimits::default();
-    match Filter::parse(kind, text, &limits) {
+    match RecordFilter::parse(kind, text, &limits) {
         Ok(filter) => {
             let _matched = filter.matches(b"\x82\x01\x03abc");
             let _matched = filter.matches(text.as_bytes());
@@ -281,6 +281,7 @@ fn parentheses_without_end_are_a_limit_and_not_an_overflow() {
         "NOT ".repeat(1000),
     ] {
         survives(RecordKind::Event, &text);
-        let _unlimited = Filter::parse(RecordKind::Event, &text, &StoreLimits { filter_depth: 4096, ..StoreLimits::default() });
+        let _unlimited =
+            RecordFilter::parse(RecordKind::Event, &text, &StoreLimits { filter_depth: 4096, ..StoreLimits::default() });
     }
 }

@@ -5,7 +5,7 @@ use std::io::Cursor;
 use annals::{
     formats::{
         claimreview::{self, REVIEW_MEMBERS},
-        import::{BadRow, ImportRow},
+        import::{ImportRow, ImportRowError},
     },
     proto::{
         Actor, ActorKind, Claim, ClaimKind, Mutation, Relation, RelationKind, Source, SourceKind, mutation::Op, record::Record,
@@ -23,7 +23,7 @@ fn file(name: &str) -> String {
     text(&format!("tests/data/claimreview/{name}"))
 }
 
-fn rows(content: impl AsRef<[u8]>) -> Vec<Result<ImportRow, BadRow>> {
+fn rows(content: impl AsRef<[u8]>) -> Vec<Result<ImportRow, ImportRowError>> {
     claimreview::rows(Cursor::new(content.as_ref().to_vec())).collect()
 }
 
@@ -181,7 +181,7 @@ fn a_file_without_a_review_is_refused() {
 }
 
 /// What a review makes, without the text of the review, which is kept beside it, or why it makes nothing.
-fn made(review: &Value) -> Result<Vec<Mutation>, BadRow> {
+fn made(review: &Value) -> Result<Vec<Mutation>, ImportRowError> {
     let row = rows(review.to_string()).remove(0)?;
     let mut mutations = [row.shared, row.own].concat();
     for mutation in &mut mutations {

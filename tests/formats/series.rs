@@ -2,8 +2,8 @@
 
 use annals::{
     formats::{
-        import::{BadRow, ImportRow},
-        series::{self, MAPPING_KEYS, Mapping},
+        import::{ImportRow, ImportRowError},
+        series::{self, MAPPING_KEYS, SeriesMapping},
     },
     proto::{Actor, Approximation, Estimate, EstimateMode, Quantity, Source},
     store::Store,
@@ -15,11 +15,11 @@ use super::support::{Imported, data, import, list, text};
 const UKRAINE: &str = "examples/mappings/ukraine-personnel.toml";
 const FLUSIGHT: &str = "examples/mappings/flusight.toml";
 
-fn mapping(path: &str) -> Mapping {
-    Mapping::parse(&text(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+fn mapping(path: &str) -> SeriesMapping {
+    SeriesMapping::parse(&text(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-fn ukraine() -> series::Mapping {
+fn ukraine() -> series::SeriesMapping {
     mapping(UKRAINE)
 }
 
@@ -31,11 +31,11 @@ fn forecasts() -> Vec<u8> {
     data("forecasts/flusight_2022-12-12_psi-dice.csv.gz")
 }
 
-fn rows(mapping: Mapping, content: impl AsRef<[u8]>) -> Vec<Result<ImportRow, BadRow>> {
+fn rows(mapping: SeriesMapping, content: impl AsRef<[u8]>) -> Vec<Result<ImportRow, ImportRowError>> {
     series::rows(mapping, std::io::Cursor::new(content.as_ref().to_vec())).collect()
 }
 
-fn import_bytes(store: &Store, mapping: Mapping, content: impl AsRef<[u8]>) -> Imported {
+fn import_bytes(store: &Store, mapping: SeriesMapping, content: impl AsRef<[u8]>) -> Imported {
     import(store, series::rows(mapping, std::io::Cursor::new(content.as_ref().to_vec())))
 }
 
@@ -117,18 +117,18 @@ fn a_second_import_changes_nothing_and_a_changed_row_is_a_new_revision_of_its_re
 }
 
 /// A mapping of CSV with one estimate a day, and more.
-fn small(more: &str) -> Mapping {
+fn small(more: &str) -> SeriesMapping {
     let text = format!(
         "[file]\nformat = 'csv'\nmissing = ['-']\n[[estimate]]\nexternal_ids = ['x:{{day}}']\nestimand.measure = 'measure:m'\n\
          aspect = 'LEVEL'\nmode = 'COUNTED'\norigin = 'AS_REPORTED'\nas_of = '{{day}}'\nattribution = [{{ description = 'somebody' }}]\n\
          citations = [{{ source = 'sources/s' }}]\nquantity.unit = '1'\n{more}"
     );
-    Mapping::parse(&text).unwrap_or_else(|error| panic!("{error}\n{text}"))
+    SeriesMapping::parse(&text).unwrap_or_else(|error| panic!("{error}\n{text}"))
 }
 
 const BEST: &str = "quantity.best = '{n}'";
 
-fn check_bad(mapping: Mapping, content: impl AsRef<[u8]>, good: usize, expect: &[(u64, &str, &str)]) {
+fn check_bad(mapping: SeriesMapping, content: impl AsRef<[u8]>, good: usize, expect: &[(u64, &str, &str)]) {
     let (made, bad): (Vec<_>, Vec<_>) = rows(mapping, content).into_iter().partition(Result::is_ok);
     let bad: Vec<_> = bad.into_iter().map(Result::unwrap_err).collect();
     assert_eq!((made.len(), bad.len()), (good, expect.len()), "{bad:?}");
@@ -229,14 +229,14 @@ fn json_is_read_along_paths_one_object_a_line_or_in_a_nested_array() {
         )
     };
     let object = r#"{"at":["24.2.2022"],"of":{"n":1}}"#;
-    let ndjson = Mapping::parse(&text("format = 'ndjson'")).unwrap();
+    let ndjson = SeriesMapping::parse(&text("format = 'ndjson'")).unwrap();
     check_bad(
         ndjson,
         format!("{object}\n{{\n{{\"at\":{{}},\"of\":{{}}}}\n{{\"at\":[[]],\"of\":{{}}}}\n{{\"at\":[],\"of\":{{}},\"x\":1}}\n"),
         1,
         &[(2, "", "not JSON"), (3, "", "no id"), (4, "day", "is an array"), (5, "x", "is not used")],
     );
-    let deep = Mapping::parse(&text("format = 'json'\nat = '/data/points'\nignore = ['x']")).unwrap();
+    let deep = SeriesMapping::parse(&text("format = 'json'\nat = '/data/points'\nignore = ['x']")).unwrap();
     check_bad(
         deep,
         format!("{{\"meta\":{{}},\"data\":{{\"points\":[{object},7],\"more\":1}}}}"),
@@ -247,7 +247,7 @@ fn json_is_read_along_paths_one_object_a_line_or_in_a_nested_array() {
 }
 
 fn check_refused(text: &str, expect: &[&str]) {
-    let error = Mapping::parse(text).expect_err(text);
+    let error = SeriesMapping::parse(text).expect_err(text);
     let found: Vec<_> = error.0.iter().map(ToString::to_string).collect();
     assert_eq!(found.len(), expect.len(), "{found:#?}");
     for (found, expect) in found.iter().zip(expect) {
@@ -297,7 +297,7 @@ fn every_key_of_the_list_is_read() {
                  'e'\nname = 'events/{a}'\ntitle = '{d}'\ncreate_only = true\nwhen = { b = true }\n[[event.case]]\nwhen = { b = true }\n";
     let objects = "[file]\nformat = 'json'\nat = '/a'\n[[event]]\nname = 'events/{a}'\n";
     for text in [table, objects] {
-        assert!(Mapping::parse(text).is_ok(), "{:?}", Mapping::parse(text));
+        assert!(SeriesMapping::parse(text).is_ok(), "{:?}", SeriesMapping::parse(text));
     }
     let text = [table, objects].concat();
     for key in MAPPING_KEYS {
@@ -332,7 +332,7 @@ proptest! {
             if let Some(there) = text.get_mut(at) {
                 *there = byte;
             }
-            if let Err(error) = Mapping::parse(&String::from_utf8(text).expect("ASCII")) {
+            if let Err(error) = SeriesMapping::parse(&String::from_utf8(text).expect("ASCII")) {
                 prop_assert!(!error.0.is_empty());
             }
         }

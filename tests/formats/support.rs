@@ -4,8 +4,8 @@ use std::{io::Read, path::Path};
 
 use annals::{
     formats::import::{
-        BadRow, ImportRows,
-        batch::{BatchBounds, ImportBatches, SentRecords},
+        ImportRowError, ImportRows,
+        batch::{ImportBatchLimits, ImportBatches, SentRecords},
     },
     proto::{ChangeKind, ListRecordsRequest},
     store::Store,
@@ -32,7 +32,7 @@ pub(crate) struct Imported {
     pub(crate) rows: usize,
     pub(crate) created: usize,
     pub(crate) updated: usize,
-    pub(crate) bad: Vec<BadRow>,
+    pub(crate) bad: Vec<ImportRowError>,
 }
 
 /// Applies rows in batches, as `annals import` does.
@@ -43,7 +43,7 @@ pub(crate) fn import(store: &Store, rows: ImportRows) -> Imported {
     let origin = format!("run {}", RUNS.fetch_add(1, Ordering::Relaxed));
     let mut imported = Imported::default();
     let mut known = SentRecords::after(1);
-    for batch in ImportBatches::new(rows, BatchBounds::default(), origin, &mut known) {
+    for batch in ImportBatches::new(rows, ImportBatchLimits::default(), origin, &mut known) {
         match batch {
             Err(bad) => imported.bad.push(bad),
             Ok(batch) => {

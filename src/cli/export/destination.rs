@@ -16,7 +16,7 @@ use serde_json::Value;
 use crate::{
     cli::{
         output::Output,
-        resume::{self, Part, Partial},
+        resume::{self, PartFile, Partial},
     },
     formats::{
         OpenExportFile,
@@ -133,14 +133,14 @@ fn text(format: &dyn ExportText, message: &ExportResponse, first: bool) -> Vec<u
 
 /// A file that is not text. An interrupted export cannot be resumed: the next run starts from the beginning.
 pub(super) struct BinaryFile {
-    part: Part,
+    part: PartFile,
     writer: Box<dyn ExportFile>,
     revision: i64,
 }
 
 impl BinaryFile {
     pub(super) fn open(file: &Path, kind: RecordKind, open: OpenExportFile) -> anyhow::Result<Self> {
-        let mut part = Part::open(file)?;
+        let mut part = PartFile::open(file)?;
         let opened = part.content().set_len(0).and_then(|()| open(kind, Box::new(part.content().try_clone()?)));
         let writer = opened.with_context(|| format!("cannot write {}", part.path().display()))?;
         Ok(Self { part, writer, revision: 0 })

@@ -25,7 +25,7 @@ use super::{
 use crate::{
     client::{Client, ClientOptions},
     formats::{
-        self, Exporter,
+        self, FormatExporter,
         export::{RelatedRecords, TableExport},
     },
     model::{self, RecordKind, RecordName},
@@ -52,7 +52,7 @@ pub(super) struct Arguments {
     collections: Vec<RecordKind>,
     /// The format of the output.
     #[arg(long, value_parser = FormatArgument::parser(|format| format.exporter.as_ref()), default_value = "records")]
-    format: FormatArgument<Exporter>,
+    format: FormatArgument<FormatExporter>,
     /// Export the records of one collection that match this filter.
     #[arg(long, default_value = "", hide_default_value = true)]
     filter: String,
@@ -97,7 +97,7 @@ pub(super) fn run(arguments: &Arguments, out: &mut Output) -> anyhow::Result<Out
         let options: ClientOptions = access::options(&progress);
         let connection = arguments.access.connect_with(options).await?;
         let (client, format, related) = (&connection.client, arguments.format, RelatedRecords::default());
-        let export = Export { client, format, related, progress: &progress };
+        let export = ExportRun { client, format, related, progress: &progress };
         let written = export.run(request, &kinds, target, out).await;
         connection.close().await?;
         written
@@ -135,14 +135,14 @@ fn is_folder(path: &Path) -> bool {
 }
 
 /// One run of the command.
-struct Export<'a> {
+struct ExportRun<'a> {
     client: &'a Client,
-    format: FormatArgument<Exporter>,
+    format: FormatArgument<FormatExporter>,
     related: RelatedRecords,
     progress: &'a ProgressBar,
 }
 
-impl Export<'_> {
+impl ExportRun<'_> {
     async fn run(
         &self,
         request: ExportRequest,

@@ -4,9 +4,9 @@
 
 use super::{
     export::TableExport,
-    format::{Exporter, Format, ImportInput, Importer},
+    format::{Format, FormatExporter, FormatImporter, ImportInput},
     import::{
-        BadRow, ImportRow, ImportRows,
+        ImportRow, ImportRowError, ImportRows,
         mutation::{found, keep},
     },
     table::{
@@ -28,8 +28,8 @@ pub static FORMAT: Format = Format {
     name: "acled",
     summary: "ACLED, the Armed Conflict Location & Event Data, CSV in its own columns",
     page: "acled/page.md",
-    importer: Some(Importer { needs_mapping: false, open: rows }),
-    exporter: Some(Exporter::Table(&ROWS)),
+    importer: Some(FormatImporter { needs_mapping: false, open: rows }),
+    exporter: Some(FormatExporter::Table(&ROWS)),
 };
 
 /// The columns, and where a record stores each.
@@ -143,11 +143,11 @@ const EVENT_FIELDS: &[&str] = &[
 ];
 
 /// The rows of a file.
-fn rows(input: ImportInput) -> Result<ImportRows, BadRow> {
+fn rows(input: ImportInput) -> Result<ImportRows, ImportRowError> {
     table::rows(input.content, &LAYOUT, row)
 }
 
-fn row(line: &TableRow<'_>) -> Result<ImportRow, BadRow> {
+fn row(line: &TableRow<'_>) -> Result<ImportRow, ImportRowError> {
     let id = line.needed("event_id_cnty");
     let external_id = format!("acled:{id}");
     if !id.is_empty() && !is_external_id(&external_id) {

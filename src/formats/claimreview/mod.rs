@@ -16,9 +16,9 @@ use serde_json::{Map, Value};
 
 use self::review::ReviewMutations;
 use super::{
-    format::{Format, Importer},
+    format::{Format, FormatImporter},
     import::{
-        BadRow, ImportRow, ImportRows, SeenKeys, mutation,
+        ImportRow, ImportRowError, ImportRows, SeenKeys, mutation,
         objects::{self, NumberedObject, ObjectIter},
     },
 };
@@ -28,7 +28,7 @@ pub static FORMAT: Format = Format {
     name: "claimreview",
     summary: "fact checks, schema.org ClaimReview in JSON-LD",
     page: "claimreview/page.md",
-    importer: Some(Importer { needs_mapping: false, open: |input| Ok(rows(input.content)) }),
+    importer: Some(FormatImporter { needs_mapping: false, open: |input| Ok(rows(input.content)) }),
     exporter: None,
 };
 
@@ -66,7 +66,7 @@ pub fn rows(from: impl Read + Send + 'static) -> ImportRows {
 
 struct Reviews {
     objects: ObjectIter,
-    waiting: VecDeque<Result<ImportRow, BadRow>>,
+    waiting: VecDeque<Result<ImportRow, ImportRowError>>,
     /// The ids of reviews, and the ids together with the whole reviews. A review may occur twice only if its content is the
     /// same.
     seen: SeenKeys,
@@ -76,7 +76,7 @@ struct Reviews {
 }
 
 impl Iterator for Reviews {
-    type Item = Result<ImportRow, BadRow>;
+    type Item = Result<ImportRow, ImportRowError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
@@ -89,7 +89,7 @@ impl Iterator for Reviews {
                 None if self.ended || self.found => return None,
                 None => {
                     self.ended = true;
-                    return Some(Err(BadRow::whole(0, "the file has no object of the @type ClaimReview")));
+                    return Some(Err(ImportRowError::whole(0, "the file has no object of the @type ClaimReview")));
                 }
             }
         }
@@ -106,11 +106,15 @@ impl Reviews {
         let graph = node::graph(&document);
         let things = node::things(&document, &graph);
         if !things.iter().any(|thing| thing.types().next().is_some()) {
-            self.waiting.push_back(Err(BadRow::column(number, "@type", "is missing: a review has the @type ClaimReview")));
+            self.waiting.push_back(Err(ImportRowError::column(
+                number,
+                "@type",
+                "is missing: a review has the @type ClaimReview",
+            )));
         }
         for review in things.into_iter().filter(|thing| thing.is("ClaimReview")) {
             let row = review::read(review).and_then(|made| self.row(number, made, review.members));
-            self.waiting.push_back(row.map_err(|reason| BadRow::whole(number, reason)));
+            self.waiting.push_back(row.map_err(|reason| ImportRowError::whole(number, reason)));
         }
     }
 

@@ -18,7 +18,7 @@ use serde_json::Value;
 
 use super::{
     export::ExportText,
-    format::{Exporter, Format},
+    format::{Format, FormatExporter},
     json,
 };
 use crate::{
@@ -32,7 +32,7 @@ pub static FORMAT: Format = Format {
     summary: "comma-separated values, a file for each collection",
     page: "csv/page.md",
     importer: None,
-    exporter: Some(Exporter::CollectionText { extension: "csv", open: |kind| Box::new(CsvText::of(kind)) }),
+    exporter: Some(FormatExporter::CollectionText { extension: "csv", open: |kind| Box::new(CsvText::of(kind)) }),
 };
 
 /// Writes the file of a type of record.

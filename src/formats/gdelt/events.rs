@@ -6,9 +6,9 @@ use super::{actor, document, event_name, time};
 use crate::{
     formats::{
         export::TableExport,
-        format::{Exporter, Format, ImportInput, Importer},
+        format::{Format, FormatExporter, FormatImporter, ImportInput},
         import::{
-            BadRow, ImportRow, ImportRows,
+            ImportRow, ImportRowError, ImportRows,
             mutation::{found, keep},
         },
         table::{
@@ -26,8 +26,8 @@ pub static FORMAT: Format = Format {
     name: "gdelt-events",
     summary: "GDELT 2.0 events, tab-separated in their own columns",
     page: "gdelt/events.md",
-    importer: Some(Importer { needs_mapping: false, open: rows }),
-    exporter: Some(Exporter::Table(&ROWS)),
+    importer: Some(FormatImporter { needs_mapping: false, open: rows }),
+    exporter: Some(FormatExporter::Table(&ROWS)),
 };
 
 /// The columns, and where a record stores each.
@@ -168,11 +168,11 @@ const FIELDS: &[&str] =
     &["external_ids", "labels", "metrics", "annotations", "title", "types", "time", "places", "participants", "citations"];
 
 /// The rows of a file.
-fn rows(input: ImportInput) -> Result<ImportRows, BadRow> {
+fn rows(input: ImportInput) -> Result<ImportRows, ImportRowError> {
     table::rows(input.content, &LAYOUT, row)
 }
 
-fn row(line: &TableRow<'_>) -> Result<ImportRow, BadRow> {
+fn row(line: &TableRow<'_>) -> Result<ImportRow, ImportRowError> {
     let id = line.id_needed("GLOBALEVENTID");
     let mut shared = Vec::new();
     let mut citations = Vec::new();

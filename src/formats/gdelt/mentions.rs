@@ -7,9 +7,9 @@ use super::{document, event_name, time};
 use crate::{
     formats::{
         export::TableExport,
-        format::{Exporter, Format, ImportInput, Importer},
+        format::{Format, FormatExporter, FormatImporter, ImportInput},
         import::{
-            BadRow, ImportRow, ImportRows,
+            ImportRow, ImportRowError, ImportRows,
             mutation::{found, keep},
         },
         table::{
@@ -27,8 +27,8 @@ pub static FORMAT: Format = Format {
     name: "gdelt-mentions",
     summary: "GDELT 2.0 mentions of events, tab-separated in their own columns",
     page: "gdelt/mentions.md",
-    importer: Some(Importer { needs_mapping: false, open: rows }),
-    exporter: Some(Exporter::Table(&ROWS)),
+    importer: Some(FormatImporter { needs_mapping: false, open: rows }),
+    exporter: Some(FormatExporter::Table(&ROWS)),
 };
 
 /// The columns, and where a record stores each.
@@ -79,11 +79,11 @@ const KEY: [&str; 6] =
     ["GLOBALEVENTID", "MentionIdentifier", "SentenceID", "Actor1CharOffset", "Actor2CharOffset", "ActionCharOffset"];
 
 /// The rows of a file.
-fn rows(input: ImportInput) -> Result<ImportRows, BadRow> {
+fn rows(input: ImportInput) -> Result<ImportRows, ImportRowError> {
     table::rows(input.content, &LAYOUT, row)
 }
 
-fn row(line: &TableRow<'_>) -> Result<ImportRow, BadRow> {
+fn row(line: &TableRow<'_>) -> Result<ImportRow, ImportRowError> {
     let event = stub(&line.id_needed("GLOBALEVENTID"));
     let read_at = time(line, "MentionTimeDate");
     let outlet = outlet(line.text("MentionSourceName"));

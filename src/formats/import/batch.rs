@@ -12,7 +12,7 @@ use std::{
 
 use prost::Message;
 
-use super::{BadRow, ImportRow, ImportRows, mutation};
+use super::{ImportRow, ImportRowError, ImportRows, mutation};
 use crate::{
     formats::values,
     limits::{Limit, StoreLimits},
@@ -36,7 +36,7 @@ pub struct ImportBatch {
 ///
 /// ```
 /// use annals::{
-///     formats::import::{ImportRow, batch::{BatchBounds, ImportBatches, SentRecords}},
+///     formats::import::{ImportRow, batch::{ImportBatchLimits, ImportBatches, SentRecords}},
 ///     proto::{Actor, Event, Mutation, Participant},
 ///     store::Store,
 /// };
@@ -52,7 +52,7 @@ pub struct ImportBatch {
 ///
 /// let store = Store::in_memory()?;
 /// let mut sent = SentRecords::after(1);
-/// let batches = ImportBatches::new(Box::new(rows.into_iter()), BatchBounds::default(), "x events.csv", &mut sent);
+/// let batches = ImportBatches::new(Box::new(rows.into_iter()), ImportBatchLimits::default(), "x events.csv", &mut sent);
 /// let mut mutations = Vec::new();
 /// for batch in batches {
 ///     let commit = batch?.commit;
@@ -64,23 +64,23 @@ pub struct ImportBatch {
 /// ```
 pub struct ImportBatches<'a> {
     rows: ImportRows,
-    bounds: BatchBounds,
+    bounds: ImportBatchLimits,
     origin: String,
     known: &'a mut SentRecords,
     /// A row that did not fit in the previous batch.
     waiting: Option<ImportRow>,
     /// A bad row that ended the previous batch.
-    bad: Option<BadRow>,
+    bad: Option<ImportRowError>,
 }
 
 impl<'a> ImportBatches<'a> {
     /// `origin` names the file and its format. The request ids contain it and the row's number, so that a row that occurs again
     /// later in the file is applied again.
-    pub fn new(rows: ImportRows, bounds: BatchBounds, origin: impl Into<String>, known: &'a mut SentRecords) -> Self {
+    pub fn new(rows: ImportRows, bounds: ImportBatchLimits, origin: impl Into<String>, known: &'a mut SentRecords) -> Self {
         Self { rows, bounds, origin: origin.into(), known, waiting: None, bad: None }
     }
 
-    fn next_row(&mut self) -> Option<Result<ImportRow, BadRow>> {
+    fn next_row(&mut self) -> Option<Result<ImportRow, ImportRowError>> {
         if let Some(row) = self.waiting.take() {
             return Some(Ok(row));
         }
@@ -92,7 +92,7 @@ impl<'a> ImportBatches<'a> {
         Some(if fits {
             Ok(row)
         } else {
-            Err(BadRow::whole(
+            Err(ImportRowError::whole(
                 row.number,
                 format!(
                     "makes {} mutations of {} bytes, but a commit has at most {} of {} bytes",
@@ -107,7 +107,7 @@ impl<'a> ImportBatches<'a> {
 }
 
 impl Iterator for ImportBatches<'_> {
-    type Item = Result<ImportBatch, BadRow>;
+    type Item = Result<ImportBatch, ImportRowError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if let Some(bad) = self.bad.take() {
@@ -214,7 +214,7 @@ fn request_id(mutations: &[Mutation], origin: &str, row: u64) -> String {
 
 /// The limits of one commit of an import.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BatchBounds {
+pub struct ImportBatchLimits {
     /// Rows whose records are in one commit.
     pub rows: usize,
     /// Mutations, including those of shared records. A row with more is refused.
@@ -223,7 +223,7 @@ pub struct BatchBounds {
     pub bytes: usize,
 }
 
-impl Default for BatchBounds {
+impl Default for ImportBatchLimits {
     /// These are within the default limits of a server, with room for the rest of a commit.
     fn default() -> Self {
         let mutations = usize::try_from(StoreLimits::default().commit_mutations).unwrap_or(usize::MAX);
@@ -231,7 +231,7 @@ impl Default for BatchBounds {
     }
 }
 
-impl BatchBounds {
+impl ImportBatchLimits {
     /// The default bounds, or lower ones if the limits of a server (`GetServerInfo.limits`) are lower.
     pub fn within(limits: &BTreeMap<String, i64>) -> Self {
         let at_most = |limit: Limit, bound: usize| {
@@ -259,7 +259,7 @@ struct BatchFill {
 
 impl BatchFill {
     /// Adds a row if it fits. A commit changes a record once, so a second row of the same record does not fit.
-    fn take(&mut self, row: &ImportRow, bounds: &BatchBounds) -> bool {
+    fn take(&mut self, row: &ImportRow, bounds: &ImportBatchLimits) -> bool {
         let shared: Vec<_> = row.shared.iter().filter(|mutation| !self.shared.contains(mutation::name(mutation))).collect();
         let mutations = self.mutations + shared.len() + row.own.len();
         let bytes =
@@ -361,10 +361,10 @@ mod batch_tests {
     }
 
     fn cut(
-        rows: Vec<Result<ImportRow, BadRow>>,
-        bounds: BatchBounds,
+        rows: Vec<Result<ImportRow, ImportRowError>>,
+        bounds: ImportBatchLimits,
         known: &mut SentRecords,
-    ) -> Vec<Result<ImportBatch, BadRow>> {
+    ) -> Vec<Result<ImportBatch, ImportRowError>> {
         ImportBatches::new(Box::new(rows.into_iter()), bounds, "f", known).collect()
     }
 
@@ -372,12 +372,12 @@ mod batch_tests {
         batch.commit.mutations.iter().map(mutation::name).collect()
     }
 
-    const THREE: BatchBounds = BatchBounds { rows: 3, mutations: 4, bytes: 1000 };
+    const THREE: ImportBatchLimits = ImportBatchLimits { rows: 3, mutations: 4, bytes: 1000 };
 
     #[test]
     fn a_batch_ends_at_each_bound_and_where_a_record_comes_again_and_bad_rows_stay_in_order() {
-        let numbers = |rows: Vec<Result<ImportRow, BadRow>>| -> Vec<String> {
-            let show = |batch: Result<ImportBatch, BadRow>| match batch {
+        let numbers = |rows: Vec<Result<ImportRow, ImportRowError>>| -> Vec<String> {
+            let show = |batch: Result<ImportBatch, ImportRowError>| match batch {
                 Ok(batch) => batch.rows.iter().map(|row| row.number.to_string()).collect::<Vec<_>>().join(" "),
                 Err(bad) => format!("bad {}", bad.number),
             };
@@ -388,7 +388,7 @@ mod batch_tests {
         let shares = |number: u64, shared: &[&str]| Ok(row(number, &format!("events/{number}"), shared));
         assert_eq!(numbers(vec![shares(1, &["actors/a"]), shares(2, &["actors/a"]), shares(3, &["actors/b"])]), ["1 2", "3"]);
         assert_eq!(numbers(vec![plain(1), Ok(row(2, "events/1", &[])), plain(3)]), ["1", "2 3"]);
-        assert_eq!(numbers(vec![plain(1), Err(BadRow::whole(2, "")), plain(3)]), ["1", "bad 2", "3"]);
+        assert_eq!(numbers(vec![plain(1), Err(ImportRowError::whole(2, "")), plain(3)]), ["1", "bad 2", "3"]);
         let long = Ok(row(2, &format!("events/{}", "x".repeat(1000)), &[]));
         assert_eq!(numbers(vec![plain(1), long, plain(3)]), ["1", "bad 2", "3"]);
         let wide = shares(1, &["actors/a", "actors/b", "actors/c", "actors/d"]);
@@ -447,10 +447,13 @@ mod bounds_tests {
     #[test]
     fn the_bounds_are_those_of_the_server_where_they_are_lower() {
         let limits = |entries: &[(&str, i64)]| entries.iter().map(|(name, limit)| ((*name).to_owned(), *limit)).collect();
-        assert_eq!(BatchBounds::within(&limits(&[("commit.mutations", 5000)])).mutations, 1000);
-        let small =
-            BatchBounds::within(&limits(&[("commit.mutations", 50), ("request.bytes", 16_000), ("commit.bytes", 20_000)]));
-        assert_eq!(small, BatchBounds { rows: 100, mutations: 50, bytes: 15_000 });
+        assert_eq!(ImportBatchLimits::within(&limits(&[("commit.mutations", 5000)])).mutations, 1000);
+        let small = ImportBatchLimits::within(&limits(&[
+            ("commit.mutations", 50),
+            ("request.bytes", 16_000),
+            ("commit.bytes", 20_000),
+        ]));
+        assert_eq!(small, ImportBatchLimits { rows: 100, mutations: 50, bytes: 15_000 });
     }
 }
 

@@ -34,7 +34,7 @@ pub struct ImportRow {
 
 /// A row that cannot be imported.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BadRow {
+pub struct ImportRowError {
     /// See [`ImportRow::number`].
     pub number: u64,
     /// The column with the error. Empty if the whole row is wrong.
@@ -45,9 +45,9 @@ pub struct BadRow {
 
 /// The rows of a file, in order. Each is read when it is asked for, so memory does not grow with the file. A file that cannot
 /// be read to its end (a truncated compressed file) ends with a bad row.
-pub type ImportRows = Box<dyn Iterator<Item = Result<ImportRow, BadRow>> + Send>;
+pub type ImportRows = Box<dyn Iterator<Item = Result<ImportRow, ImportRowError>> + Send>;
 
-impl BadRow {
+impl ImportRowError {
     /// A row with an error in one column.
     pub fn column(number: u64, column: impl Into<String>, reason: impl Into<String>) -> Self {
         Self { number, column: column.into(), reason: reason.into() }
@@ -59,7 +59,7 @@ impl BadRow {
     }
 }
 
-impl fmt::Display for BadRow {
+impl fmt::Display for ImportRowError {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.number, self.column.as_str()) {
             (0, "") => to.write_str(&self.reason),
@@ -70,7 +70,7 @@ impl fmt::Display for BadRow {
     }
 }
 
-impl std::error::Error for BadRow {}
+impl std::error::Error for ImportRowError {}
 
 /// The number of keys that are remembered. They take about 30 MB.
 const KEYS_MAX: usize = 1_000_000;

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    model::{self, Path, TypedRecord, wire},
+    model::{self, FieldPath, TypedRecord, wire},
     proto::{self, Mutation, Upsert, mutation::Op, record::Record},
 };
 
@@ -75,7 +75,7 @@ pub(in crate::formats) fn rename(mutation: &mut Mutation, names: &BTreeMap<Strin
 
 /// Checks a record as a commit does, so that a violation is reported with its row. The error names every violation.
 pub(in crate::formats) fn check(record: &Record) -> Result<(), String> {
-    let root = Path::ROOT;
+    let root = FieldPath::ROOT;
     let violations = model::check_record(record.clone(), &root.field(model::kind_of(record).singular())).violations;
     if violations.is_empty() {
         return Ok(());

@@ -11,14 +11,14 @@ use struson::{
     serde::DeserializerError,
 };
 
-use super::BadRow;
+use super::ImportRowError;
 use crate::formats::{
     json,
     reading::{Allowance, Bounded, LINE_BYTES_MAX, Unmarked, read_line, without_mark},
 };
 
 /// An object with its number in the file, from 1.
-pub type NumberedObject = (u64, Result<Value, BadRow>);
+pub type NumberedObject = (u64, Result<Value, ImportRowError>);
 
 /// The objects of a file. The iteration ends after an error that says that the rest of the file is not read.
 pub type ObjectIter = Box<dyn Iterator<Item = NumberedObject> + Send>;
@@ -74,7 +74,9 @@ impl<R: Read> Iterator for Lines<R> {
                     self.from = None;
                     return None;
                 }
-                Ok(Some(false)) => Err(BadRow::whole(self.number, format!("is longer than {} MiB", LINE_BYTES_MAX >> 20))),
+                Ok(Some(false)) => {
+                    Err(ImportRowError::whole(self.number, format!("is longer than {} MiB", LINE_BYTES_MAX >> 20)))
+                }
                 Ok(Some(true)) => {
                     let text = if self.number == 1 { without_mark(&self.line) } else { self.line.as_slice() };
                     if text.trim_ascii().is_empty() {
@@ -92,21 +94,22 @@ impl<R: Read> Iterator for Lines<R> {
     }
 }
 
-fn parse(text: &[u8], number: u64) -> Result<Value, BadRow> {
+fn parse(text: &[u8], number: u64) -> Result<Value, ImportRowError> {
     match serde_json::from_slice(text) {
         Ok(value @ Value::Object(_)) => Ok(value),
-        Ok(_) => Err(BadRow::whole(number, "is not a JSON object")),
+        Ok(_) => Err(ImportRowError::whole(number, "is not a JSON object")),
         Err(error) if std::str::from_utf8(text).is_err() => {
-            Err(BadRow::whole(number, format!("is not UTF-8 ({})", json::without_position(&error))))
+            Err(ImportRowError::whole(number, format!("is not UTF-8 ({})", json::without_position(&error))))
         }
-        Err(error) => {
-            Err(BadRow::whole(number, format!("is not JSON: {} in column {}", json::without_position(&error), error.column())))
-        }
+        Err(error) => Err(ImportRowError::whole(
+            number,
+            format!("is not JSON: {} in column {}", json::without_position(&error), error.column()),
+        )),
     }
 }
 
-fn unreadable(number: u64, error: &io::Error) -> BadRow {
-    BadRow::whole(number, format!("cannot be read: {error}; the rest of the file is not read"))
+fn unreadable(number: u64, error: &io::Error) -> ImportRowError {
+    ImportRowError::whole(number, format!("cannot be read: {error}; the rest of the file is not read"))
 }
 
 /// The largest element that is read, in bytes.
@@ -245,10 +248,13 @@ impl Iterator for Elements {
         match element {
             Ok(None) => None,
             Ok(Some(value @ Value::Object(_))) => Some((self.number, Ok(value))),
-            Ok(Some(_)) => Some((self.number, Err(BadRow::whole(self.number, "is not a JSON object")))),
+            Ok(Some(_)) => Some((self.number, Err(ImportRowError::whole(self.number, "is not a JSON object")))),
             Err(ReadFault(reason)) => {
                 self.position = Position::End;
-                Some((self.number, Err(BadRow::whole(self.number, format!("{reason}; the rest of the file is not read")))))
+                Some((
+                    self.number,
+                    Err(ImportRowError::whole(self.number, format!("{reason}; the rest of the file is not read"))),
+                ))
             }
         }
     }

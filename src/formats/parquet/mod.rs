@@ -24,7 +24,7 @@ use self::array::Messages;
 pub use self::schema::{ParquetColumn, columns, structs};
 use super::{
     export::ExportFile,
-    format::{Exporter, Format},
+    format::{Format, FormatExporter},
 };
 use crate::{
     model::{RecordKind, encode, kind_of},
@@ -37,7 +37,7 @@ pub static FORMAT: Format = Format {
     summary: "Apache Parquet, a file for each collection",
     page: "parquet/page.md",
     importer: None,
-    exporter: Some(Exporter::CollectionFile {
+    exporter: Some(FormatExporter::CollectionFile {
         extension: "parquet",
         open: |kind, to| Ok(Box::new(ParquetWriter::new(kind, to)?)),
     }),

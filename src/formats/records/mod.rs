@@ -15,8 +15,8 @@ use std::{
 
 use super::{
     export::ExportText,
-    format::{Exporter, Format, Importer},
-    import::{BadRow, ImportRow, ImportRows, mutation},
+    format::{Format, FormatExporter, FormatImporter},
+    import::{ImportRow, ImportRowError, ImportRows, mutation},
     json,
     reading::{LINE_BYTES_MAX, read_line},
 };
@@ -30,8 +30,8 @@ pub static FORMAT: Format = Format {
     name: "records",
     summary: "records of Annals in proto3 JSON, one per line: everything that the store holds",
     page: "records/page.md",
-    importer: Some(Importer { needs_mapping: false, open: |input| Ok(rows(input.content)) }),
-    exporter: Some(Exporter::Text { extension: "ndjson", open: |_| Box::new(RecordLines) }),
+    importer: Some(FormatImporter { needs_mapping: false, open: |input| Ok(rows(input.content)) }),
+    exporter: Some(FormatExporter::Text { extension: "ndjson", open: |_| Box::new(RecordLines) }),
 };
 
 /// The exporter: one record a line.
@@ -82,7 +82,7 @@ struct LineMutations {
 
 impl RecordRows {
     /// The next line of the file.
-    fn line(&mut self) -> Option<Result<ImportRow, BadRow>> {
+    fn line(&mut self) -> Option<Result<ImportRow, ImportRowError>> {
         let mut line = Vec::new();
         loop {
             self.number += 1;
@@ -96,12 +96,12 @@ impl RecordRows {
                     }
                 }
                 Ok(Some(false)) => {
-                    return Some(Err(BadRow::whole(number, format!("is longer than {} MiB", LINE_BYTES_MAX >> 20))));
+                    return Some(Err(ImportRowError::whole(number, format!("is longer than {} MiB", LINE_BYTES_MAX >> 20))));
                 }
                 Err(error) => {
                     // Lines that already wait can still be set.
                     self.ended = true;
-                    return Some(Err(BadRow::whole(
+                    return Some(Err(ImportRowError::whole(
                         number,
                         format!("cannot be read: {error}; the rest of the file is not read"),
                     )));
@@ -111,15 +111,15 @@ impl RecordRows {
     }
 
     /// The row of a line. `None` if the whole line waits.
-    fn read(&mut self, number: u64, line: &[u8]) -> Result<Option<ImportRow>, BadRow> {
-        let made = mutations(line).map_err(|reason| BadRow::whole(number, reason))?;
+    fn read(&mut self, number: u64, line: &[u8]) -> Result<Option<ImportRow>, ImportRowError> {
+        let made = mutations(line).map_err(|reason| ImportRowError::whole(number, reason))?;
         let name = mutation::name(&made.whole).to_owned();
         self.merged.extend(made.merged_names.into_iter().map(|merged| (merged, name.clone())));
         if !made.waits {
             return Ok(Some(self.row(number, made.whole)));
         }
         self.wait(number, line)
-            .map_err(|error| BadRow::whole(number, format!("cannot be written to a temporary file: {error}")))?;
+            .map_err(|error| ImportRowError::whole(number, format!("cannot be written to a temporary file: {error}")))?;
         Ok(made.first.map(|mut first| {
             mutation::rename(&mut first, &self.merged);
             ImportRow { number, shared: vec![first], own: Vec::new() }
@@ -167,7 +167,7 @@ impl RecordRows {
 }
 
 impl Iterator for RecordRows {
-    type Item = Result<ImportRow, BadRow>;
+    type Item = Result<ImportRow, ImportRowError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if !self.ended {
@@ -178,12 +178,12 @@ impl Iterator for RecordRows {
         }
         match self.waited().transpose()? {
             Ok((number, line)) => {
-                let made = mutations(&line).map_err(|reason| BadRow::whole(number, reason));
+                let made = mutations(&line).map_err(|reason| ImportRowError::whole(number, reason));
                 Some(made.map(|made| self.row(number, made.whole)))
             }
             Err(error) => {
                 self.waiting = Waiting::None;
-                Some(Err(BadRow::whole(self.number, format!("a temporary file of records cannot be read: {error}"))))
+                Some(Err(ImportRowError::whole(self.number, format!("a temporary file of records cannot be read: {error}"))))
             }
         }
     }

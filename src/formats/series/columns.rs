@@ -37,7 +37,7 @@ pub(super) struct Columns {
 
 /// Why a row cannot be imported.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Fault {
+pub(super) struct CellError {
     /// The column. Empty if the error is not in a single one.
     pub(super) column: String,
     pub(super) reason: String,
@@ -52,12 +52,12 @@ pub(super) struct Cells<'a> {
 
 impl<'a> Cells<'a> {
     /// The value of a column. `None` if it has none.
-    pub(super) fn get(self, column: &str) -> Result<Option<String>, Fault> {
+    pub(super) fn get(self, column: &str) -> Result<Option<String>, CellError> {
         let found = match self.columns.own.get(column) {
             Some(own) => own.value(|column| self.of_file(column).map(|value| value.map(Cow::into_owned))),
             None => self.of_file(column).map(|value| value.map(Cow::into_owned)),
         };
-        found.map_err(|reason| Fault { column: column.to_owned(), reason })
+        found.map_err(|reason| CellError { column: column.to_owned(), reason })
     }
 
     /// The value of a column of the file.
@@ -87,20 +87,20 @@ impl<'a> Cells<'a> {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Column {
-    from: Text,
-    pattern: Option<Pattern>,
+    from: TextTemplate,
+    pattern: Option<CellPattern>,
     date: Option<String>,
     number: Option<Numeral>,
     values: Option<BTreeMap<String, String>>,
-    otherwise: Option<Text>,
+    otherwise: Option<TextTemplate>,
 }
 
 /// A regular expression that takes the value out of a text.
 #[derive(Debug, Deserialize)]
 #[serde(try_from = "String")]
-struct Pattern(Regex);
+struct CellPattern(Regex);
 
-impl TryFrom<String> for Pattern {
+impl TryFrom<String> for CellPattern {
     type Error = regex::Error;
 
     fn try_from(text: String) -> Result<Self, regex::Error> {
@@ -119,7 +119,7 @@ struct Numeral {
 impl Column {
     /// The columns of the file that it uses.
     pub(super) fn sources(&self) -> impl Iterator<Item = &str> {
-        self.from.columns().chain(self.otherwise.iter().flat_map(Text::columns))
+        self.from.columns().chain(self.otherwise.iter().flat_map(TextTemplate::columns))
     }
 
     /// Why its keys cannot be combined. `None` if they can.
@@ -136,7 +136,7 @@ impl Column {
     /// Its value. `of` returns the value of a column of the file.
     pub(super) fn value(&self, of: impl Fn(&str) -> Result<Option<String>, String>) -> Result<Option<String>, String> {
         let Some(mut text) = self.from.fill(&of)? else { return Ok(None) };
-        if let Some(Pattern(pattern)) = &self.pattern {
+        if let Some(CellPattern(pattern)) = &self.pattern {
             let Some(found) = pattern.captures(&text) else { return Ok(None) };
             // The first group if the pattern has one, else the whole match.
             match found.get(usize::from(pattern.captures_len() > 1)) {
@@ -182,17 +182,17 @@ impl Numeral {
 /// A text with columns in braces: `fips:{location}`. A literal brace is written twice.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
-pub(super) struct Text {
-    segments: Vec<Segment>,
+pub(super) struct TextTemplate {
+    segments: Vec<TemplateSegment>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Segment {
+enum TemplateSegment {
     Words(String),
     Column(String),
 }
 
-impl Text {
+impl TextTemplate {
     /// Parses a text. Errs if a brace has no counterpart or no column.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let (mut segments, mut words) = (Vec::new(), String::new());
@@ -214,15 +214,15 @@ impl Text {
                         return Err(format!("{text:?} has a brace without a column: write a literal brace twice"));
                     }
                     if !words.is_empty() {
-                        segments.push(Segment::Words(std::mem::take(&mut words)));
+                        segments.push(TemplateSegment::Words(std::mem::take(&mut words)));
                     }
-                    segments.push(Segment::Column(column));
+                    segments.push(TemplateSegment::Column(column));
                 }
                 letter => words.push(letter),
             }
         }
         if !words.is_empty() {
-            segments.push(Segment::Words(words));
+            segments.push(TemplateSegment::Words(words));
         }
         Ok(Self { segments })
     }
@@ -230,8 +230,8 @@ impl Text {
     /// The columns in its braces.
     pub(super) fn columns(&self) -> impl Iterator<Item = &str> {
         self.segments.iter().filter_map(|segment| match segment {
-            Segment::Column(column) => Some(column.as_str()),
-            Segment::Words(_) => None,
+            TemplateSegment::Column(column) => Some(column.as_str()),
+            TemplateSegment::Words(_) => None,
         })
     }
 
@@ -239,7 +239,7 @@ impl Text {
     pub(super) fn fixed(&self) -> Option<&str> {
         match self.segments.as_slice() {
             [] => Some(""),
-            [Segment::Words(words)] => Some(words),
+            [TemplateSegment::Words(words)] => Some(words),
             _ => None,
         }
     }
@@ -249,8 +249,8 @@ impl Text {
         let mut filled = String::new();
         for segment in &self.segments {
             match segment {
-                Segment::Words(words) => filled.push_str(words),
-                Segment::Column(column) => match value(column)? {
+                TemplateSegment::Words(words) => filled.push_str(words),
+                TemplateSegment::Column(column) => match value(column)? {
                     Some(value) => filled.push_str(&value),
                     None => return Ok(None),
                 },
@@ -260,7 +260,7 @@ impl Text {
     }
 }
 
-impl TryFrom<String> for Text {
+impl TryFrom<String> for TextTemplate {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
@@ -332,7 +332,7 @@ mod text_tests {
 
     fn check(text: &str, expect: Option<&str>) {
         let value = |column: &str| Ok::<_, ()>((column != "none").then(|| format!("<{column}>")));
-        assert_eq!(Text::parse(text).expect("a text").fill(value), Ok(expect.map(str::to_owned)), "{text}");
+        assert_eq!(TextTemplate::parse(text).expect("a text").fill(value), Ok(expect.map(str::to_owned)), "{text}");
     }
 
     #[test]
@@ -344,7 +344,7 @@ mod text_tests {
         check("{y}}}", Some("<y>}"));
         check("a {none}", None);
         for broken in ["{", "a}", "{}", "{a", "{b} {b", "{{a}", "{a}}"] {
-            assert!(Text::parse(broken).is_err(), "{broken}");
+            assert!(TextTemplate::parse(broken).is_err(), "{broken}");
         }
     }
 }

@@ -19,7 +19,7 @@ use crate::model::RecordKind;
 
 /// A mapping that was checked as a whole: it says how the rows of a file become records.
 #[derive(Debug)]
-pub struct Mapping {
+pub struct SeriesMapping {
     pub(super) file: FileOptions,
     pub(super) columns: Columns,
     /// In the order of the text, because a record refers only to records above it.
@@ -91,14 +91,14 @@ impl FileOptions {
     }
 }
 
-impl Mapping {
+impl SeriesMapping {
     /// Parses a mapping. An error names every problem with its line and field.
     ///
     /// ```
-    /// use annals::formats::series::Mapping;
+    /// use annals::formats::series::SeriesMapping;
     ///
     /// let text = "[file]\nformat = 'csv'\n[[estimate]]\nexternal_ids = ['x:{day}']\nmode = 'GUESSED'";
-    /// let error = Mapping::parse(text).unwrap_err();
+    /// let error = SeriesMapping::parse(text).unwrap_err();
     /// assert_eq!(
     ///     error.to_string(),
     ///     "line 5, estimate[0].mode: \"GUESSED\" is not one of COUNTED, ESTIMATED, PROJECTED, PLANNED, POSSIBLE, CAPACITY"

@@ -20,16 +20,16 @@ use std::{collections::BTreeMap, io::Read, sync::Arc};
 use serde_json::{Map, Value};
 
 pub use keys::{MAPPING_KEYS, MappingError, MappingKey, MappingProblem, MappingTable, keys_table};
-pub use mapping::Mapping;
+pub use mapping::SeriesMapping;
 
 use self::{
-    columns::{Cells, Fault, RawRow},
+    columns::{CellError, Cells, RawRow},
     input::RawRows,
     rule::{DraftRecord, merge},
 };
 use super::{
-    format::{Format, ImportInput, Importer},
-    import::{BadRow, ImportRow, ImportRows, SeenKeys, mutation},
+    format::{Format, FormatImporter, ImportInput},
+    import::{ImportRow, ImportRowError, ImportRows, SeenKeys, mutation},
     json,
 };
 use crate::{
@@ -42,7 +42,7 @@ pub static FORMAT: Format = Format {
     name: "series",
     summary: "series of numbers in CSV or JSON, as a mapping describes them",
     page: "series/page.md",
-    importer: Some(Importer { needs_mapping: true, open }),
+    importer: Some(FormatImporter { needs_mapping: true, open }),
     exporter: None,
 };
 
@@ -50,12 +50,12 @@ pub static FORMAT: Format = Format {
 ///
 /// ```
 /// use annals::{
-///     formats::series::{self, Mapping},
+///     formats::series::{self, SeriesMapping},
 ///     proto::{CommitRequest, Estimate},
 ///     store::Store,
 /// };
 ///
-/// let mapping = Mapping::parse(r#"
+/// let mapping = SeriesMapping::parse(r#"
 ///     [file]
 ///     format = "csv"
 ///
@@ -84,33 +84,33 @@ pub static FORMAT: Format = Format {
 /// assert_eq!(second.quantity.and_then(|quantity| quantity.best), Some(7.0));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn rows(mapping: Mapping, from: impl Read + Send + 'static) -> ImportRows {
+pub fn rows(mapping: SeriesMapping, from: impl Read + Send + 'static) -> ImportRows {
     let mapping = Arc::new(mapping);
     let input = input::open(&mapping, from);
     Box::new(Series { mapping, input, open: None, waiting: None, seen: SeenKeys::default(), ended: false })
 }
 
 /// Like [`rows`], with the mapping as text.
-fn open(input: ImportInput) -> Result<ImportRows, BadRow> {
-    let mapping = Mapping::parse(input.mapping.as_deref().unwrap_or_default());
-    let mapping = mapping.map_err(|error| BadRow::whole(0, format!("the mapping is not valid:\n{error}")))?;
+fn open(input: ImportInput) -> Result<ImportRows, ImportRowError> {
+    let mapping = SeriesMapping::parse(input.mapping.as_deref().unwrap_or_default());
+    let mapping = mapping.map_err(|error| ImportRowError::whole(0, format!("the mapping is not valid:\n{error}")))?;
     Ok(rows(mapping, input.content))
 }
 
 struct Series {
-    mapping: Arc<Mapping>,
+    mapping: Arc<SeriesMapping>,
     input: RawRows,
     /// The last rows, to which the next row may belong.
     open: Option<Group>,
     /// The next row to return.
-    waiting: Option<Result<ImportRow, BadRow>>,
+    waiting: Option<Result<ImportRow, ImportRowError>>,
     /// The names of returned records.
     seen: SeenKeys,
     ended: bool,
 }
 
 impl Iterator for Series {
-    type Item = Result<ImportRow, BadRow>;
+    type Item = Result<ImportRow, ImportRowError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
@@ -141,8 +141,8 @@ impl Iterator for Series {
 
 impl Series {
     /// The shared records and the own records of a row.
-    fn drafts(&self, number: u64, raw: &RawRow) -> Result<(Vec<DraftRecord>, Vec<DraftRecord>), BadRow> {
-        let bad = |Fault { column, reason }| BadRow::column(number, column, reason);
+    fn drafts(&self, number: u64, raw: &RawRow) -> Result<(Vec<DraftRecord>, Vec<DraftRecord>), ImportRowError> {
+        let bad = |CellError { column, reason }| ImportRowError::column(number, column, reason);
         let cells = Cells { raw, columns: &self.mapping.columns };
         let (mut names, mut shared, mut own) = (BTreeMap::new(), Vec::new(), Vec::new());
         for (index, rule) in self.mapping.rules.iter().enumerate() {
@@ -158,14 +158,14 @@ impl Series {
     }
 
     /// Adds a row to the open group, or closes the group and opens another.
-    fn add(&mut self, number: u64, shared: Vec<DraftRecord>, own: Vec<DraftRecord>) -> Result<(), BadRow> {
+    fn add(&mut self, number: u64, shared: Vec<DraftRecord>, own: Vec<DraftRecord>) -> Result<(), ImportRowError> {
         if let Some(open) = self.open.as_mut().filter(|open| open.has_one_of(&own)) {
-            return open.add(number, shared, own).map_err(|reason| BadRow::whole(number, reason));
+            return open.add(number, shared, own).map_err(|reason| ImportRowError::whole(number, reason));
         }
         for made in &own {
             if let Some(row) = self.seen.row(&made.name) {
                 let reason = format!("{} was already made from row {row}: the rows of one record must be adjacent", made.name);
-                return Err(BadRow::whole(number, reason));
+                return Err(ImportRowError::whole(number, reason));
             }
         }
         self.waiting = self.close();
@@ -174,7 +174,7 @@ impl Series {
     }
 
     /// Turns the open group into a row.
-    fn close(&mut self) -> Option<Result<ImportRow, BadRow>> {
+    fn close(&mut self) -> Option<Result<ImportRow, ImportRowError>> {
         let mut group = self.open.take()?;
         for made in &mut group.own {
             self.seen.insert(&made.name, group.first);
@@ -185,7 +185,7 @@ impl Series {
             let own = mutations(&group.own)?;
             Ok(ImportRow { number: group.first, shared, own })
         });
-        Some(row.map_err(|reason| BadRow::whole(group.first, group.rows() + &reason)))
+        Some(row.map_err(|reason| ImportRowError::whole(group.first, group.rows() + &reason)))
     }
 
     /// The upsert of a record. An error names every violation of the rules of its type.

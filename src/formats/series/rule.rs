@@ -11,7 +11,7 @@ use toml::{
 };
 
 use super::{
-    columns::{Cells, Fault},
+    columns::{CellError, Cells},
     keys::{self, MappingTable, Problems},
     tree::{MappingContext, Tree},
 };
@@ -136,7 +136,7 @@ impl Rule {
     }
 
     /// The name of the record that a row makes. `None` if it makes none.
-    pub(super) fn name(&self, cells: Cells<'_>) -> Result<Option<String>, Fault> {
+    pub(super) fn name(&self, cells: Cells<'_>) -> Result<Option<String>, CellError> {
         if !self.when.holds(cells)? {
             return Ok(None);
         }
@@ -163,7 +163,7 @@ impl Rule {
     }
 
     /// The record that a row makes. `names` has the names of the records above it, by their labels.
-    pub(super) fn make(&self, name: &str, cells: Cells<'_>, names: &BTreeMap<&str, String>) -> Result<Value, Fault> {
+    pub(super) fn make(&self, name: &str, cells: Cells<'_>, names: &BTreeMap<&str, String>) -> Result<Value, CellError> {
         let mut record = self.tree.fill(cells, names)?.unwrap_or_default();
         if let Some(case) = self.case(cells)? {
             let more = case.tree.fill(cells, names)?.unwrap_or_default();
@@ -176,7 +176,7 @@ impl Rule {
     }
 
     /// The case that applies to a row. `None` if the rule has no cases. Errs if it has cases and none applies.
-    fn case(&self, cells: Cells<'_>) -> Result<Option<&Case>, Fault> {
+    fn case(&self, cells: Cells<'_>) -> Result<Option<&Case>, CellError> {
         for case in &self.cases {
             if case.when.holds(cells)? {
                 return Ok(Some(case));
@@ -193,8 +193,8 @@ impl Rule {
         Err(self.fault(&format!("no case matches this row, in which {}", found.join(" and "))))
     }
 
-    fn fault(&self, reason: &str) -> Fault {
-        Fault { column: String::new(), reason: format!("{}: {reason}", self.kind.singular()) }
+    fn fault(&self, reason: &str) -> CellError {
+        CellError { column: String::new(), reason: format!("{}: {reason}", self.kind.singular()) }
     }
 }
 
@@ -283,7 +283,7 @@ impl Condition {
     }
 
     /// Whether the condition holds for a row.
-    fn holds(&self, cells: Cells<'_>) -> Result<bool, Fault> {
+    fn holds(&self, cells: Cells<'_>) -> Result<bool, CellError> {
         for (column, wanted) in &self.columns {
             let value = cells.get(column)?;
             let holds = match wanted {

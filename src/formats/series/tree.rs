@@ -14,7 +14,7 @@ use toml::{
 };
 
 use super::{
-    columns::{Cells, Fault, Text},
+    columns::{CellError, Cells, TextTemplate},
     keys::Problems,
 };
 use crate::{formats::values::escaped, model::schema::Schema};
@@ -79,7 +79,7 @@ impl Tree {
     }
 
     /// The first text of a field.
-    pub(super) fn first_text(&self, field: &str) -> Option<&Text> {
+    pub(super) fn first_text(&self, field: &str) -> Option<&TextTemplate> {
         self.fields.iter().find(|(name, _)| name == field).and_then(|(_, node)| match node {
             Node::Leaf(leaf) => Some(&leaf.text),
             Node::List(list) => list.iter().find_map(|node| match node {
@@ -91,12 +91,12 @@ impl Tree {
     }
 
     /// Calls `visit` with every text.
-    pub(super) fn visit(&self, visit: &mut dyn FnMut(&Text)) {
+    pub(super) fn visit(&self, visit: &mut dyn FnMut(&TextTemplate)) {
         self.fields.iter().for_each(|(_, node)| node.visit(visit));
     }
 
     /// The message in proto3 JSON. A value that uses a column without a value is left out, and so is a message without fields.
-    pub(super) fn fill(&self, cells: Cells<'_>, names: &BTreeMap<&str, String>) -> Result<Option<Value>, Fault> {
+    pub(super) fn fill(&self, cells: Cells<'_>, names: &BTreeMap<&str, String>) -> Result<Option<Value>, CellError> {
         let mut filled = Map::new();
         for (name, node) in &self.fields {
             if let Some(value) = node.fill(cells, names)? {
@@ -161,7 +161,7 @@ impl Node {
             (DeValue::Boolean(value), _) => value.to_string(),
             (DeValue::Datetime(time), _) => time.to_string(),
         };
-        let text = match Text::parse(&text) {
+        let text = match TextTemplate::parse(&text) {
             Ok(text) => text,
             Err(reason) => return refuse(context, value.span(), at, &reason),
         };
@@ -197,7 +197,7 @@ impl Node {
         Some(Self::Leaf(leaf))
     }
 
-    fn visit(&self, visit: &mut dyn FnMut(&Text)) {
+    fn visit(&self, visit: &mut dyn FnMut(&TextTemplate)) {
         match self {
             Self::Leaf(leaf) => visit(&leaf.text),
             Self::List(list) => list.iter().for_each(|node| node.visit(visit)),
@@ -205,7 +205,7 @@ impl Node {
         }
     }
 
-    fn fill(&self, cells: Cells<'_>, names: &BTreeMap<&str, String>) -> Result<Option<Value>, Fault> {
+    fn fill(&self, cells: Cells<'_>, names: &BTreeMap<&str, String>) -> Result<Option<Value>, CellError> {
         match self {
             Self::Tree(tree) => tree.fill(cells, names),
             Self::List(list) => {
@@ -218,7 +218,7 @@ impl Node {
                 match (&leaf.becomes, text.strip_prefix('@')) {
                     // A reference to a record that this row does not make is left out.
                     (Scalar::Reference, Some(label)) => Ok(names.get(label).cloned().map(Value::String)),
-                    _ => leaf.value(&text).map(Some).map_err(|reason| Fault { column: leaf.column(), reason }),
+                    _ => leaf.value(&text).map(Some).map_err(|reason| CellError { column: leaf.column(), reason }),
                 }
             }
         }
@@ -237,7 +237,7 @@ fn is_timestamp(message: &MessageDescriptor) -> bool {
 /// A text with columns, and the type of value that it becomes.
 #[derive(Debug)]
 pub(super) struct Leaf {
-    pub(super) text: Text,
+    pub(super) text: TextTemplate,
     pub(super) becomes: Scalar,
 }
 
@@ -257,7 +257,7 @@ pub(super) enum Scalar {
 }
 
 impl Leaf {
-    pub(super) fn text(&self, cells: Cells<'_>) -> Result<Option<String>, Fault> {
+    pub(super) fn text(&self, cells: Cells<'_>) -> Result<Option<String>, CellError> {
         let escapes = matches!(self.becomes, Scalar::ExternalId);
         self.text.fill(|column| {
             let value = cells.get(column)?;

@@ -15,14 +15,14 @@ mod objects;
 
 use serde_json::{Value, json};
 
-use self::object::{Context, Ids, producer};
+use self::object::{Context, StixIds, producer};
 pub use self::{
     object::{StixObject, StixProperty},
     objects::{COMMON, objects},
 };
 use super::{
     export::ExportText,
-    format::{Exporter, Format},
+    format::{Format, FormatExporter},
     json,
 };
 use crate::{model::kind_of, proto::record::Record};
@@ -33,19 +33,19 @@ pub static FORMAT: Format = Format {
     summary: "a STIX 2.1 bundle",
     page: "stix/page.md",
     importer: None,
-    exporter: Some(Exporter::Text { extension: "json", open: |store_id| Box::new(StixBundle::of(store_id)) }),
+    exporter: Some(FormatExporter::Text { extension: "json", open: |store_id| Box::new(StixBundle::of(store_id)) }),
 };
 
 /// Writes records as the objects of one bundle.
 #[derive(Clone, Debug)]
 pub struct StixBundle {
-    ids: Ids,
+    ids: StixIds,
 }
 
 impl StixBundle {
     /// The bundle of a store.
     pub fn of(store_id: &str) -> Self {
-        Self { ids: Ids::of(store_id) }
+        Self { ids: StixIds::of(store_id) }
     }
 }
 

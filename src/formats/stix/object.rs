@@ -157,7 +157,7 @@ impl StixObject {
 /// The record, and the position in it of the value that becomes an object.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Context<'a> {
-    pub(super) ids: &'a Ids,
+    pub(super) ids: &'a StixIds,
     /// The record in proto3 JSON.
     pub(super) record: &'a Value,
     /// The index of the value in its repeated field.
@@ -195,11 +195,11 @@ const OBSERVABLES: Uuid = uuid!("00abedb4-aa42-466c-9c01-fed23315a9b7");
 
 /// Makes the ids of the objects of a store: UUIDs of version 5, from the store's id and the names of records.
 #[derive(Clone, Debug)]
-pub(super) struct Ids {
+pub(super) struct StixIds {
     store_id: String,
 }
 
-impl Ids {
+impl StixIds {
     pub(super) fn of(store_id: &str) -> Self {
         Self { store_id: store_id.to_owned() }
     }

@@ -8,7 +8,7 @@ use csv::{ByteRecord, QuoteStyle, ReaderBuilder, Writer, WriterBuilder};
 
 use super::layout::{TableDialect, TableLayout};
 use crate::formats::{
-    import::BadRow,
+    import::ImportRowError,
     reading::{Allowance, Bounded},
 };
 
@@ -45,7 +45,7 @@ pub(crate) struct TableReader {
 
 impl TableReader {
     /// Reads a table with the columns of a layout. An error names the columns that the header does not have.
-    pub(crate) fn open(content: Box<dyn BufRead + Send>, layout: &'static TableLayout) -> Result<Self, BadRow> {
+    pub(crate) fn open(content: Box<dyn BufRead + Send>, layout: &'static TableLayout) -> Result<Self, ImportRowError> {
         let (content, allowance) = Bounded::new(content, ROW_BYTES_MAX);
         let mut builder = ReaderBuilder::new();
         builder.has_headers(false).flexible(true);
@@ -69,23 +69,23 @@ impl TableReader {
         Ok(table)
     }
 
-    fn read_header(&mut self) -> Result<(), BadRow> {
+    fn read_header(&mut self) -> Result<(), ImportRowError> {
         let read = self.reader.read_byte_record(&mut self.record).map_err(|error| unreadable(0, &error))?;
         if !read {
-            return Err(BadRow::whole(0, "the file is empty: its first line has to name the columns"));
+            return Err(ImportRowError::whole(0, "the file is empty: its first line has to name the columns"));
         }
         let mut header = Vec::new();
         for cell in &self.record {
-            let name = std::str::from_utf8(cell).map_err(|_| BadRow::whole(0, "the header is not UTF-8"))?;
+            let name = std::str::from_utf8(cell).map_err(|_| ImportRowError::whole(0, "the header is not UTF-8"))?;
             header.push(name.trim().to_owned());
         }
         let columns = || self.layout.columns.iter().map(|column| column.name);
         let missing: Vec<_> = columns().filter(|column| !header.iter().any(|name| name == column)).collect();
         if !missing.is_empty() {
-            return Err(BadRow::whole(0, format!("the header lacks {}", missing.join(", "))));
+            return Err(ImportRowError::whole(0, format!("the header lacks {}", missing.join(", "))));
         }
         if let Some(twice) = columns().find(|column| header.iter().filter(|name| name == column).count() > 1) {
-            return Err(BadRow::whole(0, format!("the header names {twice} twice")));
+            return Err(ImportRowError::whole(0, format!("the header names {twice} twice")));
         }
         self.positions = columns().filter_map(|column| header.iter().position(|name| name == column)).collect();
         self.width = header.len();
@@ -94,18 +94,18 @@ impl TableReader {
         Ok(())
     }
 
-    fn cells(&self) -> Result<RowCells, BadRow> {
+    fn cells(&self) -> Result<RowCells, ImportRowError> {
         let number = self.number;
         if self.record.len() != self.width {
             let has = self.record.len();
-            return Err(BadRow::whole(number, format!("has {has} columns, but must have {}", self.width)));
+            return Err(ImportRowError::whole(number, format!("has {has} columns, but must have {}", self.width)));
         }
         let text = |position: usize, column: &str| {
             let cell = self.record.get(position).unwrap_or_default();
             let text = std::str::from_utf8(cell);
             text.map(str::to_owned).map_err(|error| {
                 let at = error.valid_up_to();
-                BadRow::column(number, column, format!("is not UTF-8: byte {} of {}", at + 1, cell.len()))
+                ImportRowError::column(number, column, format!("is not UTF-8: byte {} of {}", at + 1, cell.len()))
             })
         };
         let mut texts = Vec::with_capacity(self.positions.len());
@@ -124,7 +124,7 @@ impl TableReader {
 }
 
 impl Iterator for TableReader {
-    type Item = Result<RowCells, BadRow>;
+    type Item = Result<RowCells, ImportRowError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.ended {
@@ -146,8 +146,8 @@ impl Iterator for TableReader {
     }
 }
 
-fn unreadable(number: u64, error: &csv::Error) -> BadRow {
-    BadRow::whole(number, format!("cannot be read: {error}; the rest of the file is not read"))
+fn unreadable(number: u64, error: &csv::Error) -> ImportRowError {
+    ImportRowError::whole(number, format!("cannot be read: {error}; the rest of the file is not read"))
 }
 
 /// Writes the rows of a table.

@@ -15,7 +15,7 @@ pub(crate) use layout::{
     text,
 };
 
-use super::import::{BadRow, ImportRow, ImportRows};
+use super::import::{ImportRow, ImportRowError, ImportRows};
 use crate::proto::{
     Aspect, Attribution, AttributionRole, Citation, Estimand, Estimate, EstimateMode, EstimateOrigin, Quantity, SpeechMode,
 };
@@ -24,8 +24,8 @@ use crate::proto::{
 pub(crate) fn rows(
     content: Box<dyn BufRead + Send>,
     layout: &'static TableLayout,
-    row: fn(&TableRow<'_>) -> Result<ImportRow, BadRow>,
-) -> Result<ImportRows, BadRow> {
+    row: fn(&TableRow<'_>) -> Result<ImportRow, ImportRowError>,
+) -> Result<ImportRows, ImportRowError> {
     let table = file::TableReader::open(content, layout)?;
     Ok(Box::new(table.map(move |cells| row(&TableRow::new(layout, &cells?)))))
 }

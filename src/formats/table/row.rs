@@ -10,7 +10,7 @@ use super::{
     file::RowCells,
     layout::{ColumnTarget, RowRemainder, TableColumn, TableLayout},
 };
-use crate::{formats::import::BadRow, limits, model::is_code};
+use crate::{formats::import::ImportRowError, limits, model::is_code};
 
 /// A row of a table. Reading a cell records its errors, and [`TableRow::check`] reports all of them.
 pub(crate) struct TableRow<'a> {
@@ -148,13 +148,13 @@ impl<'a> TableRow<'a> {
     }
 
     /// Errs with all recorded errors, if there are any.
-    pub(crate) fn check(&self) -> Result<(), BadRow> {
+    pub(crate) fn check(&self) -> Result<(), ImportRowError> {
         match self.faults.borrow().as_slice() {
             [] => Ok(()),
-            [(column, reason)] => Err(BadRow::column(self.number(), *column, reason)),
+            [(column, reason)] => Err(ImportRowError::column(self.number(), *column, reason)),
             several => {
                 let several: Vec<_> = several.iter().map(|(column, reason)| format!("{column}: {reason}")).collect();
-                Err(BadRow::whole(self.number(), several.join("; ")))
+                Err(ImportRowError::whole(self.number(), several.join("; ")))
             }
         }
     }

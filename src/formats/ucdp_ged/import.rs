@@ -12,7 +12,7 @@ use crate::{
     formats::{
         format::ImportInput,
         import::{
-            BadRow, ImportRow, ImportRows,
+            ImportRow, ImportRowError, ImportRows,
             mutation::{found, keep},
         },
         table::{self, RowRemainder, TableRow},
@@ -49,11 +49,11 @@ const EVENT_FIELDS: &[&str] = &[
 ];
 
 /// The rows of a file.
-pub(super) fn rows(input: ImportInput) -> Result<ImportRows, BadRow> {
+pub(super) fn rows(input: ImportInput) -> Result<ImportRows, ImportRowError> {
     table::rows(input.content, &LAYOUT, row)
 }
 
-fn row(line: &TableRow<'_>) -> Result<ImportRow, BadRow> {
+fn row(line: &TableRow<'_>) -> Result<ImportRow, ImportRowError> {
     let id = line.id_needed("id");
     let articles = articles(line);
     let mut shared = vec![found(coder()), found(dataset())];

@@ -2,7 +2,7 @@
 //!
 //! | layer | what it does to a call |
 //! |--|--|
-//! | [`Chain`] | makes its [`CallContext`] |
+//! | [`LayerChain`] | makes its [`CallContext`] |
 //! | [`permits`] | refuses it if too many are in progress; else holds its permit until the answer has been read |
 //! | [`access_log`] | writes its line at the end |
 //! | [`panics`] | answers a panic with an internal error |
@@ -91,19 +91,19 @@ type Layers = (
 
 /// Services with all layers around them, for the calls of one connection.
 #[derive(Clone, Debug)]
-pub(super) struct Chain<S, L: Layer<Handlers<S>> = Layers> {
+pub(super) struct LayerChain<S, L: Layer<Handlers<S>> = Layers> {
     layers: L::Service,
     connection: Arc<ConnectionContext>,
 }
 
-impl<S, L: Layer<Handlers<S>> + Default> Chain<S, L> {
+impl<S, L: Layer<Handlers<S>> + Default> LayerChain<S, L> {
     /// Puts the layers around the services.
     pub(super) fn new(services: S, connection: Arc<ConnectionContext>) -> Self {
         Self { layers: L::default().layer(Handlers(services)), connection }
     }
 }
 
-impl<S, B, L: Layer<Handlers<S>, Service: Service<Call<B>>>> Service<Request<B>> for Chain<S, L> {
+impl<S, B, L: Layer<Handlers<S>, Service: Service<Call<B>>>> Service<Request<B>> for LayerChain<S, L> {
     type Response = <L::Service as Service<Call<B>>>::Response;
     type Error = <L::Service as Service<Call<B>>>::Error;
     type Future = <L::Service as Service<Call<B>>>::Future;

@@ -40,8 +40,8 @@ fn chain<F: Fn() -> Answer>(
     options: ServerOptions,
     load: &Arc<ServerLoad>,
     answer: F,
-) -> Chain<Handler<impl Fn(Request<CountedBody<Body>>) -> Answer>> {
-    Chain::new(Handler(move |_| answer()), connection(options, load))
+) -> LayerChain<Handler<impl Fn(Request<CountedBody<Body>>) -> Answer>> {
+    LayerChain::new(Handler(move |_| answer()), connection(options, load))
 }
 
 fn connection(options: ServerOptions, load: &Arc<ServerLoad>) -> Arc<ConnectionContext> {
@@ -185,7 +185,7 @@ async fn the_memory_of_a_request_is_counted_as_it_arrives_and_released_with_the_
             Ok(Response::new(Body::empty()))
         })
     });
-    let chain = Chain::<_>::new(reading, connection(options, &load));
+    let chain = LayerChain::<_>::new(reading, connection(options, &load));
     for (length, counted) in [(4096, 0), (50_000, 50_000 - 4096), (200_000, 200_000 - 4096)] {
         let mut request = request(GET, None).map(|_| Body::new("x".repeat(length)));
         if length > 100_000 {
@@ -229,7 +229,7 @@ async fn a_layer_more_is_a_line_and_the_handler_sees_what_it_has_found_out() {
             Box::pin(ready(Ok(Response::new(Body::empty()))))
         }
     });
-    let chain = Chain::<_, Layers>::new(handler, connection(ServerOptions::default(), &Arc::default()));
+    let chain = LayerChain::<_, Layers>::new(handler, connection(ServerOptions::default(), &Arc::default()));
     let mut named = request(GET, None);
     named.headers_mut().insert("x-caller", http::HeaderValue::from_static("a newsroom"));
     for request in [named, request(WATCH, None)] {

@@ -9,7 +9,7 @@ use crate::{
     proto::{ErrorReason, precondition::Condition},
     store::{
         error::{FailedPrecondition, Result, StoreError, StoreErrorDetails, StoreErrorKind},
-        version::Head,
+        version::VersionHead,
         view::View,
     },
 };
@@ -86,7 +86,7 @@ fn failure(view: View<'_>, name: &RecordName, condition: Condition) -> Result<Op
     let standing = view.standing(name.kind(), name.id())?;
     let changed = standing.as_ref().map_or(0, |standing| standing.revision);
     // For every condition but `UnchangedSince`, an absent or deleted record and a redirect count as revision 0.
-    let revision = standing.filter(Head::is_live).map_or(0, |standing| standing.revision);
+    let revision = standing.filter(VersionHead::is_live).map_or(0, |standing| standing.revision);
     let (holds, expected, actual, what) = match condition {
         Condition::Revision(expected) => {
             let what = match (expected, revision) {

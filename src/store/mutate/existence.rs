@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use super::{
-    Changes, Outcome, Planned, Sets, body,
+    Changes, MutationOutcome, PlannedChange, Sets, body,
     conflict::{Conflict, refuse},
     request::{FieldMask, Operation, Sent, Update, Work, duplicate},
     rules::external_ids,
@@ -61,7 +61,7 @@ impl Changes<'_> {
         index: usize,
         op: Operation,
         new_id: &mut dyn FnMut() -> String,
-    ) -> Result<(RecordName, Outcome), Refusal> {
+    ) -> Result<(RecordName, MutationOutcome), Refusal> {
         match op {
             Operation::Create { sent } => {
                 let name = match sent.name.clone() {
@@ -79,7 +79,7 @@ impl Changes<'_> {
                 let before = match self.live(index, &name) {
                     Err(Refusal::Conflict(_)) if allow_missing && self.is_gone(&name)? => {
                         let revision = self.before(&name)?.map_or(0, |before| before.revision);
-                        return Ok((name.clone(), Outcome::Unchanged { name: name.to_string(), revision }));
+                        return Ok((name.clone(), MutationOutcome::Unchanged { name: name.to_string(), revision }));
                     }
                     before => before?,
                 };
@@ -107,7 +107,7 @@ impl Changes<'_> {
         fields: FieldMask,
         create_only: bool,
         new_id: &mut dyn FnMut() -> String,
-    ) -> Result<(RecordName, Outcome), Refusal> {
+    ) -> Result<(RecordName, MutationOutcome), Refusal> {
         let mut holders = BTreeSet::new();
         for external_id in external_ids(&sent.body) {
             holders.extend(self.holder(sent.kind, external_id, None)?);
@@ -143,7 +143,7 @@ impl Changes<'_> {
                 return Err(duplicate(&name, *first, index).into());
             }
             let outcome = match self.by_name.get(&name) {
-                Some(planned) => Outcome::MadeBefore(*planned),
+                Some(planned) => MutationOutcome::MadeBefore(*planned),
                 None => unchanged(name.clone(), &self.live_before(&name)?).1,
             };
             return Ok((name, outcome));
@@ -152,7 +152,7 @@ impl Changes<'_> {
         if create_only { Ok(unchanged(name, &before)) } else { Ok(self.update(name, before, sent, fields, true)) }
     }
 
-    fn merge(&mut self, index: usize, name: RecordName, into: &RecordName) -> Result<(RecordName, Outcome), Refusal> {
+    fn merge(&mut self, index: usize, name: RecordName, into: &RecordName) -> Result<(RecordName, MutationOutcome), Refusal> {
         let target = match self.view.resolve(into)? {
             None => return Err(not_found(into).into()),
             Some(target) if !target.version.is_live() => return Err(not_live(&target.name, &target.version).into()),
@@ -187,7 +187,7 @@ impl Changes<'_> {
         Ok((merged_name, outcome))
     }
 
-    fn unmerge(&mut self, index: usize, name: RecordName) -> Result<(RecordName, Outcome), Refusal> {
+    fn unmerge(&mut self, index: usize, name: RecordName) -> Result<(RecordName, MutationOutcome), Refusal> {
         self.claim(index, &name)?;
         let Some(before) = self.before(&name)? else { return Err(not_found(&name).into()) };
         if before.change != ChangeKind::Merged {
@@ -239,10 +239,10 @@ impl Changes<'_> {
         Ok(false)
     }
 
-    fn create(&mut self, name: RecordName, sent: Sent) -> (RecordName, Outcome) {
-        let mut planned = Planned::new(name.clone(), None, ChangeKind::Created, sent.body, Sets::All, sent.at);
+    fn create(&mut self, name: RecordName, sent: Sent) -> (RecordName, MutationOutcome) {
+        let mut planned = PlannedChange::new(name.clone(), None, ChangeKind::Created, sent.body, Sets::All, sent.at);
         planned.checked = sent.checked;
-        (name, Outcome::Changed(self.add(planned)))
+        (name, MutationOutcome::Changed(self.add(planned)))
     }
 
     fn update(
@@ -252,28 +252,34 @@ impl Changes<'_> {
         sent: Sent,
         fields: FieldMask,
         adds: bool,
-    ) -> (RecordName, Outcome) {
+    ) -> (RecordName, MutationOutcome) {
         let update = Update::new(sent.kind, sent.body, fields, adds);
         // A later mutation that looks up an external id must see this record after the change.
         let body = update.join(body(&before.record));
         let sets = Sets::Fields(update.numbers());
-        let mut planned = Planned::new(name.clone(), Some(before), ChangeKind::Updated, body, sets, sent.at);
+        let mut planned = PlannedChange::new(name.clone(), Some(before), ChangeKind::Updated, body, sets, sent.at);
         planned.sent = Some(update);
-        (name, Outcome::Changed(self.add(planned)))
+        (name, MutationOutcome::Changed(self.add(planned)))
     }
 
     /// Plans the change of the other record of a merge or unmerge.
     fn update_other(&mut self, index: usize, target: Resolved, body: Vec<u8>, at: String) {
         let sets = Sets::Fields(Vec::new());
         self.first_about.insert(target.name.clone(), index);
-        self.add(Planned::new(target.name, Some(target.version), ChangeKind::Updated, body, sets, at));
+        self.add(PlannedChange::new(target.name, Some(target.version), ChangeKind::Updated, body, sets, at));
     }
 
     /// Plans a change that keeps the body of the record.
-    fn replace(&mut self, index: usize, name: RecordName, before: Version, change: ChangeKind) -> (RecordName, Outcome) {
+    fn replace(
+        &mut self,
+        index: usize,
+        name: RecordName,
+        before: Version,
+        change: ChangeKind,
+    ) -> (RecordName, MutationOutcome) {
         let body = body(&before.record).to_vec();
         let at = format!("mutations[{index}]");
-        (name.clone(), Outcome::Changed(self.add(Planned::new(name, Some(before), change, body, Sets::All, at))))
+        (name.clone(), MutationOutcome::Changed(self.add(PlannedChange::new(name, Some(before), change, body, Sets::All, at))))
     }
 
     fn free_name(&self, index: usize, name: RecordName) -> Result<RecordName, Refusal> {
@@ -332,8 +338,8 @@ impl Changes<'_> {
     }
 }
 
-fn unchanged(name: RecordName, at: &Version) -> (RecordName, Outcome) {
-    let outcome = Outcome::Unchanged { name: name.to_string(), revision: at.revision };
+fn unchanged(name: RecordName, at: &Version) -> (RecordName, MutationOutcome) {
+    let outcome = MutationOutcome::Unchanged { name: name.to_string(), revision: at.revision };
     (name, outcome)
 }
 

@@ -22,16 +22,16 @@ use crate::{
 
 /// What a commit does, before it has a revision and a time.
 #[derive(Debug)]
-pub(crate) struct Plan {
+pub(crate) struct CommitPlan {
     /// The records that change, in the order of the mutations.
-    pub(crate) changes: Vec<Planned>,
+    pub(crate) changes: Vec<PlannedChange>,
     /// One for each mutation.
-    pub(crate) outcomes: Vec<Outcome>,
+    pub(crate) outcomes: Vec<MutationOutcome>,
 }
 
 /// The planned change of one record.
 #[derive(Debug)]
-pub(crate) struct Planned {
+pub(crate) struct PlannedChange {
     /// The name of the record.
     pub(crate) name: RecordName,
     /// Its version before the commit, if there is one.
@@ -72,7 +72,7 @@ impl Sets {
 
 /// The result of a mutation.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
+pub(crate) enum MutationOutcome {
     /// The change with this index.
     Changed(usize),
     /// Nothing changed: the record has been so since this revision.
@@ -85,7 +85,7 @@ pub(crate) enum Outcome {
 struct Changes<'a> {
     view: View<'a>,
     limits: &'a StoreLimits,
-    planned: Vec<Planned>,
+    planned: Vec<PlannedChange>,
     by_name: HashMap<RecordName, usize>,
     /// Indexes of planned records by external id. A record may have lost the id since, so a look-up checks it again.
     by_external_id: HashMap<String, Vec<usize>>,
@@ -93,7 +93,7 @@ struct Changes<'a> {
     subjects: Vec<(RecordName, String)>,
     /// The first mutation about each name.
     first_about: HashMap<RecordName, usize>,
-    outcomes: Vec<Outcome>,
+    outcomes: Vec<MutationOutcome>,
 }
 
 /// A record after the planned changes.
@@ -103,7 +103,7 @@ struct After {
 }
 
 /// Checks a commit against the store, and plans its changes. `new_id` makes ids for records that were sent without a name.
-pub(crate) fn plan(view: View<'_>, work: Work, limits: &StoreLimits, new_id: &mut dyn FnMut() -> String) -> Result<Plan> {
+pub(crate) fn plan(view: View<'_>, work: Work, limits: &StoreLimits, new_id: &mut dyn FnMut() -> String) -> Result<CommitPlan> {
     conflict::check_preconditions(view, &work)?;
     let mut changes = Changes {
         view,
@@ -158,11 +158,11 @@ impl Changes<'_> {
     }
 
     /// The planned records of a kind that are live after the commit.
-    fn live_planned(&self, kind: RecordKind) -> impl Iterator<Item = &Planned> {
+    fn live_planned(&self, kind: RecordKind) -> impl Iterator<Item = &PlannedChange> {
         self.planned.iter().filter(move |planned| planned.name.kind() == kind && planned.is_live())
     }
 
-    fn add(&mut self, planned: Planned) -> usize {
+    fn add(&mut self, planned: PlannedChange) -> usize {
         let index = self.planned.len();
         for external_id in rules::external_ids(&planned.body) {
             self.by_external_id.entry(external_id.to_owned()).or_default().push(index);
@@ -172,7 +172,7 @@ impl Changes<'_> {
         index
     }
 
-    fn into_plan(self) -> Plan {
+    fn into_plan(self) -> CommitPlan {
         // Drop the records that turned out to be unchanged, and adjust the indexes in the outcomes.
         let mut kept = Vec::with_capacity(self.planned.len());
         let mut places = Vec::with_capacity(self.planned.len());
@@ -189,20 +189,20 @@ impl Changes<'_> {
             .outcomes
             .into_iter()
             .map(|outcome| match outcome {
-                Outcome::Changed(index) | Outcome::MadeBefore(index) => match places.get(index) {
-                    Some(Ok(place)) if matches!(outcome, Outcome::Changed(_)) => Outcome::Changed(*place),
-                    Some(Ok(place)) => Outcome::MadeBefore(*place),
-                    Some(Err((name, revision))) => Outcome::Unchanged { name: name.clone(), revision: *revision },
+                MutationOutcome::Changed(index) | MutationOutcome::MadeBefore(index) => match places.get(index) {
+                    Some(Ok(place)) if matches!(outcome, MutationOutcome::Changed(_)) => MutationOutcome::Changed(*place),
+                    Some(Ok(place)) => MutationOutcome::MadeBefore(*place),
+                    Some(Err((name, revision))) => MutationOutcome::Unchanged { name: name.clone(), revision: *revision },
                     None => unreachable!("outcomes name planned changes"),
                 },
-                unchanged @ Outcome::Unchanged { .. } => unchanged,
+                unchanged @ MutationOutcome::Unchanged { .. } => unchanged,
             })
             .collect();
-        Plan { changes: kept, outcomes }
+        CommitPlan { changes: kept, outcomes }
     }
 }
 
-impl Planned {
+impl PlannedChange {
     /// A change that was not checked yet.
     fn new(name: RecordName, before: Option<Version>, change: ChangeKind, body: Vec<u8>, sets: Sets, at: String) -> Self {
         Self { name, before, change, body, redirect: None, sets, sent: None, checked: None, linked: false, at }

@@ -7,13 +7,13 @@
 use std::collections::{BTreeSet, HashMap};
 
 use super::{
-    Changes, Planned, Sets,
+    Changes, PlannedChange, Sets,
     conflict::{Conflict, refuse},
     rules::decode,
 };
 use crate::{
     engine::ScanDirection,
-    model::{self, Chain, Path, RecordKind, RecordName, Violations, schema::Reference, wire},
+    model::{self, FieldPath, LinkChain, RecordKind, RecordName, Violations, schema::Reference, wire},
     proto::{ChangeKind, ErrorReason, RelationKind, record::Record},
     store::{
         error::{Result, StoreError, StoreErrorKind},
@@ -104,7 +104,7 @@ impl Changes<'_> {
 
     /// The record to which an immutable reference of the version before leads, and the stored text. The stored text stays, even
     /// if another name of the same record is sent.
-    fn kept(&self, planned: &Planned, reference: &Reference) -> Result<Option<(RecordName, String)>> {
+    fn kept(&self, planned: &PlannedChange, reference: &Reference) -> Result<Option<(RecordName, String)>> {
         let ([number], Some(before)) = (reference.path.as_slice(), planned.before.as_ref()) else { return Ok(None) };
         let field = planned.name.kind().schema().fields.iter().find(|field| field.number == *number);
         if !field.is_some_and(|field| field.immutable) {
@@ -142,7 +142,7 @@ impl Changes<'_> {
         refuse(conflicts.into_iter().map(|(_, conflict)| conflict).collect())
     }
 
-    fn referenced(&self, deleted: &Planned) -> Result<Option<Conflict>> {
+    fn referenced(&self, deleted: &PlannedChange) -> Result<Option<Conflict>> {
         let mut referrers = BTreeSet::new();
         for target in self.view.names_of(&deleted.name)? {
             let stored = target.to_string();
@@ -190,7 +190,7 @@ impl Changes<'_> {
 }
 
 /// Whether the references of a planned record are checked: the change sets fields, or makes the record live.
-fn is_checked(planned: &Planned) -> bool {
+fn is_checked(planned: &PlannedChange) -> bool {
     planned.sent.is_some() || matches!(planned.change, ChangeKind::Created | ChangeKind::Undeleted | ChangeKind::Unmerged)
 }
 
@@ -204,7 +204,7 @@ fn refers_to(kind: RecordKind, body: &[u8], target: &str, set: Option<&Sets>) ->
     refers
 }
 
-fn missing(planned: &Planned, field: &str, text: &str, wanted: Option<RecordKind>) -> Conflict {
+fn missing(planned: &PlannedChange, field: &str, text: &str, wanted: Option<RecordKind>) -> Conflict {
     let wanted = wanted.map_or("record", RecordKind::singular);
     let field = format!("{}.{field}", planned.at);
     let message =
@@ -220,7 +220,7 @@ const RELATIONS_AT_ONCE: usize = 64;
 
 /// A link between two live records.
 struct Edge {
-    chain: Chain,
+    chain: LinkChain,
     field: String,
     from: RecordName,
     to: RecordName,
@@ -235,12 +235,12 @@ impl Changes<'_> {
                 self.check_cycle(planned, &edge, &mut violations)?;
             }
         }
-        // The links of `Chain::Supersedes` are in relations. So a merge joins chains, though neither of the two records holds a
+        // The links of `LinkChain::Supersedes` are in relations. So a merge joins chains, though neither of the two records holds a
         // link.
         for into in self.planned.iter().filter_map(|planned| planned.redirect.as_ref()) {
             let Some(planned) = self.by_name.get(into).and_then(|index| self.planned.get(*index)) else { continue };
-            for to in self.successors(into, Chain::Supersedes)? {
-                let edge = Edge { chain: Chain::Supersedes, field: String::new(), from: into.clone(), to };
+            for to in self.successors(into, LinkChain::Supersedes)? {
+                let edge = Edge { chain: LinkChain::Supersedes, field: String::new(), from: into.clone(), to };
                 self.check_cycle(planned, &edge, &mut violations)?;
             }
         }
@@ -256,8 +256,8 @@ impl Changes<'_> {
         refuse(conflicts)
     }
 
-    fn check_cycle(&self, planned: &Planned, edge: &Edge, violations: &mut Violations) -> Result<()> {
-        let root = Path::ROOT;
+    fn check_cycle(&self, planned: &PlannedChange, edge: &Edge, violations: &mut Violations) -> Result<()> {
+        let root = FieldPath::ROOT;
         let planned_at = root.field(&planned.at);
         let at = if edge.field.is_empty() { root.field(&planned.at) } else { planned_at.field(&edge.field) };
         let mut seen = BTreeSet::new();
@@ -281,9 +281,9 @@ impl Changes<'_> {
     }
 
     /// The edges from a record along a chain.
-    fn successors(&self, name: &RecordName, chain: Chain) -> Result<Vec<RecordName>> {
+    fn successors(&self, name: &RecordName, chain: LinkChain) -> Result<Vec<RecordName>> {
         let mut successors = Vec::new();
-        if chain == Chain::Supersedes {
+        if chain == LinkChain::Supersedes {
             for relation in self.relations("subject", &self.names_after(name)?)? {
                 let edges = self.edges(&relation.0, &relation.1)?.into_iter();
                 successors.extend(edges.filter(|edge| edge.chain == chain && edge.from == *name));

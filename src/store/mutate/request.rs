@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use crate::{
     limits::REQUEST_ID_CHARS_MAX,
     model::{
-        self, CheckedRecord, Path, RecordKind, RecordName, Violations, check_record, id_form, is_id, kind_of, schema, wire,
+        self, CheckedRecord, FieldPath, RecordKind, RecordName, Violations, check_record, id_form, is_id, kind_of, schema, wire,
     },
     proto::{self, ErrorReason, mutation::Op, precondition::Condition},
     store::{
@@ -139,15 +139,15 @@ fn parse_work(
     limits: &StoreLimits,
 ) -> Result<Work> {
     let mut violations = Violations::default();
-    violations.limit(&Path::ROOT.field("mutations"), limits.commit_mutations(), mutations.len() as u64);
-    violations.limit(&Path::ROOT.field("preconditions"), limits.commit_preconditions(), preconditions.len() as u64);
+    violations.limit(&FieldPath::ROOT.field("mutations"), limits.commit_mutations(), mutations.len() as u64);
+    violations.limit(&FieldPath::ROOT.field("preconditions"), limits.commit_preconditions(), preconditions.len() as u64);
     if let Some(error) = StoreError::from_violations(std::mem::take(&mut violations)) {
         return Err(error);
     }
     if mutations.is_empty() {
-        violations.invalid(&Path::ROOT.field("mutations"), "a commit has at least one mutation");
+        violations.invalid(&FieldPath::ROOT.field("mutations"), "a commit has at least one mutation");
     }
-    model::check_annotations(annotations, &Path::ROOT.field("annotations"), &mut violations);
+    model::check_annotations(annotations, &FieldPath::ROOT.field("annotations"), &mut violations);
     let labels = labels(&mutations, &mut violations);
     let mutations: Vec<_> = mutations
         .into_iter()
@@ -168,7 +168,7 @@ fn parse_work(
 
 fn labels(mutations: &[proto::Mutation], violations: &mut Violations) -> BTreeSet<String> {
     let mut labels = BTreeSet::new();
-    let root = Path::ROOT.field("mutations");
+    let root = FieldPath::ROOT.field("mutations");
     for (index, mutation) in mutations.iter().enumerate() {
         if mutation.label.is_empty() {
             continue;
@@ -190,7 +190,7 @@ fn parse_mutation(
     labels: &BTreeSet<String>,
     violations: &mut Violations,
 ) -> Option<Mutation> {
-    let root = Path::ROOT.field("mutations");
+    let root = FieldPath::ROOT.field("mutations");
     let at = &root.index(index);
     let op = match mutation.op {
         None => {
@@ -242,7 +242,7 @@ fn parse_mutation(
     op.map(|op| Mutation { label: mutation.label, op })
 }
 
-fn parse_merge(merge: &proto::Merge, at: &Path<'_>, violations: &mut Violations) -> Option<Operation> {
+fn parse_merge(merge: &proto::Merge, at: &FieldPath<'_>, violations: &mut Violations) -> Option<Operation> {
     let if_revision = parse_revision(merge.if_revision, &at.field("if_revision"), violations);
     let if_into_revision = parse_revision(merge.if_into_revision, &at.field("if_into_revision"), violations);
     let name = parse_name(&merge.name, &at.field("name"), violations);
@@ -265,7 +265,7 @@ fn parse_merge(merge: &proto::Merge, at: &Path<'_>, violations: &mut Violations)
 fn parse_record(
     record: Option<proto::Record>,
     creates: bool,
-    at: &Path<'_>,
+    at: &FieldPath<'_>,
     labels: &BTreeSet<String>,
     violations: &mut Violations,
 ) -> Option<Sent> {
@@ -306,7 +306,7 @@ fn clients_part(record: &[u8]) -> Vec<u8> {
 fn find_unknown_labels(
     kind: RecordKind,
     record: &[u8],
-    at: &Path<'_>,
+    at: &FieldPath<'_>,
     labels: &BTreeSet<String>,
     violations: &mut Violations,
 ) -> (bool, bool) {
@@ -324,7 +324,7 @@ fn find_unknown_labels(
     (known, labelled)
 }
 
-fn parse_fields(names: &[String], kind: RecordKind, at: &Path<'_>, violations: &mut Violations) -> Option<FieldMask> {
+fn parse_fields(names: &[String], kind: RecordKind, at: &FieldPath<'_>, violations: &mut Violations) -> Option<FieldMask> {
     match names {
         [] => return Some(FieldMask::Sent),
         [all] if all == "*" => return Some(FieldMask::All),
@@ -357,7 +357,7 @@ fn parse_fields(names: &[String], kind: RecordKind, at: &Path<'_>, violations: &
 }
 
 fn parse_precondition(index: usize, precondition: &proto::Precondition, violations: &mut Violations) -> Option<Precondition> {
-    let root = Path::ROOT.field("preconditions");
+    let root = FieldPath::ROOT.field("preconditions");
     let at = &root.index(index);
     let name = parse_name(&precondition.name, &at.field("name"), violations);
     match precondition.condition {
@@ -370,11 +370,11 @@ fn parse_precondition(index: usize, precondition: &proto::Precondition, violatio
     None
 }
 
-fn parse_name(text: &str, at: &Path<'_>, violations: &mut Violations) -> Option<RecordName> {
+fn parse_name(text: &str, at: &FieldPath<'_>, violations: &mut Violations) -> Option<RecordName> {
     parse_name_of(text, None, at, violations)
 }
 
-fn parse_name_of(text: &str, kind: Option<RecordKind>, at: &Path<'_>, violations: &mut Violations) -> Option<RecordName> {
+fn parse_name_of(text: &str, kind: Option<RecordKind>, at: &FieldPath<'_>, violations: &mut Violations) -> Option<RecordName> {
     match text.parse::<RecordName>() {
         Ok(name) if kind.is_none_or(|kind| kind == name.kind()) => return Some(name),
         Ok(name) => violations.invalid(at, format!("{name} is not a name in {}/", kind.map_or("", RecordKind::collection))),
@@ -383,7 +383,7 @@ fn parse_name_of(text: &str, kind: Option<RecordKind>, at: &Path<'_>, violations
     None
 }
 
-fn parse_revision(revision: i64, at: &Path<'_>, violations: &mut Violations) -> Option<u64> {
+fn parse_revision(revision: i64, at: &FieldPath<'_>, violations: &mut Violations) -> Option<u64> {
     let parsed = u64::try_from(revision).ok();
     if parsed.is_none() {
         violations.invalid(at, "a revision is never negative; 0 means any");
@@ -418,7 +418,7 @@ pub(crate) fn duplicate(name: &RecordName, first: usize, second: usize) -> Store
     let violation = |index: usize, other: usize| model::Violation {
         field: format!("mutations[{index}]"),
         description: format!("mutations[{other}] changes {name}, too"),
-        fault: model::Fault::Invalid,
+        kind: model::ViolationKind::Invalid,
     };
     StoreError::new(
         StoreErrorKind::Invalid,
@@ -495,7 +495,7 @@ impl Update {
     }
 
     /// Reports immutable fields that would change. Returns true if there are none. An empty field may be set.
-    pub(super) fn check_immutable(&self, before: &[u8], at: &Path<'_>, violations: &mut Violations) -> bool {
+    pub(super) fn check_immutable(&self, before: &[u8], at: &FieldPath<'_>, violations: &mut Violations) -> bool {
         let mut kept = true;
         let (before, sent) = (wire::Parts::of(before), wire::Parts::of(&self.sent));
         for number in self.numbers() {

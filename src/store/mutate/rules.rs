@@ -13,7 +13,7 @@ use super::{
 use crate::{
     engine::{ScanDirection, explained},
     limits,
-    model::{self, Path, RecordKind, RecordName, Violations, check_record, schema, wire},
+    model::{self, FieldPath, RecordKind, RecordName, Violations, check_record, schema, wire},
     proto::{ChangeKind, Citation, ErrorReason, Source, record::Record},
     store::{
         error::{Result, StoreError, StoreErrorKind},
@@ -31,7 +31,7 @@ impl Changes<'_> {
         let mut violations = Violations::default();
         let mut bytes = 0;
         for planned in &mut self.planned {
-            let root = Path::ROOT;
+            let root = FieldPath::ROOT;
             let at = root.field(&planned.at);
             if let Some(update) = planned.sent.take() {
                 let before = planned.before.as_ref().map(|before| body(&before.record)).unwrap_or_default();
@@ -71,7 +71,7 @@ impl Changes<'_> {
                 bytes += planned.body.len() as u64;
             }
         }
-        violations.limit(&Path::ROOT.field("mutations"), self.limits.commit_bytes(), bytes);
+        violations.limit(&FieldPath::ROOT.field("mutations"), self.limits.commit_bytes(), bytes);
         self.check_quotes(&mut violations)?;
         StoreError::from_violations(violations).map_or(Ok(()), Err)
     }
@@ -96,7 +96,7 @@ impl Changes<'_> {
                 }
                 let source = sources.get(&name).and_then(Option::as_ref);
                 if let Some(source) = source.filter(|source| !source.text.is_empty()) {
-                    let root = Path::ROOT;
+                    let root = FieldPath::ROOT;
                     let (at, number) = (root.field(&planned.at), index);
                     model::check_against_text(&citation, &source.text, &at.field("citations").index(number), violations);
                 }

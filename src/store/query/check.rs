@@ -10,8 +10,8 @@ use jiff::{Timestamp, civil, tz::TimeZone};
 use prost_reflect::EnumDescriptor;
 
 use super::{
-    field::{Container, Field, Values},
-    lexer::{Mistake, Operator, Text},
+    field::{Container, FilterField, Values},
+    lexer::{Mistake, Operator, QuotedText},
     parse::{Compare, Expr, Literal},
 };
 use crate::model::{RecordKind, RecordName, words};
@@ -26,9 +26,9 @@ pub(super) enum Predicate {
     /// The part does not hold.
     Not(Box<Predicate>),
     /// Some value of a field passes a test. A field without a value passes none.
-    Value(Field, Test),
+    Value(FilterField, Test),
     /// Some message of a field satisfies the predicate inside.
-    Within(Field, Box<Predicate>),
+    Within(FilterField, Box<Predicate>),
 }
 
 /// A test of a value. Each test fits one kind of [`Values`].
@@ -137,7 +137,7 @@ fn expression(container: &Container, expr: &Expr) -> Result<Predicate, Mistake> 
         Expr::Not(part) => Ok(Predicate::Not(Box::new(expression(container, part)?))),
         Expr::Compare(compare) => comparison(container, compare),
         Expr::Within { field: path, inside } => {
-            let field = Field::resolve(container, path)?;
+            let field = FilterField::resolve(container, path)?;
             let Values::Message(message) = &field.values else {
                 let at = path.names.first().map_or(0, |(at, _)| *at);
                 let expected = format!("a field of messages before :(...): {} is not a message", field.name);
@@ -150,7 +150,7 @@ fn expression(container: &Container, expr: &Expr) -> Result<Predicate, Mistake> 
 }
 
 fn comparison(container: &Container, compare: &Compare) -> Result<Predicate, Mistake> {
-    let field = Field::resolve(container, &compare.field)?;
+    let field = FilterField::resolve(container, &compare.field)?;
     let test = match (&compare.value, &field.values) {
         (Literal::Star, _) => Test::Set,
         (literal, Values::Text) => text_test(compare, literal)?,
@@ -158,7 +158,7 @@ fn comparison(container: &Container, compare: &Compare) -> Result<Predicate, Mis
         (Literal::Word, Values::Bool) => bool_test(&field, compare)?,
         (Literal::Number, Values::Int) => Test::Int(compare.operator.into(), whole_number(compare)?),
         (Literal::Number, Values::Double) => Test::Double(compare.operator.into(), number(compare)?),
-        (Literal::Text(Text { characters: name, .. }), Values::Enum(values)) => enum_test(&field, values, compare, name)?,
+        (Literal::Text(QuotedText { characters: name, .. }), Values::Enum(values)) => enum_test(&field, values, compare, name)?,
         (Literal::Word, Values::Enum(values)) => enum_test(&field, values, compare, &compare.value_text)?,
         (Literal::Text(text), Values::Time) => Test::Time(compare.operator.into(), time(compare, &text.characters)?),
         (Literal::Text(text), Values::Words(_)) => words_test(&field, compare, text)?,
@@ -189,7 +189,7 @@ fn text_test(compare: &Compare, literal: &Literal) -> Result<Test, Mistake> {
 }
 
 /// The pattern of a text with stars. Stars have a meaning after `=`, `!=` and `:` only.
-fn pattern(compare: &Compare, text: &Text) -> Result<Option<Pattern>, Mistake> {
+fn pattern(compare: &Compare, text: &QuotedText) -> Result<Option<Pattern>, Mistake> {
     if text.stars.is_empty() || !is_equality(compare.operator) {
         return Ok(None);
     }
@@ -208,7 +208,12 @@ fn pattern(compare: &Compare, text: &Text) -> Result<Option<Pattern>, Mistake> {
 }
 
 /// References compare by name. With stars or an order comparison they compare as the stored text.
-fn reference_test(field: &Field, target: Option<RecordKind>, compare: &Compare, literal: &Literal) -> Result<Test, Mistake> {
+fn reference_test(
+    field: &FilterField,
+    target: Option<RecordKind>,
+    compare: &Compare,
+    literal: &Literal,
+) -> Result<Test, Mistake> {
     let as_stored = text_test(compare, literal)?;
     let (Test::Text(comparison @ (Comparison::Equal | Comparison::NotEqual), text), false) = (&as_stored, is_empty(literal))
     else {
@@ -227,7 +232,7 @@ fn is_empty(literal: &Literal) -> bool {
     matches!(literal, Literal::Text(text) if text.characters.is_empty())
 }
 
-fn bool_test(field: &Field, compare: &Compare) -> Result<Test, Mistake> {
+fn bool_test(field: &FilterField, compare: &Compare) -> Result<Test, Mistake> {
     let literal = match compare.value_text.as_str() {
         "true" => true,
         "false" => false,
@@ -237,7 +242,7 @@ fn bool_test(field: &Field, compare: &Compare) -> Result<Test, Mistake> {
     Ok(Test::Bool(compare.operator.into(), literal))
 }
 
-fn enum_test(field: &Field, values: &EnumDescriptor, compare: &Compare, name: &str) -> Result<Test, Mistake> {
+fn enum_test(field: &FilterField, values: &EnumDescriptor, compare: &Compare, name: &str) -> Result<Test, Mistake> {
     no_order(field, compare)?;
     let prefix = enum_prefix(values);
     let found = values.values().find(|value| value.name() == name || value.name().strip_prefix(&prefix) == Some(name));
@@ -263,7 +268,7 @@ fn enum_names(values: &EnumDescriptor) -> String {
 }
 
 /// A test on words. All words of the text must be found. Use NOT to say that they are not.
-fn words_test(field: &Field, compare: &Compare, text: &Text) -> Result<Test, Mistake> {
+fn words_test(field: &FilterField, compare: &Compare, text: &QuotedText) -> Result<Test, Mistake> {
     if !matches!(compare.operator, Operator::Equal | Operator::Has) {
         return Err(operator(compare, format!("= or :, because {} holds words", field.name)));
     }
@@ -327,7 +332,7 @@ fn is_equality(operator: Operator) -> bool {
     matches!(operator, Operator::Has | Operator::Equal | Operator::NotEqual)
 }
 
-fn no_order(field: &Field, compare: &Compare) -> Result<(), Mistake> {
+fn no_order(field: &FilterField, compare: &Compare) -> Result<(), Mistake> {
     if is_equality(compare.operator) {
         return Ok(());
     }

@@ -5,7 +5,7 @@
 use prost_reflect::{EnumDescriptor, FieldDescriptor, Kind as FieldKind, MessageDescriptor};
 
 use super::lexer::{self, Mistake};
-use crate::model::{Part, RecordKind};
+use crate::model::{IndexPart, RecordKind};
 
 /// The message in which the name of a field is resolved: a record, or a message inside one.
 #[derive(Clone, Debug)]
@@ -25,7 +25,7 @@ impl Container {
     }
 
     /// The container of the messages that a field of this container holds.
-    pub(super) fn inside(&self, field: &Field, message: &MessageDescriptor) -> Self {
+    pub(super) fn inside(&self, field: &FilterField, message: &MessageDescriptor) -> Self {
         let above = self.above.iter().chain(&field.numbers).copied().collect();
         Self { kind: self.kind, message: message.clone(), above }
     }
@@ -33,7 +33,7 @@ impl Container {
 
 /// A field: the path to its values, and what they are.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Field {
+pub(super) struct FilterField {
     /// The name in the filter, in proto form.
     pub(super) name: String,
     /// Field numbers from the container down. If `key` is set, the last one is that of a map.
@@ -73,9 +73,9 @@ pub(super) enum Values {
     Words(Vec<Vec<u32>>),
 }
 
-impl Field {
+impl FilterField {
     /// Finds a field by its name in proto or JSON form.
-    pub(super) fn resolve(container: &Container, path: &lexer::Path) -> Result<Self, Mistake> {
+    pub(super) fn resolve(container: &Container, path: &lexer::FilterPath) -> Result<Self, Mistake> {
         let mut found = Self {
             name: String::new(),
             numbers: Vec::new(),
@@ -174,13 +174,13 @@ fn values(kind: FieldKind) -> Values {
 }
 
 /// The virtual field of an index over words.
-fn words(container: &Container, name: &str) -> Option<Field> {
+fn words(container: &Container, name: &str) -> Option<FilterField> {
     let (name, paths) = virtual_fields(container).find(|(field, _)| *field == name || json_name(field) == name)?;
     let numbers = |dotted: &&str| {
         let path = dotted.split('.').map(|name| (0, name.to_owned())).collect();
-        Field::resolve(container, &lexer::Path { names: path, key: None }).map(|field| field.numbers)
+        FilterField::resolve(container, &lexer::FilterPath { names: path, key: None }).map(|field| field.numbers)
     };
-    Some(Field {
+    Some(FilterField {
         name: name.to_owned(),
         numbers: Vec::new(),
         key: None,
@@ -193,7 +193,7 @@ fn words(container: &Container, name: &str) -> Option<Field> {
 fn virtual_fields(container: &Container) -> impl Iterator<Item = (&'static str, &'static [&'static str])> {
     let indexes = if container.above.is_empty() { container.kind.resource_type().indexes } else { &[] };
     indexes.iter().flat_map(|index| index.parts).filter_map(|part| match part {
-        Part::Words(name, paths) => Some((*name, *paths)),
+        IndexPart::Words(name, paths) => Some((*name, *paths)),
         _ => None,
     })
 }

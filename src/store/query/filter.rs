@@ -8,7 +8,7 @@
 
 use super::{
     check::{Comparison, Pattern, Predicate, Test, check},
-    field::{Field, Values},
+    field::{FilterField, Values},
     lexer::TextField,
     parse::parse,
 };
@@ -29,20 +29,20 @@ const ENTRY_VALUE: u32 = 2;
 /// A parsed filter on the records of one kind.
 ///
 /// ```
-/// use annals::{model::RecordKind, proto, store::{StoreLimits, query::Filter}};
+/// use annals::{model::RecordKind, proto, store::{StoreLimits, query::RecordFilter}};
 /// use prost::Message as _;
 ///
-/// let filter = Filter::parse(RecordKind::Event, r#"title = "*troops*" AND NOT labels:*"#, &StoreLimits::default())?;
+/// let filter = RecordFilter::parse(RecordKind::Event, r#"title = "*troops*" AND NOT labels:*"#, &StoreLimits::default())?;
 /// let event = proto::Event { title: "Sending of troops".into(), ..Default::default() };
 /// assert!(filter.matches(&event.encode_to_vec()));
 /// # Ok::<(), annals::store::StoreError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
-pub struct Filter {
+pub struct RecordFilter {
     predicate: Predicate,
 }
 
-impl Filter {
+impl RecordFilter {
     /// Parses a filter. An empty filter matches every record.
     ///
     /// Fails with `FILTER_INVALID`, whose metadata tell the position and what was expected, or with `LIMIT_EXCEEDED`.
@@ -89,7 +89,7 @@ impl Predicate {
             Self::All(parts) => parts.iter().all(|part| part.matches(message)),
             Self::Any(parts) => parts.iter().any(|part| part.matches(message)),
             Self::Not(part) => !part.matches(message),
-            Self::Value(Field { values: Values::Words(paths), .. }, test) => has_words(message, paths, test),
+            Self::Value(FilterField { values: Values::Words(paths), .. }, test) => has_words(message, paths, test),
             Self::Value(field, test) => any_value(message, &field.numbers, field, &mut |value| test.passes(field, value)),
             Self::Within(field, inside) => {
                 any_value(message, &field.numbers, field, &mut |value| inside.matches(value.bytes()))
@@ -103,7 +103,7 @@ impl Predicate {
 pub(super) fn any_value<'m>(
     message: &'m [u8],
     numbers: &[u32],
-    field: &Field,
+    field: &FilterField,
     passes: &mut dyn FnMut(Value<'m>) -> bool,
 ) -> bool {
     let Some((number, below)) = numbers.split_first() else { return false };
@@ -142,7 +142,7 @@ fn zero(values: &Values) -> Value<'static> {
 }
 
 impl Test {
-    fn passes(&self, field: &Field, value: Value<'_>) -> bool {
+    fn passes(&self, field: &FilterField, value: Value<'_>) -> bool {
         match self {
             Self::Set => true,
             Self::Text(comparison, text) => comparison.holds(value.bytes().cmp(text.as_bytes())),

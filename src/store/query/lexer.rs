@@ -13,7 +13,7 @@ use winnow::{
 };
 
 use crate::{
-    model::{Fault, Violation},
+    model::{Violation, ViolationKind},
     proto::ErrorReason,
     store::error::{StoreError, StoreErrorDetails, StoreErrorKind},
 };
@@ -50,9 +50,9 @@ pub(super) enum Word {
     /// `-2.5e3`, as written.
     Number,
     /// `"text"`
-    Text(Text),
+    Text(QuotedText),
     /// `time.earliest`, `metrics."a.b"`, `AND`, `true`, `PREDICTION`.
-    Path(Path),
+    Path(FilterPath),
 }
 
 /// How a field and a value are compared.
@@ -76,7 +76,7 @@ pub(super) enum Operator {
 
 /// A text between quotes, its escapes resolved.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Text {
+pub(super) struct QuotedText {
     /// Its characters, stars included.
     pub(super) characters: String,
     /// The bytes of `characters` that are an unescaped `*`, ascending.
@@ -85,14 +85,14 @@ pub(super) struct Text {
 
 /// Names with dots between them, and optionally a quoted key at the end.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Path {
+pub(super) struct FilterPath {
     /// The names, each with its first byte in the text. Never empty.
     pub(super) names: Vec<(usize, String)>,
     /// The quoted key at the end, with its first byte.
     pub(super) key: Option<(usize, String)>,
 }
 
-impl Path {
+impl FilterPath {
     /// The name, if the path is a single name: then it can be a keyword or a value.
     pub(super) fn word(&self) -> Option<&str> {
         match (self.names.as_slice(), &self.key) {
@@ -104,7 +104,7 @@ impl Path {
 
 /// All words of a text.
 pub(super) fn tokens(text: &str) -> Result<Vec<Token<'_>>, Mistake> {
-    let mut input = Input::new(text);
+    let mut input = LexerInput::new(text);
     let mut tokens = Vec::new();
     loop {
         multispace0.parse_next(&mut input)?;
@@ -119,7 +119,7 @@ pub(super) fn tokens(text: &str) -> Result<Vec<Token<'_>>, Mistake> {
 }
 
 /// Reads a word. Its first character decides its kind, so that a mistake later in the word is reported at its own position.
-fn word(input: &mut Input<'_>) -> Result<Word, Mistake> {
+fn word(input: &mut LexerInput<'_>) -> Result<Word, Mistake> {
     match input.peek_token() {
         Some('"') => string.map(Word::Text).parse_next(input),
         Some(digit) if digit.is_ascii_digit() => number.value(Word::Number).parse_next(input),
@@ -143,7 +143,7 @@ fn word(input: &mut Input<'_>) -> Result<Word, Mistake> {
     }
 }
 
-fn operator(input: &mut Input<'_>) -> Result<Operator, Mistake> {
+fn operator(input: &mut LexerInput<'_>) -> Result<Operator, Mistake> {
     alt((
         "!=".value(Operator::NotEqual),
         "<=".value(Operator::LessOrEqual),
@@ -156,7 +156,7 @@ fn operator(input: &mut Input<'_>) -> Result<Operator, Mistake> {
     .parse_next(input)
 }
 
-fn number(input: &mut Input<'_>) -> Result<(), Mistake> {
+fn number(input: &mut LexerInput<'_>) -> Result<(), Mistake> {
     let at = input.current_token_start();
     let start = *input.as_ref();
     let fraction = ('.', digit1);
@@ -171,11 +171,11 @@ fn number(input: &mut Input<'_>) -> Result<(), Mistake> {
 }
 
 /// Reads a text up to its closing quote.
-fn string(input: &mut Input<'_>) -> Result<Text, Mistake> {
+fn string(input: &mut LexerInput<'_>) -> Result<QuotedText, Mistake> {
     let start = input.current_token_start();
     let unclosed = Mistake::new(start, "a text that is not closed", "a closing \"");
     any.parse_next(input)?;
-    let mut text = Text::default();
+    let mut text = QuotedText::default();
     loop {
         let at = input.current_token_start();
         match input.next_token() {
@@ -204,7 +204,7 @@ fn string(input: &mut Input<'_>) -> Result<Text, Mistake> {
 }
 
 /// Reads names with dots between them. A name after the first may begin with a digit, because it can be the key of a map.
-fn path(input: &mut Input<'_>) -> Result<Path, Mistake> {
+fn path(input: &mut LexerInput<'_>) -> Result<FilterPath, Mistake> {
     let mut names = Vec::new();
     let mut key = None;
     loop {
@@ -217,7 +217,7 @@ fn path(input: &mut Input<'_>) -> Result<Path, Mistake> {
         }
         let dot: Option<char> = opt('.').parse_next(input)?;
         match dot {
-            None => return Ok(Path { names, key }),
+            None => return Ok(FilterPath { names, key }),
             Some(_) if key.is_some() => {
                 return Err(Mistake::new(input.previous_token_end() - 1, ".", "an operator: a quoted key ends a field"));
             }
@@ -235,7 +235,7 @@ fn continues_name(letter: char) -> bool {
 }
 
 /// The text that is read, with the position reached.
-pub(super) type Input<'t> = LocatingSlice<&'t str>;
+pub(super) type LexerInput<'t> = LocatingSlice<&'t str>;
 
 /// The first mistake in a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -276,7 +276,7 @@ impl Mistake {
             .with_details(StoreErrorDetails::Fields(vec![Violation {
                 field: field.to_owned(),
                 description,
-                fault: Fault::Invalid,
+                kind: ViolationKind::Invalid,
             }]))
     }
 }
@@ -291,10 +291,10 @@ pub(super) enum TextField {
 }
 
 /// The mistake that a combinator reports by itself. The functions above report more precise ones if they can.
-impl<'t> ParserError<Input<'t>> for Mistake {
+impl<'t> ParserError<LexerInput<'t>> for Mistake {
     type Inner = Self;
 
-    fn from_input(input: &Input<'t>) -> Self {
+    fn from_input(input: &LexerInput<'t>) -> Self {
         let found = input.peek_token().map_or_else(String::new, |letter| letter.to_string());
         Self::new(input.current_token_start(), found, "a field, a value, an operator or a parenthesis")
     }
@@ -332,8 +332,8 @@ mod tests {
         assert_eq!(
             texts,
             [
-                Word::Text(Text { characters: "*a*b*".into(), stars: vec![0, 4] }),
-                Word::Text(Text { characters: "*".into(), stars: vec![] })
+                Word::Text(QuotedText { characters: "*a*b*".into(), stars: vec![0, 4] }),
+                Word::Text(QuotedText { characters: "*".into(), stars: vec![] })
             ]
         );
     }

@@ -13,16 +13,16 @@ use std::{
 use bytes::Bytes;
 
 use super::{
-    filter::Filter,
+    filter::RecordFilter,
     order::Order,
-    plan::{Access, ByIndex, FEW, Plan, RowOrder, every_name},
-    scan::{Ids, Keys, Step},
+    plan::{AccessPath, ByIndex, FEW, ListPlan, RowOrder, every_name},
+    scan::{Ids, KeyScan, ScanStep},
     served::served,
     token::{self, Position},
 };
 use crate::{
     engine::ScanDirection,
-    model::{Fault, RecordKind, Violation},
+    model::{RecordKind, Violation, ViolationKind},
     proto::{ChangeKind, ListRecordsRequest},
     store::{
         EncodedPage, StoreLimits,
@@ -54,18 +54,18 @@ pub(crate) fn list(
     deadline: &dyn Fn() -> bool,
 ) -> Result<EncodedPage> {
     let page_size = page_size(request.page_size, limits)?;
-    let mut filter = Filter::parse(kind, &request.filter, limits)?;
+    let mut filter = RecordFilter::parse(kind, &request.filter, limits)?;
     let order = Order::parse(kind, &request.order_by, limits)?;
     filter.expand(view)?;
-    let plan = Plan::choose(kind, &filter, &order);
+    let plan = ListPlan::choose(kind, &filter, &order);
     Reader { view: *view, kind, request, filter, order, page_size, at, limits, deadline }.read(&plan)
 }
 
 /// Describes the plan of a list, for people.
 pub(crate) fn explain(kind: RecordKind, request: &ListRecordsRequest, limits: &StoreLimits) -> Result<String> {
-    let filter = Filter::parse(kind, &request.filter, limits)?;
+    let filter = RecordFilter::parse(kind, &request.filter, limits)?;
     let order = Order::parse(kind, &request.order_by, limits)?;
-    Ok(format!("{}, ordered by {order}", Plan::choose(kind, &filter, &order)))
+    Ok(format!("{}, ordered by {order}", ListPlan::choose(kind, &filter, &order)))
 }
 
 /// The number of records of a page, within the limits.
@@ -84,7 +84,7 @@ struct Reader<'r> {
     view: View<'r>,
     kind: RecordKind,
     request: &'r ListRecordsRequest,
-    filter: Filter,
+    filter: RecordFilter,
     order: Order,
     page_size: usize,
     at: Option<&'r Position>,
@@ -104,7 +104,7 @@ struct Row {
 
 /// Rows in the order of the list.
 enum Rows<'v> {
-    Names(Keys<'v>),
+    Names(KeyScan<'v>),
     Ids(Ids<'v>),
     Few(VecDeque<String>),
     Index(IndexRows<'v>),
@@ -113,7 +113,7 @@ enum Rows<'v> {
 /// Rows from an index that has the order of the list.
 struct IndexRows<'v> {
     /// The entries with a time, then those without.
-    sections: VecDeque<Keys<'v>>,
+    sections: VecDeque<KeyScan<'v>>,
     /// The byte of a key where the time begins.
     start: usize,
     descending: bool,
@@ -126,7 +126,7 @@ struct Filling {
 }
 
 impl<'r> Reader<'r> {
-    fn read(&self, plan: &Plan) -> Result<EncodedPage> {
+    fn read(&self, plan: &ListPlan) -> Result<EncodedPage> {
         match &plan.sequence {
             RowOrder::ByName => {
                 let direction = if self.order.names_descending { ScanDirection::Backward } else { ScanDirection::Forward };
@@ -142,25 +142,27 @@ impl<'r> Reader<'r> {
     }
 
     /// Rows ordered by name, after the row of an id.
-    fn rows(&self, access: &Access, direction: ScanDirection, after: Option<&str>) -> Result<Rows<'r>> {
+    fn rows(&self, access: &AccessPath, direction: ScanDirection, after: Option<&str>) -> Result<Rows<'r>> {
         let most = usize::try_from(self.limits.sort_rows).unwrap_or(usize::MAX);
         let all = every_name(self.kind);
         // If there are too many keys to collect, reading all records by name is not slower.
         let access = match access {
-            Access::Names { .. } => access,
+            AccessPath::Names { .. } => access,
             access => match Ids::open(self.view, self.kind, access, direction, after, most)? {
                 Some(ids) => return Ok(Rows::Ids(ids)),
                 None => &all,
             },
         };
         match access {
-            Access::Names { range, .. } => Ok(Rows::Names(Keys::names(self.view, self.kind, range.clone(), direction, after))),
+            AccessPath::Names { range, .. } => {
+                Ok(Rows::Names(KeyScan::names(self.view, self.kind, range.clone(), direction, after)))
+            }
             _ => Err(StoreError::internal("a scan by name is not one")),
         }
     }
 
     /// The ids that an access leads to, if they are few.
-    fn few(&self, access: &Access, by_index: &ByIndex) -> Result<Option<VecDeque<String>>> {
+    fn few(&self, access: &AccessPath, by_index: &ByIndex) -> Result<Option<VecDeque<String>>> {
         let most = FEW.min(usize::try_from(self.limits.sort_rows).unwrap_or(usize::MAX));
         if !by_index.few_first {
             return Ok(None);
@@ -172,8 +174,8 @@ impl<'r> Reader<'r> {
         for _step in 0..=most {
             match ids.next()? {
                 None => return Ok(Some(few)),
-                Some(Step::Id(id)) => few.push_back(id),
-                Some(Step::Nothing(_)) => {}
+                Some(ScanStep::Id(id)) => few.push_back(id),
+                Some(ScanStep::Nothing(_)) => {}
             }
         }
         Ok(None)
@@ -184,10 +186,10 @@ impl<'r> Reader<'r> {
         let prefix = by_index.prefix.as_slice();
         let descending = self.order.names_descending;
         let direction = if descending { ScanDirection::Backward } else { ScanDirection::Forward };
-        let mut sections = VecDeque::from([Keys::range(self.view, prefix, by_index.times.clone(), direction)]);
+        let mut sections = VecDeque::from([KeyScan::range(self.view, prefix, by_index.times.clone(), direction)]);
         if by_index.unset {
             let unset = keys::prefix([prefix, &[UNSET]].concat());
-            sections.push_back(Keys::range(self.view, prefix, unset, direction));
+            sections.push_back(KeyScan::range(self.view, prefix, unset, direction));
         }
         if let Some(at) = self.at {
             let part = turned(&at.key, descending);
@@ -320,7 +322,7 @@ impl<'r> Reader<'r> {
                 self.order,
                 orders.join("; ")
             ),
-            fault: Fault::Limit { limit: limit.name, maximum, actual },
+            kind: ViolationKind::Limit { limit: limit.name, maximum, actual },
         })
     }
 }
@@ -347,8 +349,8 @@ impl Rows<'_> {
         Ok(match self {
             Self::Names(keys) => keys.next()?.map(|(key, value)| by_name(keys::current_id(&key).to_owned(), Some(value), true)),
             Self::Ids(ids) => ids.next()?.map(|step| match step {
-                Step::Id(id) => by_name(id, None, true),
-                Step::Nothing(id) => by_name(id, None, false),
+                ScanStep::Id(id) => by_name(id, None, true),
+                ScanStep::Nothing(id) => by_name(id, None, false),
             }),
             Self::Few(ids) => ids.pop_front().map(|id| by_name(id, None, true)),
             Self::Index(rows) => rows.next()?,

@@ -20,6 +20,6 @@ pub(super) mod token;
 #[cfg(test)]
 mod tests;
 
-pub use filter::Filter;
+pub use filter::RecordFilter;
 pub(crate) use list::{explain, list, page_size};
 pub use served::{ServedField, ServedIndex, served};

@@ -8,7 +8,7 @@
 use std::fmt;
 
 use super::{
-    field::{Container, Field, Values},
+    field::{Container, FilterField, Values},
     filter::{any_value, double, int},
     lexer::{Mistake, TextField, Token, Word, tokens},
     parse::within,
@@ -35,7 +35,7 @@ pub(super) struct Order {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct OrderField {
     /// The field. It has at most one value.
-    pub(super) field: Field,
+    pub(super) field: FilterField,
     /// Whether the greatest value is first.
     pub(super) descending: bool,
 }
@@ -96,7 +96,7 @@ fn parse(kind: RecordKind, text: &str, fields_max: u64) -> std::result::Result<O
         let Word::Path(path) = &token.word else {
             return Err(Mistake::new(token.at, token.text, "a field, such as time.earliest"));
         };
-        let field = Field::resolve(&Container::record(kind), path)?;
+        let field = FilterField::resolve(&Container::record(kind), path)?;
         if let Some(why) = unsortable(&field) {
             return Err(Mistake::new(
                 token.at,
@@ -135,7 +135,7 @@ fn parse(kind: RecordKind, text: &str, fields_max: u64) -> std::result::Result<O
     }
 }
 
-fn unsortable(field: &Field) -> Option<&'static str> {
+fn unsortable(field: &FilterField) -> Option<&'static str> {
     match field.values {
         Values::Words(_) => Some("has several values"),
         _ if field.many => Some("can have several values"),
@@ -146,7 +146,7 @@ fn unsortable(field: &Field) -> Option<&'static str> {
 }
 
 /// The part of a key for one field: a byte for set or unset, then the value.
-fn part(field: &Field, record: &[u8]) -> Vec<u8> {
+fn part(field: &FilterField, record: &[u8]) -> Vec<u8> {
     let mut part = vec![UNSET];
     any_value(record, &field.numbers, field, &mut |value| {
         part = match &field.values {

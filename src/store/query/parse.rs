@@ -11,7 +11,7 @@
 //!
 //! Knows the grammar. Must not know which fields exist.
 
-use super::lexer::{Mistake, Operator, Path, Text, TextField, Token, Word, tokens};
+use super::lexer::{FilterPath, Mistake, Operator, QuotedText, TextField, Token, Word, tokens};
 use crate::{
     model::{self, Violations},
     store::{
@@ -37,7 +37,7 @@ pub(super) enum Expr {
     /// One message of the field satisfies the whole expression inside.
     Within {
         /// The field before the colon.
-        field: Path,
+        field: FilterPath,
         /// The expression. Its fields are those of the message.
         inside: Box<Expr>,
     },
@@ -47,7 +47,7 @@ pub(super) enum Expr {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Compare {
     /// The field on the left.
-    pub(super) field: Path,
+    pub(super) field: FilterPath,
     /// How it is compared.
     pub(super) operator: Operator,
     /// The first byte of the operator.
@@ -64,7 +64,7 @@ pub(super) struct Compare {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Literal {
     /// `"text"`: a text, a time, a name.
-    Text(Text),
+    Text(QuotedText),
     /// `-2.5`: any number.
     Number,
     /// `true`, `PREDICTION`.
@@ -87,7 +87,7 @@ pub(super) fn parse(text: &str, limits: &StoreLimits) -> Result<Expr> {
 /// Checks a size of a field of the request against its limit.
 pub(super) fn within(field: &str, limit: Limit, actual: usize) -> Result<()> {
     let mut violations = Violations::default();
-    violations.limit(&model::Path::ROOT.field(field), limit, actual as u64);
+    violations.limit(&model::FieldPath::ROOT.field(field), limit, actual as u64);
     StoreError::from_violations(violations).map_or(Ok(()), Err)
 }
 
@@ -210,7 +210,7 @@ impl<'p, 't> Parser<'p, 't> {
         }
     }
 
-    fn comparison(&mut self, field: &Path) -> std::result::Result<Expr, Mistake> {
+    fn comparison(&mut self, field: &FilterPath) -> std::result::Result<Expr, Mistake> {
         let Some(Token { word: Word::Operator(operator), at: operator_at, .. }) = self.peek() else {
             return Err(self.expected("an operator after the field: = != < <= > >= or :"));
         };

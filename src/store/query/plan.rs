@@ -13,8 +13,8 @@ use std::{
 
 use super::{
     check::{Comparison, Pattern, Predicate, Test},
-    field::{Field, Values},
-    filter::Filter,
+    field::{FilterField, Values},
+    filter::RecordFilter,
     order::Order,
 };
 use crate::{
@@ -34,16 +34,16 @@ pub(super) const FEW: usize = 1000;
 
 /// How a list is read.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Plan {
+pub(super) struct ListPlan {
     /// The keys that lead to every record that can match.
-    pub(super) access: Access,
+    pub(super) access: AccessPath,
     /// What puts the records in order.
     pub(super) sequence: RowOrder,
 }
 
 /// Keys that lead to records.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Access {
+pub(super) enum AccessPath {
     /// The keys of the records themselves, ordered by name.
     Names {
         /// The text that `--explain` shows. `None` if the range is all records of the kind.
@@ -66,9 +66,9 @@ pub(super) enum Access {
         range: KeyRange,
     },
     /// All records that any of these leads to. If it is empty, no record can match.
-    Union(Vec<Access>),
+    Union(Vec<AccessPath>),
     /// The records that all of these lead to. Each is in the order of ids.
-    Both(Vec<Access>),
+    Both(Vec<AccessPath>),
 }
 
 /// What puts records in order.
@@ -144,9 +144,9 @@ struct Times {
     to: Bound<(i64, i32)>,
 }
 
-impl Plan {
+impl ListPlan {
     /// Chooses how to read the records of a kind. Expand the filter first, so that references are also found by other names.
-    pub(super) fn choose(kind: RecordKind, filter: &Filter, order: &Order) -> Self {
+    pub(super) fn choose(kind: RecordKind, filter: &RecordFilter, order: &Order) -> Self {
         let root = Prefix { kind, name: String::new(), path: Vec::new() };
         let mut conditions = Conditions::default();
         conditions.add(filter.predicate(), &root);
@@ -158,8 +158,8 @@ impl Plan {
 }
 
 /// All records of a kind.
-pub(super) fn every_name(kind: RecordKind) -> Access {
-    Access::Names { label: None, range: keys::current_of(kind) }
+pub(super) fn every_name(kind: RecordKind) -> AccessPath {
+    AccessPath::Names { label: None, range: keys::current_of(kind) }
 }
 
 /// The path from a record to a message inside it.
@@ -239,13 +239,13 @@ impl Conditions {
     }
 
     /// The best keys for these conditions, and their rank. `None`: every record must be checked.
-    fn access(&self, kind: RecordKind) -> Option<(Rank, Access)> {
-        let mut found: Vec<(Rank, Access)> = self.facts.iter().filter_map(|fact| by_fact(kind, fact)).collect();
+    fn access(&self, kind: RecordKind) -> Option<(Rank, AccessPath)> {
+        let mut found: Vec<(Rank, AccessPath)> = self.facts.iter().filter_map(|fact| by_fact(kind, fact)).collect();
         found.extend(postings::indexes(kind).iter().flat_map(|index| by_index(kind, index, &self.facts)));
         found.extend(self.alternatives.iter().filter_map(|parts| {
             let parts: Option<Vec<_>> = parts.iter().map(|part| part.access(kind).map(alone)).collect();
-            let (ranks, accesses): (Vec<Rank>, Vec<Access>) = parts?.into_iter().unzip();
-            Some((ranks.into_iter().max()?, Access::Union(accesses)))
+            let (ranks, accesses): (Vec<Rank>, Vec<AccessPath>) = parts?.into_iter().unzip();
+            Some((ranks.into_iter().max()?, AccessPath::Union(accesses)))
         }));
         // The sort is stable: among equal ranks, the first in the filter wins.
         found.sort_by_key(|(rank, _)| *rank);
@@ -255,21 +255,23 @@ impl Conditions {
             return Some((rank, best));
         }
         match found.find(|(rank, access)| *rank <= Rank::Value && access.is_by_id() && *access != best) {
-            Some((_, second)) => Some((rank, Access::Both(vec![best, second]))),
+            Some((_, second)) => Some((rank, AccessPath::Both(vec![best, second]))),
             None => Some((rank, best)),
         }
     }
 }
 
 /// A part of a union must be a single access.
-fn alone((rank, access): (Rank, Access)) -> (Rank, Access) {
+fn alone((rank, access): (Rank, AccessPath)) -> (Rank, AccessPath) {
     match access {
-        Access::Both(parts) => parts.into_iter().next().map_or((rank, Access::Union(Vec::new())), |first| (rank, first)),
+        AccessPath::Both(parts) => {
+            parts.into_iter().next().map_or((rank, AccessPath::Union(Vec::new())), |first| (rank, first))
+        }
         access => (rank, access),
     }
 }
 
-impl Access {
+impl AccessPath {
     /// Whether it yields ids in order.
     fn is_by_id(&self) -> bool {
         match self {
@@ -281,7 +283,7 @@ impl Access {
 }
 
 /// What a record has if it passes a test, and the text of it for a plan.
-fn has(field: &Field, test: &Test) -> Vec<(Has, String)> {
+fn has(field: &FilterField, test: &Test) -> Vec<(Has, String)> {
     let equals = |value: &dyn fmt::Debug| format!("= {value:?}");
     match (test, &field.values) {
         (Test::Text(Comparison::Equal, value), _) => vec![(Has::Text(value.clone()), equals(value))],
@@ -312,20 +314,20 @@ fn has(field: &Field, test: &Test) -> Vec<(Has, String)> {
 }
 
 /// The access by name or by reference.
-fn by_fact(kind: RecordKind, fact: &Fact) -> Option<(Rank, Access)> {
+fn by_fact(kind: RecordKind, fact: &Fact) -> Option<(Rank, AccessPath)> {
     let label = fact.label.clone();
     match &fact.has {
         Has::Text(name) if fact.path == [schema::NAME] => {
-            let nothing = (Rank::Name, Access::Union(Vec::new()));
+            let nothing = (Rank::Name, AccessPath::Union(Vec::new()));
             let Some(id) = id_in(kind, name) else { return Some(nothing) };
             let key = keys::current(kind, id);
             let range = (Bound::Included(key.clone()), Bound::Included(key));
-            Some((Rank::Name, Access::Names { label: Some(label), range }))
+            Some((Rank::Name, AccessPath::Names { label: Some(label), range }))
         }
         Has::Beginning(name) if fact.path == [schema::NAME] => {
             let id = id_in(kind, name)?;
             let range = keys::prefix(keys::current(kind, id));
-            Some((Rank::Names, Access::Names { label: Some(label), range }))
+            Some((Rank::Names, AccessPath::Names { label: Some(label), range }))
         }
         Has::Names(names) => {
             let reference = kind.schema().references.iter().find(|reference| reference.path == fact.path)?;
@@ -341,7 +343,7 @@ fn by_fact(kind: RecordKind, fact: &Fact) -> Option<(Rank, Access)> {
                     let prefix = keys::reference_field(&name, kind, &fact.path, *origin);
                     let origin = if *origin { " at the origin" } else { "" };
                     let label = format!("{} = \"{name}\"{origin}", fact.name);
-                    Access::Entries { label, prefix }
+                    AccessPath::Entries { label, prefix }
                 }));
             }
             Some((Rank::Reference, union(entries)))
@@ -354,15 +356,15 @@ fn id_in(kind: RecordKind, name: &str) -> Option<&str> {
     name.strip_prefix(kind.collection())?.strip_prefix('/')
 }
 
-fn union(mut parts: Vec<Access>) -> Access {
+fn union(mut parts: Vec<AccessPath>) -> AccessPath {
     match parts.len() {
         1 => parts.remove(0),
-        _ => Access::Union(parts),
+        _ => AccessPath::Union(parts),
     }
 }
 
 /// The accesses that an index offers for these facts: one for each fact on its first part.
-fn by_index<'i>(kind: RecordKind, index: &'i PostingIndex, facts: &'i [Fact]) -> impl Iterator<Item = (Rank, Access)> + 'i {
+fn by_index<'i>(kind: RecordKind, index: &'i PostingIndex, facts: &'i [Fact]) -> impl Iterator<Item = (Rank, AccessPath)> + 'i {
     facts.iter().filter_map(move |first| {
         let (mut key, mut labels) = (IndexKey::new(kind, index.index.number), Vec::new());
         for (at, part) in index.parts.iter().enumerate() {
@@ -381,10 +383,10 @@ fn by_index<'i>(kind: RecordKind, index: &'i PostingIndex, facts: &'i [Fact]) ->
                         (0, _) => Rank::Beginning,
                         _ => Rank::Composite,
                     };
-                    Some((rank, Access::Range { label: labels.join(" AND "), range }))
+                    Some((rank, AccessPath::Range { label: labels.join(" AND "), range }))
                 }
                 (None, 0) => None,
-                (None, _) => Some((Rank::Composite, Access::Range { label: labels.join(" AND "), range: key.range() })),
+                (None, _) => Some((Rank::Composite, AccessPath::Range { label: labels.join(" AND "), range: key.range() })),
             };
         }
         let rank = match index.parts.as_slice() {
@@ -393,7 +395,7 @@ fn by_index<'i>(kind: RecordKind, index: &'i PostingIndex, facts: &'i [Fact]) ->
             [_] => Rank::Value,
             _ => Rank::Composite,
         };
-        Some((rank, Access::Entries { label: labels.join(" AND "), prefix: key.bytes() }))
+        Some((rank, AccessPath::Entries { label: labels.join(" AND "), prefix: key.bytes() }))
     })
 }
 
@@ -432,7 +434,7 @@ fn same_paths(paths: &[PostingPath], of: &[Vec<u32>]) -> bool {
 }
 
 /// Chooses what puts the records in order.
-fn sequence(kind: RecordKind, order: &Order, facts: &[Fact], best: Option<&(Rank, Access)>) -> RowOrder {
+fn sequence(kind: RecordKind, order: &Order, facts: &[Fact], best: Option<&(Rank, AccessPath)>) -> RowOrder {
     let [field] = order.fields.as_slice() else {
         return if order.fields.is_empty() { RowOrder::ByName } else { RowOrder::Sorted };
     };
@@ -456,7 +458,7 @@ fn sequence(kind: RecordKind, order: &Order, facts: &[Fact], best: Option<&(Rank
             Has::Times(times) if fact.path == path.numbers => Some((fact.label.clone(), times)),
             _ => None,
         });
-        let few_first = best.is_some_and(|(rank, access)| *rank <= Rank::Value && !matches!(access, Access::Range { .. }));
+        let few_first = best.is_some_and(|(rank, access)| *rank <= Rank::Value && !matches!(access, AccessPath::Range { .. }));
         let unset = times.is_none();
         let everything = (field.field.name.clone(), Times { from: Bound::Unbounded, to: Bound::Unbounded });
         let (fact, times) = times.unwrap_or(everything);
@@ -532,7 +534,7 @@ impl Times {
 }
 
 /// For `--explain`.
-impl fmt::Display for Plan {
+impl fmt::Display for ListPlan {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { access, sequence } = self;
         match sequence {
@@ -548,9 +550,9 @@ impl fmt::Display for Plan {
     }
 }
 
-impl fmt::Display for Access {
+impl fmt::Display for AccessPath {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let list = |to: &mut fmt::Formatter<'_>, parts: &[Access], between: &str| {
+        let list = |to: &mut fmt::Formatter<'_>, parts: &[AccessPath], between: &str| {
             for (at, part) in parts.iter().enumerate() {
                 to.write_str(if at == 0 { "" } else { between })?;
                 part.fmt(to)?;

@@ -6,7 +6,7 @@ use std::{cmp::Ordering, collections::VecDeque, ops::Bound};
 
 use bytes::Bytes;
 
-use super::plan::Access;
+use super::plan::AccessPath;
 use crate::{
     engine::{KeyRange, ScanDirection},
     model::RecordKind,
@@ -21,7 +21,7 @@ const CHUNK_MAX: usize = 512;
 const CHUNK_RECORDS_MAX: usize = 128;
 
 /// Keys and values of a range.
-pub(super) struct Keys<'v> {
+pub(super) struct KeyScan<'v> {
     view: View<'v>,
     table: Table,
     direction: ScanDirection,
@@ -40,7 +40,7 @@ enum Table {
     Under(Vec<u8>),
 }
 
-impl<'v> Keys<'v> {
+impl<'v> KeyScan<'v> {
     /// The newest versions of the records of a kind, with keys in a range, after that of an id.
     pub(super) fn names(
         view: View<'v>,
@@ -148,7 +148,7 @@ impl Table {
 /// Ids in order, without duplicates.
 pub(super) enum Ids<'v> {
     /// The ids of keys that are in the order of their ids.
-    Keys(Keys<'v>),
+    Keys(KeyScan<'v>),
     /// The ids of other keys, collected and sorted.
     Sorted(VecDeque<String>, ScanDirection),
     /// The ids of any part.
@@ -159,7 +159,7 @@ pub(super) enum Ids<'v> {
 
 /// What the next step along some ids found.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Step {
+pub(super) enum ScanStep {
     /// The next id.
     Id(String),
     /// No wanted id up to and including this one.
@@ -171,31 +171,31 @@ impl<'v> Ids<'v> {
     pub(super) fn open(
         view: View<'v>,
         kind: RecordKind,
-        access: &Access,
+        access: &AccessPath,
         direction: ScanDirection,
         after: Option<&str>,
         most: usize,
     ) -> Result<Option<Self>> {
-        let all = |parts: &[Access]| {
+        let all = |parts: &[AccessPath]| {
             parts.iter().map(|part| Self::open(view, kind, part, direction, after, most)).collect::<Result<Option<Vec<_>>>>()
         };
         Ok(match access {
-            Access::Names { range, .. } => Some(Self::Keys(Keys::names(view, kind, range.clone(), direction, after))),
-            Access::Entries { prefix, .. } => Some(Self::Keys(Keys::entries(view, prefix, direction, after))),
-            Access::Range { range, .. } => collect(view, range.clone(), direction, after, most)?,
-            Access::Union(parts) => all(parts)?.map(|parts| Self::Union(parts, direction)),
-            Access::Both(parts) => all(parts)?.map(Self::Both),
+            AccessPath::Names { range, .. } => Some(Self::Keys(KeyScan::names(view, kind, range.clone(), direction, after))),
+            AccessPath::Entries { prefix, .. } => Some(Self::Keys(KeyScan::entries(view, prefix, direction, after))),
+            AccessPath::Range { range, .. } => collect(view, range.clone(), direction, after, most)?,
+            AccessPath::Union(parts) => all(parts)?.map(|parts| Self::Union(parts, direction)),
+            AccessPath::Both(parts) => all(parts)?.map(Self::Both),
         })
     }
 
     /// Takes the next step.
-    pub(super) fn next(&mut self) -> Result<Option<Step>> {
+    pub(super) fn next(&mut self) -> Result<Option<ScanStep>> {
         match self {
             Self::Both(parts) => both(parts),
             Self::Keys(_) | Self::Sorted(..) | Self::Union(..) => {
                 let id = self.peek()?;
                 self.pass()?;
-                Ok(id.map(Step::Id))
+                Ok(id.map(ScanStep::Id))
             }
         }
     }
@@ -255,7 +255,7 @@ impl<'v> Ids<'v> {
 }
 
 /// One step of an intersection: the first part proposes an id, and each other part skips to it.
-fn both(parts: &mut [Ids<'_>]) -> Result<Option<Step>> {
+fn both(parts: &mut [Ids<'_>]) -> Result<Option<ScanStep>> {
     let Some((first, others)) = parts.split_first_mut() else { return Ok(None) };
     let Some(id) = first.peek()? else { return Ok(None) };
     for other in others {
@@ -265,12 +265,12 @@ fn both(parts: &mut [Ids<'_>]) -> Result<Option<Step>> {
             Some(found) if found == id => {}
             Some(found) => {
                 first.seek(&found);
-                return Ok(Some(Step::Nothing(id)));
+                return Ok(Some(ScanStep::Nothing(id)));
             }
         }
     }
     first.pass()?;
-    Ok(Some(Step::Id(id)))
+    Ok(Some(ScanStep::Id(id)))
 }
 
 fn collect<'v>(
@@ -280,7 +280,7 @@ fn collect<'v>(
     after: Option<&str>,
     most: usize,
 ) -> Result<Option<Ids<'v>>> {
-    let mut keys = Keys::range(view, &[], range, ScanDirection::Forward);
+    let mut keys = KeyScan::range(view, &[], range, ScanDirection::Forward);
     let (mut ids, mut read) = (Vec::new(), 0);
     while let Some((key, _)) = keys.next()? {
         read += 1;

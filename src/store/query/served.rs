@@ -3,7 +3,7 @@
 //! Knows the declarations from which the keys are made. Must not know any record.
 
 use crate::{
-    model::{Part, RecordKind},
+    model::{IndexPart, RecordKind},
     store::postings::{PostingIndex, PostingPart, indexes, tells_origin},
 };
 
@@ -61,10 +61,10 @@ fn of_index(index: &PostingIndex) -> ServedIndex {
         .zip(&index.parts)
         .map(|(part, resolved)| {
             let (path, operators) = match (part, resolved) {
-                (Part::Time(path), _) => (path, SPAN),
-                (Part::Words(name, _), _) => (name, BEGINNING),
-                (Part::Exact(path), PostingPart::Enum(_)) => (path, EQUAL),
-                (Part::Exact(path), _) => (path, BEGINNING),
+                (IndexPart::Time(path), _) => (path, SPAN),
+                (IndexPart::Words(name, _), _) => (name, BEGINNING),
+                (IndexPart::Exact(path), PostingPart::Enum(_)) => (path, EQUAL),
+                (IndexPart::Exact(path), _) => (path, BEGINNING),
             };
             ServedField { path: (*path).to_owned(), operators }
         })

@@ -179,7 +179,7 @@ fn details(description: &str) -> StoreErrorDetails {
     StoreErrorDetails::Fields(vec![crate::model::Violation {
         field: "page_token".to_owned(),
         description: description.to_owned(),
-        fault: crate::model::Fault::Invalid,
+        kind: crate::model::ViolationKind::Invalid,
     }])
 }
 

@@ -12,17 +12,17 @@ use crate::{
         clock::timestamp,
         entry::{Changed, LoggedResult},
         error::{Result, StoreError},
-        mutate::{Outcome, Planned},
+        mutate::{MutationOutcome, PlannedChange},
     },
 };
 
 /// The results of the mutations of a commit, as they are logged.
-pub(super) fn results(outcomes: &[Outcome], revision: u64, changes: &[Planned]) -> Result<Vec<LoggedResult>> {
+pub(super) fn results(outcomes: &[MutationOutcome], revision: u64, changes: &[PlannedChange]) -> Result<Vec<LoggedResult>> {
     let number = |index: usize| u32::try_from(index + 1).map_err(StoreError::internal);
     outcomes
         .iter()
         .map(|outcome| match outcome {
-            Outcome::Changed(index) => {
+            MutationOutcome::Changed(index) => {
                 let into = changes.get(*index).and_then(|planned| planned.redirect.as_ref());
                 Ok(LoggedResult {
                     change: number(*index)?,
@@ -30,8 +30,10 @@ pub(super) fn results(outcomes: &[Outcome], revision: u64, changes: &[Planned]) 
                     revision: 0,
                 })
             }
-            Outcome::Unchanged { name, revision } => Ok(LoggedResult { change: 0, name: name.clone(), revision: *revision }),
-            Outcome::MadeBefore(index) => {
+            MutationOutcome::Unchanged { name, revision } => {
+                Ok(LoggedResult { change: 0, name: name.clone(), revision: *revision })
+            }
+            MutationOutcome::MadeBefore(index) => {
                 let name = changes.get(*index).map(|planned| planned.name.to_string()).unwrap_or_default();
                 Ok(LoggedResult { change: 0, name, revision })
             }
@@ -40,7 +42,7 @@ pub(super) fn results(outcomes: &[Outcome], revision: u64, changes: &[Planned]) 
 }
 
 /// A planned change, with its revision and time.
-pub(super) fn change(planned: Planned, revision: u64, commit_time_us: i64) -> Changed {
+pub(super) fn change(planned: PlannedChange, revision: u64, commit_time_us: i64) -> Changed {
     Changed {
         kind: planned.name.kind() as u32,
         id: planned.name.id().to_owned(),
@@ -53,7 +55,7 @@ pub(super) fn change(planned: Planned, revision: u64, commit_time_us: i64) -> Ch
 }
 
 /// The bytes of a record as Get will answer them: the server's fields first, then the others.
-fn stamp(planned: &Planned, revision: u64, commit_time_us: i64) -> Bytes {
+fn stamp(planned: &PlannedChange, revision: u64, commit_time_us: i64) -> Bytes {
     let time = timestamp(commit_time_us).encode_to_vec();
     let created = planned.before.as_ref().and_then(|before| {
         let revision = wire::first(&before.record, schema::CREATE_REVISION)?;

@@ -28,7 +28,7 @@ use super::{
     error::{Result, StoreError, StoreErrorKind},
     inner::Inner,
     keys,
-    mutate::{self, Plan, request::Request},
+    mutate::{self, CommitPlan, request::Request},
     queue::{Job, QueuePermit},
     replay::{Meta, PendingState, Receipt},
 };
@@ -243,7 +243,7 @@ impl Writer {
         // times.
         let bound_us = if *shared { group.pending.meta.time_bound_us } else { last_us };
         let commit_time_us = inner.number(revision, last_us.max(bound_us));
-        let Plan { changes, outcomes } = plan;
+        let CommitPlan { changes, outcomes } = plan;
         let commit = Committed {
             revision,
             commit_time_us,

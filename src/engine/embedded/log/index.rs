@@ -40,7 +40,7 @@ pub(super) struct SparseIndex {
 
 /// Where the frames of a segment end, and which log entries they hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Bounds {
+pub(super) struct SegmentBounds {
     /// The byte after the last frame.
     pub(super) end: u64,
     /// The last frame's link.
@@ -64,7 +64,7 @@ impl SparseIndex {
     }
 }
 
-impl Bounds {
+impl SegmentBounds {
     /// The bounds after a frame of `bytes` bytes was added. Adds the frame to the index if the spacing asks for an entry.
     pub(super) fn with_frame(self, first: Stamp, last: Stamp, bytes: u64, link: u32, index: &mut SparseIndex) -> Self {
         if index.entries.last().is_none_or(|before| self.end - before.offset >= INDEX_SPACING_BYTES) {
@@ -85,7 +85,7 @@ pub(super) const fn footer_room(segment_bytes: u64) -> u64 {
 }
 
 /// The footer of a segment that holds frames.
-pub(super) fn encode_footer(bounds: &Bounds, index: &SparseIndex, salt: u64) -> Vec<u8> {
+pub(super) fn encode_footer(bounds: &SegmentBounds, index: &SparseIndex, salt: u64) -> Vec<u8> {
     let (first, last) = bounds.span.expect("only a segment with frames is sealed");
     let mut footer = Vec::new();
     footer.put_u64_le(MAGIC);
@@ -105,7 +105,7 @@ pub(super) fn encode_footer(bounds: &Bounds, index: &SparseIndex, salt: u64) -> 
 }
 
 /// The footer at the start of `bytes`, if there is one and its checksum is right.
-pub(super) fn decode_footer(bytes: &[u8], salt: u64) -> Option<(Bounds, SparseIndex)> {
+pub(super) fn decode_footer(bytes: &[u8], salt: u64) -> Option<(SegmentBounds, SparseIndex)> {
     let mut fields = bytes;
     if fields.try_get_u64_le().ok()? != MAGIC {
         return None;
@@ -124,7 +124,8 @@ pub(super) fn decode_footer(bytes: &[u8], salt: u64) -> Option<(Bounds, SparseIn
         })
         .collect::<Option<_>>()?;
     let summed = bytes.get(..bytes.len() - fields.len())?;
-    (fields.try_get_u32_le().ok()? == checksum(salt, summed)).then_some((Bounds { end, link, span }, SparseIndex { entries }))
+    (fields.try_get_u32_le().ok()? == checksum(salt, summed))
+        .then_some((SegmentBounds { end, link, span }, SparseIndex { entries }))
 }
 
 fn put_stamp(bytes: &mut Vec<u8>, stamp: Stamp) {
@@ -147,9 +148,9 @@ mod tests {
 
     const SALT: u64 = 3;
 
-    fn filled(segment_bytes: u64, frame_bytes: u64) -> (Bounds, SparseIndex) {
+    fn filled(segment_bytes: u64, frame_bytes: u64) -> (SegmentBounds, SparseIndex) {
         let mut index = SparseIndex::default();
-        let mut bounds = Bounds { end: 4096, link: 1, span: None };
+        let mut bounds = SegmentBounds { end: 4096, link: 1, span: None };
         for sequence in 1.. {
             if bounds.end + frame_bytes + footer_room(segment_bytes) > segment_bytes {
                 break;

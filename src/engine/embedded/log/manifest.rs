@@ -17,7 +17,7 @@
 use std::{fmt::Write as _, path::Path};
 
 use super::{
-    index::{Bounds, Stamp},
+    index::{SegmentBounds, Stamp},
     segment::Identity,
 };
 use crate::engine::{
@@ -43,7 +43,7 @@ pub(super) struct Manifest {
 pub(super) struct Listed {
     pub(super) identity: Identity,
     /// What a sealed segment holds: at least one entry. `None` for the last segment of the list, and only for it.
-    pub(super) sealed: Option<Bounds>,
+    pub(super) sealed: Option<SegmentBounds>,
 }
 
 /// Reads the MANIFEST of a data folder. `None` if there is none.
@@ -81,7 +81,7 @@ pub(super) fn write(disk: &dyn Disk, folder: &Path, manifest: &Manifest) -> Resu
     for segment in &manifest.segments {
         let Identity { number, first, bytes, salt } = segment.identity;
         write!(text, "segment {number} bytes {bytes} salt {salt:016x} first {}", first.0).expect(INTO_STRING);
-        if let Some(Bounds { end, link, span }) = segment.sealed {
+        if let Some(SegmentBounds { end, link, span }) = segment.sealed {
             let (first, last) = span.expect("a sealed segment holds entries");
             let (revisions, times) = ((first.revision, last.revision), (first.time_us, last.time_us));
             write!(text, " end {end} link {link:08x} revisions {} {}", revisions.0, revisions.1).expect(INTO_STRING);
@@ -105,7 +105,7 @@ fn parse_segment(line: &str) -> Option<Listed> {
     words.next().is_none().then_some(Listed { identity, sealed })
 }
 
-fn parse_bounds<'a>(words: &mut impl Iterator<Item = &'a str>, first: LogSequence) -> Option<Bounds> {
+fn parse_bounds<'a>(words: &mut impl Iterator<Item = &'a str>, first: LogSequence) -> Option<SegmentBounds> {
     let end = field(words, "end")?.parse().ok()?;
     let link = u32::from_str_radix(field(words, "link")?, 16).ok()?;
     let revisions: (i64, i64) = (field(words, "revisions")?.parse().ok()?, words.next()?.parse().ok()?);
@@ -113,7 +113,7 @@ fn parse_bounds<'a>(words: &mut impl Iterator<Item = &'a str>, first: LogSequenc
     let last = LogSequence(field(words, "last")?.parse().ok()?);
     let first = Stamp { sequence: first, revision: revisions.0, time_us: times.0 };
     let last = Stamp { sequence: last, revision: revisions.1, time_us: times.1 };
-    Some(Bounds { end, link, span: Some((first, last)) })
+    Some(SegmentBounds { end, link, span: Some((first, last)) })
 }
 
 /// The word after `name`. `None` if the next word is not `name`.
@@ -133,7 +133,7 @@ mod tests {
             segments: vec![
                 Listed {
                     identity: identity(9, 1),
-                    sealed: Some(Bounds { end: 8192, link: 7, span: Some((stamp(1), stamp(5))) }),
+                    sealed: Some(SegmentBounds { end: 8192, link: 7, span: Some((stamp(1), stamp(5))) }),
                 },
                 Listed { identity: identity(4, 6), sealed: None },
             ],

@@ -16,7 +16,7 @@ use std::{
 };
 
 use self::{
-    index::{Bounds, INDEX_SPACING_BYTES, Stamp, encode_footer},
+    index::{INDEX_SPACING_BYTES, SegmentBounds, Stamp, encode_footer},
     manifest::{Listed, Manifest},
     preallocate::{Allocated, Preallocator},
     segment::{Identity, Segment, random_salt},
@@ -48,7 +48,7 @@ const READ_BYTES_MAX: usize = 4 << 20;
 pub struct EmbeddedLog {
     allocator: SegmentAllocator,
     segment_bytes: u64,
-    writer: Mutex<Writer>,
+    writer: Mutex<Appender>,
     published: RwLock<Published>,
     /// Declared last, so that the folder's lock outlives every file.
     folder: Arc<DataFolder>,
@@ -64,7 +64,7 @@ struct Published {
 }
 
 /// What an append uses. A lock lets one append run at a time.
-struct Writer {
+struct Appender {
     manifest: Manifest,
     /// The last segment of the MANIFEST.
     active: Arc<Segment>,
@@ -99,7 +99,7 @@ enum Tail {
 impl EmbeddedLog {
     /// Writes and syncs one frame. After `Unknown` the frame may be in the log. After `SyncFailed` it is unknown what is on the
     /// disk. After any other error, nothing of the frame is in the log.
-    fn append_frame(&self, writer: &mut Writer, entries: &[LogEntry], first: Stamp, last: Stamp) -> Result<()> {
+    fn append_frame(&self, writer: &mut Appender, entries: &[LogEntry], first: Stamp, last: Stamp) -> Result<()> {
         if let Some(failure) = writer.preallocator.as_ref().and_then(Preallocator::take_failed_sync) {
             return Err(failure);
         }
@@ -136,7 +136,7 @@ impl EmbeddedLog {
 
     /// Makes sure that what a failed write has left is no frame: overwrites its header, and syncs that. Otherwise the next open
     /// could find a group that was refused. `Unknown` if the header cannot be overwritten.
-    fn erase(writer: &mut Writer) -> Result<()> {
+    fn erase(writer: &mut Appender) -> Result<()> {
         let path = &writer.active.path;
         write_all_at(&*writer.file, &[0; frame::HEADER_BYTES], writer.active.bounds().end)
             .map_err(|error| EngineError::Unknown(Box::new(refused("erase what was written to", path)(error))))?;
@@ -147,7 +147,7 @@ impl EmbeddedLog {
 
     /// Seals the active segment and begins one with room for a frame of `frame_bytes` bytes. `Full` if the disk has no room for
     /// it: then nothing was changed.
-    fn begin_segment(&self, writer: &mut Writer, first: LogSequence, frame_bytes: u64) -> Result<()> {
+    fn begin_segment(&self, writer: &mut Appender, first: LogSequence, frame_bytes: u64) -> Result<()> {
         let (identity, file) = self.next_segment(writer, first, segment::bytes_for(frame_bytes, self.segment_bytes))?;
         writer.tail = Tail::Sealing;
         let manifest = match self.list_segment(writer, identity, &*file) {
@@ -175,7 +175,7 @@ impl EmbeddedLog {
     }
 
     /// The file of the next segment, with its identity: the one that could not be listed, if it is long enough, or a new one.
-    fn next_segment(&self, writer: &mut Writer, first: LogSequence, bytes: u64) -> Result<(Identity, Box<dyn DiskFile>)> {
+    fn next_segment(&self, writer: &mut Appender, first: LogSequence, bytes: u64) -> Result<(Identity, Box<dyn DiskFile>)> {
         if let Some((identity, file)) = writer.unlisted.take_if(|(identity, _)| identity.bytes >= bytes) {
             return Ok((Identity { first, ..identity }, file));
         }
@@ -190,7 +190,7 @@ impl EmbeddedLog {
 
     /// Seals the active segment, writes the header of the next one, and replaces the MANIFEST by one that lists it. Each is
     /// durable before the next is written.
-    fn list_segment(&self, writer: &Writer, identity: Identity, file: &dyn DiskFile) -> Result<Manifest> {
+    fn list_segment(&self, writer: &Appender, identity: Identity, file: &dyn DiskFile) -> Result<Manifest> {
         let disk = &*self.allocator.disk;
         let sealed = writer.active.bounds();
         let mut manifest = writer.manifest.clone();
@@ -213,7 +213,7 @@ impl EmbeddedLog {
         Ok(manifest)
     }
 
-    fn writer(&self) -> MutexGuard<'_, Writer> {
+    fn writer(&self) -> MutexGuard<'_, Appender> {
         self.writer.lock().unwrap_or_else(|poisoned| {
             // An append panicked before it was done.
             let mut writer = poisoned.into_inner();
@@ -340,13 +340,13 @@ impl Log for EmbeddedLog {
         {
             tracing::warn!(%error, "cannot remove an unused log segment; the next start will");
         }
-        let Bounds { end, link, .. } = writer.active.bounds();
+        let SegmentBounds { end, link, .. } = writer.active.bounds();
         let number = writer.active.identity.number;
         self.folder.log_closed(is_sound.then_some(LogEnd { number, end, link, head: writer.head.sequence }))
     }
 }
 
-impl Writer {
+impl Appender {
     /// Asks for the next segment to be allocated, unless it was asked for already.
     fn request_segment(&mut self) {
         if self.preallocator.as_ref().is_some_and(|preallocator| preallocator.request(self.next_number)) {
@@ -368,9 +368,9 @@ impl Writer {
     }
 }
 
-impl fmt::Debug for Writer {
+impl fmt::Debug for Appender {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-        to.debug_struct("Writer").field("head", &self.head).field("poisoned", &self.poisoned).finish_non_exhaustive()
+        to.debug_struct("Appender").field("head", &self.head).field("poisoned", &self.poisoned).finish_non_exhaustive()
     }
 }
 

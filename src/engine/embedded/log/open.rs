@@ -10,9 +10,9 @@ use std::sync::{Arc, Mutex, RwLock};
 use bytes::Bytes;
 
 use super::{
-    EmbeddedLog, Published, Tail, Writer,
+    Appender, EmbeddedLog, Published, Tail,
     frame::{ALIGNMENT, FrameHeader, HEADER_BYTES},
-    index::{Bounds, SparseIndex, Stamp, decode_footer},
+    index::{SegmentBounds, SparseIndex, Stamp, decode_footer},
     manifest::{self, Listed, Manifest},
     preallocate::{Allocated, Preallocator, SegmentAllocator},
     segment::{self, FRAMES_START, Identity, SEGMENT_BYTES_MIN, Segment, random_salt},
@@ -55,7 +55,7 @@ impl EmbeddedLog {
         let before_first = LogSequence(opened.active.identity.first.0 - 1);
         let head = head.unwrap_or(Stamp { sequence: before_first, revision: 0, time_us: i64::MIN });
         let next_number = 1 + opened.manifest.segments.iter().map(|listed| listed.identity.number).max().unwrap_or_default();
-        let writer = Writer {
+        let writer = Appender {
             manifest: opened.manifest,
             active: opened.active,
             file: opened.file,
@@ -130,7 +130,7 @@ impl Opened {
         let recovered = recover(&segment, &*file)?;
         if let Some(closed) = closed {
             let head = recovered.bounds.last().map_or(identity.first.0 - 1, |last| last.sequence.0);
-            let Bounds { end, link, .. } = recovered.bounds;
+            let SegmentBounds { end, link, .. } = recovered.bounds;
             if closed != (LogEnd { number: identity.number, end, link, head: LogSequence(head) }) || recovered.torn {
                 let what = format!("entry {head} ends the log here, which was closed after entry {}", closed.head.0);
                 return Err(segment.damaged(end, &what));
@@ -182,7 +182,7 @@ fn remove_unlisted(allocator: &SegmentAllocator, manifest: &Manifest) -> Result<
 struct Recovered {
     /// The file's bytes up to the end of its valid frames.
     contents: Bytes,
-    bounds: Bounds,
+    bounds: SegmentBounds,
     index: SparseIndex,
     /// Whether bytes other than zeros follow: part of a frame or of a footer that never became durable.
     torn: bool,
@@ -229,7 +229,7 @@ fn holds_frames(contents: &[u8], salt: u64) -> bool {
 }
 
 /// The frame at the end of `bounds`, if it is valid and follows the frame before.
-fn valid_frame(frames: &Bytes, bounds: Bounds, salt: u64, first: LogSequence) -> Option<(FrameHeader, Bytes)> {
+fn valid_frame(frames: &Bytes, bounds: SegmentBounds, salt: u64, first: LogSequence) -> Option<(FrameHeader, Bytes)> {
     let start = to_usize(bounds.end);
     let header = FrameHeader::decode(frames.get(start..)?, salt)?;
     let body_start = start + HEADER_BYTES;
@@ -240,7 +240,7 @@ fn valid_frame(frames: &Bytes, bounds: Bounds, salt: u64, first: LogSequence) ->
 }
 
 /// Whether a frame with this header can stand at the end of `bounds`: it continues the chain, and fits into the segment.
-fn follows(header: &FrameHeader, frames_end_max: u64, bounds: Bounds, first: LogSequence) -> bool {
+fn follows(header: &FrameHeader, frames_end_max: u64, bounds: SegmentBounds, first: LogSequence) -> bool {
     let in_chain = header.link_before == bounds.link && header.first == next_sequence(bounds, first);
     in_chain && bounds.end + header.frame_bytes() <= frames_end_max
 }
@@ -253,6 +253,6 @@ fn later_frame(frames: &[u8], bad: usize, salt: u64, next: LogSequence) -> Optio
     })
 }
 
-fn next_sequence(bounds: Bounds, first: LogSequence) -> LogSequence {
+fn next_sequence(bounds: SegmentBounds, first: LogSequence) -> LogSequence {
     bounds.last().map_or(first, |last| LogSequence(last.sequence.0 + 1))
 }

@@ -14,7 +14,7 @@ use bytes::{Buf as _, BufMut as _, Bytes};
 
 use super::{
     frame::{self, FrameHeader, first_link},
-    index::{Bounds, IndexEntry, SparseIndex, Stamp, decode_footer, footer_room},
+    index::{IndexEntry, SegmentBounds, SparseIndex, Stamp, decode_footer, footer_room},
 };
 use crate::engine::{
     EngineError, LogEntry, LogSequence, Result,
@@ -50,8 +50,8 @@ impl Identity {
     }
 
     /// The bounds of the segment while it holds no frame.
-    pub(super) fn empty(&self) -> Bounds {
-        Bounds { end: FRAMES_START, link: first_link(self.salt), span: None }
+    pub(super) fn empty(&self) -> SegmentBounds {
+        SegmentBounds { end: FRAMES_START, link: first_link(self.salt), span: None }
     }
 
     /// Where the footer begins. Frames must end before it.
@@ -140,20 +140,20 @@ pub(super) struct Segment {
 #[derive(Debug)]
 struct Extent {
     /// Frames below `bounds.end` are durable and never change again.
-    bounds: Bounds,
+    bounds: SegmentBounds,
     /// `None` until the footer of a sealed segment is first needed.
     index: Option<Arc<SparseIndex>>,
 }
 
 impl Segment {
     /// A segment with known bounds. If no index is given, it is read from the footer when it is first needed.
-    pub(super) fn new(folder: &Path, identity: Identity, bounds: Bounds, index: Option<SparseIndex>) -> Self {
+    pub(super) fn new(folder: &Path, identity: Identity, bounds: SegmentBounds, index: Option<SparseIndex>) -> Self {
         let extent = RwLock::new(Extent { bounds, index: index.map(Arc::new) });
         Self { identity, path: identity.path(folder), extent }
     }
 
     /// The bounds of the durable frames.
-    pub(super) fn bounds(&self) -> Bounds {
+    pub(super) fn bounds(&self) -> SegmentBounds {
         // A panic cannot leave the extent half changed.
         self.extent.read().unwrap_or_else(PoisonError::into_inner).bounds
     }
@@ -220,7 +220,7 @@ impl Segment {
     pub(super) fn frames_from(
         &self,
         disk: &dyn Disk,
-        bounds: Bounds,
+        bounds: SegmentBounds,
         chunk_bytes: usize,
         satisfies: impl Fn(Stamp) -> bool,
     ) -> Result<FrameReader<'_>> {
@@ -262,9 +262,9 @@ pub(super) struct FrameReader<'a> {
     file: Box<dyn DiskFile>,
     /// Where the next frame starts.
     pub(super) offset: u64,
-    bounds: Bounds,
+    bounds: SegmentBounds,
     next: LogSequence,
-    expected: Link,
+    expected: FrameLink,
     /// Bytes that were read ahead. The first is the one at `offset`.
     buffer: Bytes,
     chunk_bytes: usize,
@@ -272,7 +272,7 @@ pub(super) struct FrameReader<'a> {
 
 /// What the link of the next frame must be.
 #[derive(Clone, Copy)]
-enum Link {
+enum FrameLink {
     /// The frame before has this link.
     Before(u32),
     /// The frame itself has this link.
@@ -281,7 +281,7 @@ enum Link {
 
 impl<'a> FrameReader<'a> {
     /// A reader of all frames.
-    fn from_start(segment: &'a Segment, file: Box<dyn DiskFile>, bounds: Bounds) -> Self {
+    fn from_start(segment: &'a Segment, file: Box<dyn DiskFile>, bounds: SegmentBounds) -> Self {
         let empty = segment.identity.empty();
         Self {
             segment,
@@ -289,7 +289,7 @@ impl<'a> FrameReader<'a> {
             offset: empty.end,
             bounds,
             next: segment.identity.first,
-            expected: Link::Before(empty.link),
+            expected: FrameLink::Before(empty.link),
             buffer: Bytes::new(),
             chunk_bytes: to_usize(FILL_BYTES),
         }
@@ -298,7 +298,7 @@ impl<'a> FrameReader<'a> {
     fn from_index(
         segment: &'a Segment,
         file: Box<dyn DiskFile>,
-        bounds: Bounds,
+        bounds: SegmentBounds,
         start: IndexEntry,
         chunk_bytes: usize,
     ) -> Self {
@@ -308,7 +308,7 @@ impl<'a> FrameReader<'a> {
             offset: start.offset,
             bounds,
             next: start.stamp.sequence,
-            expected: Link::Own(start.link),
+            expected: FrameLink::Own(start.link),
             buffer: Bytes::new(),
             chunk_bytes: chunk_bytes.max(frame::HEADER_BYTES),
         }
@@ -318,7 +318,7 @@ impl<'a> FrameReader<'a> {
     pub(super) fn next(&mut self) -> Result<Option<(FrameHeader, Bytes)>> {
         if self.offset == self.bounds.end {
             let last_is_right = self.bounds.last().is_none_or(|last| last.sequence.0 + 1 == self.next.0);
-            let link_is_right = matches!(self.expected, Link::Before(link) if link == self.bounds.link);
+            let link_is_right = matches!(self.expected, FrameLink::Before(link) if link == self.bounds.link);
             if last_is_right && link_is_right {
                 return Ok(None);
             }
@@ -331,8 +331,8 @@ impl<'a> FrameReader<'a> {
             return Err(self.damaged(&format!("a frame starts at entry {} in place of {}", header.first.0, self.next.0)));
         }
         let in_chain = match self.expected {
-            Link::Before(link) => header.link_before == link,
-            Link::Own(link) => header.link == link,
+            FrameLink::Before(link) => header.link_before == link,
+            FrameLink::Own(link) => header.link == link,
         };
         if !in_chain {
             return Err(self.damaged("a frame does not follow the one before it"));
@@ -346,7 +346,7 @@ impl<'a> FrameReader<'a> {
         self.buffer.advance(to_usize(bytes));
         self.offset += bytes;
         self.next = LogSequence(header.last().0 + 1);
-        self.expected = Link::Before(header.link);
+        self.expected = FrameLink::Before(header.link);
         Ok(Some((header, body)))
     }
 

@@ -63,7 +63,7 @@ pub struct EmbeddedState {
     failed: AtomicBool,
     /// Runs while there is a current sled.
     observer: Mutex<Option<Observer>>,
-    trust: Mutex<Trust>,
+    trust: Mutex<SledStatus>,
     /// Locked while the state is reset or closed.
     changing: Mutex<()>,
     /// Declared last, so that the folder's lock outlives sled.
@@ -71,7 +71,7 @@ pub struct EmbeddedState {
 }
 
 #[derive(Debug)]
-enum Trust {
+enum SledStatus {
     Trusted,
     Distrusted(Suspicion),
     Closed,
@@ -129,7 +129,7 @@ impl EmbeddedState {
             current: RwLock::new(None),
             failed: AtomicBool::new(false),
             observer: Mutex::new(None),
-            trust: Mutex::new(Trust::Trusted),
+            trust: Mutex::new(SledStatus::Trusted),
             changing: Mutex::new(()),
             folder,
         };
@@ -138,7 +138,7 @@ impl EmbeddedState {
             Err(suspicion) => {
                 tracing::warn!(why = %suspicion.distrust.why, "the state must be rebuilt from the log");
                 state.folder.mark_state(StateMarker::Distrusted(suspicion.distrust.clone()))?;
-                *state.trust() = Trust::Distrusted(suspicion);
+                *state.trust() = SledStatus::Distrusted(suspicion);
             }
         }
         Ok(state)
@@ -149,9 +149,9 @@ impl EmbeddedState {
         let usable = current.filter(|_| !self.failed.load(Ordering::Acquire));
         usable.ok_or_else(|| {
             EngineError::State(match &*self.trust() {
-                Trust::Trusted => "it is being emptied".into(),
-                Trust::Distrusted(suspicion) => suspicion.cause(),
-                Trust::Closed => CLOSED.into(),
+                SledStatus::Trusted => "it is being emptied".into(),
+                SledStatus::Distrusted(suspicion) => suspicion.cause(),
+                SledStatus::Closed => CLOSED.into(),
             })
         })
     }
@@ -159,13 +159,13 @@ impl EmbeddedState {
     /// Records the first failure. From then on nobody reads the state, not even the next process.
     fn fail(&self, why: Cause) -> EngineError {
         let mut trust = self.trust();
-        if !matches!(*trust, Trust::Trusted) {
+        if !matches!(*trust, SledStatus::Trusted) {
             return EngineError::State(why);
         }
         tracing::error!(%why, "the state failed and must be rebuilt from the log");
         let suspicion = Suspicion::damaged(why);
         let (distrust, cause) = (suspicion.distrust.clone(), suspicion.cause());
-        *trust = Trust::Distrusted(suspicion);
+        *trust = SledStatus::Distrusted(suspicion);
         self.failed.store(true, Ordering::Release);
         if let Err(error) = self.folder.mark_state(StateMarker::Distrusted(distrust)) {
             tracing::error!(%error, "cannot mark the state as distrusted");
@@ -257,7 +257,7 @@ impl EmbeddedState {
         outline.map_err(|error| explained("it could not be made durable", error))
     }
 
-    fn trust(&self) -> MutexGuard<'_, Trust> {
+    fn trust(&self) -> MutexGuard<'_, SledStatus> {
         self.trust.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -291,9 +291,9 @@ impl StateRead for EmbeddedState {
 impl State for EmbeddedState {
     fn distrust(&self) -> Option<String> {
         match &*self.trust() {
-            Trust::Trusted => None,
-            Trust::Distrusted(suspicion) => Some(suspicion.distrust.why.clone()),
-            Trust::Closed => Some(CLOSED.into()),
+            SledStatus::Trusted => None,
+            SledStatus::Distrusted(suspicion) => Some(suspicion.distrust.why.clone()),
+            SledStatus::Closed => Some(CLOSED.into()),
         }
     }
 
@@ -308,12 +308,12 @@ impl State for EmbeddedState {
         let before = {
             let mut trust = self.trust();
             let suspicion = match &*trust {
-                Trust::Closed => return Err(EngineError::State(CLOSED.into())),
-                Trust::Distrusted(suspicion) => suspicion.clone(),
-                Trust::Trusted => Distrust::unknown("it was being emptied").into(),
+                SledStatus::Closed => return Err(EngineError::State(CLOSED.into())),
+                SledStatus::Distrusted(suspicion) => suspicion.clone(),
+                SledStatus::Trusted => Distrust::unknown("it was being emptied").into(),
             };
             let distrust = suspicion.distrust.clone();
-            *trust = Trust::Distrusted(suspicion);
+            *trust = SledStatus::Distrusted(suspicion);
             distrust
         };
         // After a crash during the reset, the marker must say that the state is distrusted.
@@ -324,7 +324,7 @@ impl State for EmbeddedState {
             Ok(sled) => {
                 self.folder.mark_state(StateMarker::Open { boot_id: self.settings.boot_id.clone() })?;
                 self.serve(sled)?;
-                *self.trust() = Trust::Trusted;
+                *self.trust() = SledStatus::Trusted;
                 Ok(())
             }
             Err(why) => Err(EngineError::State(why)),
@@ -337,12 +337,12 @@ impl State for EmbeddedState {
 
     fn close(&self) -> Result<()> {
         let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = std::mem::replace(&mut *self.trust(), Trust::Closed);
+        let before = std::mem::replace(&mut *self.trust(), SledStatus::Closed);
         let ended = self.end_sled();
         let (marker, failure) = match before {
-            Trust::Closed => (StateMarker::Distrusted(Distrust::unknown(CLOSED)), None),
-            Trust::Distrusted(suspicion) => (StateMarker::Distrusted(suspicion.distrust), None),
-            Trust::Trusted => match self.make_durable(ended) {
+            SledStatus::Closed => (StateMarker::Distrusted(Distrust::unknown(CLOSED)), None),
+            SledStatus::Distrusted(suspicion) => (StateMarker::Distrusted(suspicion.distrust), None),
+            SledStatus::Trusted => match self.make_durable(ended) {
                 Ok(outline) => (StateMarker::Closed(outline), None),
                 Err(why) => (StateMarker::Distrusted(Distrust::unknown(why.to_string())), Some(why)),
             },

@@ -8,16 +8,16 @@ use crate::{
     store::{
         StoreLimits,
         error::{StoreError, StoreErrorDetails},
-        query::Filter,
+        query::RecordFilter,
     },
 };
 
-fn filter(kind: RecordKind, text: &str) -> Filter {
-    Filter::parse(kind, text, &StoreLimits::default()).unwrap_or_else(|error| panic!("{text}\n{error}"))
+fn filter(kind: RecordKind, text: &str) -> RecordFilter {
+    RecordFilter::parse(kind, text, &StoreLimits::default()).unwrap_or_else(|error| panic!("{text}\n{error}"))
 }
 
 fn error(kind: RecordKind, text: &str) -> StoreError {
-    Filter::parse(kind, text, &StoreLimits::default()).err().unwrap_or_else(|| panic!("accepted: {text}"))
+    RecordFilter::parse(kind, text, &StoreLimits::default()).err().unwrap_or_else(|| panic!("accepted: {text}"))
 }
 
 /// Asserts that two texts mean the same filter.

@@ -135,8 +135,8 @@ fn favourites(kind: RecordKind) -> Vec<&'static str> {
         .iter()
         .flat_map(|index| index.parts)
         .filter_map(|part| match part {
-            crate::model::Part::Exact(path) | crate::model::Part::Time(path) => Some(*path),
-            crate::model::Part::Words(..) => None,
+            crate::model::IndexPart::Exact(path) | crate::model::IndexPart::Time(path) => Some(*path),
+            crate::model::IndexPart::Words(..) => None,
         })
         .collect();
     paths.push("name");

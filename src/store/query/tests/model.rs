@@ -31,7 +31,7 @@ impl MemoryState {
     pub(super) fn write(&mut self, kind: RecordKind, id: &str, version: &Version) {
         let key = keys::current(kind, id);
         if let Some(before) = self.keys.get(&key).cloned() {
-            let head = crate::store::version::Head::decode(&before).unwrap();
+            let head = crate::store::version::VersionHead::decode(&before).unwrap();
             self.keys.insert(keys::history(kind, id, head.revision), before);
         }
         let (value, rest) = version.encode(kind, id);
