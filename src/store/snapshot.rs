@@ -147,7 +147,7 @@ impl StoreSnapshot {
     /// The live records that refer to a record by any of its names, without duplicates.
     pub fn references(&self, name: &str) -> Result<SnapshotReferences> {
         let name = parse_name(name, None)?;
-        let targets = self.read(|_, view| match view.standing(name.kind(), name.id())? {
+        let targets = self.read(|_, view| match view.version_head(name.kind(), name.id())? {
             Some(_) => view.names_of(&name),
             None => Err(StoreError::not_found(&name.to_string())),
         })?;

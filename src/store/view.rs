@@ -43,14 +43,14 @@ pub(crate) struct Resolved {
 impl<'a> View<'a> {
     /// The version of a record at the revision, if there is one. A tombstone and a redirect are versions too.
     pub(crate) fn version(&self, kind: RecordKind, id: &str) -> Result<Option<Version>> {
-        match self.standing(kind, id)? {
+        match self.version_head(kind, id)? {
             Some(head) => self.whole(kind, id, head).map(Some),
             None => Ok(None),
         }
     }
 
     /// Like [`Self::version`], without reading the further chunks of the record.
-    pub(crate) fn standing(&self, kind: RecordKind, id: &str) -> Result<Option<VersionHead>> {
+    pub(crate) fn version_head(&self, kind: RecordKind, id: &str) -> Result<Option<VersionHead>> {
         let Some(value) = self.state.get(&keys::current(kind, id))? else { return Ok(None) };
         let head = decode(kind, id, &value)?;
         if head.revision <= self.revision {

@@ -469,7 +469,7 @@ mod known_tests {
             seen.push((known.ask("actors/a"), known.ask("actors/a")));
             known.next();
         }
-        let twice = |standing| (standing, standing);
+        let twice = |state| (state, state);
         assert_eq!(
             seen,
             [twice(SentState::New), twice(SentState::Sent), twice(SentState::Answered), twice(SentState::Answered)]

@@ -83,10 +83,10 @@ pub(super) fn check_preconditions(view: View<'_>, work: &Work) -> Result<()> {
 
 /// Why a condition does not hold, if it does not.
 fn failure(view: View<'_>, name: &RecordName, condition: Condition) -> Result<Option<Conflict>> {
-    let standing = view.standing(name.kind(), name.id())?;
-    let changed = standing.as_ref().map_or(0, |standing| standing.revision);
+    let head = view.version_head(name.kind(), name.id())?;
+    let changed = head.as_ref().map_or(0, |head| head.revision);
     // For every condition but `UnchangedSince`, an absent or deleted record and a redirect count as revision 0.
-    let revision = standing.filter(VersionHead::is_live).map_or(0, |standing| standing.revision);
+    let revision = head.filter(VersionHead::is_live).map_or(0, |head| head.revision);
     let (holds, expected, actual, what) = match condition {
         Condition::Revision(expected) => {
             let what = match (expected, revision) {

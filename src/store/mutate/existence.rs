@@ -233,8 +233,8 @@ impl Changes<'_> {
             if name == *through {
                 return Ok(true);
             }
-            let standing = self.view.standing(name.kind(), name.id())?;
-            at = standing.as_ref().and_then(|standing| standing.redirect()).and_then(|target| target.parse().ok());
+            let head = self.view.version_head(name.kind(), name.id())?;
+            at = head.as_ref().and_then(|head| head.redirect()).and_then(|target| target.parse().ok());
         }
         Ok(false)
     }
@@ -294,8 +294,8 @@ impl Changes<'_> {
                 .with("name", &name)
                 .with("deleted", deleted)
         };
-        match self.view.standing(name.kind(), name.id())? {
-            Some(standing) => Err(taken(standing.is_deleted()).into()),
+        match self.view.version_head(name.kind(), name.id())? {
+            Some(head) => Err(taken(head.is_deleted()).into()),
             None => Ok(name),
         }
     }
@@ -304,7 +304,7 @@ impl Changes<'_> {
         loop {
             let name = RecordName::new(sent.kind, &new_id()).map_err(StoreError::internal)?;
             // Within one millisecond, ids count up. So a caller could guess the next id and use it.
-            if !self.by_name.contains_key(&name) && self.view.standing(name.kind(), name.id())?.is_none() {
+            if !self.by_name.contains_key(&name) && self.view.version_head(name.kind(), name.id())?.is_none() {
                 return Ok(name);
             }
         }

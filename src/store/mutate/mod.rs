@@ -145,8 +145,8 @@ impl Changes<'_> {
         loop {
             let (live, redirect) = match self.by_name.get(&at).and_then(|index| self.planned.get(*index)) {
                 Some(planned) => (planned.is_live(), planned.redirect.clone()),
-                None => match self.view.standing(at.kind(), at.id())? {
-                    Some(standing) => (standing.is_live(), standing.redirect().and_then(|target| target.parse().ok())),
+                None => match self.view.version_head(at.kind(), at.id())? {
+                    Some(head) => (head.is_live(), head.redirect().and_then(|target| target.parse().ok())),
                     None => return Ok(None),
                 },
             };
