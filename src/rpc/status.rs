@@ -206,8 +206,7 @@ fn build(code: Code, error: StoreError) -> Status {
 fn retry_delay(reason: ErrorReason) -> Option<Duration> {
     match reason {
         ErrorReason::TooManyRequests => Some(Duration::from_millis(100)),
-        // A log that does not answer now has no reason of its own in the contract.
-        ErrorReason::ShuttingDown | ErrorReason::StoreRebuilding | ErrorReason::Unspecified => Some(Duration::from_secs(1)),
+        ErrorReason::ShuttingDown | ErrorReason::StoreRebuilding | ErrorReason::LogUnavailable => Some(Duration::from_secs(1)),
         ErrorReason::TooManyWatches => Some(Duration::from_secs(5)),
         ErrorReason::StorageFull => Some(Duration::from_secs(30)),
         _ => None,
@@ -322,7 +321,7 @@ mod tests {
                     | ErrorReason::ShuttingDown
                     | ErrorReason::StorageFull
                     | ErrorReason::StoreRebuilding
-                    | ErrorReason::Unspecified
+                    | ErrorReason::LogUnavailable
             );
             assert_eq!(retry, expected, "{reason:?}");
         }

@@ -307,12 +307,12 @@ impl From<engine::EngineError> for StoreError {
                 Self::new(StoreErrorKind::DataLoss, ErrorReason::StoreCorrupt, format!("{text}: restore from a backup"))
             }
             engine::EngineError::State(_) => Self::rebuilding(0, 0),
-            // A store whose log has no other appender never returns these to a caller, so the contract has no reason for them.
+            // The writer resolves the last two before it answers a commit.
             engine::EngineError::Unavailable(_) | engine::EngineError::Unknown(_) | engine::EngineError::Superseded { .. } => {
                 Self::new(
                     StoreErrorKind::Unavailable,
-                    ErrorReason::Unspecified,
-                    "the log of this server does not answer now: send the same request again in a moment",
+                    ErrorReason::LogUnavailable,
+                    "the log accepts no commits now: send the same request again in a moment",
                 )
             }
             engine::EngineError::Poisoned(_) | engine::EngineError::Io { .. } | engine::EngineError::SyncFailed { .. } => {

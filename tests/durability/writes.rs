@@ -279,7 +279,7 @@ fn a_store_refuses_the_commit_whose_write_failed_and_makes_the_next_one() {
     let engine = EmbeddedOptions { segment_bytes: 1 << 20, disk: Arc::new(disk.clone()), ..EmbeddedOptions::default() };
     let store = Store::open_with(folder.path(), OpenOptions { engine, ..OpenOptions::default() }).unwrap();
     for (kind, landed, reason) in [
-        (io::ErrorKind::Other, Landed::All, ErrorReason::Unspecified),
+        (io::ErrorKind::Other, Landed::All, ErrorReason::LogUnavailable),
         (io::ErrorKind::StorageFull, Landed::Half, ErrorReason::StorageFull),
     ] {
         disk.fail_writes([(kind, landed)]);

@@ -41,6 +41,7 @@ NOT_HERE = {
     "STORAGE_FULL": "needs a full disk",
     "STORE_POISONED": "needs a failing disk",
     "STORE_REBUILDING": "needs a store that is being rebuilt",
+    "LOG_UNAVAILABLE": "needs a failing disk",
     "INTERNAL": "needs a bug",
 }
 
