@@ -48,7 +48,7 @@ const READ_BYTES_MAX: usize = 4 << 20;
 pub struct EmbeddedLog {
     allocator: SegmentAllocator,
     segment_bytes: u64,
-    writer: Mutex<Appender>,
+    appender: Mutex<Appender>,
     published: RwLock<Published>,
     /// Declared last, so that the folder's lock outlives every file.
     folder: Arc<DataFolder>,
@@ -99,68 +99,68 @@ enum Tail {
 impl EmbeddedLog {
     /// Writes and syncs one frame. After `Unknown` the frame may be in the log. After `SyncFailed` it is unknown what is on the
     /// disk. After any other error, nothing of the frame is in the log.
-    fn append_frame(&self, writer: &mut Appender, entries: &[LogEntry], first: Stamp, last: Stamp) -> Result<()> {
-        if let Some(failure) = writer.preallocator.as_ref().and_then(Preallocator::take_failed_sync) {
+    fn append_frame(&self, appender: &mut Appender, entries: &[LogEntry], first: Stamp, last: Stamp) -> Result<()> {
+        if let Some(failure) = appender.preallocator.as_ref().and_then(Preallocator::take_failed_sync) {
             return Err(failure);
         }
-        if writer.tail == Tail::InDoubt {
-            Self::erase(writer)?;
+        if appender.tail == Tail::InDoubt {
+            Self::erase(appender)?;
         }
         // The blocks of the segment are allocated already, but the state grows with every entry too.
         self.allocator.reserve.check(&*self.allocator.disk, 0)?;
         let bytes = frame::frame_bytes(frame::body_bytes(entries));
-        if writer.tail == Tail::Sealing || writer.active.bounds().end + bytes > writer.active.identity.frames_end_max() {
-            self.begin_segment(writer, first.sequence, bytes)?;
+        if appender.tail == Tail::Sealing || appender.active.bounds().end + bytes > appender.active.identity.frames_end_max() {
+            self.begin_segment(appender, first.sequence, bytes)?;
         }
 
-        let bounds = writer.active.bounds();
-        let (frame, link) = frame::encode(entries, bounds.link, writer.active.identity.salt);
+        let bounds = appender.active.bounds();
+        let (frame, link) = frame::encode(entries, bounds.link, appender.active.identity.salt);
         assert_eq!(frame.len() as u64, bytes, "a frame has the length that was computed for it");
-        if let Err(error) = write_all_at(&*writer.file, &frame, bounds.end) {
-            writer.tail = Tail::InDoubt;
-            Self::erase(writer)?;
-            return Err(refused("write", &writer.active.path)(error));
+        if let Err(error) = write_all_at(&*appender.file, &frame, bounds.end) {
+            appender.tail = Tail::InDoubt;
+            Self::erase(appender)?;
+            return Err(refused("write", &appender.active.path)(error));
         }
-        writer.file.sync_data().map_err(sync_failed(&writer.active.path))?;
+        appender.file.sync_data().map_err(sync_failed(&appender.active.path))?;
 
         // Durable: readers may see it from here on.
-        writer.active.add_frame(first, last, bytes, link);
-        writer.head = last;
+        appender.active.add_frame(first, last, bytes, link);
+        appender.head = last;
         self.published.write().unwrap_or_else(PoisonError::into_inner).head = last.sequence;
-        let bounds = writer.active.bounds();
-        if bounds.end > writer.active.identity.bytes / 2 {
-            writer.request_segment();
+        let bounds = appender.active.bounds();
+        if bounds.end > appender.active.identity.bytes / 2 {
+            appender.request_segment();
         }
         Ok(())
     }
 
     /// Makes sure that what a failed write has left is no frame: overwrites its header, and syncs that. Otherwise the next open
     /// could find a group that was refused. `Unknown` if the header cannot be overwritten.
-    fn erase(writer: &mut Appender) -> Result<()> {
-        let path = &writer.active.path;
-        write_all_at(&*writer.file, &[0; frame::HEADER_BYTES], writer.active.bounds().end)
+    fn erase(appender: &mut Appender) -> Result<()> {
+        let path = &appender.active.path;
+        write_all_at(&*appender.file, &[0; frame::HEADER_BYTES], appender.active.bounds().end)
             .map_err(|error| EngineError::Unknown(Box::new(refused("erase what was written to", path)(error))))?;
-        writer.file.sync_data().map_err(sync_failed(path))?;
-        writer.tail = Tail::Torn;
+        appender.file.sync_data().map_err(sync_failed(path))?;
+        appender.tail = Tail::Torn;
         Ok(())
     }
 
     /// Seals the active segment and begins one with room for a frame of `frame_bytes` bytes. `Full` if the disk has no room for
     /// it: then nothing was changed.
-    fn begin_segment(&self, writer: &mut Appender, first: LogSequence, frame_bytes: u64) -> Result<()> {
-        let (identity, file) = self.next_segment(writer, first, segment::bytes_for(frame_bytes, self.segment_bytes))?;
-        writer.tail = Tail::Sealing;
-        let manifest = match self.list_segment(writer, identity, &*file) {
+    fn begin_segment(&self, appender: &mut Appender, first: LogSequence, frame_bytes: u64) -> Result<()> {
+        let (identity, file) = self.next_segment(appender, first, segment::bytes_for(frame_bytes, self.segment_bytes))?;
+        appender.tail = Tail::Sealing;
+        let manifest = match self.list_segment(appender, identity, &*file) {
             Ok(manifest) => manifest,
             Err(error) => {
-                writer.unlisted = Some((identity, file));
+                appender.unlisted = Some((identity, file));
                 return Err(error);
             }
         };
         let empty = index::SparseIndex::default();
         let active = Arc::new(Segment::new(&self.allocator.folder, identity, identity.empty(), Some(empty)));
-        let before = std::mem::replace(&mut writer.active, Arc::clone(&active));
-        (writer.manifest, writer.file, writer.tail) = (manifest, file, Tail::Clear);
+        let before = std::mem::replace(&mut appender.active, Arc::clone(&active));
+        (appender.manifest, appender.file, appender.tail) = (manifest, file, Tail::Clear);
         let is_unused = before.bounds().span.is_none();
         let mut published = self.published.write().unwrap_or_else(PoisonError::into_inner);
         if is_unused {
@@ -175,32 +175,32 @@ impl EmbeddedLog {
     }
 
     /// The file of the next segment, with its identity: the one that could not be listed, if it is long enough, or a new one.
-    fn next_segment(&self, writer: &mut Appender, first: LogSequence, bytes: u64) -> Result<(Identity, Box<dyn DiskFile>)> {
-        if let Some((identity, file)) = writer.unlisted.take_if(|(identity, _)| identity.bytes >= bytes) {
+    fn next_segment(&self, appender: &mut Appender, first: LogSequence, bytes: u64) -> Result<(Identity, Box<dyn DiskFile>)> {
+        if let Some((identity, file)) = appender.unlisted.take_if(|(identity, _)| identity.bytes >= bytes) {
             return Ok((Identity { first, ..identity }, file));
         }
         let Allocated { number, bytes, file } = if bytes == self.segment_bytes {
-            writer.take_segment()?
+            appender.take_segment()?
         } else {
-            writer.next_number += 1;
-            self.allocator.allocate(writer.next_number - 1, bytes)?
+            appender.next_number += 1;
+            self.allocator.allocate(appender.next_number - 1, bytes)?
         };
         Ok((Identity { number, first, bytes, salt: random_salt() }, file))
     }
 
     /// Seals the active segment, writes the header of the next one, and replaces the MANIFEST by one that lists it. Each is
     /// durable before the next is written.
-    fn list_segment(&self, writer: &Appender, identity: Identity, file: &dyn DiskFile) -> Result<Manifest> {
+    fn list_segment(&self, appender: &Appender, identity: Identity, file: &dyn DiskFile) -> Result<Manifest> {
         let disk = &*self.allocator.disk;
-        let sealed = writer.active.bounds();
-        let mut manifest = writer.manifest.clone();
+        let sealed = appender.active.bounds();
+        let mut manifest = appender.manifest.clone();
         if sealed.span.is_none() {
             manifest.segments.pop();
         } else {
-            let footer = encode_footer(&sealed, &*writer.active.index(disk)?, writer.active.identity.salt);
-            write_all_at(&*writer.file, &footer, writer.active.identity.frames_end_max())
-                .map_err(refused("seal", &writer.active.path))?;
-            writer.file.sync_data().map_err(sync_failed(&writer.active.path))?;
+            let footer = encode_footer(&sealed, &*appender.active.index(disk)?, appender.active.identity.salt);
+            write_all_at(&*appender.file, &footer, appender.active.identity.frames_end_max())
+                .map_err(refused("seal", &appender.active.path))?;
+            appender.file.sync_data().map_err(sync_failed(&appender.active.path))?;
             if let Some(listed) = manifest.segments.last_mut() {
                 listed.sealed = Some(sealed);
             }
@@ -213,12 +213,12 @@ impl EmbeddedLog {
         Ok(manifest)
     }
 
-    fn writer(&self) -> MutexGuard<'_, Appender> {
-        self.writer.lock().unwrap_or_else(|poisoned| {
+    fn appender(&self) -> MutexGuard<'_, Appender> {
+        self.appender.lock().unwrap_or_else(|poisoned| {
             // An append panicked before it was done.
-            let mut writer = poisoned.into_inner();
-            writer.poisoned.get_or_insert_with(|| Cause::from("an append panicked").into());
-            writer
+            let mut appender = poisoned.into_inner();
+            appender.poisoned.get_or_insert_with(|| Cause::from("an append panicked").into());
+            appender
         })
     }
 
@@ -243,22 +243,22 @@ impl Log for EmbeddedLog {
     }
 
     fn append(&self, expected_head: LogSequence, entries: &[LogEntry]) -> Result<()> {
-        let mut writer = self.writer();
-        if let Some(reason) = &writer.poisoned {
+        let mut appender = self.appender();
+        if let Some(reason) = &appender.poisoned {
             return Err(EngineError::Poisoned(Box::new(Arc::clone(reason))));
         }
-        if writer.head.sequence != expected_head {
-            return Err(EngineError::Superseded { head: writer.head.sequence });
+        if appender.head.sequence != expected_head {
+            return Err(EngineError::Superseded { head: appender.head.sequence });
         }
-        assert_follow(expected_head, writer.head.revision, writer.head.time_us, entries);
+        assert_follow(expected_head, appender.head.revision, appender.head.time_us, entries);
         let Some((first, last)) = entries.first().zip(entries.last()) else { return Ok(()) };
-        self.append_frame(&mut writer, entries, first.into(), last.into()).map_err(|error| match error {
+        self.append_frame(&mut appender, entries, first.into(), last.into()).map_err(|error| match error {
             EngineError::Io { ref source, .. } if is_full(source) => self.allocator.reserve.exhausted(),
             EngineError::Io { .. } => EngineError::Unavailable(Box::new(error)),
             EngineError::Full { .. } | EngineError::Unknown(_) => error,
             error => {
                 let reason: Arc<dyn Error + Send + Sync> = Arc::new(error);
-                writer.poisoned = Some(Arc::clone(&reason));
+                appender.poisoned = Some(Arc::clone(&reason));
                 EngineError::Poisoned(Box::new(reason))
             }
         })
@@ -331,18 +331,18 @@ impl Log for EmbeddedLog {
     }
 
     fn close(&self) -> Result<()> {
-        let mut writer = self.writer();
+        let mut appender = self.appender();
         // Only what ends with zeros can be told from what a crash has torn, or from damage.
-        let is_sound = writer.poisoned.is_none() && writer.tail == Tail::Clear;
-        writer.poisoned.get_or_insert_with(|| Cause::from("the engine was closed").into());
-        if let Some(unused) = writer.preallocator.take().and_then(Preallocator::stop)
+        let is_sound = appender.poisoned.is_none() && appender.tail == Tail::Clear;
+        appender.poisoned.get_or_insert_with(|| Cause::from("the engine was closed").into());
+        if let Some(unused) = appender.preallocator.take().and_then(Preallocator::stop)
             && let Err(error) = self.allocator.disk.remove(&segment::path(&self.allocator.folder, unused.number))
         {
             tracing::warn!(%error, "cannot remove an unused log segment; the next start will");
         }
-        let SegmentBounds { end, link, .. } = writer.active.bounds();
-        let number = writer.active.identity.number;
-        self.folder.log_closed(is_sound.then_some(LogEnd { number, end, link, head: writer.head.sequence }))
+        let SegmentBounds { end, link, .. } = appender.active.bounds();
+        let number = appender.active.identity.number;
+        self.folder.log_closed(is_sound.then_some(LogEnd { number, end, link, head: appender.head.sequence }))
     }
 }
 

@@ -55,7 +55,7 @@ impl EmbeddedLog {
         let before_first = LogSequence(opened.active.identity.first.0 - 1);
         let head = head.unwrap_or(Stamp { sequence: before_first, revision: 0, time_us: i64::MIN });
         let next_number = 1 + opened.manifest.segments.iter().map(|listed| listed.identity.number).max().unwrap_or_default();
-        let writer = Appender {
+        let appender = Appender {
             manifest: opened.manifest,
             active: opened.active,
             file: opened.file,
@@ -69,7 +69,7 @@ impl EmbeddedLog {
         Ok(Self {
             allocator,
             segment_bytes,
-            writer: Mutex::new(writer),
+            appender: Mutex::new(appender),
             published: RwLock::new(Published { segments, head: head.sequence }),
             folder,
         })
