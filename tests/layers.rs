@@ -18,23 +18,27 @@ use syn::{
     visit::{self, Visit},
 };
 
-/// A module; the paths that it and all below it never name; and the exceptions. The longer of two matching prefixes decides.
+/// Modules; the paths that they and all below them never name; and the exceptions. The longer of two matching prefixes decides.
 type Rule = (&'static str, &'static str, &'static str);
 
 const RULES: &[Rule] = &[
     ("crate::proto", "crate sled tokio hyper http", ""),
     ("crate::limits", "crate prost tonic tokio", ""),
     ("crate::model", "crate sled tonic tokio hyper http std::fs std::thread", "crate::model crate::limits crate::proto"),
+    ("crate::model::edtf", "crate::proto", ""),
     ("crate::engine", "crate prost prost_types prost_reflect tonic tokio tokio_util hyper http", "crate::engine"),
     ("crate::engine::memory", "crate::engine::embedded std::fs std::path rustix", ""),
     ("crate::engine::embedded", "crate::engine::memory", ""),
+    ("crate::engine::embedded::log", "sled crate::engine::embedded::state", ""),
     (
         "crate::store",
         "crate crate::engine::memory crate::engine::embedded sled std::fs tonic hyper http tokio",
         "crate::store crate::engine crate::model crate::limits crate::proto tokio::sync",
     ),
+    ("crate::store::mutate crate::store::writer crate::store::inner", "crate::store::Store", ""),
     ("crate::formats", "crate tonic sled", "crate::formats crate::store crate::model crate::limits crate::proto"),
     ("crate::rpc", "crate sled std::fs rustix", "crate::rpc crate::store crate::model crate::limits crate::proto"),
+    ("crate::rpc::connection crate::rpc::web", "crate::store", ""),
     (
         "crate::client",
         "crate sled hyper hyper_util http std::fs rustix tokio::spawn tokio::task",
@@ -181,8 +185,7 @@ impl<'ast> Visit<'ast> for Reader<'_> {
     }
 
     fn visit_path(&mut self, path: &'ast syn::Path) {
-        let parts: Vec<String> = path.segments.iter().map(|segment| segment.ident.to_string()).collect();
-        self.add(&parts);
+        self.add(&path.segments.iter().map(|segment| segment.ident.to_string()).collect::<Vec<_>>());
         visit::visit_path(self, path);
     }
 
@@ -213,7 +216,7 @@ fn breaches(modules: &[Module]) -> Vec<String> {
     for (module, paths) in imports(modules) {
         let stars = paths.iter().filter(|path| path.starts_with("crate::") && path.ends_with("::*"));
         breaches.extend(stars.map(|path| format!("{module}: {path}, of which it must name each item")));
-        for (of, never, but) in RULES.iter().filter(|(of, ..)| is_within(module, of)) {
+        for (of, never, but) in RULES.iter().filter(|(of, ..)| of.split(' ').any(|of| is_within(module, of))) {
             let longest = |prefixes: &str, path: &str| {
                 prefixes.split(' ').filter(|prefix| is_within(path, prefix)).map(str::len).max().unwrap_or_default()
             };
@@ -243,8 +246,7 @@ fn cycles(modules: &[Module]) -> Vec<Vec<String>> {
 
 #[test]
 fn imports_go_one_way() {
-    let breaches = breaches(&modules());
-    assert!(breaches.is_empty(), "{}", breaches.join("\n"));
+    assert_eq!(breaches(&modules()), [""; 0]);
 }
 
 #[test]
@@ -255,9 +257,9 @@ fn the_files_of_a_folder_do_not_name_each_other_in_a_cycle() {
 #[test]
 fn every_rule_is_about_modules_that_there_are() {
     let modules = modules();
-    let named = RULES.iter().flat_map(|(of, never, but)| never.split(' ').chain(but.split(' ')).chain([*of]));
+    let named = RULES.iter().flat_map(|(of, never, but)| never.split(' ').chain(but.split(' ')).chain(of.split(' ')));
     for path in named.filter(|path| path.starts_with("crate")) {
-        assert!(modules.iter().any(|module| is_within(&module.path, path)), "there is no {path}");
+        assert!(modules.iter().any(|module| is_within(&module.path, path.trim_end_matches("::Store"))), "there is no {path}");
     }
 }
 
@@ -317,11 +319,8 @@ fn a_cycle_is_seen_through_folders_re_exports_and_aliases() {
         [("a/mod.rs", "use self::b::X as Y;"), ("a/b.rs", "use super::c::x;"), ("a/c.rs", "fn f(y: super::Y) {}")],
         [("a/mod.rs", ""), ("a/b.rs", "use super::c::x;"), ("a/c.rs", "use crate::a as s; fn f() { s::b::x() }")],
     ] {
-        let mut found = cycles(&files(&round));
-        for members in &mut found {
-            members.sort();
-        }
-        assert_eq!(found, [["crate::a::b", "crate::a::c"]], "{round:?}");
+        let found: BTreeSet<_> = cycles(&files(&round)).concat().into_iter().collect();
+        assert!(found.iter().eq(["crate::a::b", "crate::a::c"]), "{round:?}: {found:?}");
         assert_eq!(cycles(&files(&round[..2])), [[""; 0]; 0], "{round:?}");
     }
 }
