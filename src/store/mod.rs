@@ -233,7 +233,7 @@ impl Store {
         }
     }
 
-    /// Like [`Self::submit`], but waits for a place in the queue. It is for streams, where flow control slows down the sender.
+    /// Like [`Self::submit`], but waits for a permit of the queue. It is for streams, where flow control slows down the sender.
     #[cfg(feature = "server")]
     pub(crate) async fn submit_when_free(&self, caller: &Caller, request: proto::CommitRequest) -> PendingCommit {
         match self.inner().queue.permit().await {

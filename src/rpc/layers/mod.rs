@@ -23,7 +23,7 @@
 //!
 //! gRPC-Web is translated outside the chain. So a status that a layer returns is translated too.
 //!
-//! Knows HTTP requests and gRPC's headers. Must not know messages, what a method does, or the store.
+//! Knows HTTP requests, gRPC's headers and errors. Must not know messages, what a method does, or what a store holds.
 
 use std::sync::Arc;
 

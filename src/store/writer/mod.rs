@@ -4,7 +4,7 @@
 //! On a shared log the writer also catches up with the entries of other appenders, and plans a group again if another appender
 //! was first. It answers a commit only after it knows whether the log holds it.
 //!
-//! Knows plans, the log and the state. Must not know who waits for an answer, or how requests are queued.
+//! Knows plans, jobs, the log and the state. Must not know who waits for an answer.
 
 use std::{
     collections::VecDeque,
