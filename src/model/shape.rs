@@ -27,13 +27,13 @@ const NANOS_MAX: i64 = 999_999_999;
 #[derive(Debug, Default)]
 struct Shape {
     /// By field number.
-    fields: Vec<Option<WireField>>,
+    fields: Vec<Option<ShapeField>>,
     /// The names of its required fields. The walk keeps a bit set of the required fields seen; the position here is the bit.
     required: Vec<String>,
 }
 
 #[derive(Debug)]
-struct WireField {
+struct ShapeField {
     name: String,
     repeated: bool,
     /// Its bit in the set of required fields. 0 if it is not required.
@@ -92,7 +92,7 @@ fn shape_of(message: &MessageDescriptor, known: &mut HashMap<String, usize>, lis
         }
         let repeated = field.cardinality() == Cardinality::Repeated;
         let holds = holds(&field, known, list);
-        shape.fields[number] = Some(WireField { name: field.name().to_owned(), repeated, required, holds });
+        shape.fields[number] = Some(ShapeField { name: field.name().to_owned(), repeated, required, holds });
     }
     list.push(shape);
     known.insert(message.full_name().to_owned(), list.len() - 1);

@@ -175,13 +175,13 @@ impl Changes<'_> {
     fn into_plan(self) -> CommitPlan {
         // Drop the records that turned out to be unchanged, and adjust the indexes in the outcomes.
         let mut kept = Vec::with_capacity(self.planned.len());
-        let mut places = Vec::with_capacity(self.planned.len());
+        let mut indexes = Vec::with_capacity(self.planned.len());
         for planned in self.planned {
             if planned.change == ChangeKind::Unchanged {
                 let revision = planned.before.as_ref().map_or(0, |before| before.revision);
-                places.push(Err((planned.name.to_string(), revision)));
+                indexes.push(Err((planned.name.to_string(), revision)));
             } else {
-                places.push(Ok(kept.len()));
+                indexes.push(Ok(kept.len()));
                 kept.push(planned);
             }
         }
@@ -189,9 +189,9 @@ impl Changes<'_> {
             .outcomes
             .into_iter()
             .map(|outcome| match outcome {
-                MutationOutcome::Changed(index) | MutationOutcome::MadeBefore(index) => match places.get(index) {
-                    Some(Ok(place)) if matches!(outcome, MutationOutcome::Changed(_)) => MutationOutcome::Changed(*place),
-                    Some(Ok(place)) => MutationOutcome::MadeBefore(*place),
+                MutationOutcome::Changed(index) | MutationOutcome::MadeBefore(index) => match indexes.get(index) {
+                    Some(Ok(index)) if matches!(outcome, MutationOutcome::Changed(_)) => MutationOutcome::Changed(*index),
+                    Some(Ok(index)) => MutationOutcome::MadeBefore(*index),
                     Some(Err((name, revision))) => MutationOutcome::Unchanged { name: name.clone(), revision: *revision },
                     None => unreachable!("outcomes name planned changes"),
                 },

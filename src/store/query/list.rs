@@ -127,7 +127,7 @@ struct Filling {
 
 impl<'r> Reader<'r> {
     fn read(&self, plan: &ListPlan) -> Result<EncodedPage> {
-        match &plan.sequence {
+        match &plan.row_order {
             RowOrder::ByName => {
                 let direction = if self.order.names_descending { ScanDirection::Backward } else { ScanDirection::Forward };
                 let after = self.at.map(|at| at.id.as_str());

@@ -38,7 +38,7 @@ pub(super) struct ListPlan {
     /// The keys that lead to every record that can match.
     pub(super) access: AccessPath,
     /// What puts the records in order.
-    pub(super) sequence: RowOrder,
+    pub(super) row_order: RowOrder,
 }
 
 /// Keys that lead to records.
@@ -151,9 +151,9 @@ impl ListPlan {
         let mut conditions = Conditions::default();
         conditions.add(filter.predicate(), &root);
         let best = conditions.access(kind);
-        let sequence = sequence(kind, order, &conditions.facts, best.as_ref());
+        let row_order = row_order(kind, order, &conditions.facts, best.as_ref());
         let access = best.map_or_else(|| every_name(kind), |(_, access)| access);
-        Self { access, sequence }
+        Self { access, row_order }
     }
 }
 
@@ -434,7 +434,7 @@ fn same_paths(paths: &[PostingPath], of: &[Vec<u32>]) -> bool {
 }
 
 /// Chooses what puts the records in order.
-fn sequence(kind: RecordKind, order: &Order, facts: &[Fact], best: Option<&(Rank, AccessPath)>) -> RowOrder {
+fn row_order(kind: RecordKind, order: &Order, facts: &[Fact], best: Option<&(Rank, AccessPath)>) -> RowOrder {
     let [field] = order.fields.as_slice() else {
         return if order.fields.is_empty() { RowOrder::ByName } else { RowOrder::Sorted };
     };
@@ -536,8 +536,8 @@ impl Times {
 /// For `--explain`.
 impl fmt::Display for ListPlan {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { access, sequence } = self;
-        match sequence {
+        let Self { access, row_order } = self;
+        match row_order {
             RowOrder::ByName => write!(to, "{access}, by name")?,
             RowOrder::Sorted => write!(to, "{access}, then sort what matches")?,
             RowOrder::ByIndex(ByIndex { label, few_first: false, .. }) => write!(to, "index {label}, in its order")?,
