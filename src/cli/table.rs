@@ -40,11 +40,8 @@ pub(super) fn columns(kind: RecordKind) -> (&'static [&'static str], Row) {
         }),
         RecordKind::Claim => (&["NAME", "KIND", "STATEMENT", "BY", "REVISION"], |claim| {
             let by = first(claim, &["/attribution/0/actors/0", "/attribution/0/description"]);
-            let statement = match text(claim, "/polarity").as_str() {
-                "POLARITY_NEGATED" => format!("NOT {}", text(claim, "/statement")),
-                _ => text(claim, "/statement"),
-            };
-            vec![text(claim, "/name"), word(claim, "/kind", "CLAIM_KIND_"), statement, by, text(claim, "/revision")]
+            let kind = word(claim, "/kind", "CLAIM_KIND_");
+            vec![text(claim, "/name"), kind, text(claim, "/statement"), by, text(claim, "/revision")]
         }),
         RecordKind::Estimate => (&["NAME", "MEASURE", "QUANTITY", "ASPECT", "AS OF", "SUBJECTS", "REVISION"], |estimate| {
             vec![

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -58,6 +59,18 @@ def test_the_seed_is_what_the_documents_say() -> None:
     kinds = Counter(name.split("/")[0] for name in RECORDS)
     assert kinds == {"sources": 1, "actors": 21, "events": 20, "claims": 30, "estimates": 12, "relations": 12}
     assert (ROOT / "tests/data/seed/article.txt").read_text(encoding="utf-8") == next(iter(RECORDS.values())).text
+
+
+def test_a_statement_is_a_sentence_that_says_its_negation() -> None:
+    claims = {name: record for name, record in RECORDS.items() if name.startswith("claims/")}
+    denials = {name: claim.statement for name, claim in claims.items() if claim.polarity == records_pb2.POLARITY_NEGATED}
+    assert len(denials) == 2
+    for name, statement in denials.items():
+        assert re.search(r"\b(not|no|cannot|lack)\b", statement), name
+    # Understandable alone: no pronoun in place of a name, no heading, no remark of the recorder.
+    for name, claim in claims.items():
+        assert not re.search(r"^(They|He|It|Authorities)\b|[:()]", claim.statement), name
+        assert claim.statement.endswith("."), name
 
 
 def test_the_seed_is_one_revision_of_96_records(seeded: Server) -> None:

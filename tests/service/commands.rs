@@ -72,6 +72,21 @@ fn lists_are_filtered_ordered_cut_and_explained() {
 }
 
 #[test]
+fn a_denial_is_shown_in_the_words_of_its_statement() {
+    let folder = TempDir::new().expect("a folder");
+    let data = folder.path().join("data").to_string_lossy().into_owned();
+    ok(&["commit", "--data", &data, SEED]);
+    let filter = ["--filter", "polarity = NEGATED", "--data", &data];
+    let listed = ok(&[&["list", "claims", "--json"][..], &filter].concat());
+    let denials: Vec<Value> = listed.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let shown = ok(&[&["list", "claims"][..], &filter].concat());
+    assert!(!denials.is_empty() && !shown.contains("NOT "), "{shown}");
+    for denial in &denials {
+        assert!(shown.contains(denial["statement"].as_str().expect("a text")), "{shown}");
+    }
+}
+
+#[test]
 fn errors_say_what_is_wrong_and_what_to_do() {
     let folder = TempDir::new().expect("a folder");
     let data = folder.path().join("data").to_string_lossy().into_owned();
