@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import datetime
 import re
 from collections import Counter
 from pathlib import Path
 
 import pytest
 from annals.v1 import record_service_pb2 as rs
-from annals.v1 import records_pb2
+from annals.v1 import records_pb2, values_pb2
 from annals_client import ROOT, TYPES, Client, inner
 from conftest import Server, annals
 from google.protobuf import json_format
@@ -71,6 +72,29 @@ def test_a_statement_is_a_sentence_that_says_its_negation() -> None:
     for name, claim in claims.items():
         assert not re.search(r"^(They|He|It|Authorities)\b|[:()]", claim.statement), name
         assert claim.statement.endswith("."), name
+
+
+def test_the_names_of_an_actor_are_names() -> None:
+    for name, actor in RECORDS.items():
+        if not name.startswith("actors/"):
+            continue
+        for text in [actor.display_name, *(other.text for other in actor.names)]:
+            assert not re.search(r"^(the|these|they|he|some)\b|^[a-z]|[()/']", text), f"{name}: {text}"
+    # The words of the text for an actor stand where they are used.
+    (hop,) = RECORDS["claims/nk-troops-c27"].attribution
+    assert (list(hop.actors), hop.description, hop.cue) == (["actors/park-sun-won"], "He", "added")
+
+
+def test_the_source_and_the_times_say_what_the_article_gives() -> None:
+    source = RECORDS["sources/nk-troops-2024-10-23"]
+    assert source.title and source.published.edtf == "2024-10-23"
+    # "On Wednesday" is when the service reported, not when the article was published.
+    assert not source.published.verbatim
+    briefing, deployment = RECORDS["events/nis-briefing"].time, RECORDS["events/troop-deployment"].time
+    assert (briefing.edtf, briefing.verbatim) == (deployment.edtf, deployment.verbatim) == ("2024-10-23", "On Wednesday")
+    assert datetime.date.fromisoformat(briefing.edtf).strftime("%A") == "Wednesday"
+    # The troops had been sent by then.
+    assert deployment.qualifier == values_pb2.TIME_QUALIFIER_BY
 
 
 def test_the_seed_is_one_revision_of_96_records(seeded: Server) -> None:
