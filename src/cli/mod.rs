@@ -8,6 +8,7 @@ mod input;
 mod output;
 mod report;
 mod resume;
+mod speakers;
 mod table;
 
 mod commit;

@@ -2,7 +2,7 @@
 //!
 //! Must not know how a record is stored, or how a page is read.
 
-use std::{io, path::PathBuf};
+use std::{io, path::PathBuf, slice};
 
 use anyhow::anyhow;
 use clap::Args;
@@ -12,6 +12,7 @@ use super::{
     access::{self, Access},
     arguments::{self, AsOf},
     output::{self, Outcome, Output},
+    speakers::Speakers,
     table,
 };
 use crate::{
@@ -59,20 +60,36 @@ pub(super) fn get(arguments: &GetArguments, out: &mut Output) -> anyhow::Result<
         show_deleted: arguments.show_deleted,
         no_redirect: arguments.no_redirect,
     };
-    let record = access::block_on(async {
+    let (value, speakers) = access::block_on(async {
         let connection = arguments.access.connect().await?;
-        let record = connection.client.get_record(arguments.name.kind(), &request).await;
+        let read = record_and_speakers(&connection.client, arguments, &request).await;
         connection.close().await?;
-        record.map_err(with_options)
+        read.map_err(with_options)
     })?;
-    let value = json::record_value(&record);
     if arguments.json {
         out.json(&value)?;
     } else {
-        out.table(&[], table::fields(&value))?;
+        let rows = table::fields(&value).into_iter().chain(table::meaning(arguments.name.kind(), &value, &speakers));
+        out.table(&[], rows)?;
     }
     out.flush()?;
     Ok(Outcome::Done)
+}
+
+/// Reads a record, and its speakers for a table.
+async fn record_and_speakers(
+    client: &Client,
+    arguments: &GetArguments,
+    request: &GetRecordRequest,
+) -> Result<(Value, Speakers), ClientError> {
+    let record = client.get_record(arguments.name.kind(), request).await?;
+    let value = json::record_value(&record);
+    let speakers = if arguments.json {
+        Speakers::default()
+    } else {
+        Speakers::of(client, slice::from_ref(&value), (request.as_of_revision, request.as_of_time)).await?
+    };
+    Ok((value, speakers))
 }
 
 /// Names the options of `annals get` in errors in which the server names fields of its request.
@@ -212,8 +229,12 @@ async fn print_pages(
         }
     };
     if !arguments.json {
-        let (header, columns) = table::columns(arguments.collection);
-        out.table(header, rows.iter().map(columns))?;
+        let speakers = match arguments.collection {
+            RecordKind::Claim | RecordKind::Estimate => Speakers::of(client, &rows, (revision, None)).await?,
+            _ => Speakers::default(),
+        };
+        let (header, row) = table::columns(arguments.collection);
+        out.table(header, rows.iter().map(|record| row(record, &speakers)))?;
     }
     out.flush()?;
     let more = if more { "; there are more: --limit 0 shows all" } else { "" };

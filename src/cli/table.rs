@@ -5,15 +5,16 @@
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
+use super::speakers::Speakers;
 use crate::{formats::values, model::RecordKind, proto::Change};
 
-/// Converts a record to a row.
-type Row = fn(&Value) -> Vec<String>;
+/// Converts a record to a row. The speakers of a claim and of an estimate are shown by their display names.
+type Row = fn(&Value, &Speakers) -> Vec<String>;
 
 /// The header of a list of records, and the function that makes a row.
 pub(super) fn columns(kind: RecordKind) -> (&'static [&'static str], Row) {
     match kind {
-        RecordKind::Source => (&["NAME", "KIND", "TITLE", "PUBLISHED", "REVISION"], |source| {
+        RecordKind::Source => (&["NAME", "KIND", "TITLE", "PUBLISHED", "REVISION"], |source, _| {
             let title = first(source, &["/title", "/uri"]);
             vec![
                 text(source, "/name"),
@@ -23,14 +24,15 @@ pub(super) fn columns(kind: RecordKind) -> (&'static [&'static str], Row) {
                 text(source, "/revision"),
             ]
         }),
-        RecordKind::Actor => (&["NAME", "KIND", "DISPLAY NAME", "COUNTRIES", "REVISION"], |actor| {
+        RecordKind::Actor => (&["NAME", "KIND", "DISPLAY NAME", "COUNTRIES", "REVISION"], |actor, _| {
             let kind = word(actor, "/kind", "ACTOR_KIND_");
             vec![text(actor, "/name"), kind, text(actor, "/display_name"), text(actor, "/countries"), text(actor, "/revision")]
         }),
-        RecordKind::Event => (&["NAME", "TIME", "TITLE", "PLACE", "TYPES", "REVISION"], |event| {
+        RecordKind::Event => (&["NAME", "ACTUALITY", "TIME", "TITLE", "PLACE", "TYPES", "REVISION"], |event, _| {
             let place = first(event, &["/places/0/display_name", "/places/0/country"]);
             vec![
                 text(event, "/name"),
+                word(event, "/actuality", "ACTUALITY_"),
                 time_field(event, "/time"),
                 text(event, "/title"),
                 place,
@@ -38,23 +40,31 @@ pub(super) fn columns(kind: RecordKind) -> (&'static [&'static str], Row) {
                 text(event, "/revision"),
             ]
         }),
-        RecordKind::Claim => (&["NAME", "KIND", "STATEMENT", "BY", "REVISION"], |claim| {
-            let by = first(claim, &["/attribution/0/actors/0", "/attribution/0/description"]);
+        RecordKind::Claim => (&["NAME", "KIND", "CERTAINTY", "STATEMENT", "BY", "REVISION"], |claim, speakers| {
             let kind = word(claim, "/kind", "CLAIM_KIND_");
-            vec![text(claim, "/name"), kind, text(claim, "/statement"), by, text(claim, "/revision")]
+            // How certain the words are: the content of a rumour is a FACT, too.
+            let certainty = word(claim, "/certainty/level", "CERTAINTY_LEVEL_");
+            let (statement, revision) = (text(claim, "/statement"), text(claim, "/revision"));
+            vec![text(claim, "/name"), kind, certainty, statement, speakers.in_words(claim), revision]
         }),
-        RecordKind::Estimate => (&["NAME", "MEASURE", "QUANTITY", "ASPECT", "AS OF", "SUBJECTS", "REVISION"], |estimate| {
-            vec![
-                text(estimate, "/name"),
-                text(estimate, "/estimand/measure"),
-                values::quantity_in_words(estimate.get("quantity")),
-                word(estimate, "/aspect", "ASPECT_"),
-                time_field(estimate, "/as_of"),
-                text(estimate, "/estimand/subjects"),
-                text(estimate, "/revision"),
-            ]
-        }),
-        RecordKind::Relation => (&["NAME", "SUBJECT", "KIND", "OBJECT", "REVISION"], |relation| {
+        RecordKind::Estimate => (
+            &["NAME", "MEASURE", "QUANTITY", "ASPECT", "MODE", "BY", "AS OF", "FOR", "SUBJECTS", "REVISION"],
+            |estimate, speakers| {
+                vec![
+                    text(estimate, "/name"),
+                    measure(estimate),
+                    quantity(estimate),
+                    word(estimate, "/aspect", "ASPECT_"),
+                    mode(estimate),
+                    speakers.in_words(estimate),
+                    time_field(estimate, "/as_of"),
+                    time_field(estimate, "/reference_time"),
+                    text(estimate, "/estimand/subjects"),
+                    text(estimate, "/revision"),
+                ]
+            },
+        ),
+        RecordKind::Relation => (&["NAME", "SUBJECT", "KIND", "OBJECT", "REVISION"], |relation, _| {
             let mut kind = word(relation, "/kind", "RELATION_KIND_");
             if relation.pointer("/revoked") == Some(&Value::Bool(true)) {
                 kind.push_str(" (revoked)");
@@ -68,6 +78,22 @@ pub(super) fn columns(kind: RecordKind) -> (&'static [&'static str], Row) {
             ]
         }),
     }
+}
+
+/// What the fields of a claim or of an estimate mean together, in words: rows for below its fields.
+pub(super) fn meaning(kind: RecordKind, record: &Value, speakers: &Speakers) -> Vec<Vec<String>> {
+    let rows = match kind {
+        RecordKind::Claim => vec![("by", speakers.in_words(record))],
+        RecordKind::Estimate => vec![
+            ("number", [quantity(record), word(record, "/aspect", "ASPECT_"), mode(record)].join(", ")),
+            ("of", measure(record)),
+            ("by", speakers.in_words(record)),
+            ("as of", time_field(record, "/as_of")),
+            ("for", time_field(record, "/reference_time")),
+        ],
+        _ => Vec::new(),
+    };
+    rows.into_iter().filter(|(_, value)| !value.is_empty()).map(|(name, value)| vec![name.to_owned(), value]).collect()
 }
 
 /// The fields of one record with their values. A nested value is JSON.
@@ -127,8 +153,44 @@ fn word(record: &Value, pointer: &str, prefix: &str) -> String {
     text(record, pointer).trim_start_matches(prefix).to_owned()
 }
 
+/// What a number counts, and which part of it: `measure:troops_deployed, population:military`.
+fn measure(estimate: &Value) -> String {
+    let parts = ["measure", "population", "place"].map(|field| text(estimate, &format!("/estimand/{field}")));
+    parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ")
+}
+
+/// The number. Also the words of the report, if they have no number.
+fn quantity(estimate: &Value) -> String {
+    let number = values::quantity_in_words(estimate.get("quantity"));
+    let words = text(estimate, "/quantity/verbatim");
+    let is_said = text(estimate, "/quantity/status") == "VALUE_STATUS_KNOWN"
+        && text(estimate, "/origin") != "ESTIMATE_ORIGIN_INTERPRETED";
+    if is_said || words.is_empty() { number } else { format!("{number} \"{words}\"") }
+}
+
+/// Whether it was counted, estimated or predicted, and where the number comes from if nobody said it: `ESTIMATED (COMPUTED)`.
+fn mode(estimate: &Value) -> String {
+    let mode = word(estimate, "/mode", "ESTIMATE_MODE_");
+    match word(estimate, "/origin", "ESTIMATE_ORIGIN_").as_str() {
+        "" | "AS_REPORTED" => mode,
+        origin => format!("{mode} ({origin})"),
+    }
+}
+
+/// A time with its relation to what it dates: `by 2024-12`. Words in place of a date are quoted.
 fn time_field(record: &Value, pointer: &str) -> String {
-    first(record, &[&format!("{pointer}/edtf"), &format!("{pointer}/verbatim"), &format!("{pointer}/earliest")])
+    let field = |name: &str| text(record, &format!("{pointer}/{name}"));
+    let (earliest, latest) = (field("earliest"), field("latest"));
+    let time = match (field("edtf"), field("verbatim")) {
+        (edtf, _) if !edtf.is_empty() => edtf,
+        (_, words) if !words.is_empty() => format!("\"{words}\""),
+        _ if latest.is_empty() => earliest,
+        _ => format!("{}/{latest}", if earliest.is_empty() { ".." } else { &earliest }),
+    };
+    match word(record, &format!("{pointer}/qualifier"), "TIME_QUALIFIER_").as_str() {
+        "" | "AT" => time,
+        qualifier => format!("{} {time}", qualifier.to_lowercase()),
+    }
 }
 
 #[cfg(test)]
@@ -156,10 +218,35 @@ mod tests {
     }
 
     #[test]
+    fn a_time_says_how_it_relates_to_what_it_dates() {
+        let check = |time: Value, expected: &str| assert_eq!(time_field(&json!({"t": time}), "/t"), expected, "{time}");
+        check(json!({"edtf": "2024-12", "verbatim": "by December", "qualifier": "TIME_QUALIFIER_BY"}), "by 2024-12");
+        check(json!({"edtf": "2024-10-23", "qualifier": "TIME_QUALIFIER_AT"}), "2024-10-23");
+        check(json!({"verbatim": "recently", "qualifier": "TIME_QUALIFIER_BEFORE"}), "before \"recently\"");
+        check(json!({"latest": "2024-10-24T00:00:00Z"}), "../2024-10-24T00:00:00Z");
+        check(json!({}), "");
+    }
+
+    #[test]
+    fn what_decides_the_meaning_of_a_number_is_below_its_fields() {
+        let estimate = json!({
+            "estimand": {"measure": "measure:sites", "place": "RUS"},
+            "quantity": {"unit": "1", "status": "VALUE_STATUS_VAGUE", "verbatim": "various"},
+            "aspect": "ASPECT_LEVEL",
+            "mode": "ESTIMATE_MODE_ESTIMATED",
+            "origin": "ESTIMATE_ORIGIN_INTERPRETED",
+            "attribution": [{"description": "reports"}],
+        });
+        let expected =
+            [["number", "VAGUE \"various\", LEVEL, ESTIMATED (INTERPRETED)"], ["of", "measure:sites, RUS"], ["by", "reports"]];
+        assert_eq!(meaning(RecordKind::Estimate, &estimate, &Speakers::default()), expected);
+    }
+
+    #[test]
     fn every_type_has_a_row_as_long_as_its_header() {
         for kind in RecordKind::ALL {
             let (header, row) = columns(kind);
-            assert_eq!(row(&json!({})).len(), header.len(), "{kind:?}");
+            assert_eq!(row(&json!({}), &Speakers::default()).len(), header.len(), "{kind:?}");
         }
     }
 }

@@ -17,7 +17,9 @@ use super::{
     access::{self, Access, StopSignals},
     arguments,
     output::{self, Outcome, Output},
-    resume, table,
+    resume,
+    speakers::Speakers,
+    table,
 };
 use crate::{
     client::Client,
@@ -229,10 +231,10 @@ fn change_line(commit: &Commit, change: &Change) -> String {
     cells.join("  ").replace('\n', " ")
 }
 
-/// The row of a record without its revision.
+/// The row of a record without its revision. Its speakers are shown by the names of their records: a watch reads nothing else.
 fn record_line(record: &Record) -> String {
     let (_, row) = table::columns(kind_of(record));
-    let mut cells = row(&json::record_value(record));
+    let mut cells = row(&json::record_value(record), &Speakers::default());
     cells.pop();
     cells.retain(|cell| !cell.is_empty());
     cells.join("  ")

@@ -120,7 +120,7 @@ pub(crate) fn edtf(date: Date, time: Option<Time>, offset: Option<Offset>) -> St
     format!("{date}T{:02}:{:02}:{:02}{zone}", time.hour(), time.minute(), time.second())
 }
 
-/// A quantity (proto3 JSON) as text: "3000", "1 to 10", "up to 10 USD". Its status if it has no number: "WITHHELD".
+/// A quantity (proto3 JSON) as text: "about 3000", "1 to 10", "more than 300 USD". Its status if it has no number: "WITHHELD".
 pub(crate) fn quantity_in_words(quantity: Option<&Value>) -> String {
     let Some(quantity) = quantity else { return String::new() };
     let text = |field: &str| quantity.get(field).and_then(Value::as_str).unwrap_or_default();
@@ -128,16 +128,54 @@ pub(crate) fn quantity_in_words(quantity: Option<&Value>) -> String {
         "1" => String::new(),
         unit => format!(" {unit}"),
     };
-    let [best, lower, upper] = ["best", "lower", "upper"].map(|field| quantity.get(field).and_then(number));
-    match (best, lower, upper) {
-        (Some(best), None, None) => format!("{best}{unit}"),
-        (Some(best), lower, upper) => {
-            format!("{best} ({} to {}){unit}", lower.unwrap_or_else(|| "?".into()), upper.unwrap_or_else(|| "?".into()))
+    let number_of = |field: &str| quantity.get(field).and_then(number);
+    let words = match (number_of("best"), bounds_in_words(quantity)) {
+        (Some(best), bounds) if bounds.is_empty() => best,
+        (Some(best), bounds) => format!("{best} ({bounds})"),
+        (None, bounds) if !bounds.is_empty() => bounds,
+        (None, _) => match quantiles_in_words(quantity) {
+            Some(quantiles) => quantiles,
+            None => return text("status").trim_start_matches("VALUE_STATUS_").to_owned(),
+        },
+    };
+    match text("approximation").trim_start_matches("APPROXIMATION_") {
+        "ABOUT" => format!("about {words}{unit}"),
+        "NEARLY" => format!("nearly {words}{unit}"),
+        "ORDER_OF_MAGNITUDE" => format!("of the order of {words}{unit}"),
+        _ => format!("{words}{unit}"),
+    }
+}
+
+/// The bounds of a quantity: "1 to 10", "at least 300", "more than 300", "95 % interval 1 to 10". Empty if there are none.
+fn bounds_in_words(quantity: &Value) -> String {
+    let is_set = |field: &str| quantity.get(field) == Some(&Value::Bool(true));
+    let lower = quantity.get("lower").and_then(number).map(|lower| (lower, is_set("lower_exclusive")));
+    let upper = quantity.get("upper").and_then(number).map(|upper| (upper, is_set("upper_exclusive")));
+    let range = match (lower, upper) {
+        (None, None) => return String::new(),
+        (Some((lower, false)), Some((upper, false))) => format!("{lower} to {upper}"),
+        (lower, upper) => {
+            let lower = lower.map(|(lower, exclusive)| format!("{} {lower}", if exclusive { "more than" } else { "at least" }));
+            let upper = upper.map(|(upper, exclusive)| format!("{} {upper}", if exclusive { "less than" } else { "up to" }));
+            lower.into_iter().chain(upper).collect::<Vec<_>>().join(" and ")
         }
-        (None, Some(lower), Some(upper)) => format!("{lower} to {upper}{unit}"),
-        (None, Some(lower), None) => format!("from {lower}{unit}"),
-        (None, None, Some(upper)) => format!("up to {upper}{unit}"),
-        (None, None, None) => text("status").trim_start_matches("VALUE_STATUS_").to_owned(),
+    };
+    match quantity.get("interval_level").and_then(Value::as_f64) {
+        Some(level) => format!("{} % interval {range}", (level * 1e8).round() / 1e6),
+        None => range,
+    }
+}
+
+/// The outermost quantiles of a forecast: "20 (p 0.05) to 60 (p 0.95)".
+fn quantiles_in_words(quantity: &Value) -> Option<String> {
+    let quantiles = quantity.get("quantiles")?.as_array()?;
+    // JSON leaves out a value of zero.
+    let part = |quantile: &Value, field: &str| quantile.get(field).map_or_else(|| Some("0".into()), number);
+    let point = |quantile| Some(format!("{} (p {})", part(quantile, "value")?, part(quantile, "p")?));
+    match quantiles.as_slice() {
+        [] => None,
+        [one] => point(one),
+        [first, .., last] => Some(format!("{} to {}", point(first)?, point(last)?)),
     }
 }
 
@@ -199,10 +237,23 @@ mod quantity_tests {
     fn quantities_are_said_as_they_were_given() {
         let check = |value: Value, expected: &str| assert_eq!(quantity_in_words(Some(&value)), expected, "{value}");
         check(json!({"unit": "1", "best": 3000.0}), "3000");
-        check(json!({"unit": "USD", "lower": 1.5}), "from 1.5 USD");
+        check(json!({"unit": "USD", "lower": 1.5}), "at least 1.5 USD");
         check(json!({"unit": "1", "upper": 10.0}), "up to 10");
         check(json!({"unit": "1", "lower": 1.0, "upper": 10.0}), "1 to 10");
-        check(json!({"unit": "km", "best": 2.0, "lower": 1.0}), "2 (1 to ?) km");
+        check(json!({"unit": "km", "best": 2.0, "lower": 1.0}), "2 (at least 1) km");
+        check(json!({"unit": "1", "best": 3000.0, "approximation": "APPROXIMATION_ABOUT"}), "about 3000");
+        check(json!({"unit": "1", "best": 3000.0, "approximation": "APPROXIMATION_EXACT"}), "3000");
+        check(json!({"unit": "1", "lower": 300.0, "lower_exclusive": true}), "more than 300");
+        check(json!({"unit": "1", "lower": 1.0, "upper": 9.0, "upper_exclusive": true}), "at least 1 and less than 9");
+        check(
+            json!({"unit": "1", "best": 7.0, "lower": 1.0, "upper": 9.0, "interval_level": 0.95}),
+            "7 (95 % interval 1 to 9)",
+        );
+        check(
+            json!({"unit": "1", "quantiles": [{"p": 0.1}, {"p": 0.5, "value": 2.0}, {"p": 0.9, "value": 7.0}]}),
+            "0 (p 0.1) to 7 (p 0.9)",
+        );
+        check(json!({"unit": "XXX", "best": 5.0}), "5 XXX");
         check(json!({"unit": "1", "status": "VALUE_STATUS_WITHHELD"}), "WITHHELD");
     }
 }

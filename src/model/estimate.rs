@@ -67,7 +67,7 @@ impl Resource for proto::Estimate {
     }
 }
 
-/// The key of comparable estimates: `measure|subjects|population|place|unit`. The subjects are sorted and joined by commas. `|`
+/// The key of the estimand: `measure|subjects|population|place|unit`. The subjects are sorted and joined by commas. `|`
 /// and `%` inside a part become `%7C` and `%25`, so that no two estimands share a key.
 fn series(estimand: &Estimand, unit: &str) -> String {
     let mut subjects: Vec<_> = estimand.subjects.iter().map(String::as_str).collect();

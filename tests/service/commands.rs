@@ -87,6 +87,54 @@ fn a_denial_is_shown_in_the_words_of_its_statement() {
 }
 
 #[test]
+fn a_number_is_shown_with_what_decides_its_meaning() {
+    let folder = TempDir::new().expect("a folder");
+    let data = folder.path().join("data").to_string_lossy().into_owned();
+    ok(&["commit", "--data", &data, SEED]);
+    // Later, one actor has another name and another is merged.
+    let later = r#"{"mutations":[{"update":{"record":{"actor":{"name":"actors/nis","display_name":"NIS"}}}},
+        {"merge":{"name":"actors/park-sun-won","into":"actors/lee-seong-kwon"}}]}"#;
+    ok(&["commit", "--data", &data, &write(&folder, "later.json", later)]);
+    let check = |access: &[&str]| {
+        let line = |command: &[&str], begin: &str, parts: &[&str]| {
+            let shown = ok(&[command, access].concat());
+            let line = shown.lines().find(|line| line.starts_with(begin)).unwrap_or_else(|| panic!("{begin}: {shown}"));
+            for part in parts {
+                assert!(line.contains(part), "{part}: {line}");
+            }
+        };
+        let by = "National Intelligence Service, through Lee Seong Kwon and Park Sun Won";
+        let estimates = &["list", "estimates", "--as-of", "1"][..];
+        line(estimates, "estimates/nk-troops-q03 ", &["about 3000", "CUMULATIVE", "ESTIMATED", by, "2024-10-23"]);
+        line(estimates, "estimates/nk-troops-q05 ", &["about 10000", "CUMULATIVE", "PLANNED", by, "2024-10-23", "by 2024-12"]);
+        line(
+            estimates,
+            "estimates/nk-troops-q06 ",
+            &["about 1500", "ESTIMATED (COMPUTED)", "coded by recorder", "before \"recently\""],
+        );
+        line(estimates, "estimates/nk-troops-q10 ", &["WITHHELD \"the exact scale\"", "PROJECTED", "Lee Seong Kwon"]);
+        line(estimates, "estimates/nk-troops-q12 ", &["at least 2 \"various\"", "ESTIMATED (INTERPRETED)", by]);
+        let estimate = &["get", "estimates/nk-troops-q05", "--as-of", "1"][..];
+        line(estimate, "number ", &["about 10000, CUMULATIVE, PLANNED"]);
+        line(estimate, "of ", &["measure:troops_deployed, population:military"]);
+        line(estimate, "by ", &[by]);
+        line(estimate, "as of ", &["2024-10-23"]);
+        line(estimate, "for ", &["by 2024-12"]);
+        let instructors = format!("Russian instructors, through {by}");
+        line(&["list", "claims", "--as-of", "1"], "claims/nk-troops-c20 ", &[&instructors]);
+        line(&["list", "claims"], "claims/nk-troops-c14 ", &["UNCOMMITTED"]);
+        line(&["list", "events"], "events/casualties ", &["HYPOTHETICAL"]);
+        line(&["get", "claims/nk-troops-c20", "--as-of", "1"], "by ", &[&instructors]);
+        line(&["list", "claims"], "claims/nk-troops-c23 ", &["NIS, through Lee Seong Kwon"]);
+        line(&["get", "claims/nk-troops-c23"], "by ", &["NIS, through Lee Seong Kwon"]);
+    };
+    check(&["--data", &data]);
+    let serving = Serving::start(&["--data", &data]);
+    check(&["--server", serving.address()]);
+    serving.stop();
+}
+
+#[test]
 fn errors_say_what_is_wrong_and_what_to_do() {
     let folder = TempDir::new().expect("a folder");
     let data = folder.path().join("data").to_string_lossy().into_owned();
