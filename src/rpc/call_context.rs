@@ -78,7 +78,7 @@ impl CallContext {
     ///
     /// # Panics
     ///
-    /// If the request did not pass through the `LayerChain` of layers.
+    /// If the request did not pass through the [`LayerChain`](super::layers::LayerChain).
     pub(super) fn of(extensions: &Extensions) -> &Self {
         extensions.get().expect("the end of the layers puts a context into every request")
     }

@@ -224,7 +224,8 @@ impl<S> Web<S> {
     }
 
     /// The origin of the calling page. Errs if it is not allowed. Only browsers send an origin, and they send it with every
-    /// POST. So a request without an origin does not come from a page of another origin.
+    /// POST, but with a GET only to another origin. So a POST without an origin does not come from a page of another origin. A GET
+    /// without one may: a handler that shows what a stranger may not see must check the host, too.
     fn allowed_origin(&self, headers: &HeaderMap) -> Result<Option<HeaderValue>, ()> {
         let origin = headers.get(header::ORIGIN);
         let is_allowed = origin.is_none_or(|origin| self.connection.options.web_origins.allow(origin));

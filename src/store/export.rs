@@ -209,7 +209,7 @@ impl Iterator for StoreExport {
                 Ok(Some(chunk)) => (self.records, self.resume_token) = (chunk.records.into_iter(), chunk.resume_token),
                 Ok(None) => self.ended = true,
                 Err(error) => {
-                    self.ended = !error.passes_with_a_rebuild();
+                    self.ended = !error.is_transient();
                     return Some(Err(error));
                 }
             }
@@ -225,8 +225,7 @@ fn digest(request: &ExportRequest) -> Vec<u8> {
 
 fn resume(text: &str, asked: &[u8]) -> Result<(u64, usize, String)> {
     let invalid = || {
-        let message =
-            "resume_token is damaged, or was not returned by ExportCursor: send it unchanged, or start again without one";
+        let message = "resume_token is damaged, or was not returned by Export: send it unchanged, or start again without one";
         StoreError::new(StoreErrorKind::Invalid, ErrorReason::PageTokenInvalid, message)
     };
     let payload = token::open(Purpose::Export, text).ok_or_else(invalid)?;
