@@ -232,7 +232,7 @@ mod tests {
                 format!("A scheme has 1 to {SCHEME_CHARS_MAX} of a-z 0-9 . _ -, a code 1 to {CODE_CHARS_MAX} characters"),
                 format!("a key 1 to {KEY_CHARS_MAX} of a-z 0-9 . _ / -. A record has at most {REFERENCES_MAX} references"),
                 format!("The best-known name. 1 to {TITLE_CHARS_MAX} characters"),
-                format!("understandable alone. 1 to {STATEMENT_CHARS_MAX} characters"),
+                format!("The ministry sent no troops.\" 1 to {STATEMENT_CHARS_MAX} characters"),
                 format!("At most {} KiB. For a longer text", TEXT_BYTES_MAX >> 10),
             ],
         );

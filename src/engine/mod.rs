@@ -299,6 +299,10 @@ pub trait Log: Send + Sync {
 
     /// The entries after `after`, oldest first: as many as fit into `bytes_max`, but at least one if there is one. Empty at the
     /// head.
+    ///
+    /// Of the errors of this method, of `head` and of `seek`, [`EngineError::Unavailable`] and [`EngineError::Unknown`] are
+    /// transient: a store that catches up calls again. After another error it stops, and must be opened again. So a remote log
+    /// answers `Unavailable` while it cannot be reached.
     fn read_after(&self, after: LogSequence, bytes_max: usize) -> Result<Vec<LogEntry>>;
 
     /// The sequence of the entry that `seek` describes. 0 if there is none.

@@ -130,9 +130,9 @@ impl StoreError {
         self
     }
 
-    /// Whether the same read may succeed once the state is rebuilt.
-    pub(super) fn passes_with_a_rebuild(&self) -> bool {
-        self.reason == ErrorReason::StoreRebuilding
+    /// Whether the same read may succeed later: once the state is rebuilt, or the log answers again.
+    pub(super) fn is_transient(&self) -> bool {
+        matches!(self.reason, ErrorReason::StoreRebuilding | ErrorReason::LogUnavailable)
     }
 
     /// The same error for further callers, once the store has logged it.
@@ -146,7 +146,7 @@ impl StoreError {
     /// the caller can act, or if the store has logged it already.
     pub fn for_operator(&self) -> Option<String> {
         let is_told = matches!(self.kind, StoreErrorKind::Internal | StoreErrorKind::DataLoss)
-            || matches!(self.reason, ErrorReason::StorePoisoned | ErrorReason::StoreRebuilding);
+            || matches!(self.reason, ErrorReason::StorePoisoned | ErrorReason::StoreRebuilding | ErrorReason::LogUnavailable);
         let text = with_causes(self.source().filter(|_| is_told && !self.is_logged)?);
         Some(match self.metadata.iter().find(|(key, _)| *key == LOG_ID) {
             Some((_, log_id)) => format!("internal error {log_id}: {text}"),
@@ -312,17 +312,22 @@ impl From<engine::EngineError> for StoreError {
                 Self::new(
                     StoreErrorKind::Unavailable,
                     ErrorReason::LogUnavailable,
-                    "the log accepts no commits now: send the same request again in a moment",
+                    "the log does not answer now: send the same request again in a moment",
                 )
             }
-            engine::EngineError::Poisoned(_) | engine::EngineError::Io { .. } | engine::EngineError::SyncFailed { .. } => {
-                Self::new(
-                    StoreErrorKind::Unavailable,
-                    ErrorReason::StorePoisoned,
-                    "a write or read of the log failed on the server's disk: the operator must read the server's log and \
-                     start the server again",
-                )
-            }
+            // A failed write is `Unavailable` or `Full`, so this is a read.
+            engine::EngineError::Io { .. } => Self::new(
+                StoreErrorKind::Unavailable,
+                ErrorReason::LogUnavailable,
+                "a read of the log failed on the server's disk: send the same request again in a moment; if it fails again, the \
+                 operator must read the server's log",
+            ),
+            engine::EngineError::Poisoned(_) | engine::EngineError::SyncFailed { .. } => Self::new(
+                StoreErrorKind::Unavailable,
+                ErrorReason::StorePoisoned,
+                "the server's disk could not confirm a write of the log: the operator must read the server's log and start the \
+                 server again",
+            ),
             // Only a program that opens a folder gets this, never a caller of the service. So the contract has no reason for
             // it.
             engine::EngineError::InUse { .. } => Self::new(
@@ -342,23 +347,23 @@ mod tests {
     use super::*;
 
     fn io() -> engine::EngineError {
-        engine::EngineError::Io { context: "writing a.log".into(), source: io::Error::other("the disk is gone") }
+        engine::EngineError::Io { context: "reading a.log".into(), source: io::Error::other("the disk is gone") }
     }
 
     #[test]
     fn an_error_keeps_its_cause_and_is_equal_without_it() {
         let error = StoreError::from(io());
         let cause = error.source().expect("the engine's error");
-        assert_eq!(cause.to_string(), "writing a.log: the disk is gone");
+        assert_eq!(cause.to_string(), "reading a.log: the disk is gone");
         assert!(cause.source().is_some_and(<dyn Error>::is::<io::Error>));
-        let other = StoreError::from(engine::EngineError::Poisoned("one failed".into()));
+        let other = StoreError::from(engine::EngineError::Io { context: "b.log".into(), source: io::Error::other("again") });
         assert_eq!(error, other, "a caller is told the same");
         assert_eq!(error.clone().source().map(ToString::to_string), error.source().map(ToString::to_string));
     }
 
     #[test]
     fn an_operator_is_told_the_causes_of_what_the_caller_cannot_mend() {
-        assert_eq!(StoreError::from(io()).for_operator().as_deref(), Some("writing a.log: the disk is gone"));
+        assert_eq!(StoreError::from(io()).for_operator().as_deref(), Some("reading a.log: the disk is gone"));
         let bug = StoreError::internal("no such index");
         let log_id = &bug.metadata[0].1;
         assert_eq!(bug.for_operator(), Some(format!("internal error {log_id}: no such index")));
@@ -367,6 +372,6 @@ mod tests {
         assert_eq!(StoreError::rebuilding(1, 2).for_operator(), None, "the writer says so itself");
         let logged = StoreError::from(io()).logged();
         assert_eq!(logged.for_operator(), None, "the writer has said so");
-        assert!(logged.source().is_some() && logged.in_full().ends_with(": writing a.log: the disk is gone"), "{logged:?}");
+        assert!(logged.source().is_some() && logged.in_full().ends_with(": reading a.log: the disk is gone"), "{logged:?}");
     }
 }

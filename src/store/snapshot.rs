@@ -28,6 +28,7 @@ use super::{
     queue::Job,
     version::Version,
     view::View,
+    watch::block_on,
 };
 use crate::{
     engine::{KeyRange, LogSeek, LogSequence, ScanDirection, explained},
@@ -286,7 +287,7 @@ impl<T: TypedRecord> Iterator for SnapshotList<T> {
                 return None;
             }
             if let Err(error) = self.next_page() {
-                self.ended = !error.passes_with_a_rebuild();
+                self.ended = !error.is_transient();
                 return Some(Err(error));
             }
         }
@@ -353,7 +354,7 @@ impl Iterator for SnapshotReferences {
                 return None;
             }
             if let Err(error) = self.look() {
-                if !error.passes_with_a_rebuild() {
+                if !error.is_transient() {
                     self.ranges.clear();
                 }
                 return Some(Err(error));
@@ -405,7 +406,8 @@ fn as_of_time(inner: &Inner, time: &Timestamp) -> Result<u64> {
     if time_us > meta.time_bound_us.max(meta.commit_time_us) {
         let (answer, bound) = oneshot::channel();
         inner.queue.send(Job::BoundTime { time_us, answer })?;
-        bound.blocking_recv().unwrap_or_else(|_| Err(StoreError::shutting_down()))?;
+        // In an async task this may wait, too: it takes as long as a commit.
+        block_on(bound, None).and_then(Result::ok).unwrap_or_else(|| Err(StoreError::shutting_down()))?;
     }
     inner.answer_time(time_us)?;
     let log = &inner.engine.log;

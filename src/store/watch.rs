@@ -149,7 +149,7 @@ impl Iterator for StoreWatch {
         self.ended = match &next {
             None => true,
             Some(Ok(_)) => false,
-            Some(Err(error)) => !error.passes_with_a_rebuild(),
+            Some(Err(error)) => !error.is_transient(),
         };
         next
     }
@@ -180,7 +180,7 @@ impl Wake for Unpark {
 }
 
 /// Blocks this thread until a future is ready. `None` if the time is over first.
-fn block_on<F: Future>(future: F, until: Option<Instant>) -> Option<F::Output> {
+pub(super) fn block_on<F: Future>(future: F, until: Option<Instant>) -> Option<F::Output> {
     let mut future = pin!(future);
     let waker = Waker::from(Arc::new(Unpark(thread::current())));
     let mut context = Context::from_waker(&waker);

@@ -153,6 +153,14 @@ fn a_snapshot_reads_one_revision_whatever_is_committed_meanwhile() {
 }
 
 #[test]
+fn a_snapshot_of_now_can_be_taken_in_an_async_task() {
+    let store = with_events(2);
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let snapshot = runtime.block_on(async { store.at_time(std::time::SystemTime::now().into()) });
+    assert_eq!(snapshot.unwrap().revision(), 2);
+}
+
+#[test]
 fn the_referrers_of_a_record_are_found_under_all_its_names_and_as_they_were() {
     let store = store();
     let actor = |id: &str| format!(r#"{{"create": {{"actor": {{"name": "actors/{id}", "display_name": "A"}}}}}}"#);
