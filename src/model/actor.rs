@@ -102,6 +102,10 @@ mod tests {
     fn a_display_name_is_required_in_nfc_of_at_most_512_characters() {
         check(|_| {}, &[]);
         check(|actor| actor.display_name.clear(), &["display_name"]);
+        for blank in [" ", " \u{a0}\t", "\u{200b}\u{feff}", "\u{3000}\u{3164}"] {
+            check(|actor| actor.display_name = blank.into(), &["display_name"]);
+        }
+        check(|actor| actor.display_name = "\u{200f}א".into(), &[]);
         check(|actor| actor.display_name = "Zoe\u{308}".into(), &["display_name"]);
         check(|actor| actor.display_name = "n".repeat(513), &["display_name"]);
     }

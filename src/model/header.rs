@@ -2,7 +2,7 @@
 //!
 //! Knows fields 7 to 10. Must not know the fields of any single type, nor those that the server writes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::{FieldPath, Violations, code};
 use crate::limits;
@@ -27,16 +27,29 @@ impl Header<'_> {
         let ids = at.field("external_ids");
         violations.limit(&ids, limits::EXTERNAL_IDS, self.external_ids.len() as u64);
         code::check_external_ids(self.external_ids, &ids, violations);
+        check_repeats(self.external_ids, &ids, violations);
 
         let labels = at.field("labels");
         violations.limit(&labels, limits::LABELS, self.labels.len() as u64);
         code::check_all(self.labels, &labels, violations);
+        check_repeats(self.labels, &labels, violations);
 
         let metrics = at.field("metrics");
         violations.limit(&metrics, limits::METRICS, self.metrics.len() as u64);
         check_keys(self.metrics.keys(), &metrics, violations);
 
         check_annotations(self.annotations, &at.field("annotations"), violations);
+    }
+}
+
+/// Reports each text of a list that an earlier one of the list has, too. An empty one is reported as such.
+fn check_repeats(texts: &[String], at: &FieldPath<'_>, violations: &mut Violations) {
+    let mut first = HashMap::new();
+    for (index, text) in texts.iter().enumerate().filter(|(_, text)| !text.is_empty()) {
+        let before = *first.entry(text.as_str()).or_insert(index);
+        if before != index {
+            violations.invalid(&at.index(index), format!("repeats {}: leave one of them out", at.index(before)));
+        }
     }
 }
 
@@ -81,6 +94,15 @@ mod tests {
         check(|event| event.external_ids = many(256), &[]);
         check(|event| event.external_ids = many(257), &["external_ids: external_ids.count 257"]);
         check(|event| event.external_ids = vec!["a:1".into(), "a 2".into()], &["external_ids[1]"]);
+    }
+
+    #[test]
+    fn an_external_id_or_a_label_is_in_its_list_once() {
+        let list = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+        check(|event| event.external_ids = list(&["a:1", "b:1", "a:1", "a:1"]), &["external_ids[2]", "external_ids[3]"]);
+        check(|event| event.external_ids = list(&["a:1", "A:1", "a:01"]), &["external_ids[1]"]);
+        check(|event| event.labels = list(&["tlp:red", "tlp:green", "tlp:red"]), &["labels[2]"]);
+        check(|event| event.labels = list(&["tlp:red", "tlp:Red"]), &[]);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! Knows `Quantity`, and which numbers an aspect allows. Must not know what is counted, nor add, compare or round.
 
-use super::{FieldPath, Violations};
+use super::{FieldPath, Violations, text};
 use crate::proto::{Aspect, Quantile, Quantity, ValueStatus};
 
 /// The unit of a count of persons or things.
@@ -21,6 +21,9 @@ fn has_number(quantity: &Quantity) -> bool {
 
 /// Reports what breaks V1, V2 and V3. Numbers that are not finite are reported by `shape`, and not compared here.
 pub(super) fn check(quantity: &Quantity, aspect: Aspect, at: &FieldPath<'_>, violations: &mut Violations) {
+    if quantity.unit.contains(char::is_whitespace) && !text::is_blank(&quantity.unit) {
+        violations.invalid(&at.field("unit"), "has a space: no code of ISO 4217 or UCUM has one, and 1 is the unit of a count");
+    }
     check_status(quantity, at, violations);
     check_order(quantity, at, violations);
     check_quantiles(&quantity.quantiles, at, violations);
@@ -169,6 +172,14 @@ mod tests {
             },
             expect,
         );
+    }
+
+    #[test]
+    fn a_unit_has_no_space() {
+        for unit in [" 1", "1 ", "US D", "km\u{a0}", "1\n"] {
+            check_of(Aspect::Level, |quantity| (quantity.best, quantity.unit) = (Some(1.0), unit.into()), &["unit"]);
+        }
+        check_of(Aspect::Level, |quantity| (quantity.best, quantity.unit) = (Some(1.0), "km2".into()), &[]);
     }
 
     #[test]

@@ -148,6 +148,9 @@ fn check_message(shape: &Shape, message: &[u8], at: &FieldPath<'_>, references: 
                 }
             }
             holds if field.repeated => check_value(holds, value, &at.index(index), references, violations),
+            Holds::Text if field.required != 0 && text::is_blank(value.text()) => {
+                violations.invalid(&at, "is blank: it needs a character that can be seen");
+            }
             holds => check_value(holds, value, &at, references, violations),
         }
     }

@@ -23,6 +23,14 @@ fn is_control(byte: u8) -> bool {
     matches!(byte, 0..=0x08 | 0x0b | 0x0c | 0x0e..=0x1f | 0x7f)
 }
 
+/// Whether a text has no character that can be seen: only white space, and characters without width. The latter are the soft
+/// hyphen, the Hangul filler, the marks of direction, and those that join or separate.
+pub(super) fn is_blank(text: &str) -> bool {
+    let has_no_width =
+        |letter| matches!(letter, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{feff}');
+    text.chars().all(|letter| letter.is_whitespace() || has_no_width(letter))
+}
+
 /// Reports a text with a control character that no text may contain.
 pub(super) fn check_controls(text: &str, at: &FieldPath<'_>, violations: &mut Violations) {
     if let Some((position, letter)) = first_control(text) {
