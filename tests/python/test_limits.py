@@ -185,7 +185,7 @@ def test_a_scheme_is_as_long_as_the_server_says(client: Client) -> None:
     with fails("FIELD_INVALID") as failure:
         client.create(event={"title": "A", "external_ids": [f"{scheme}s:{unique()}"], "labels": [f"{scheme}s:a"]})
     assert len(failure.paths) == 2
-    assert all(f"the scheme 1-{longest} of" in description for _, description in failure.violations)
+    assert all(f"The scheme is 1-{longest} of" in description for _, description in failure.violations)
 
 
 def test_a_request_id_is_as_long_as_the_server_says(client: Client) -> None:
