@@ -1,9 +1,12 @@
 //! How a command reaches the store: through a server, or by opening a folder in this process. Also the runtime and the signals
-//! of a command.
+//! of a command, and the records to which other records refer.
 //!
-//! Must not know requests.
+//! Must not know the request of any one command.
 
-use std::path::PathBuf;
+use std::{
+    collections::{BTreeSet, HashMap},
+    path::PathBuf,
+};
 
 use anyhow::{Context, anyhow, bail};
 use clap::Args;
@@ -17,9 +20,11 @@ use tonic::Code;
 use super::output;
 use crate::{
     client::{Client, ClientError, ClientOptions, RetryHook},
+    model,
     open::OpenOptions,
+    proto::{BatchGetRecordsRequest, record::Record},
     rpc,
-    store::Store,
+    store::{Store, StoreLimits},
 };
 
 /// Where the store is: behind a server, or in a folder.
@@ -102,6 +107,28 @@ impl Connection {
         }
         Ok(())
     }
+}
+
+/// Reads records as of a revision or time, in as few requests as possible. Each is found by its own name, and by those of the
+/// records that were merged into it. A record that is missing is left out.
+pub(super) async fn records_by_name(
+    client: &Client,
+    names: impl IntoIterator<Item = String>,
+    (as_of_revision, as_of_time): (i64, Option<prost_types::Timestamp>),
+) -> Result<HashMap<String, Record>, ClientError> {
+    let names: Vec<String> = names.into_iter().collect::<BTreeSet<_>>().into_iter().collect();
+    let names_max = usize::try_from(StoreLimits::default().batch_get_names).unwrap_or(usize::MAX);
+    let mut found = HashMap::new();
+    for names in names.chunks(names_max) {
+        let request = BatchGetRecordsRequest { names: names.to_vec(), as_of_revision, as_of_time, allow_missing: true };
+        for record in client.batch_get(request).await?.records.into_iter().filter_map(|record| record.record) {
+            for name in model::merged_names_of(&record) {
+                found.insert(name.clone(), record.clone());
+            }
+            found.insert(model::name_of(&record).to_owned(), record);
+        }
+    }
+    Ok(found)
 }
 
 /// Client options that print a message for each retry, above a progress bar.

@@ -2,18 +2,16 @@
 //!
 //! Must not know how a record is shown.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use serde_json::Value;
 
+use super::access;
 use crate::{
     client::{Client, ClientError},
     formats::json,
-    proto::{BatchGetRecordsRequest, BatchGetRecordsResponse},
+    proto::record::Record,
 };
-
-/// Names per request. A server takes up to 1000.
-const NAMES: usize = 500;
 
 /// The display names of the actors, and the attributions of the claims, to which shown records refer. The default knows none, and
 /// then an actor is shown by the name of its record.
@@ -36,16 +34,16 @@ impl Speakers {
         let mut speakers = Self::default();
         let claims =
             records.iter().filter(|record| own_attribution(record).is_none()).filter_map(|record| str_of(record, "claim"));
-        for (names, claim) in read(client, claims.collect(), as_of).await? {
-            if let Some(attribution) = own_attribution(&claim) {
-                speakers.claims.extend(names.into_iter().map(|name| (name, attribution.clone())));
+        for (name, claim) in access::records_by_name(client, claims.map(str::to_owned), as_of).await? {
+            if let Some(attribution) = own_attribution(&json::record_value(&claim)) {
+                speakers.claims.insert(name, attribution.clone());
             }
         }
         let actors = records.iter().flat_map(|record| speakers.hops(record)).flat_map(actors);
-        let actors = read(client, actors.collect(), as_of).await?;
-        for (names, actor) in actors {
-            let display_name = str_of(&actor, "display_name").unwrap_or_default();
-            speakers.actors.extend(names.into_iter().map(|name| (name, display_name.to_owned())));
+        for (name, actor) in access::records_by_name(client, actors.map(str::to_owned), as_of).await? {
+            if let Record::Actor(actor) = actor {
+                speakers.actors.insert(name, actor.display_name);
+            }
         }
         Ok(speakers)
     }
@@ -82,28 +80,6 @@ impl Speakers {
         let of_claim = || self.claims.get(str_of(record, "claim")?);
         own_attribution(record).or_else(of_claim).and_then(Value::as_array).into_iter().flatten()
     }
-}
-
-/// Reads records in as few requests as possible. Gives each with the names that lead to it: its own, and those merged into it.
-async fn read(
-    client: &Client,
-    names: BTreeSet<&str>,
-    as_of: (i64, Option<prost_types::Timestamp>),
-) -> Result<Vec<(Vec<String>, Value)>, ClientError> {
-    let names: Vec<String> = names.into_iter().map(str::to_owned).collect();
-    let mut found = Vec::new();
-    for names in names.chunks(NAMES) {
-        let (as_of_revision, as_of_time) = as_of;
-        let request = BatchGetRecordsRequest { names: names.to_vec(), as_of_revision, as_of_time, allow_missing: true };
-        let BatchGetRecordsResponse { records, .. } = client.batch_get(request).await?;
-        for record in records.iter().filter_map(|record| record.record.as_ref()) {
-            let record = json::record_value(record);
-            let merged = record.get("merged_names").and_then(Value::as_array).into_iter().flatten();
-            let names = merged.chain(record.get("name")).filter_map(Value::as_str).map(str::to_owned).collect();
-            found.push((names, record));
-        }
-    }
-    Ok(found)
 }
 
 fn own_attribution(record: &Value) -> Option<&Value> {

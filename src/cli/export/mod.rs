@@ -4,10 +4,7 @@
 
 mod destination;
 
-use std::{
-    collections::HashMap,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 use clap::Args;
@@ -28,9 +25,8 @@ use crate::{
         self, FormatExporter,
         export::{RelatedRecords, TableExport},
     },
-    model::{self, RecordKind, RecordName},
-    proto::{BatchGetRecordsRequest, ExportRequest, ExportResponse},
-    store::StoreLimits,
+    model::{RecordKind, RecordName},
+    proto::{ExportRequest, ExportResponse},
 };
 
 /// Export the records of the store to files, or to standard output.
@@ -258,25 +254,6 @@ async fn complete_rows(
     });
     // A name may be invalid because its id cannot be imported.
     names.retain(|name| name.parse::<RecordName>().is_ok());
-    names.sort_unstable();
-    names.dedup();
-    let mut found = HashMap::new();
-    let names_max = usize::try_from(StoreLimits::default().batch_get_names).unwrap_or(usize::MAX);
-    for names in names.chunks(names_max) {
-        let request = BatchGetRecordsRequest {
-            names: names.to_vec(),
-            as_of_revision: message.revision,
-            allow_missing: true,
-            ..Default::default()
-        };
-        for record in client.batch_get(request).await?.records.into_iter().filter_map(|record| record.record) {
-            // A record is found by its own name, and by those of the records that were merged into it.
-            for name in model::merged_names_of(&record) {
-                found.insert(name.clone(), record.clone());
-            }
-            found.insert(model::name_of(&record).to_owned(), record);
-        }
-    }
-    related.set(found);
+    related.set(access::records_by_name(client, names, (message.revision, None)).await?);
     Ok(())
 }
