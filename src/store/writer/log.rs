@@ -74,7 +74,8 @@ impl Writer {
     /// that come meanwhile.
     fn wait_for_log(&mut self, pause: &mut Duration, error: EngineError) -> Result<(), Stop> {
         tracing::warn!("{error}; trying again in {pause:?}");
-        self.refuse_for(*pause, &unavailable(error).into())?;
+        // Logged above, once for all who get it.
+        self.refuse_for(*pause, &StoreError::from(unavailable(error)).logged())?;
         *pause = (*pause * 2).min(LOG_RETRY.1);
         Ok(())
     }
