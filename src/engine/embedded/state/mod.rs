@@ -63,7 +63,7 @@ pub struct EmbeddedState {
     failed: AtomicBool,
     /// Runs while there is a current sled.
     observer: Mutex<Option<Observer>>,
-    trust: Mutex<SledStatus>,
+    status: Mutex<SledStatus>,
     /// Locked while the state is reset or closed.
     changing: Mutex<()>,
     /// Declared last, so that the folder's lock outlives sled.
@@ -129,7 +129,7 @@ impl EmbeddedState {
             current: RwLock::new(None),
             failed: AtomicBool::new(false),
             observer: Mutex::new(None),
-            trust: Mutex::new(SledStatus::Trusted),
+            status: Mutex::new(SledStatus::Trusted),
             changing: Mutex::new(()),
             folder,
         };
@@ -138,7 +138,7 @@ impl EmbeddedState {
             Err(suspicion) => {
                 tracing::warn!(why = %suspicion.distrust.why, "the state must be rebuilt from the log");
                 state.folder.mark_state(StateMarker::Distrusted(suspicion.distrust.clone()))?;
-                *state.trust() = SledStatus::Distrusted(suspicion);
+                *state.status() = SledStatus::Distrusted(suspicion);
             }
         }
         Ok(state)
@@ -148,7 +148,7 @@ impl EmbeddedState {
         let current = self.current.read().unwrap_or_else(PoisonError::into_inner).clone();
         let usable = current.filter(|_| !self.failed.load(Ordering::Acquire));
         usable.ok_or_else(|| {
-            EngineError::State(match &*self.trust() {
+            EngineError::State(match &*self.status() {
                 SledStatus::Trusted => "it is being emptied".into(),
                 SledStatus::Distrusted(suspicion) => suspicion.cause(),
                 SledStatus::Closed => CLOSED.into(),
@@ -158,14 +158,14 @@ impl EmbeddedState {
 
     /// Records the first failure. From then on nobody reads the state, not even the next process.
     fn fail(&self, why: Cause) -> EngineError {
-        let mut trust = self.trust();
-        if !matches!(*trust, SledStatus::Trusted) {
+        let mut status = self.status();
+        if !matches!(*status, SledStatus::Trusted) {
             return EngineError::State(why);
         }
         tracing::error!(%why, "the state failed and must be rebuilt from the log");
         let suspicion = Suspicion::damaged(why);
         let (distrust, cause) = (suspicion.distrust.clone(), suspicion.cause());
-        *trust = SledStatus::Distrusted(suspicion);
+        *status = SledStatus::Distrusted(suspicion);
         self.failed.store(true, Ordering::Release);
         if let Err(error) = self.folder.mark_state(StateMarker::Distrusted(distrust)) {
             tracing::error!(%error, "cannot mark the state as distrusted");
@@ -257,8 +257,8 @@ impl EmbeddedState {
         outline.map_err(|error| explained("it could not be made durable", error))
     }
 
-    fn trust(&self) -> MutexGuard<'_, SledStatus> {
-        self.trust.lock().unwrap_or_else(PoisonError::into_inner)
+    fn status(&self) -> MutexGuard<'_, SledStatus> {
+        self.status.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -290,7 +290,7 @@ impl StateRead for EmbeddedState {
 
 impl State for EmbeddedState {
     fn distrust(&self) -> Option<String> {
-        match &*self.trust() {
+        match &*self.status() {
             SledStatus::Trusted => None,
             SledStatus::Distrusted(suspicion) => Some(suspicion.distrust.why.clone()),
             SledStatus::Closed => Some(CLOSED.into()),
@@ -306,14 +306,14 @@ impl State for EmbeddedState {
     fn reset(&self) -> Result<()> {
         let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let before = {
-            let mut trust = self.trust();
-            let suspicion = match &*trust {
+            let mut status = self.status();
+            let suspicion = match &*status {
                 SledStatus::Closed => return Err(EngineError::State(CLOSED.into())),
                 SledStatus::Distrusted(suspicion) => suspicion.clone(),
                 SledStatus::Trusted => Distrust::unknown("it was being emptied").into(),
             };
             let distrust = suspicion.distrust.clone();
-            *trust = SledStatus::Distrusted(suspicion);
+            *status = SledStatus::Distrusted(suspicion);
             distrust
         };
         // After a crash during the reset, the marker must say that the state is distrusted.
@@ -324,7 +324,7 @@ impl State for EmbeddedState {
             Ok(sled) => {
                 self.folder.mark_state(StateMarker::Open { boot_id: self.settings.boot_id.clone() })?;
                 self.serve(sled)?;
-                *self.trust() = SledStatus::Trusted;
+                *self.status() = SledStatus::Trusted;
                 Ok(())
             }
             Err(why) => Err(EngineError::State(why)),
@@ -337,7 +337,7 @@ impl State for EmbeddedState {
 
     fn close(&self) -> Result<()> {
         let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = std::mem::replace(&mut *self.trust(), SledStatus::Closed);
+        let before = std::mem::replace(&mut *self.status(), SledStatus::Closed);
         let ended = self.end_sled();
         let (marker, failure) = match before {
             SledStatus::Closed => (StateMarker::Distrusted(Distrust::unknown(CLOSED)), None),
