@@ -133,6 +133,9 @@ store_limits! {
         filter_terms: 64, "filter.terms", "comparisons of a filter";
         /// Depth of parentheses in a filter.
         filter_depth: 16, "filter.depth", "nested parentheses of a filter";
+        /// Records and keys read for one page to follow the references of a filter.
+        filter_reads: 20_000, "filter.reads",
+            "other records and keys read for a page, if its filter goes through references. The page ends early, if it can";
         /// Fields of an order.
         order_fields: 3, "order_by.fields", "fields of an order. `ORDER_BY_INVALID`";
         /// Names of one `BatchGetRecords`.

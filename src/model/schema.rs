@@ -58,7 +58,7 @@ pub(crate) struct TopField {
 }
 
 /// A field that contains names of records.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(crate) struct Reference {
     /// Field numbers from the record down. They are also the field's part of a reference key.
     pub(crate) path: Vec<u32>,

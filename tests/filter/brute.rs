@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use prost_reflect::{DynamicMessage, FieldDescriptor, MapKey, ReflectMessage as _, Value};
 
-use super::random::{Literal, Path, Tree, reference_target, value_field};
+use super::random::{Literal, Path, Referrers, Tree, reference_target, value_field};
 
 /// What evaluating a filter needs besides the record.
 pub struct Meaning<'m> {
@@ -14,10 +14,73 @@ pub struct Meaning<'m> {
     pub words: &'m dyn Fn(&str) -> Vec<String>,
     /// The texts whose words the virtual field contains, by path.
     pub word_fields: &'m [&'m str],
+    /// The live record that a name leads to.
+    pub record_of: &'m dyn Fn(&str) -> Option<&'m DynamicMessage>,
+    /// Every live record, by collection.
+    pub live: &'m [(String, DynamicMessage)],
 }
 
+/// The same path in another message, if it has these fields.
+fn rebased(path: &Path, message: &DynamicMessage) -> Option<Path> {
+    let mut at = message.descriptor();
+    let mut fields = Vec::new();
+    for field in &path.fields {
+        let field = at.get_field_by_name(field.name())?;
+        if let prost_reflect::Kind::Message(inner) = field.kind() {
+            at = inner;
+        }
+        fields.push(field);
+    }
+    Some(Path { fields, key: path.key.clone() })
+}
+
+/// Whether a record refers to another one by any of its names, in any of some fields.
+fn refers(record: &DynamicMessage, fields: &[String], names: &[String]) -> bool {
+    fields.iter().any(|field| texts(field, record).iter().any(|name| names.contains(name)))
+}
+
+/// Evaluates a tree whose fields are those of another type, too, if all types have them.
 pub fn matches(tree: &Tree, message: &DynamicMessage, meaning: &Meaning<'_>) -> bool {
     match tree {
+        Tree::Computed(_, tree) => matches(tree, message, meaning),
+        Tree::Through(path, inside) => values(path, message).iter().any(|name| {
+            let name = name.as_str().unwrap();
+            (meaning.record_of)(name).is_some_and(|record| matches(inside, record, meaning))
+        }),
+        Tree::Referrers(of, inside) => {
+            let name = message.get_field_by_name("name").unwrap().as_str().unwrap().to_owned();
+            let merged = message.get_field_by_name("merged_names").unwrap();
+            let merged = merged.as_list().unwrap().iter().map(|name| name.as_str().unwrap().to_owned());
+            let names: Vec<String> = merged.chain([name]).collect();
+            let all = super::random::references_to(&message.descriptor());
+            meaning.live.iter().any(|(collection, record)| {
+                let fields: Vec<String> = all
+                    .iter()
+                    .filter(|(from, field)| {
+                        from == collection
+                            && match of {
+                                Referrers::Any => true,
+                                Referrers::Of(wanted) => wanted == from,
+                                Referrers::In(wanted, path) => wanted == from && path == field,
+                            }
+                    })
+                    .map(|(_, field)| field.clone())
+                    .collect();
+                refers(record, &fields, &names) && matches(inside, record, meaning)
+            })
+        }
+        Tree::Compare(path, ..) | Tree::Set(path) | Tree::Within(path, _)
+            if path.fields[0].parent_message() != &message.descriptor() =>
+        {
+            let Some(path) = rebased(path, message) else { return false };
+            let tree = match tree.clone() {
+                Tree::Compare(_, operator, literal) => Tree::Compare(path, operator, literal),
+                Tree::Set(_) => Tree::Set(path),
+                Tree::Within(_, inside) => Tree::Within(path, inside),
+                other => other,
+            };
+            matches(&tree, message, meaning)
+        }
         Tree::All(parts) => parts.iter().all(|part| matches(part, message, meaning)),
         Tree::Any(parts) => parts.iter().any(|part| matches(part, message, meaning)),
         Tree::Not(part) => !matches(part, message, meaning),

@@ -28,7 +28,13 @@ fn names(target: &str) -> Vec<String> {
 }
 
 fn world(kind: RecordKind) -> World<'static> {
-    World { names: &names, favourites: Vec::new(), words: (kind == RecordKind::Actor && has_words()).then_some("name_tokens") }
+    World {
+        names: &names,
+        favourites: Vec::new(),
+        words: (kind == RecordKind::Actor && has_words()).then_some("name_tokens"),
+        references: 0,
+        common: false,
+    }
 }
 
 fn has_words() -> bool {
@@ -40,6 +46,8 @@ fn meaning() -> Meaning<'static> {
         names_of: &|name| vec![name.to_owned()],
         words: &|text| words(text),
         word_fields: &["display_name", "names.text"],
+        record_of: &|_| None,
+        live: &[],
     }
 }
 

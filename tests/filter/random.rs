@@ -16,6 +16,23 @@ pub enum Tree {
     Within(Path, Box<Tree>),
     /// A virtual field of words.
     Words(String, String),
+    /// Some record that the field refers to satisfies the tree.
+    Through(Path, Box<Tree>),
+    /// Some record that refers to this one satisfies the tree.
+    Referrers(Referrers, Box<Tree>),
+    /// A computed field, as it is spelled, and what it means.
+    Computed(String, Box<Tree>),
+}
+
+/// Which records refer to a record.
+#[derive(Clone, Debug)]
+pub enum Referrers {
+    /// Those of any collection.
+    Any,
+    /// Those of one collection.
+    Of(String),
+    /// Those of one collection, in one field.
+    In(String, String),
 }
 
 /// Fields from the outermost to the innermost, and the key of a map.
@@ -63,6 +80,115 @@ pub struct World<'w> {
     pub favourites: Vec<&'static str>,
     /// A virtual field of words.
     pub words: Option<&'static str>,
+    /// How many references a path may go on through.
+    pub references: u32,
+    /// Whether only fields that every type has are used.
+    pub common: bool,
+}
+
+impl World<'_> {
+    /// The world of the records behind a reference.
+    fn behind(&self, common: bool) -> World<'_> {
+        World { names: self.names, favourites: Vec::new(), words: None, references: self.references - 1, common }
+    }
+}
+
+/// The number of the last field that every type has.
+pub const COMMON_FIELDS: u32 = 11;
+
+/// The types of record, by collection.
+fn types(of: &MessageDescriptor) -> Vec<(String, MessageDescriptor)> {
+    let all = ["Actor", "Claim", "Estimate", "Event", "Relation", "Source"];
+    let message = |name: &str| of.parent_pool().get_message_by_name(&format!("annals.v1.{name}")).unwrap();
+    all.iter().map(|name| (format!("{}s", name.to_lowercase()), message(name))).collect()
+}
+
+/// Every field of a message that refers to records of a type: its path in dots, by collection of the referrer.
+pub fn references_to(of: &MessageDescriptor) -> Vec<(String, String)> {
+    let target = format!("annals/{}", of.name());
+    let mut found = Vec::new();
+    for (collection, message) in types(of) {
+        collect_references(&message, &mut Vec::new(), &mut |path, field| {
+            if reference_target(field).is_some_and(|to| to == "*" || to == target) {
+                found.push((collection.clone(), path.join(".")));
+            }
+        });
+    }
+    found
+}
+
+fn collect_references(of: &MessageDescriptor, above: &mut Vec<String>, visit: &mut dyn FnMut(&[String], &FieldDescriptor)) {
+    for field in of.fields() {
+        above.push(field.name().to_owned());
+        if reference_target(&field).is_some() {
+            visit(above, &field);
+        } else if let Kind::Message(inner) = field.kind()
+            && !field.is_map()
+            && !is_time(&inner)
+        {
+            collect_references(&inner, above, visit);
+        }
+        above.pop();
+    }
+}
+
+/// `speakers`, and the paths that it stands for.
+fn speakers(rng: &mut Rng, of: &MessageDescriptor, world: &World<'_>) -> Option<Tree> {
+    let path = |of: &MessageDescriptor, names: &[&str]| {
+        let mut at = of.clone();
+        let mut fields = Vec::new();
+        for name in names {
+            let field = at.get_field_by_name(name)?;
+            if let Kind::Message(inner) = field.kind() {
+                at = inner;
+            }
+            fields.push(field);
+        }
+        Some(Path { fields, key: None })
+    };
+    let name = one(rng, &(world.names)("annals/Actor")).clone();
+    let operator = *one(rng, &["=", "!="]);
+    let said = |of| Some(Tree::Compare(path(of, &["attribution", "actors"])?, operator, Literal::Name(name.clone())));
+    let meaning = match of.name() {
+        "Claim" => said(of)?,
+        "Estimate" => {
+            let claim = of.parent_pool().get_message_by_name("annals.v1.Claim")?;
+            Tree::Any(vec![said(of)?, Tree::Through(path(of, &["claim"])?, Box::new(said(&claim)?))])
+        }
+        _ => return None,
+    };
+    Some(Tree::Computed(format!("speakers {operator} \"{name}\""), Box::new(meaning)))
+}
+
+/// A filter on the records that this one refers to, or that refer to it.
+fn joined(rng: &mut Rng, of: &MessageDescriptor, world: &World<'_>, depth: u32, top: bool) -> Option<Tree> {
+    if top && rng.u32(..8) == 0 {
+        return speakers(rng, of, world);
+    }
+    if top && rng.u32(..3) == 0 {
+        let all = references_to(of);
+        if all.is_empty() {
+            return None;
+        }
+        let (collection, field) = one(rng, &all).clone();
+        let referrers = match rng.u32(..4) {
+            0 => Referrers::Any,
+            1 => Referrers::In(collection.clone(), field),
+            _ => Referrers::Of(collection.clone()),
+        };
+        let message = types(of).into_iter().find(|(name, _)| *name == collection)?.1;
+        let world = world.behind(matches!(referrers, Referrers::Any));
+        let inside = if rng.u32(..6) == 0 { Tree::All(Vec::new()) } else { tree(rng, &message, &world, depth, true) };
+        return Some(Tree::Referrers(referrers, Box::new(inside)));
+    }
+    let path = path(rng, of, world, top, &mut |field| reference_target(field).is_some())?;
+    let target = reference_target(path.fields.last()?)?;
+    let (message, common) = match target.strip_prefix("annals/") {
+        Some(name) => (of.parent_pool().get_message_by_name(&format!("annals.v1.{name}"))?, false),
+        None => (types(of).into_iter().next()?.1, true),
+    };
+    let inside = tree(rng, &message, &world.behind(common), depth, true);
+    Some(Tree::Through(path, Box::new(inside)))
 }
 
 /// The target type of a reference field, by its annotation.
@@ -135,6 +261,13 @@ fn scalar(rng: &mut Rng, field: &FieldDescriptor, world: &World<'_>) -> Value {
 
 /// A filter on messages of a type, with `depth` more levels of operators.
 pub fn tree(rng: &mut Rng, of: &MessageDescriptor, world: &World<'_>, depth: u32, top: bool) -> Tree {
+    if world.references > 0
+        && !world.common
+        && rng.u32(..3) == 0
+        && let Some(joined) = joined(rng, of, world, depth.saturating_sub(1), top)
+    {
+        return joined;
+    }
     match rng.u32(..if depth > 0 { 10 } else { 4 }) {
         0..=3 => leaf(rng, of, world, top),
         4..=5 => Tree::All((0..rng.usize(2..=3)).map(|_| tree(rng, of, world, depth - 1, top)).collect()),
@@ -237,7 +370,8 @@ fn path(
     for _attempt in 0..20 {
         let (mut at, mut fields) = (of.clone(), Vec::new());
         loop {
-            let all: Vec<_> = at.fields().collect();
+            let usable = |field: &FieldDescriptor| !(world.common && fields.is_empty()) || field.number() <= COMMON_FIELDS;
+            let all: Vec<_> = at.fields().filter(usable).collect();
             let field = one(rng, &all).clone();
             fields.push(field.clone());
             match field.kind() {
@@ -268,11 +402,31 @@ pub fn spell(rng: &mut Rng, tree: &Tree) -> String {
         Tree::Set(path) => format!("{}:*", spell_path(rng, path)),
         Tree::Within(path, inside) => format!("{}:({})", spell_path(rng, path), spell(rng, inside)),
         Tree::Words(field, text) => format!("{field}:\"{text}\""),
+        Tree::Computed(text, _) => text.clone(),
+        Tree::Through(path, inside) => {
+            let path = spell_path(rng, path);
+            behind(rng, &path, inside, true)
+        }
+        Tree::Referrers(of, inside) => match of {
+            Referrers::Any => behind(rng, "referrers", inside, false),
+            Referrers::Of(collection) => behind(rng, &format!("referrers.{collection}"), inside, true),
+            Referrers::In(collection, field) => behind(rng, &format!("referrers.\"{collection}.{field}\""), inside, false),
+        },
         Tree::Compare(path, operator, literal) => {
             let space = *one(rng, &["", " "]);
             format!("{}{space}{operator}{space}{}", spell_path(rng, path), spell_literal(rng, operator, literal))
         }
     }
+}
+
+/// A tree on other records: in parentheses, or as one longer path where that means the same.
+fn behind(rng: &mut Rng, path: &str, inside: &Tree, dotted: bool) -> String {
+    let text = match inside {
+        Tree::All(parts) if parts.is_empty() => return format!("{path}:*"),
+        inside => spell(rng, inside),
+    };
+    let begins_with_a_path = matches!(inside, Tree::Compare(..) | Tree::Set(_) | Tree::Within(..) | Tree::Through(..));
+    if dotted && begins_with_a_path && rng.bool() { format!("{path}.{text}") } else { format!("{path}:({text})") }
 }
 
 fn grouped(rng: &mut Rng, tree: &Tree) -> String {

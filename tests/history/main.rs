@@ -406,6 +406,8 @@ pub(crate) fn assert_listed(
         names_of: &|name| model.names_of(name, revision),
         words: &|text| words(text),
         word_fields: &["display_name", "names.text"],
+        record_of: &|_| None,
+        live: &[],
     };
     let mut wanted: Vec<&DynamicMessage> = model
         .listed(kind.collection(), revision, request.show_deleted)
@@ -427,6 +429,8 @@ pub(crate) fn random_filter(rng: &mut Rng, kind: RecordKind, depth: u32) -> (Tre
         names: &workload::names,
         favourites: vec!["name", "external_ids", "labels"],
         words: (kind == RecordKind::Actor).then_some("name_tokens"),
+        references: 0,
+        common: false,
     };
     let tree = random::tree(rng, &model::descriptor(kind.message()), &world, depth, true);
     let filter = random::spell(rng, &tree);

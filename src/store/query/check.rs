@@ -10,11 +10,12 @@ use jiff::{Timestamp, civil, tz::TimeZone};
 use prost_reflect::EnumDescriptor;
 
 use super::{
-    field::{Container, FilterField, Values},
-    lexer::{Mistake, Operator, QuotedText},
+    field::{Container, FilterField, REFERENCES_FAR, REFERRERS, Values},
+    lexer::{FilterPath, Mistake, Operator, QuotedText},
     parse::{Compare, Expr, Literal},
+    step::{Referrer, Step, referred, step},
 };
-use crate::model::{RecordKind, RecordName, words};
+use crate::model::{RecordKind, RecordName, schema::Reference, words};
 
 /// A checked filter, or a part of one.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,6 +30,28 @@ pub(super) enum Predicate {
     Value(FilterField, Test),
     /// Some message of a field satisfies the predicate inside.
     Within(FilterField, Box<Predicate>),
+    /// Some record that a field refers to satisfies the predicate of its type.
+    Through(FilterField, Vec<Joined>),
+    /// Some record that refers to this one satisfies the predicate of its type.
+    Referrers(Vec<Referring>),
+}
+
+/// What another record must satisfy.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Joined {
+    /// The type of the record.
+    pub(super) kind: RecordKind,
+    /// What it must satisfy.
+    pub(super) predicate: Predicate,
+}
+
+/// What a record that refers to another one must satisfy.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Referring {
+    /// The fields in which it refers to the other record. Never empty.
+    pub(super) fields: Vec<&'static Reference>,
+    /// What it must satisfy.
+    pub(super) record: Joined,
 }
 
 /// A test of a value. Each test fits one kind of [`Values`].
@@ -124,33 +147,144 @@ impl From<Operator> for Comparison {
     }
 }
 
-/// Checks a filter on records of a kind.
-pub(super) fn check(kind: RecordKind, expr: &Expr) -> Result<Predicate, Mistake> {
-    expression(&Container::record(kind), expr)
+/// Checks a filter on records of a kind. `joined`: whether its paths may go on into other records.
+pub(super) fn check(kind: RecordKind, expr: &Expr, joined: bool) -> Result<Predicate, Mistake> {
+    let container = if joined { Container::joined(kind, REFERENCES_FAR) } else { Container::record(kind) };
+    expression(&container, expr)
 }
 
 fn expression(container: &Container, expr: &Expr) -> Result<Predicate, Mistake> {
-    let all = |parts: &[Expr]| parts.iter().map(|part| expression(container, part)).collect::<Result<Vec<_>, _>>();
+    let checked = expressions(std::slice::from_ref(container), expr)?;
+    Ok(checked.into_iter().next().unwrap_or(Predicate::Any(Vec::new())))
+}
+
+/// Checks an expression on records of any of some types: one predicate for each container.
+///
+/// A comparison that does not fit one of the types is false in its records, as if its field were unset. It must fit one of them.
+fn expressions(within: &[Container], expr: &Expr) -> Result<Vec<Predicate>, Mistake> {
+    let all = |parts: &[Expr], join: fn(Vec<Predicate>) -> Predicate| {
+        let mut checked = vec![Vec::new(); within.len()];
+        for part in parts {
+            checked.iter_mut().zip(expressions(within, part)?).for_each(|(parts, part)| parts.push(part));
+        }
+        Ok(checked.into_iter().map(join).collect())
+    };
     match expr {
-        Expr::All(parts) => all(parts).map(Predicate::All),
-        Expr::Any(parts) => all(parts).map(Predicate::Any),
-        Expr::Not(part) => Ok(Predicate::Not(Box::new(expression(container, part)?))),
-        Expr::Compare(compare) => comparison(container, compare),
-        Expr::Within { field: path, inside } => {
-            let field = FilterField::resolve(container, path)?;
-            let Values::Message(message) = &field.values else {
-                let at = path.names.first().map_or(0, |(at, _)| *at);
-                let expected = format!("a field of messages before :(...): {} is not a message", field.name);
-                return Err(Mistake::new(at, field.name, expected));
+        Expr::All(parts) => all(parts, Predicate::All),
+        Expr::Any(parts) => all(parts, Predicate::Any),
+        Expr::Not(part) => Ok(expressions(within, part)?.into_iter().map(|part| Predicate::Not(Box::new(part))).collect()),
+        Expr::Compare(compare) => each(within, |container| comparison(container, compare)),
+        Expr::Within { field, inside } => each(within, |container| inside_of(container, field, inside)),
+    }
+}
+
+/// Checks one comparison in each of some types.
+fn each(within: &[Container], check: impl Fn(&Container) -> Result<Predicate, Mistake>) -> Result<Vec<Predicate>, Mistake> {
+    let checked: Vec<_> = within.iter().map(check).collect();
+    if checked.iter().all(Result::is_err) {
+        let mut mistakes = checked.into_iter().filter_map(Result::err);
+        let first = mistakes.next().unwrap_or_else(|| Mistake::new(0, "", "a field"));
+        let expected = mistakes.fold(first.expected, |all, next| merged(all, &next.expected));
+        return Err(Mistake { expected, ..first });
+    }
+    Ok(checked.into_iter().map(|checked| checked.unwrap_or_else(|_| Predicate::Any(Vec::new()))).collect())
+}
+
+/// What is expected in any of two types: both sentences, if they differ.
+fn merged(all: String, next: &str) -> String {
+    if all.split(", or ").any(|part| part == next) { all } else { format!("{all}, or {next}") }
+}
+
+/// Checks `field:(...)`.
+fn inside_of(container: &Container, path: &FilterPath, inside: &Expr) -> Result<Predicate, Mistake> {
+    let at = path.names.first().map_or(0, |(at, _)| *at);
+    match step(container, path)? {
+        Step::Inside(field) => match &field.values {
+            Values::Message(message) => {
+                let inner = container.inside(&field, message);
+                Ok(Predicate::Within(field, Box::new(expression(&inner, inside)?)))
+            }
+            Values::Reference(target) => {
+                let within = referred(container, *target, at, &field.name)?;
+                Ok(through(field, &within, expressions(&within, inside)?))
+            }
+            _ => {
+                let expected =
+                    format!("a field of messages or references before :(...): {} is not a message or a reference", field.name);
+                Err(Mistake::new(at, field.name, expected))
+            }
+        },
+        Step::Through(field, within, rest) => {
+            let parts = each(&within, |container| inside_of(container, &rest, inside))?;
+            Ok(through(field, &within, parts))
+        }
+        Step::Back(referrers, rest) => {
+            let within: Vec<_> = referrers.iter().map(|referrer| referrer.container.clone()).collect();
+            let parts = match rest {
+                Some(rest) => each(&within, |container| inside_of(container, &rest, inside))?,
+                None => expressions(&within, inside)?,
             };
-            let inner = container.inside(&field, message);
-            Ok(Predicate::Within(field, Box::new(expression(&inner, inside)?)))
+            Ok(back(referrers, parts))
+        }
+        Step::AnyOf(paths) => {
+            paths.iter().map(|path| inside_of(container, path, inside)).collect::<Result<_, _>>().map(Predicate::Any)
         }
     }
 }
 
+fn through(field: FilterField, within: &[Container], parts: Vec<Predicate>) -> Predicate {
+    let joined = within.iter().zip(parts).map(|(container, predicate)| Joined { kind: container.kind, predicate });
+    Predicate::Through(field, joined.filter(Joined::is_possible).collect())
+}
+
+fn back(referrers: Vec<Referrer>, parts: Vec<Predicate>) -> Predicate {
+    let record = |(referrer, predicate): (Referrer, _)| Referring {
+        record: Joined { kind: referrer.container.kind, predicate },
+        fields: referrer.fields,
+    };
+    let parts = referrers.into_iter().zip(parts).map(record);
+    Predicate::Referrers(parts.filter(|part| part.record.is_possible()).collect())
+}
+
+impl Joined {
+    /// Whether a record can satisfy it, as far as its type tells.
+    fn is_possible(&self) -> bool {
+        self.predicate != Predicate::Any(Vec::new())
+    }
+}
+
 fn comparison(container: &Container, compare: &Compare) -> Result<Predicate, Mistake> {
-    let field = FilterField::resolve(container, &compare.field)?;
+    let along = |path| Compare { field: path, ..compare.clone() };
+    match step(container, &compare.field)? {
+        Step::Inside(field) => value_test(field, compare),
+        Step::Through(field, within, rest) => {
+            let compare = along(rest);
+            let parts = each(&within, |container| comparison(container, &compare))?;
+            Ok(through(field, &within, parts))
+        }
+        Step::Back(referrers, rest) => {
+            let within: Vec<_> = referrers.iter().map(|referrer| referrer.container.clone()).collect();
+            let parts = match rest {
+                Some(rest) => {
+                    let compare = along(rest);
+                    each(&within, |container| comparison(container, &compare))?
+                }
+                None if compare.value == Literal::Star => vec![Predicate::All(Vec::new()); within.len()],
+                None => {
+                    let expected = format!(":(...) or :*, or a field of the referrers, as in {REFERRERS}.claims.kind");
+                    return Err(operator(compare, expected));
+                }
+            };
+            Ok(back(referrers, parts))
+        }
+        Step::AnyOf(paths) => {
+            paths.into_iter().map(|path| comparison(container, &along(path))).collect::<Result<_, _>>().map(Predicate::Any)
+        }
+    }
+}
+
+/// Compares a field of the record itself.
+fn value_test(field: FilterField, compare: &Compare) -> Result<Predicate, Mistake> {
     let test = match (&compare.value, &field.values) {
         (Literal::Star, _) => Test::Set,
         (literal, Values::Text) => text_test(compare, literal)?,

@@ -16,18 +16,67 @@ pub(super) struct Container {
     pub(super) message: MessageDescriptor,
     /// Field numbers from the record down to the message.
     pub(super) above: Vec<u32>,
+    /// How many references further a path may go. `None`: only the record itself is read, and no path leaves it.
+    references_left: Option<u8>,
 }
 
+/// The word before a filter on the records that refer to this one.
+pub(super) const REFERRERS: &str = "referrers";
+
+/// Most references between the record of a filter and the record that a path ends in.
+pub(super) const REFERENCES_FAR: u8 = 2;
+
 impl Container {
-    /// The container of the top-level fields of a record.
+    /// The container of the top-level fields of a record. No path leaves the record.
     pub(super) fn record(kind: RecordKind) -> Self {
-        Self { kind, message: kind.schema().message.clone(), above: Vec::new() }
+        Self { kind, message: kind.schema().message.clone(), above: Vec::new(), references_left: None }
+    }
+
+    /// The same, from which a path may go on through this many references.
+    pub(super) fn joined(kind: RecordKind, references_left: u8) -> Self {
+        Self { references_left: Some(references_left), ..Self::record(kind) }
+    }
+
+    /// The references left behind one more. Fails if none is left. `at` and `found` are where the path goes on.
+    pub(super) fn spend_reference(&self, at: usize, found: &str) -> Result<u8, Mistake> {
+        let expected = match self.references_left {
+            Some(left @ 1..) => return Ok(left - 1),
+            Some(0) => format!("an operator: a path goes on through at most {REFERENCES_FAR} references"),
+            None => "an operator, or a field of the record itself: this filter reads no other records".to_owned(),
+        };
+        Err(Mistake::new(at, found, expected))
+    }
+
+    /// The words that are no field of the contract and may begin a path here.
+    fn other_words(&self) -> impl Iterator<Item = &'static str> {
+        let joins = self.above.is_empty() && self.references_left.is_some_and(|left| left > 0);
+        let computed = computed_fields(self.kind).iter().map(|field| field.name).chain([REFERRERS]);
+        virtual_fields(self).map(|(name, _)| name).chain(computed.filter(move |_| joins))
     }
 
     /// The container of the messages that a field of this container holds.
     pub(super) fn inside(&self, field: &FilterField, message: &MessageDescriptor) -> Self {
         let above = self.above.iter().chain(&field.numbers).copied().collect();
-        Self { kind: self.kind, message: message.clone(), above }
+        Self { message: message.clone(), above, ..self.clone() }
+    }
+}
+
+/// A field that no record holds: it stands for the values of any of several paths.
+#[derive(Debug)]
+pub(super) struct ComputedField {
+    /// Its name in a filter.
+    pub(super) name: &'static str,
+    /// The paths. They may go on through references.
+    pub(super) paths: &'static [&'static str],
+}
+
+/// The computed fields of a kind.
+pub(super) fn computed_fields(kind: RecordKind) -> &'static [ComputedField] {
+    const SPEAKERS: &str = "speakers";
+    match kind {
+        RecordKind::Claim => &[ComputedField { name: SPEAKERS, paths: &["attribution.actors"] }],
+        RecordKind::Estimate => &[ComputedField { name: SPEAKERS, paths: &["attribution.actors", "claim.attribution.actors"] }],
+        _ => &[],
     }
 }
 
@@ -74,8 +123,17 @@ pub(super) enum Values {
 }
 
 impl FilterField {
-    /// Finds a field by its name in proto or JSON form.
+    /// Finds a field by its name in proto or JSON form. The path ends in this record.
     pub(super) fn resolve(container: &Container, path: &lexer::FilterPath) -> Result<Self, Mistake> {
+        let (field, rest) = Self::reach(container, path)?;
+        match rest.as_ref().and_then(|rest| rest.names.first().or(rest.key.as_ref())) {
+            Some((at, name)) => Err(Mistake::new(*at, name, format!("an operator: {} has no fields", field.name))),
+            None => Ok(field),
+        }
+    }
+
+    /// Follows a path up to the first reference. If the path goes on behind it, this gives the rest, too.
+    pub(super) fn reach(container: &Container, path: &lexer::FilterPath) -> Result<(Self, Option<lexer::FilterPath>), Mistake> {
         let mut found = Self {
             name: String::new(),
             numbers: Vec::new(),
@@ -86,13 +144,17 @@ impl FilterField {
         };
         let mut names = path.names.iter();
         while let Some((at, name)) = names.next() {
+            if matches!(found.values, Values::Reference(_)) {
+                let rest = std::iter::once((*at, name.clone())).chain(names.cloned()).collect();
+                return Ok((found, Some(lexer::FilterPath { names: rest, key: path.key.clone() })));
+            }
             let Values::Message(message) = &found.values else {
                 return Err(Mistake::new(*at, name, format!("an operator: {} has no fields", found.name)));
             };
             let field = message.get_field_by_name(name).or_else(|| message.get_field_by_json_name(name));
             let Some(field) = field else {
                 return match words(container, name) {
-                    Some(words) if found.numbers.is_empty() && path.word().is_some() => Ok(words),
+                    Some(words) if found.numbers.is_empty() && path.word().is_some() => Ok((words, None)),
                     _ => Err(Mistake::new(
                         *at,
                         name,
@@ -103,14 +165,17 @@ impl FilterField {
             found.step(&field, container);
             if field.is_map() {
                 found.take_key(&field, names.as_slice(), path.key.as_ref())?;
-                return Ok(found);
+                return Ok((found, None));
             }
         }
         match &path.key {
+            Some(key) if matches!(found.values, Values::Reference(_)) => {
+                Ok((found, Some(lexer::FilterPath { names: Vec::new(), key: Some(key.clone()) })))
+            }
             Some((at, key)) => {
                 Err(Mistake::new(*at, format!("{key:?}"), format!("an operator: {} is not a map and has no keys", found.name)))
             }
-            None => Ok(found),
+            None => Ok((found, None)),
         }
     }
 
@@ -201,7 +266,7 @@ fn virtual_fields(container: &Container) -> impl Iterator<Item = (&'static str, 
 fn field_names(container: &Container, message: &MessageDescriptor) -> String {
     let mut names: Vec<String> = message.fields().map(|field| field.name().to_owned()).collect();
     if *message == container.message {
-        names.extend(virtual_fields(container).map(|(name, _)| name.to_owned()));
+        names.extend(container.other_words().map(str::to_owned));
     }
     names.join(", ")
 }

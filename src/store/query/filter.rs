@@ -7,7 +7,7 @@
 //! Knows the wire format and checked filters. Must not know the syntax of a filter, or how a record is found.
 
 use super::{
-    check::{Comparison, Pattern, Predicate, Test, check},
+    check::{Comparison, Joined, Pattern, Predicate, Referring, Test, check},
     field::{FilterField, Values},
     lexer::TextField,
     parse::parse,
@@ -42,13 +42,46 @@ pub struct RecordFilter {
     predicate: Predicate,
 }
 
+/// Tests the records that a record refers to, and those that refer to it.
+pub(super) trait OtherRecords {
+    /// Whether the record that a name leads to satisfies the predicate of its type.
+    fn leads_to(&self, name: &str, parts: &[Joined]) -> bool;
+    /// Whether some record that refers to this one satisfies the predicate of its type.
+    fn is_referred_to(&self, record: &[u8], parts: &[Referring]) -> bool;
+}
+
+/// No other records. A filter that reads only the record itself never asks for them.
+struct NoOtherRecords;
+
+impl OtherRecords for NoOtherRecords {
+    fn leads_to(&self, _: &str, _: &[Joined]) -> bool {
+        debug_assert!(false, "a filter on one record asks for another one");
+        false
+    }
+
+    fn is_referred_to(&self, _: &[u8], _: &[Referring]) -> bool {
+        debug_assert!(false, "a filter on one record asks for others");
+        false
+    }
+}
+
 impl RecordFilter {
-    /// Parses a filter. An empty filter matches every record.
+    /// Parses a filter that reads only the record itself. An empty filter matches every record.
     ///
-    /// Fails with `FILTER_INVALID`, whose metadata tell the position and what was expected, or with `LIMIT_EXCEEDED`.
+    /// Fails with `FILTER_INVALID`, whose metadata tell the position and what was expected, or with `LIMIT_EXCEEDED`. A path that
+    /// goes on into another record is `FILTER_INVALID`, too.
     pub fn parse(kind: RecordKind, text: &str, limits: &StoreLimits) -> Result<Self> {
+        Self::parse_as(kind, text, limits, false)
+    }
+
+    /// The same for a filter whose paths may go on into other records.
+    pub(super) fn parse_joined(kind: RecordKind, text: &str, limits: &StoreLimits) -> Result<Self> {
+        Self::parse_as(kind, text, limits, true)
+    }
+
+    fn parse_as(kind: RecordKind, text: &str, limits: &StoreLimits, joined: bool) -> Result<Self> {
         let tree = parse(text, limits)?;
-        let predicate = check(kind, &tree).map_err(|mistake| mistake.into_error(TextField::Filter, text))?;
+        let predicate = check(kind, &tree, joined).map_err(|mistake| mistake.into_error(TextField::Filter, text))?;
         Ok(Self { predicate })
     }
 
@@ -60,7 +93,7 @@ impl RecordFilter {
 
     /// Whether a record matches. It must be encoded as its kind's message.
     pub fn matches(&self, record: &[u8]) -> bool {
-        self.predicate.matches(record)
+        self.predicate.matches(record, &NoOtherRecords)
     }
 
     /// The checked tree of the filter.
@@ -73,6 +106,8 @@ fn expand(predicate: &mut Predicate, view: &View<'_>) -> Result<()> {
     match predicate {
         Predicate::All(parts) | Predicate::Any(parts) => parts.iter_mut().try_for_each(|part| expand(part, view)),
         Predicate::Not(part) | Predicate::Within(_, part) => expand(part, view),
+        Predicate::Through(_, parts) => parts.iter_mut().try_for_each(|part| expand(&mut part.predicate, view)),
+        Predicate::Referrers(parts) => parts.iter_mut().try_for_each(|part| expand(&mut part.record.predicate, view)),
         Predicate::Value(_, Test::Name { literal, names, .. }) => {
             *names = view.names_of(literal)?.iter().map(ToString::to_string).collect();
             names.sort_unstable();
@@ -84,16 +119,20 @@ fn expand(predicate: &mut Predicate, view: &View<'_>) -> Result<()> {
 
 impl Predicate {
     /// Whether a message satisfies the predicate.
-    pub(super) fn matches(&self, message: &[u8]) -> bool {
+    pub(super) fn matches(&self, message: &[u8], others: &dyn OtherRecords) -> bool {
         match self {
-            Self::All(parts) => parts.iter().all(|part| part.matches(message)),
-            Self::Any(parts) => parts.iter().any(|part| part.matches(message)),
-            Self::Not(part) => !part.matches(message),
+            Self::All(parts) => parts.iter().all(|part| part.matches(message, others)),
+            Self::Any(parts) => parts.iter().any(|part| part.matches(message, others)),
+            Self::Not(part) => !part.matches(message, others),
             Self::Value(FilterField { values: Values::Words(paths), .. }, test) => has_words(message, paths, test),
             Self::Value(field, test) => any_value(message, &field.numbers, field, &mut |value| test.passes(field, value)),
             Self::Within(field, inside) => {
-                any_value(message, &field.numbers, field, &mut |value| inside.matches(value.bytes()))
+                any_value(message, &field.numbers, field, &mut |value| inside.matches(value.bytes(), others))
             }
+            Self::Through(field, parts) => {
+                any_value(message, &field.numbers, field, &mut |value| others.leads_to(value.text(), parts))
+            }
+            Self::Referrers(parts) => others.is_referred_to(message, parts),
         }
     }
 }

@@ -14,10 +14,12 @@ use bytes::Bytes;
 
 use super::{
     filter::RecordFilter,
+    join::Join,
     order::Order,
     plan::{AccessPath, ByIndex, FEW, ListPlan, RowOrder, every_name},
     scan::{Ids, KeyScan, ScanStep},
     served::served,
+    settle::settle,
     token::{self, Position},
 };
 use crate::{
@@ -54,16 +56,17 @@ pub(crate) fn list(
     deadline: &dyn Fn() -> bool,
 ) -> Result<EncodedPage> {
     let page_size = page_size(request.page_size, limits)?;
-    let mut filter = RecordFilter::parse(kind, &request.filter, limits)?;
+    let mut filter = RecordFilter::parse_joined(kind, &request.filter, limits)?;
     let order = Order::parse(kind, &request.order_by, limits)?;
     filter.expand(view)?;
-    let plan = ListPlan::choose(kind, &filter, &order);
-    Reader { view: *view, kind, request, filter, order, page_size, at, limits, deadline }.read(&plan)
+    let plan = settle(*view, kind, ListPlan::choose(kind, &filter, &order), limits.filter_reads)?;
+    let join = Join::new(*view, limits.filter_reads);
+    Reader { view: *view, kind, request, filter, join, order, page_size, at, limits, deadline }.read(&plan)
 }
 
 /// Describes the plan of a list, for people.
 pub(crate) fn explain(kind: RecordKind, request: &ListRecordsRequest, limits: &StoreLimits) -> Result<String> {
-    let filter = RecordFilter::parse(kind, &request.filter, limits)?;
+    let filter = RecordFilter::parse_joined(kind, &request.filter, limits)?;
     let order = Order::parse(kind, &request.order_by, limits)?;
     Ok(format!("{}, ordered by {order}", ListPlan::choose(kind, &filter, &order)))
 }
@@ -85,6 +88,8 @@ struct Reader<'r> {
     kind: RecordKind,
     request: &'r ListRecordsRequest,
     filter: RecordFilter,
+    /// Follows the references that the filter goes through.
+    join: Join<'r>,
     order: Order,
     page_size: usize,
     at: Option<&'r Position>,
@@ -163,7 +168,9 @@ impl<'r> Reader<'r> {
 
     /// The ids that an access leads to, if they are few.
     fn few(&self, access: &AccessPath, by_index: &ByIndex) -> Result<Option<VecDeque<String>>> {
-        let most = FEW.min(usize::try_from(self.limits.sort_rows).unwrap_or(usize::MAX));
+        let sorted = usize::try_from(self.limits.sort_rows).unwrap_or(usize::MAX);
+        // Ids that are at hand cost nothing more, and the index may lead to many more records.
+        let most = if matches!(access, AccessPath::Ids(_)) { sorted } else { FEW.min(sorted) };
         if !by_index.few_first {
             return Ok(None);
         }
@@ -220,14 +227,20 @@ impl<'r> Reader<'r> {
                 if looked > 0 && (looked >= self.limits.scan_rows || (self.deadline)()) {
                     return Ok(self.close(filling, &reached));
                 }
-                looked += 1;
-                if let Some(value) = value
-                    && let Some(record) = self.matching(&row.position.id, &value)?
-                    && self.order.key(&record) == row.position.key
-                    && !filling.add(record, &row.position, self)
-                {
-                    return Ok(self.close(filling, &reached));
+                if let Some(value) = value {
+                    let matching = self.matching(&row.position.id, &value)?;
+                    if self.join.is_exhausted() {
+                        // The next page begins with this record, and may read as much again.
+                        return if looked > 0 { Ok(self.close(filling, &reached)) } else { Err(self.too_many_reads()) };
+                    }
+                    if let Some(record) = matching
+                        && self.order.key(&record) == row.position.key
+                        && !filling.add(record, &row.position, self)
+                    {
+                        return Ok(self.close(filling, &reached));
+                    }
                 }
+                looked += 1;
                 reached = row.position;
             }
         }
@@ -246,7 +259,11 @@ impl<'r> Reader<'r> {
             }
             for (row, value) in fetched {
                 let Some(value) = value else { continue };
-                let Some(record) = self.matching(&row.position.id, &value)? else { continue };
+                let matching = self.matching(&row.position.id, &value)?;
+                if self.join.is_exhausted() {
+                    return Err(self.too_many_reads());
+                }
+                let Some(record) = matching else { continue };
                 matches += 1;
                 if matches > self.limits.sort_rows {
                     return Err(self.too_many(matches));
@@ -296,7 +313,11 @@ impl<'r> Reader<'r> {
     /// The record at the revision of the view, if it is listed and the filter matches.
     fn matching(&self, id: &str, value: &Bytes) -> Result<Option<Bytes>> {
         let version = self.view.version_in(self.kind, id, value)?;
-        Ok(version.filter(|version| self.is_listed(version) && self.filter.matches(&version.record)).map(|found| found.record))
+        let matches =
+            |version: &Version| self.is_listed(version) && self.filter.predicate().matches(&version.record, &self.join);
+        let found = version.filter(matches).map(|found| found.record);
+        self.join.check()?;
+        Ok(found)
     }
 
     /// Whether a version is listed. Redirects and erased records never are.
@@ -307,6 +328,21 @@ impl<'r> Reader<'r> {
     fn close(&self, mut filling: Filling, reached: &Position) -> EncodedPage {
         filling.page.next_page_token = token::encode(self.kind, self.request, self.view.revision, reached);
         filling.page
+    }
+
+    /// The error for a filter that must read too many other records before a page can end.
+    fn too_many_reads(&self) -> StoreError {
+        let limit = self.limits.filter_reads();
+        let (maximum, collection) = (limit.maximum, self.kind.collection());
+        StoreError::from(Violation {
+            field: "filter".to_owned(),
+            description: format!(
+                "more than {maximum} other records must be read to test {collection} by what they refer to or by what refers to \
+                 them: add with AND a comparison of a field of the {collection} that an index serves, or of the other records; \
+                 for an order that no index serves, leave order_by out"
+            ),
+            kind: ViolationKind::Limit { limit: limit.name, maximum, actual: maximum.saturating_add(1) },
+        })
     }
 
     fn too_many(&self, actual: u64) -> StoreError {

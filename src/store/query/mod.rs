@@ -8,6 +8,7 @@
 mod check;
 mod field;
 mod filter;
+mod join;
 mod lexer;
 mod list;
 mod order;
@@ -15,6 +16,8 @@ mod parse;
 mod plan;
 mod scan;
 mod served;
+mod settle;
+mod step;
 pub(super) mod token;
 
 #[cfg(test)]

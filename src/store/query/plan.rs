@@ -12,14 +12,17 @@ use std::{
 };
 
 use super::{
-    check::{Comparison, Pattern, Predicate, Test},
-    field::{FilterField, Values},
+    check::{Comparison, Joined, Pattern, Predicate, Referring, Test},
+    field::{FilterField, REFERRERS, Values},
     filter::RecordFilter,
     order::Order,
 };
 use crate::{
     engine::KeyRange,
-    model::{RecordKind, schema},
+    model::{
+        RecordKind,
+        schema::{self, Reference},
+    },
     store::{
         keys::{self, IndexKey, UNSET},
         postings::{self, PostingIndex, PostingPart, PostingPath},
@@ -39,6 +42,9 @@ pub(super) struct ListPlan {
     pub(super) access: AccessPath,
     /// What puts the records in order.
     pub(super) row_order: RowOrder,
+    /// Ways from the other end: from the records that the filter asks for behind a reference. Each leads to every record that can
+    /// match, and can be used instead of the access.
+    pub(super) joins: Vec<AccessPath>,
 }
 
 /// Keys that lead to records.
@@ -69,6 +75,41 @@ pub(super) enum AccessPath {
     Union(Vec<AccessPath>),
     /// The records that all of these lead to. Each is in the order of ids.
     Both(Vec<AccessPath>),
+    /// The records that are found from other records. It is settled into ids before it is read.
+    Join(JoinPath),
+    /// Ids, sorted, without duplicates.
+    Ids(Vec<String>),
+}
+
+/// A way from other records to the records of a list, along a reference.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct JoinPath {
+    /// The field of the records of the list, or `referrers`, for `--explain`.
+    pub(super) label: String,
+    /// Which way the reference goes.
+    pub(super) along: Along,
+    /// The other records, by type.
+    pub(super) others: Vec<Others>,
+}
+
+/// Which of two records holds the reference between them.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Along {
+    /// The record of the list, in this field.
+    Forwards(&'static Reference),
+    /// The other record, in the fields that [`Others`] gives.
+    Backwards,
+}
+
+/// The other records of a join that have one type.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Others {
+    /// What they satisfy.
+    pub(super) record: Joined,
+    /// Backwards: the fields in which they refer to the records of the list.
+    pub(super) fields: Vec<&'static Reference>,
+    /// The keys that lead to them.
+    pub(super) access: AccessPath,
 }
 
 /// What puts records in order.
@@ -147,13 +188,16 @@ struct Times {
 impl ListPlan {
     /// Chooses how to read the records of a kind. Expand the filter first, so that references are also found by other names.
     pub(super) fn choose(kind: RecordKind, filter: &RecordFilter, order: &Order) -> Self {
-        let root = Prefix { kind, name: String::new(), path: Vec::new() };
-        let mut conditions = Conditions::default();
-        conditions.add(filter.predicate(), &root);
+        let conditions = Conditions::of(kind, filter.predicate());
         let best = conditions.access(kind);
         let row_order = row_order(kind, order, &conditions.facts, best.as_ref());
+        // Nothing leads to fewer records than the name of one.
+        let joins = match &best {
+            Some((Rank::Name | Rank::Unique, _)) => Vec::new(),
+            _ => conditions.all_joins(kind),
+        };
         let access = best.map_or_else(|| every_name(kind), |(_, access)| access);
-        Self { access, row_order }
+        Self { access, row_order, joins }
     }
 }
 
@@ -185,9 +229,18 @@ struct Conditions {
     facts: Vec<Fact>,
     /// For each element, at least one of its parts holds.
     alternatives: Vec<Vec<Conditions>>,
+    /// For each element, the record is found from other records.
+    joins: Vec<JoinPath>,
 }
 
 impl Conditions {
+    /// What holds for every record of a kind that a predicate matches.
+    fn of(kind: RecordKind, predicate: &Predicate) -> Self {
+        let mut conditions = Self::default();
+        conditions.add(predicate, &Prefix { kind, name: String::new(), path: Vec::new() });
+        conditions
+    }
+
     /// Adds the conditions of a predicate on the messages at a path.
     fn add(&mut self, predicate: &Predicate, prefix: &Prefix) {
         let mut here = Vec::new();
@@ -219,6 +272,23 @@ impl Conditions {
             Predicate::Within(field, inside) => {
                 let inner = Prefix { kind: prefix.kind, name: prefix.name(&field.name), path: prefix.path(&field.numbers) };
                 self.add(inside, &inner);
+            }
+            Predicate::Through(field, parts) => {
+                let path = prefix.path(&field.numbers);
+                let reference = prefix.kind.schema().references.iter().find(|reference| reference.path == path);
+                self.joins.extend(reference.map(|reference| JoinPath {
+                    label: prefix.name(&field.name),
+                    along: Along::Forwards(reference),
+                    others: parts.iter().map(|part| Others::of(part, Vec::new())).collect(),
+                }));
+            }
+            Predicate::Referrers(parts) => {
+                let others = |Referring { record, fields }: &Referring| Others::of(record, fields.clone());
+                self.joins.push(JoinPath {
+                    label: REFERRERS.to_owned(),
+                    along: Along::Backwards,
+                    others: parts.iter().map(others).collect(),
+                });
             }
             Predicate::Value(field, _) if field.key.is_some() => {}
             Predicate::Value(field, test) => {
@@ -261,6 +331,34 @@ impl Conditions {
     }
 }
 
+impl Conditions {
+    /// Every way from other records to these.
+    fn all_joins(&self, kind: RecordKind) -> Vec<AccessPath> {
+        let joins = self.joins.iter().cloned().map(AccessPath::Join);
+        let unions = self.alternatives.iter().filter_map(|parts| {
+            let parts: Option<Vec<_>> = parts.iter().map(|part| part.access_or_join(kind)).collect();
+            parts.map(AccessPath::Union).filter(AccessPath::has_join)
+        });
+        joins.chain(unions).collect()
+    }
+
+    /// The best keys; or, if they would lead to many records, a way from other records.
+    fn access_or_join(&self, kind: RecordKind) -> Option<AccessPath> {
+        let best = self.access(kind).map(alone);
+        match best {
+            Some((rank, access)) if rank <= Rank::Value => Some(access),
+            best => self.all_joins(kind).into_iter().next().or(best.map(|(_, access)| access)),
+        }
+    }
+}
+
+impl Others {
+    fn of(part: &Joined, fields: Vec<&'static Reference>) -> Self {
+        let access = Conditions::of(part.kind, &part.predicate).access_or_join(part.kind);
+        Self { record: part.clone(), fields, access: access.unwrap_or_else(|| every_name(part.kind)) }
+    }
+}
+
 /// A part of a union must be a single access.
 fn alone((rank, access): (Rank, AccessPath)) -> (Rank, AccessPath) {
     match access {
@@ -277,7 +375,16 @@ impl AccessPath {
         match self {
             Self::Entries { .. } => true,
             Self::Union(parts) => parts.iter().all(Self::is_by_id),
-            Self::Names { .. } | Self::Range { .. } | Self::Both(_) => false,
+            Self::Names { .. } | Self::Range { .. } | Self::Both(_) | Self::Join(_) | Self::Ids(_) => false,
+        }
+    }
+
+    /// Whether it must be settled before it can be read.
+    pub(super) fn has_join(&self) -> bool {
+        match self {
+            Self::Join(_) => true,
+            Self::Union(parts) | Self::Both(parts) => parts.iter().any(Self::has_join),
+            Self::Names { .. } | Self::Entries { .. } | Self::Range { .. } | Self::Ids(_) => false,
         }
     }
 }
@@ -536,7 +643,10 @@ impl Times {
 /// For `--explain`.
 impl fmt::Display for ListPlan {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { access, row_order } = self;
+        let Self { access, row_order, joins } = self;
+        for join in joins {
+            write!(to, "{join}, or if it ends sooner: ")?;
+        }
         match row_order {
             RowOrder::ByName => write!(to, "{access}, by name")?,
             RowOrder::Sorted => write!(to, "{access}, then sort what matches")?,
@@ -570,6 +680,21 @@ impl fmt::Display for AccessPath {
                 to.write_str(")")
             }
             Self::Both(parts) => list(to, parts, " and "),
+            Self::Join(join) => join.fmt(to),
+            Self::Ids(ids) => write!(to, "{} records that were found from others", ids.len()),
         }
+    }
+}
+
+impl fmt::Display for JoinPath {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(to, "{} from ", self.label)?;
+        if self.others.is_empty() {
+            return to.write_str("nothing, as no record can match");
+        }
+        for (at, others) in self.others.iter().enumerate() {
+            write!(to, "{}{} ({})", if at == 0 { "" } else { " or " }, others.record.kind.collection(), others.access)?;
+        }
+        Ok(())
     }
 }

@@ -10,7 +10,11 @@ use super::plan::AccessPath;
 use crate::{
     engine::{KeyRange, ScanDirection},
     model::RecordKind,
-    store::{error::Result, keys, view::View},
+    store::{
+        error::{Result, StoreError},
+        keys,
+        view::View,
+    },
 };
 
 /// Keys of the first batch that is read. Each further batch is twice as long.
@@ -185,6 +189,8 @@ impl<'v> Ids<'v> {
             AccessPath::Range { range, .. } => collect(view, range.clone(), direction, after, most)?,
             AccessPath::Union(parts) => all(parts)?.map(|parts| Self::Union(parts, direction)),
             AccessPath::Both(parts) => all(parts)?.map(Self::Both),
+            AccessPath::Ids(ids) => Some(sorted(ids.clone(), direction, after)),
+            AccessPath::Join(join) => return Err(StoreError::internal(format!("{join} is read before it is settled"))),
         })
     }
 
@@ -287,17 +293,20 @@ fn collect<'v>(
         if read > most {
             return Ok(None);
         }
-        let id = keys::last_id(&key);
-        if after.is_none_or(|after| before(after, id, direction)) {
-            ids.push(id.to_owned());
-        }
+        ids.push(keys::last_id(&key).to_owned());
     }
     ids.sort_unstable();
     ids.dedup();
+    Ok(Some(sorted(ids, direction, after)))
+}
+
+/// Sorted ids, in a direction, after one id.
+fn sorted<'v>(mut ids: Vec<String>, direction: ScanDirection, after: Option<&str>) -> Ids<'v> {
+    ids.retain(|id| after.is_none_or(|after| before(after, id, direction)));
     if direction == ScanDirection::Backward {
         ids.reverse();
     }
-    Ok(Some(Ids::Sorted(ids.into(), direction)))
+    Ids::Sorted(ids.into(), direction)
 }
 
 /// Whether an id comes before another one in this direction.

@@ -1,6 +1,6 @@
 //! Compares the pages of lists, for every way to read, with sorting and filtering all records.
 
-use std::{cmp::Ordering, collections::BTreeMap, sync::atomic::Ordering::Relaxed};
+use std::{cell::RefCell, cmp::Ordering, collections::BTreeMap, sync::atomic::Ordering::Relaxed};
 
 use bytes::Bytes;
 use fastrand::Rng;
@@ -67,9 +67,9 @@ pub(super) fn ask(filter: &str, order_by: &str) -> ListRecordsRequest {
 
 /// All versions of all records, from which the expected lists are computed.
 #[derive(Default)]
-struct History {
-    state: MemoryState,
-    head: u64,
+pub(super) struct History {
+    pub(super) state: MemoryState,
+    pub(super) head: u64,
     versions: BTreeMap<(RecordKind, String), Vec<Version>>,
 }
 
@@ -151,11 +151,12 @@ fn favourites(kind: RecordKind) -> Vec<&'static str> {
     paths
 }
 
-fn world(kind: RecordKind) -> World<'static> {
-    World { names: &names, favourites: favourites(kind), words: (kind == RecordKind::Actor).then_some("name_tokens") }
+pub(super) fn world(kind: RecordKind) -> World<'static> {
+    let words = (kind == RecordKind::Actor).then_some("name_tokens");
+    World { names: &names, favourites: favourites(kind), words, references: 0, common: false }
 }
 
-fn history(rng: &mut Rng, kinds: &[RecordKind], commits: usize) -> History {
+pub(super) fn history(rng: &mut Rng, kinds: &[RecordKind], commits: usize) -> History {
     let mut history = History::default();
     for _commit in 0..commits {
         history.head += rng.u64(1..3);
@@ -228,7 +229,7 @@ fn time(seconds: i64) -> DynamicMessage {
 }
 
 /// A random order: its text, and the fields with their directions.
-fn order(rng: &mut Rng, kind: RecordKind) -> (String, Vec<(Path, bool)>) {
+pub(super) fn order(rng: &mut Rng, kind: RecordKind) -> (String, Vec<(Path, bool)>) {
     let mut fields: Vec<(Path, bool)> = Vec::new();
     let mut texts = Vec::new();
     let served: &[&str] = match kind {
@@ -330,7 +331,7 @@ fn a_list_gives_what_sorting_and_filtering_everything_gives() {
             let context = || format!("SEED={seed} {kind:?} at {revision} of {}\n{request:?}\n{limits:?}\n{plan}", history.head);
             assert!(found.iter().all(|page| page.len() <= usize::try_from(request.page_size).unwrap()), "{}", context());
             let found: Vec<Bytes> = found.into_iter().flatten().collect();
-            let expected = expected(&history, kind, revision, &request, &tree, &fields);
+            let expected = expected(&history, &Decoded::of(&history, revision), kind, &request, &tree, &fields);
             let shown = |records: &[Bytes]| {
                 records.iter().map(|record| crate::model::wire::texts(record, 1).collect::<String>()).collect::<Vec<_>>()
             };
@@ -392,26 +393,83 @@ fn with_series(rng: &mut Rng, kind: RecordKind) -> Vec<Tree> {
     parts
 }
 
-fn expected(
-    history: &History,
+/// The records of a history at one revision, decoded.
+pub(super) struct Decoded {
+    pub(super) revision: u64,
+    /// The live and the deleted ones.
+    listed: Vec<DecodedRecord>,
+    /// The live ones, by name.
+    live: BTreeMap<String, DynamicMessage>,
+    /// The same, with their collections.
+    by_collection: Vec<(String, DynamicMessage)>,
+    /// Every name that leads to the same record as a name, as far as it was asked for.
+    names: RefCell<BTreeMap<String, Vec<String>>>,
+}
+
+struct DecodedRecord {
     kind: RecordKind,
-    revision: u64,
+    id: String,
+    is_live: bool,
+    message: DynamicMessage,
+    bytes: Bytes,
+}
+
+impl Decoded {
+    pub(super) fn of(history: &History, revision: u64) -> Self {
+        let listed: Vec<_> = history
+            .versions
+            .keys()
+            .filter_map(|(kind, id)| {
+                let version = history.at(*kind, id, revision)?;
+                let is_live = version.is_live();
+                (is_live || version.change == ChangeKind::Deleted).then(|| DecodedRecord {
+                    kind: *kind,
+                    id: id.clone(),
+                    is_live,
+                    message: DynamicMessage::decode(kind.schema().message.clone(), version.record.clone()).unwrap(),
+                    bytes: version.record.clone(),
+                })
+            })
+            .collect();
+        let live = || listed.iter().filter(|record| record.is_live);
+        let name = |record: &DecodedRecord| format!("{}/{}", record.kind.collection(), record.id);
+        Self {
+            revision,
+            live: live().map(|record| (name(record), record.message.clone())).collect(),
+            by_collection: live().map(|record| (record.kind.collection().to_owned(), record.message.clone())).collect(),
+            listed,
+            names: RefCell::default(),
+        }
+    }
+
+    fn names_of(&self, history: &History, name: &str) -> Vec<String> {
+        self.names.borrow_mut().entry(name.to_owned()).or_insert_with(|| history.names_of(name, self.revision)).clone()
+    }
+}
+
+pub(super) fn expected(
+    history: &History,
+    snapshot: &Decoded,
+    kind: RecordKind,
     request: &ListRecordsRequest,
     tree: &Tree,
     order: &[(Path, bool)],
 ) -> Vec<Bytes> {
-    let names_of = |name: &str| history.names_of(name, revision);
-    let meaning = Meaning { names_of: &names_of, words: &|text| words(text), word_fields: &["display_name", "names.text"] };
-    let mut found: Vec<(DynamicMessage, Bytes, String)> = history
-        .versions
-        .keys()
-        .filter(|(of, _)| *of == kind)
-        .filter_map(|(_, id)| {
-            let version = history.at(kind, id, revision)?;
-            let listed = version.is_live() || request.show_deleted && version.change == ChangeKind::Deleted;
-            let decoded = DynamicMessage::decode(kind.schema().message.clone(), version.record.clone()).unwrap();
-            (listed && brute::matches(tree, &decoded, &meaning)).then(|| (decoded, version.record.clone(), id.clone()))
-        })
+    let names_of = |name: &str| snapshot.names_of(history, name);
+    let record_of = |name: &str| snapshot.live.get(&history.target(name, snapshot.revision));
+    let meaning = Meaning {
+        names_of: &names_of,
+        words: &|text| words(text),
+        word_fields: &["display_name", "names.text"],
+        record_of: &record_of,
+        live: &snapshot.by_collection,
+    };
+    let mut found: Vec<(&DynamicMessage, Bytes, String)> = snapshot
+        .listed
+        .iter()
+        .filter(|record| record.kind == kind && (record.is_live || request.show_deleted))
+        .filter(|record| brute::matches(tree, &record.message, &meaning))
+        .map(|record| (&record.message, record.bytes.clone(), record.id.clone()))
         .collect();
     let backwards = order.last().is_some_and(|(_, descending)| *descending);
     found.sort_by(|(a, _, a_id), (b, _, b_id)| {

@@ -1,6 +1,7 @@
 //! Tests lists against a model: writes states as the store does, and reads them in every way.
 
 mod filters;
+mod joins;
 mod lists;
 mod model;
 mod pages;
