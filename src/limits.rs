@@ -221,8 +221,16 @@ mod tests {
     #[test]
     fn the_contract_and_the_pages_state_the_limits_as_they_are() {
         let StoreLimits { page_size, page_size_default, scan_rows, page_ms, sort_rows, .. } = StoreLimits::default();
-        let StoreLimits { commit_mutations, batch_get_names, order_fields, filter_chars, filter_terms, filter_depth, .. } =
-            StoreLimits::default();
+        let StoreLimits {
+            commit_mutations,
+            batch_get_names,
+            order_fields,
+            filter_chars,
+            filter_terms,
+            filter_depth,
+            filter_reads,
+            ..
+        } = StoreLimits::default();
         let thousands = |rows: u64| format!("{},{:03}", rows / 1000, rows % 1000);
         check_sentences(
             "proto/annals/v1/records.proto",
@@ -267,6 +275,7 @@ mod tests {
             "docs/filters.md",
             &[
                 format!("{filter_chars} characters, {filter_terms} comparisons and {filter_depth} levels of parentheses"),
+                format!("For one page the server reads at most {} other records", thousands(filter_reads)),
                 format!("up to {order_fields} single-valued fields"),
                 format!("up to {}.", thousands(sort_rows)),
                 format!("after {} records or {page_ms} ms", thousands(scan_rows)),

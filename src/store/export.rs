@@ -9,7 +9,7 @@ use super::{
     entry::record,
     error::{Result, StoreError, StoreErrorKind},
     query::token::{self, Purpose},
-    selection::Selection,
+    selection::exported_kinds,
     snapshot::StoreSnapshot,
 };
 use crate::{
@@ -24,9 +24,9 @@ const PAGE_RECORDS: i32 = 1000;
 #[derive(Debug)]
 pub(crate) struct ExportCursor {
     snapshot: StoreSnapshot,
-    selection: Selection,
+    kinds: Vec<RecordKind>,
     filter: String,
-    /// The index of the selection's kind that is read now. Past the last kind, the export is at its end.
+    /// The index of the kind that is read now. Past the last kind, the export is at its end.
     kind: usize,
     /// The page token of the next page of this kind. Empty for its first page.
     page_token: String,
@@ -90,7 +90,7 @@ impl Store {
 
     /// Like [`Self::export`], for a server that sends encoded records.
     pub(crate) fn export_chunks(&self, request: &ExportRequest) -> Result<ExportCursor> {
-        let selection = Selection::parse(&request.types, &request.filter, self.limits())?;
+        let kinds = exported_kinds(&request.types, &request.filter, self.limits())?;
         let asked = digest(request);
         let (snapshot, kind, page_token) = match request.resume_token.as_str() {
             "" => (self.snapshot(request.as_of_revision, request.as_of_time.as_ref())?, 0, String::new()),
@@ -102,7 +102,7 @@ impl Store {
         Ok(ExportCursor {
             snapshot,
             filter: request.filter.clone(),
-            selection,
+            kinds,
             kind,
             page_token,
             started: !request.resume_token.is_empty(),
@@ -121,7 +121,7 @@ impl ExportCursor {
     pub(crate) fn next(&mut self) -> Result<Option<ExportChunk>> {
         let mut records = Vec::new();
         while records.is_empty()
-            && let Some(kind) = self.selection.kinds().get(self.kind).copied()
+            && let Some(kind) = self.kinds.get(self.kind).copied()
         {
             let page = self.page(kind)?;
             records.extend(page.records.into_iter().map(|record| (kind, record)));
@@ -160,7 +160,7 @@ impl ExportCursor {
 
     /// The token with which an export resumes after a record.
     fn token_after(&self, kind: RecordKind, record: &[u8]) -> String {
-        let position = self.selection.kinds().iter().position(|selected| *selected == kind).unwrap_or(self.kind);
+        let position = self.kinds.iter().position(|selected| *selected == kind).unwrap_or(self.kind);
         let name = wire::texts(record, schema::NAME).next().unwrap_or_default();
         let id = name.split_once('/').map_or(name, |(_, id)| id);
         let revision = self.snapshot.revision().cast_unsigned();

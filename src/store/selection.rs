@@ -1,4 +1,4 @@
-//! Selects the changes of a commit that a watch shows.
+//! Selects the changes of a commit that a watch shows, and the records that an export gives.
 //!
 //! Knows filters and the records before and after a commit. Must not know streams, timers or any message but the commit.
 
@@ -17,7 +17,7 @@ use crate::{
     proto::{RecordType, Transition},
 };
 
-/// The records that a watch or an export asks for.
+/// The records that a watch asks for. A commit shows the record before and after, but no others, so the filter reads no others.
 #[derive(Clone, Debug)]
 pub(crate) struct Selection {
     /// Never empty.
@@ -30,31 +30,9 @@ pub(crate) struct Selection {
 impl Selection {
     /// Parses the selection of a request. No types means all types. A filter needs exactly one type.
     pub(crate) fn parse(types: &[i32], filter: &str, limits: &StoreLimits) -> Result<Self> {
-        let mut kinds = Vec::new();
-        for (index, number) in types.iter().enumerate() {
-            let kind = u8::try_from(*number).ok().and_then(RecordKind::from_number);
-            let kind = kind.ok_or_else(|| {
-                let known = RecordKind::ALL.map(|kind| RecordType::from(kind).as_str_name()).join(", ");
-                StoreError::field(&format!("types[{index}]"), format!("{number} is not a record type: use one of {known}"))
-            })?;
-            kinds.push(kind);
-        }
-        kinds.sort_unstable();
-        kinds.dedup();
-        let filter_of = match (filter, kinds.as_slice()) {
-            ("", _) => None,
-            (text, [kind]) => Some(RecordFilter::parse(*kind, text, limits)?),
-            _ => {
-                return Err(StoreError::field(
-                    "filter",
-                    "a filter needs exactly one type in types, because it names fields of that type",
-                ));
-            }
-        };
+        let (mut kinds, filter_of) = parse(types, filter, |kind| RecordFilter::parse(kind, filter, limits))?;
         let key = format!("{kinds:?} {filter}").into();
-        if kinds.is_empty() {
-            kinds = RecordKind::ALL.to_vec();
-        }
+        or_all(&mut kinds);
         Ok(Self { kinds, filter: filter_of, key })
     }
 
@@ -94,6 +72,50 @@ impl Selection {
             }
             if shown.is_empty() { Ok(None) } else { committed.commit.encode_with(&shown).map(Some) }
         })
+    }
+}
+
+/// The types that an export asks for, without duplicates, ordered by number. No types means all types. An export reads all its
+/// records at one revision, so its filter may go on into other records.
+pub(crate) fn exported_kinds(types: &[i32], filter: &str, limits: &StoreLimits) -> Result<Vec<RecordKind>> {
+    let (mut kinds, _checked) = parse(types, filter, |kind| RecordFilter::parse_joined(kind, filter, limits))?;
+    or_all(&mut kinds);
+    Ok(kinds)
+}
+
+/// The types of a request, and its filter, which needs exactly one type.
+fn parse(
+    types: &[i32],
+    filter: &str,
+    parse_filter: impl Fn(RecordKind) -> Result<RecordFilter>,
+) -> Result<(Vec<RecordKind>, Option<RecordFilter>)> {
+    let mut kinds = Vec::new();
+    for (index, number) in types.iter().enumerate() {
+        let kind = u8::try_from(*number).ok().and_then(RecordKind::from_number);
+        let kind = kind.ok_or_else(|| {
+            let known = RecordKind::ALL.map(|kind| RecordType::from(kind).as_str_name()).join(", ");
+            StoreError::field(&format!("types[{index}]"), format!("{number} is not a record type: use one of {known}"))
+        })?;
+        kinds.push(kind);
+    }
+    kinds.sort_unstable();
+    kinds.dedup();
+    let filter = match (filter, kinds.as_slice()) {
+        ("", _) => None,
+        (_, [kind]) => Some(parse_filter(*kind)?),
+        _ => {
+            return Err(StoreError::field(
+                "filter",
+                "a filter needs exactly one type in types, because it names fields of that type",
+            ));
+        }
+    };
+    Ok((kinds, filter))
+}
+
+fn or_all(kinds: &mut Vec<RecordKind>) {
+    if kinds.is_empty() {
+        *kinds = RecordKind::ALL.to_vec();
     }
 }
 

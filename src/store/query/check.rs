@@ -10,7 +10,7 @@ use jiff::{Timestamp, civil, tz::TimeZone};
 use prost_reflect::EnumDescriptor;
 
 use super::{
-    field::{Container, FilterField, REFERENCES_FAR, REFERRERS, Values},
+    field::{Container, FilterField, REFERENCES_FAR, REFERRERS, Values, fields_of_any},
     lexer::{FilterPath, Mistake, Operator, QuotedText},
     parse::{Compare, Expr, Literal},
     step::{Referrer, Step, referred, step},
@@ -173,26 +173,38 @@ fn expressions(within: &[Container], expr: &Expr) -> Result<Vec<Predicate>, Mist
         Expr::All(parts) => all(parts, Predicate::All),
         Expr::Any(parts) => all(parts, Predicate::Any),
         Expr::Not(part) => Ok(expressions(within, part)?.into_iter().map(|part| Predicate::Not(Box::new(part))).collect()),
-        Expr::Compare(compare) => each(within, |container| comparison(container, compare)),
-        Expr::Within { field, inside } => each(within, |container| inside_of(container, field, inside)),
+        Expr::Compare(compare) => each(within, &compare.field, |container| comparison(container, compare)),
+        Expr::Within { field, inside } => each(within, field, |container| inside_of(container, field, inside)),
     }
 }
 
 /// Checks one comparison in each of some types.
-fn each(within: &[Container], check: impl Fn(&Container) -> Result<Predicate, Mistake>) -> Result<Vec<Predicate>, Mistake> {
+fn each(
+    within: &[Container],
+    path: &FilterPath,
+    check: impl Fn(&Container) -> Result<Predicate, Mistake>,
+) -> Result<Vec<Predicate>, Mistake> {
     let checked: Vec<_> = within.iter().map(check).collect();
     if checked.iter().all(Result::is_err) {
-        let mut mistakes = checked.into_iter().filter_map(Result::err);
-        let first = mistakes.next().unwrap_or_else(|| Mistake::new(0, "", "a field"));
-        let expected = mistakes.fold(first.expected, |all, next| merged(all, &next.expected));
-        return Err(Mistake { expected, ..first });
+        let several = if within.len() > 1 { path.names.first() } else { None };
+        let unknown = several.filter(|(_, name)| within.iter().all(|container| !container.has(name)));
+        return Err(match unknown {
+            Some((at, name)) => Mistake::new(*at, name, fields_of_any(within)),
+            None => furthest(checked.into_iter().filter_map(Result::err)),
+        });
     }
     Ok(checked.into_iter().map(|checked| checked.unwrap_or_else(|_| Predicate::Any(Vec::new()))).collect())
 }
 
-/// What is expected in any of two types: both sentences, if they differ.
-fn merged(all: String, next: &str) -> String {
-    if all.split(", or ").any(|part| part == next) { all } else { format!("{all}, or {next}") }
+/// The mistake of a comparison that fits none of some types: the one behind most of the text, or all that are equally far.
+fn furthest(mistakes: impl Iterator<Item = Mistake>) -> Mistake {
+    let mut mistakes: Vec<_> = mistakes.collect();
+    let at = mistakes.iter().map(|mistake| mistake.at).max().unwrap_or_default();
+    mistakes.retain(|mistake| mistake.at == at);
+    let mut expected: Vec<_> = mistakes.iter().map(|mistake| mistake.expected.clone()).collect();
+    expected.dedup();
+    let found = mistakes.into_iter().next().map(|mistake| mistake.found).unwrap_or_default();
+    Mistake::new(at, found, expected.join("; or "))
 }
 
 /// Checks `field:(...)`.
@@ -215,13 +227,13 @@ fn inside_of(container: &Container, path: &FilterPath, inside: &Expr) -> Result<
             }
         },
         Step::Through(field, within, rest) => {
-            let parts = each(&within, |container| inside_of(container, &rest, inside))?;
+            let parts = each(&within, &rest, |container| inside_of(container, &rest, inside))?;
             Ok(through(field, &within, parts))
         }
         Step::Back(referrers, rest) => {
             let within: Vec<_> = referrers.iter().map(|referrer| referrer.container.clone()).collect();
             let parts = match rest {
-                Some(rest) => each(&within, |container| inside_of(container, &rest, inside))?,
+                Some(rest) => each(&within, &rest, |container| inside_of(container, &rest, inside))?,
                 None => expressions(&within, inside)?,
             };
             Ok(back(referrers, parts))
@@ -259,7 +271,7 @@ fn comparison(container: &Container, compare: &Compare) -> Result<Predicate, Mis
         Step::Inside(field) => value_test(field, compare),
         Step::Through(field, within, rest) => {
             let compare = along(rest);
-            let parts = each(&within, |container| comparison(container, &compare))?;
+            let parts = each(&within, &compare.field, |container| comparison(container, &compare))?;
             Ok(through(field, &within, parts))
         }
         Step::Back(referrers, rest) => {
@@ -267,7 +279,7 @@ fn comparison(container: &Container, compare: &Compare) -> Result<Predicate, Mis
             let parts = match rest {
                 Some(rest) => {
                     let compare = along(rest);
-                    each(&within, |container| comparison(container, &compare))?
+                    each(&within, &compare.field, |container| comparison(container, &compare))?
                 }
                 None if compare.value == Literal::Star => vec![Predicate::All(Vec::new()); within.len()],
                 None => {

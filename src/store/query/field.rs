@@ -54,6 +54,12 @@ impl Container {
         virtual_fields(self).map(|(name, _)| name).chain(computed.filter(move |_| joins))
     }
 
+    /// Whether a path can begin with a name here.
+    pub(super) fn has(&self, name: &str) -> bool {
+        let field = self.message.get_field_by_name(name).or_else(|| self.message.get_field_by_json_name(name));
+        field.is_some() || self.other_words().any(|word| word == name || json_name(word) == name)
+    }
+
     /// The container of the messages that a field of this container holds.
     pub(super) fn inside(&self, field: &FilterField, message: &MessageDescriptor) -> Self {
         let above = self.above.iter().chain(&field.numbers).copied().collect();
@@ -155,11 +161,12 @@ impl FilterField {
             let Some(field) = field else {
                 return match words(container, name) {
                     Some(words) if found.numbers.is_empty() && path.word().is_some() => Ok((words, None)),
-                    _ => Err(Mistake::new(
-                        *at,
-                        name,
-                        format!("a field of {}: {}", message.name(), field_names(container, message)),
-                    )),
+                    _ if *message == container.message => {
+                        Err(Mistake::new(*at, name, fields_of_any(std::slice::from_ref(container))))
+                    }
+                    _ => {
+                        Err(Mistake::new(*at, name, format!("a field of {}: {}", message.name(), names_of(message).join(", "))))
+                    }
                 };
             };
             found.step(&field, container);
@@ -263,12 +270,23 @@ fn virtual_fields(container: &Container) -> impl Iterator<Item = (&'static str, 
     })
 }
 
-fn field_names(container: &Container, message: &MessageDescriptor) -> String {
-    let mut names: Vec<String> = message.fields().map(|field| field.name().to_owned()).collect();
-    if *message == container.message {
-        names.extend(container.other_words().map(str::to_owned));
+/// The fields that a path in any of some messages can begin with, as an error expects them.
+pub(super) fn fields_of_any(within: &[Container]) -> String {
+    let mut names: Vec<String> = Vec::new();
+    for container in within {
+        let all = names_of(&container.message).into_iter().chain(container.other_words().map(str::to_owned));
+        all.for_each(|name| {
+            if !names.contains(&name) {
+                names.push(name)
+            }
+        });
     }
-    names.join(", ")
+    let messages: Vec<_> = within.iter().map(|container| container.message.name()).collect();
+    format!("a field of {}: {}", messages.join(", "), names.join(", "))
+}
+
+fn names_of(message: &MessageDescriptor) -> Vec<String> {
+    message.fields().map(|field| field.name().to_owned()).collect()
 }
 
 /// The name of a field in the JSON form of a message.

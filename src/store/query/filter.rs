@@ -75,7 +75,7 @@ impl RecordFilter {
     }
 
     /// The same for a filter whose paths may go on into other records.
-    pub(super) fn parse_joined(kind: RecordKind, text: &str, limits: &StoreLimits) -> Result<Self> {
+    pub(crate) fn parse_joined(kind: RecordKind, text: &str, limits: &StoreLimits) -> Result<Self> {
         Self::parse_as(kind, text, limits, true)
     }
 

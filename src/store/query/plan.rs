@@ -693,7 +693,11 @@ impl fmt::Display for JoinPath {
             return to.write_str("nothing, as no record can match");
         }
         for (at, others) in self.others.iter().enumerate() {
-            write!(to, "{}{} ({})", if at == 0 { "" } else { " or " }, others.record.kind.collection(), others.access)?;
+            write!(to, "{}{} ", if at == 0 { "" } else { " or " }, others.record.kind.collection())?;
+            match &others.access {
+                AccessPath::Union(parts) if !parts.is_empty() => write!(to, "{}", others.access)?,
+                access => write!(to, "({access})")?,
+            }
         }
         Ok(())
     }

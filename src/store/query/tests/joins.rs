@@ -6,13 +6,19 @@ use bytes::Bytes;
 use fastrand::Rng;
 
 use super::{
-    lists::{Decoded, ask, expected, history, order, pages, world},
+    lists::{Decoded, ask, events, expected, history, order, page, pages, put, world},
     random::{self, Tree, World},
 };
 use crate::{
     model::{RecordKind, wire},
-    proto::ListRecordsRequest,
-    store::{StoreLimits, query::explain},
+    proto::{self, ErrorReason, ListRecordsRequest},
+    store::{
+        StoreLimits,
+        query::{
+            explain,
+            field::{REFERENCES_FAR, REFERRERS, computed_fields},
+        },
+    },
 };
 
 /// Random lists. `ANNALS_FILTER_CASES` sets another number.
@@ -86,4 +92,82 @@ fn a_filter_through_references_gives_what_evaluating_everything_gives() {
 
 fn shown(records: &[Bytes]) -> Vec<String> {
     records.iter().map(|record| wire::texts(record, 1).collect::<String>()).collect()
+}
+
+// ---------------------------------------------------------------- one thing at a time
+
+/// 100 events, each with its own actor. The actors of every tenth are from North Korea.
+fn attended() -> super::model::MemoryState {
+    let mut state = events(100, |at, event| {
+        event.participants = vec![proto::Participant { actor: format!("actors/a{at}"), ..Default::default() }];
+    });
+    for at in 0..100 {
+        let countries = if at % 10 == 0 { vec!["PRK".to_owned()] } else { Vec::new() };
+        put(
+            &mut state,
+            1,
+            &proto::Actor { name: format!("actors/a{at}"), display_name: "a".into(), countries, ..Default::default() },
+        );
+    }
+    state
+}
+
+#[test]
+fn a_page_ends_early_where_it_has_read_too_many_other_records() {
+    let (state, filter) = (attended(), r#"participants.actor.countries = "PRK""#);
+    let limits = StoreLimits { filter_reads: 12, ..StoreLimits::default() };
+    let found = pages(&state, RecordKind::Event, 1, &ask(filter, ""), &limits).unwrap();
+    assert!(found.len() > 5, "{} pages", found.len());
+    assert_eq!(found.concat().len(), 10);
+    let whole = page(&state, RecordKind::Event, 1, &ask(filter, ""), &StoreLimits::default()).unwrap();
+    assert_eq!((whole.records.len(), whole.next_page_token.as_str()), (10, ""));
+}
+
+#[test]
+fn what_would_read_too_many_other_records_is_refused_and_the_error_says_what_to_add() {
+    let state = attended();
+    let limits = StoreLimits { filter_reads: 12, ..StoreLimits::default() };
+    let sorted = ask(r#"participants.actor.countries = "PRK""#, "title");
+    let error = page(&state, RecordKind::Event, 1, &sorted, &limits).unwrap_err();
+    assert_eq!(error.reason, ErrorReason::LimitExceeded);
+    assert!(error.to_string().contains("add with AND a comparison of a field of the events"), "{error}");
+    assert!(error.to_string().contains("leave order_by out"), "{error}");
+    assert!(page(&state, RecordKind::Event, 1, &sorted, &StoreLimits::default()).is_ok());
+    // One record with more referrers than may be read, of which none matches.
+    let mut state = events(100, |_, event| {
+        event.participants = vec![proto::Participant { actor: "actors/a".into(), ..Default::default() }];
+    });
+    put(&mut state, 1, &proto::Actor { name: "actors/a".into(), display_name: "a".into(), ..Default::default() });
+    let error = page(&state, RecordKind::Actor, 1, &ask(r#"referrers.events.title = "y""#, ""), &limits).unwrap_err();
+    assert_eq!(error.reason, ErrorReason::LimitExceeded);
+}
+
+#[test]
+fn a_plan_names_both_ends() {
+    let plan = |kind, filter| explain(kind, &ask(filter, ""), &StoreLimits::default()).unwrap();
+    let by_reference = plan(RecordKind::Estimate, r#"claim.attribution.actors = "actors/nis""#);
+    assert!(by_reference.starts_with("claim from claims (index attribution.actors = \"actors/nis\" or "), "{by_reference}");
+    assert!(by_reference.contains(", or if it ends sooner: every record"), "{by_reference}");
+    let back = plan(RecordKind::Event, r#"labels = "x:1" AND referrers.claims.topic = "troops""#);
+    assert!(back.starts_with("referrers from claims (index topic = \"troops\""), "{back}");
+    assert!(back.contains("or if it ends sooner: index labels = "), "{back}");
+    let either = plan(RecordKind::Estimate, r#"speakers = "actors/nis""#);
+    assert!(either.contains("index attribution.actors") && either.contains("claim from claims"), "{either}");
+}
+
+#[test]
+fn the_words_that_are_no_fields_are_no_fields() {
+    for kind in RecordKind::ALL {
+        for word in computed_fields(kind).iter().map(|field| field.name).chain([REFERRERS]) {
+            let message = &kind.schema().message;
+            assert!(message.get_field_by_name(word).is_none(), "{word} is a field of {kind:?}");
+            assert!(message.get_field_by_json_name(word).is_none(), "{word} is a field of {kind:?}");
+        }
+    }
+}
+
+#[test]
+fn the_page_says_how_far_a_path_goes() {
+    let page = include_str!("../../../../docs/filters.md");
+    assert!(page.contains(&format!("A path goes through at most {REFERENCES_FAR} references.")));
 }

@@ -13,7 +13,7 @@ use super::{
     random::{self, Literal, Path, Tree, World},
 };
 use crate::{
-    model::{RecordKind, words},
+    model::{RecordKind, TypedRecord, words},
     proto::{self, ChangeKind, ErrorReason, ListRecordsRequest},
     store::{
         EncodedPage, StoreLimits,
@@ -493,10 +493,12 @@ pub(super) fn events(count: usize, make: impl Fn(usize, &mut proto::Event)) -> M
     state
 }
 
-pub(super) fn put(state: &mut MemoryState, revision: u64, event: &proto::Event) {
-    let id = event.name.strip_prefix("events/").unwrap();
-    let version = Version { revision, change: ChangeKind::Created, redirect: None, record: event.encode_to_vec().into() };
-    state.write(RecordKind::Event, id, &version);
+pub(super) fn put<R: TypedRecord>(state: &mut MemoryState, revision: u64, record: &R) {
+    let record = Bytes::from(record.encode_to_vec());
+    let name = crate::model::wire::texts(&record, 1).collect::<String>();
+    let (_, id) = name.split_once('/').unwrap();
+    let version = Version { revision, change: ChangeKind::Created, redirect: None, record: record.clone() };
+    state.write(R::KIND, id, &version);
 }
 
 pub(super) fn at(seconds: i64) -> proto::TimeSpec {
