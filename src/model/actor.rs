@@ -11,8 +11,12 @@ use super::{
 use crate::proto::{self, ActorName, Affiliation, AffiliationRole, record::Record};
 
 /// The type, as the store uses it.
-pub(super) const TYPE: ResourceType =
-    ResourceType { kind: RecordKind::Actor, indexes: INDEXES, decode: |bytes| proto::Actor::decode(bytes).map(Record::Actor) };
+pub(super) const TYPE: ResourceType = ResourceType {
+    kind: RecordKind::Actor,
+    indexes: INDEXES,
+    joined: &[],
+    decode: |bytes| proto::Actor::decode(bytes).map(Record::Actor),
+};
 
 const INDEXES: &[RecordIndex] = &[
     RecordIndex { number: 1, parts: &[IndexPart::Exact("external_ids")], serves: "the record with this external id" },

@@ -14,8 +14,12 @@ use crate::{
 };
 
 /// The type, as the store uses it.
-pub(super) const TYPE: ResourceType =
-    ResourceType { kind: RecordKind::Claim, indexes: INDEXES, decode: |bytes| proto::Claim::decode(bytes).map(Record::Claim) };
+pub(super) const TYPE: ResourceType = ResourceType {
+    kind: RecordKind::Claim,
+    indexes: INDEXES,
+    joined: &[],
+    decode: |bytes| proto::Claim::decode(bytes).map(Record::Claim),
+};
 
 const INDEXES: &[RecordIndex] = &[
     RecordIndex { number: 1, parts: &[IndexPart::Exact("external_ids")], serves: "the record with this external id" },

@@ -5,8 +5,8 @@
 use prost::Message as _;
 
 use super::{
-    FieldPath, IndexPart, LinkChain, RecordIndex, RecordKind, RecordLink, Resource, ResourceType, Violations, citation, code,
-    header::Header, name, place, quantity, rating, time,
+    FieldPath, IndexPart, JoinedIndex, LinkChain, RecordIndex, RecordKind, RecordLink, Resource, ResourceType, Violations,
+    citation, code, header::Header, name, place, quantity, rating, time,
 };
 use crate::proto::{self, Estimand, EstimateMode, EstimateOrigin, record::Record};
 
@@ -14,6 +14,7 @@ use crate::proto::{self, Estimand, EstimateMode, EstimateOrigin, record::Record}
 pub(super) const TYPE: ResourceType = ResourceType {
     kind: RecordKind::Estimate,
     indexes: INDEXES,
+    joined: &[JoinedIndex { through: "claim", then: "attribution.actors", serves: "numbers in claims of an actor" }],
     decode: |bytes| proto::Estimate::decode(bytes).map(Record::Estimate),
 };
 

@@ -11,8 +11,12 @@ use super::{
 use crate::proto::{self, EventLinkKind, Participant, record::Record};
 
 /// The type, as the store uses it.
-pub(super) const TYPE: ResourceType =
-    ResourceType { kind: RecordKind::Event, indexes: INDEXES, decode: |bytes| proto::Event::decode(bytes).map(Record::Event) };
+pub(super) const TYPE: ResourceType = ResourceType {
+    kind: RecordKind::Event,
+    indexes: INDEXES,
+    joined: &[],
+    decode: |bytes| proto::Event::decode(bytes).map(Record::Event),
+};
 
 const INDEXES: &[RecordIndex] = &[
     RecordIndex { number: 1, parts: &[IndexPart::Exact("external_ids")], serves: "the record with this external id" },

@@ -47,8 +47,8 @@ pub use name::{RecordKind, RecordName, RecordNameError, is_id};
 pub use place::country_alpha2;
 pub(crate) use resource::{CheckedRecord, check_record};
 pub use resource::{
-    IndexPart, LinkChain, RecordIndex, RecordLink, Resource, ResourceType, check, encode, kind_of, merged_names_of, name_of,
-    resource, resource_mut,
+    IndexPart, JoinedIndex, LinkChain, RecordIndex, RecordLink, Resource, ResourceType, check, encode, kind_of,
+    merged_names_of, name_of, resource, resource_mut,
 };
 pub(crate) use shape::is_timestamp;
 pub use typed_record::TypedRecord;

@@ -14,6 +14,7 @@ use crate::proto::{self, RelationKind, record::Record};
 pub(super) const TYPE: ResourceType = ResourceType {
     kind: RecordKind::Relation,
     indexes: INDEXES,
+    joined: &[],
     decode: |bytes| proto::Relation::decode(bytes).map(Record::Relation),
 };
 

@@ -84,6 +84,17 @@ pub enum IndexPart {
     Words(&'static str, &'static [&'static str]),
 }
 
+/// An index over one type by what another record refers to: from an actor to the estimates in claims of that actor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JoinedIndex {
+    /// The path of the field that refers to the other record. It has one value.
+    pub through: &'static str,
+    /// The path of the field of the other record that refers to the record by which is searched.
+    pub then: &'static str,
+    /// What a filter on it finds. docs/filters.md shows it.
+    pub serves: &'static str,
+}
+
 /// A type of record, as the store uses it.
 #[derive(Clone, Copy)]
 pub struct ResourceType {
@@ -91,6 +102,8 @@ pub struct ResourceType {
     pub kind: RecordKind,
     /// Its indexes. A field that refers to records needs no entry: reference keys serve it.
     pub indexes: &'static [RecordIndex],
+    /// Its indexes by what other records refer to.
+    pub joined: &'static [JoinedIndex],
     /// Decodes an encoded record.
     pub decode: fn(&[u8]) -> Result<Record, DecodeError>,
 }

@@ -18,6 +18,7 @@ use crate::{
 pub(super) const TYPE: ResourceType = ResourceType {
     kind: RecordKind::Source,
     indexes: INDEXES,
+    joined: &[],
     decode: |bytes| proto::Source::decode(bytes).map(Record::Source),
 };
 

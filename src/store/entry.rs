@@ -17,7 +17,7 @@ use crate::{
     proto::{self, ChangeKind, ErrorReason, Transition},
 };
 
-/// The version of the data format. A log with a greater version is refused. A state with another version is rebuilt.
+/// The version of the entries of the log. A log with a greater version is refused.
 pub(crate) const FORMAT_VERSION: u32 = 1;
 
 /// The body of one log entry.

@@ -9,6 +9,8 @@
 //! | current: kind, id | the newest version, tombstone or redirect | get and list at head |
 //! | index: kind, index, values, id | empty: a posting | lists by filter and order |
 //! | reference: target kind and id, referrer's kind, field, origin, id | empty: a posting | `REFERENCED`, reference filters |
+//! | joined: target kind and id, kind, fields, origin, id | empty: a posting | filters through a reference |
+//! | wide: target kind and id, kind, fields, origin, id of the record between | empty: a posting | the same |
 //! | receipt: caller, request id | [`Receipt`](super::replay::Receipt): content hash and log position | idempotency |
 //!
 //! A posting says that some version of the record had this value. It is written when a version first has the value, and is
@@ -30,6 +32,8 @@ const REST: u8 = 0x11;
 const CURRENT: u8 = 0x20;
 const INDEX: u8 = 0x30;
 const REFERENCE: u8 = 0x40;
+const JOINED: u8 = 0x41;
+const WIDE: u8 = 0x42;
 const RECEIPT: u8 = 0x50;
 
 /// Ends a text inside a key. It is less than any byte that a text of a record may hold.
@@ -216,19 +220,37 @@ pub(crate) fn referrer<'k>(target: &RecordName, key: &'k [u8]) -> Option<(Record
 }
 
 fn reference_target(target: &RecordName) -> Vec<u8> {
-    let mut key = vec![REFERENCE, target.kind() as u8];
+    target_in(REFERENCE, target)
+}
+
+fn target_in(table: u8, target: &RecordName) -> Vec<u8> {
+    let mut key = vec![table, target.kind() as u8];
     put_text(target.id(), &mut key);
     key
 }
 
 /// The prefix of the keys of all references to a record from one field of one kind.
 pub(crate) fn reference_field(target: &RecordName, from: RecordKind, path: &[u32], origin: bool) -> Vec<u8> {
-    let mut key = reference_target(target);
+    field_in(REFERENCE, target, from, path, origin)
+}
+
+fn field_in(table: u8, target: &RecordName, from: RecordKind, path: &[u32], origin: bool) -> Vec<u8> {
+    let mut key = target_in(table, target);
     key.push(from as u8);
     key.push(u8::try_from(path.len()).expect("messages of the contract are a few levels deep"));
     key.extend(path.iter().map(|number| u8::try_from(*number).expect("field numbers of references are below 256")));
     key.push(u8::from(origin));
     key
+}
+
+/// The prefix of the keys of all records of a kind that refer to a record through another one. `path` is that of both fields.
+pub(crate) fn joined_field(target: &RecordName, from: RecordKind, path: &[u32], origin: bool) -> Vec<u8> {
+    field_in(JOINED, target, from, path, origin)
+}
+
+/// The prefix of the keys of the records between, through which so many refer to a record that each has no key of its own.
+pub(crate) fn wide_field(target: &RecordName, from: RecordKind, path: &[u32], origin: bool) -> Vec<u8> {
+    field_in(WIDE, target, from, path, origin)
 }
 
 /// The key of the receipt of a request.
@@ -260,6 +282,7 @@ pub(crate) fn describe(key: &[u8]) -> String {
         CURRENT => format!("the newest version of {}/{}", kind.map_or("?", RecordKind::collection), after_kind()),
         INDEX => format!("an index entry of {}/{} (key {})", kind.map_or("?", RecordKind::collection), last_id(key), hex(key)),
         REFERENCE => format!("a reference to {} (key {})", record(), hex(key)),
+        JOINED | WIDE => format!("a reference to {} through another record (key {})", record(), hex(key)),
         RECEIPT => format!("the receipt of request {}", String::from_utf8_lossy(rest).replace('\0', " ")),
         _ => format!("an unknown key {}", hex(key)),
     }

@@ -38,6 +38,7 @@ mod entry;
 mod error;
 mod export;
 mod inner;
+mod joined;
 mod keys;
 mod mutate;
 mod postings;

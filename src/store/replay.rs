@@ -11,8 +11,9 @@ use bytes::Bytes;
 use prost::Message;
 
 use super::{
-    entry::{Changed, Committed, Entry, Founded, RequestIdentity},
-    error::{Result, StoreError},
+    entry::{Changed, Committed, Entry, FORMAT_VERSION, Founded, RequestIdentity},
+    error::{Result, StoreError, StoreErrorKind},
+    joined::{VersionStep, joined_postings},
     keys,
     postings::postings,
     version::Version,
@@ -21,13 +22,16 @@ use super::{
 use crate::{
     engine::{self, KeyRange, LogSequence, ScanDirection, StateBatch, StateRead, StateWrite},
     model::RecordKind,
-    proto::ChangeKind,
+    proto::{ChangeKind, ErrorReason},
 };
+
+/// The version of the keys that are derived from the log. A state with another version is rebuilt. 2: joined postings.
+pub(crate) const STATE_FORMAT: u32 = 2;
 
 /// The meta value of a state: which entries of the log it holds, and facts that are needed without reading records.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct Meta {
-    /// The data format.
+    /// The version of its keys: [`STATE_FORMAT`] of the program that derived them.
     #[prost(uint32, tag = "1")]
     pub(crate) format: u32,
     /// Identifies the data.
@@ -80,6 +84,12 @@ struct ReplayStep<'c> {
     after: Version,
 }
 
+impl ReplayStep<'_> {
+    fn versions(&self) -> VersionStep<'_> {
+        VersionStep { kind: self.kind, id: self.id, before: self.before.as_ref(), after: &self.after }
+    }
+}
+
 impl<'a> PendingState<'a> {
     /// A state without entries on top.
     pub(crate) fn new(base: &'a dyn StateRead, meta: Meta) -> Self {
@@ -110,8 +120,14 @@ impl<'a> PendingState<'a> {
         assert_eq!(sequence.0, self.meta.sequence + 1, "entries are replayed one after the other");
         match entry {
             Entry::Founded(Founded { store_id, format }) => {
+                if format > FORMAT_VERSION {
+                    let text = format!(
+                        "the log has data format {format}, this program reads up to {FORMAT_VERSION}: use a newer program"
+                    );
+                    return Err(StoreError::new(StoreErrorKind::DataLoss, ErrorReason::StoreCorrupt, text));
+                }
                 self.meta.store_id = store_id;
-                self.meta.format = format;
+                self.meta.format = STATE_FORMAT;
             }
             Entry::Committed(commit) => self.replay_commit(sequence, &commit)?,
             Entry::Unchanged(unchanged) => self.put_receipt(sequence, &unchanged.request),
@@ -127,6 +143,9 @@ impl<'a> PendingState<'a> {
         // Read everything before the first put. So if the state fails, no part of the commit is left in the pending state. A
         // commit changes a record once, so no change reads what another change puts.
         let steps = commit.changes.iter().map(|change| self.step(commit.revision, change)).collect::<Result<Vec<_>>>()?;
+        let changed: Vec<_> = steps.iter().map(ReplayStep::versions).collect();
+        let joined = joined_postings(&self.view(), &changed)?;
+        self.puts.extend(joined.into_iter().map(|posting| (posting, Bytes::new())));
         for step in steps {
             self.put_step(step);
         }

@@ -18,7 +18,7 @@ use crate::{
 
 /// Longest chain of redirects that is followed. No chain can be longer: the record at its end holds every name of the chain in
 /// `merged_names`, a name takes at least ten bytes, and a record has at most 256 KiB.
-const REDIRECTS_MAX: usize = 30_000;
+pub(crate) const REDIRECTS_MAX: usize = 30_000;
 
 /// A state, read at a revision.
 #[derive(Clone, Copy)]

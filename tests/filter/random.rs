@@ -133,7 +133,7 @@ fn collect_references(of: &MessageDescriptor, above: &mut Vec<String>, visit: &m
 }
 
 /// `speakers`, and the paths that it stands for.
-fn speakers(rng: &mut Rng, of: &MessageDescriptor, world: &World<'_>) -> Option<Tree> {
+pub fn speakers(rng: &mut Rng, of: &MessageDescriptor, world: &World<'_>) -> Option<Tree> {
     let path = |of: &MessageDescriptor, names: &[&str]| {
         let mut at = of.clone();
         let mut fields = Vec::new();

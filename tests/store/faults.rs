@@ -374,6 +374,29 @@ fn a_state_that_fails_while_the_store_opens_is_rebuilt() {
 }
 
 #[test]
+fn a_state_of_another_format_is_rebuilt_once() {
+    const META: &[u8] = &[0x01];
+    const JOINED: &[u8] = &[0x41, 0, 0];
+    let memory = MemoryEngine::new();
+    store_on(memory.reopen()).commit(request("0", &actor("a"))).unwrap();
+    let put = |key: &[u8], value: Vec<u8>| {
+        let writes = vec![engine::StateWrite::Put(key.to_vec(), value.into())];
+        memory.state.apply(StateBatch { stages: vec![writes] }).unwrap();
+    };
+    let mut meta = memory.state.get(META).unwrap().unwrap().to_vec();
+    assert_eq!(meta[..2], [0x08, 2], "the meta value begins with its format");
+    meta[1] = 1;
+    put(META, meta);
+    // A key that the log does not imply: a rebuild removes it.
+    put(JOINED, Vec::new());
+    assert!(get::<proto::Actor>(&store_on(memory.reopen()), "actors/a").is_ok());
+    assert_eq!(memory.state.get(JOINED).unwrap(), None, "the state was not rebuilt");
+    put(JOINED, Vec::new());
+    assert!(get::<proto::Actor>(&store_on(memory.reopen()), "actors/a").is_ok());
+    assert!(memory.state.get(JOINED).unwrap().is_some(), "the state was rebuilt again");
+}
+
+#[test]
 fn a_store_whose_state_cannot_be_rebuilt_can_be_closed() {
     let engine = Hooked::new(MemoryEngine::new());
     let (gate, barred) = Gate::new();

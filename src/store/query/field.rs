@@ -274,12 +274,11 @@ fn virtual_fields(container: &Container) -> impl Iterator<Item = (&'static str, 
 pub(super) fn fields_of_any(within: &[Container]) -> String {
     let mut names: Vec<String> = Vec::new();
     for container in within {
-        let all = names_of(&container.message).into_iter().chain(container.other_words().map(str::to_owned));
-        all.for_each(|name| {
+        for name in names_of(&container.message).into_iter().chain(container.other_words().map(str::to_owned)) {
             if !names.contains(&name) {
-                names.push(name)
+                names.push(name);
             }
-        });
+        }
     }
     let messages: Vec<_> = within.iter().map(|container| container.message.name()).collect();
     format!("a field of {}: {}", messages.join(", "), names.join(", "))

@@ -20,10 +20,11 @@ use super::{
 use crate::{
     engine::KeyRange,
     model::{
-        RecordKind,
+        RecordKind, RecordName,
         schema::{self, Reference},
     },
     store::{
+        joined::{JoinedReference, joined_references},
         keys::{self, IndexKey, UNSET},
         postings::{self, PostingIndex, PostingPart, PostingPath},
     },
@@ -63,6 +64,17 @@ pub(super) enum AccessPath {
         label: String,
         /// The prefix of the entries.
         prefix: Vec<u8>,
+    },
+    /// The entries of a joined index, in the order of the ids at their end.
+    Joined {
+        /// The text that `--explain` shows.
+        label: String,
+        /// The prefix of the entries.
+        prefix: Vec<u8>,
+        /// The prefix of the entries of records between, all of whose referrers may match.
+        wide: Vec<u8>,
+        /// The index.
+        index: &'static JoinedReference,
     },
     /// Index entries between two bounds. They are not in the order of ids, and one record may have several.
     Range {
@@ -275,6 +287,9 @@ impl Conditions {
             }
             Predicate::Through(field, parts) => {
                 let path = prefix.path(&field.numbers);
+                if self.add_joined(prefix.kind, &path, parts) {
+                    return;
+                }
                 let reference = prefix.kind.schema().references.iter().find(|reference| reference.path == path);
                 self.joins.extend(reference.map(|reference| JoinPath {
                     label: prefix.name(&field.name),
@@ -306,6 +321,27 @@ impl Conditions {
                 }
             }
         }
+    }
+
+    /// Adds the facts of another record that a joined index serves. False if none does, or if other keys lead to fewer of the
+    /// other records.
+    fn add_joined(&mut self, kind: RecordKind, through: &[u32], parts: &[Joined]) -> bool {
+        let [Joined { kind: between, predicate }] = parts else { return false };
+        let indexes = || joined_references().iter().filter(|index| index.kind == kind && index.through.path == through);
+        if indexes().next().is_none() {
+            return false;
+        }
+        let conditions = Self::of(*between, predicate);
+        if conditions.access(*between).is_none_or(|(rank, _)| rank < Rank::Reference) {
+            return false;
+        }
+        let before = self.facts.len();
+        for index in indexes() {
+            let served =
+                conditions.facts.iter().filter(|fact| fact.path == index.then.path && matches!(fact.has, Has::Names(_)));
+            self.facts.extend(served.map(|fact| Fact { name: index.dotted(), path: index.path.clone(), ..fact.clone() }));
+        }
+        self.facts.len() > before
     }
 
     /// The best keys for these conditions, and their rank. `None`: every record must be checked.
@@ -373,7 +409,7 @@ impl AccessPath {
     /// Whether it yields ids in order.
     fn is_by_id(&self) -> bool {
         match self {
-            Self::Entries { .. } => true,
+            Self::Entries { .. } | Self::Joined { .. } => true,
             Self::Union(parts) => parts.iter().all(Self::is_by_id),
             Self::Names { .. } | Self::Range { .. } | Self::Both(_) | Self::Join(_) | Self::Ids(_) => false,
         }
@@ -384,7 +420,7 @@ impl AccessPath {
         match self {
             Self::Join(_) => true,
             Self::Union(parts) | Self::Both(parts) => parts.iter().any(Self::has_join),
-            Self::Names { .. } | Self::Entries { .. } | Self::Range { .. } | Self::Ids(_) => false,
+            Self::Names { .. } | Self::Entries { .. } | Self::Joined { .. } | Self::Range { .. } | Self::Ids(_) => false,
         }
     }
 }
@@ -437,7 +473,11 @@ fn by_fact(kind: RecordKind, fact: &Fact) -> Option<(Rank, AccessPath)> {
             Some((Rank::Names, AccessPath::Names { label: Some(label), range }))
         }
         Has::Names(names) => {
-            let reference = kind.schema().references.iter().find(|reference| reference.path == fact.path)?;
+            let joined = joined_references().iter().find(|index| index.kind == kind && index.path == fact.path);
+            let reference = match joined {
+                Some(index) => index.then,
+                None => kind.schema().references.iter().find(|reference| reference.path == fact.path)?,
+            };
             let origins: &[bool] = match (postings::tells_origin(reference), fact.origin) {
                 (true, true) => &[true],
                 (true, false) => &[false, true],
@@ -447,10 +487,16 @@ fn by_fact(kind: RecordKind, fact: &Fact) -> Option<(Rank, AccessPath)> {
             for name in names {
                 let name = name.parse().ok()?;
                 entries.extend(origins.iter().map(|origin| {
-                    let prefix = keys::reference_field(&name, kind, &fact.path, *origin);
-                    let origin = if *origin { " at the origin" } else { "" };
-                    let label = format!("{} = \"{name}\"{origin}", fact.name);
-                    AccessPath::Entries { label, prefix }
+                    let label = format!("{} = \"{name}\"{}", fact.name, if *origin { " at the origin" } else { "" });
+                    let prefix =
+                        |field: fn(&RecordName, RecordKind, &[u32], bool) -> Vec<u8>| field(&name, kind, &fact.path, *origin);
+                    match joined {
+                        Some(index) => {
+                            let (prefix, wide) = (prefix(keys::joined_field), prefix(keys::wide_field));
+                            AccessPath::Joined { label, prefix, wide, index }
+                        }
+                        None => AccessPath::Entries { label, prefix: prefix(keys::reference_field) },
+                    }
                 }));
             }
             Some((Rank::Reference, union(entries)))
@@ -672,7 +718,7 @@ impl fmt::Display for AccessPath {
         match self {
             Self::Names { label: None, .. } => to.write_str("every record"),
             Self::Names { label: Some(label), .. } => to.write_str(label),
-            Self::Entries { label, .. } | Self::Range { label, .. } => write!(to, "index {label}"),
+            Self::Entries { label, .. } | Self::Joined { label, .. } | Self::Range { label, .. } => write!(to, "index {label}"),
             Self::Union(parts) if parts.is_empty() => to.write_str("nothing, as no record can match"),
             Self::Union(parts) => {
                 to.write_str("(")?;

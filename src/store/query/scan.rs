@@ -9,9 +9,10 @@ use bytes::Bytes;
 use super::plan::AccessPath;
 use crate::{
     engine::{KeyRange, ScanDirection},
-    model::RecordKind,
+    model::{RecordKind, RecordName},
     store::{
         error::{Result, StoreError},
+        joined::JoinedReference,
         keys,
         view::View,
     },
@@ -23,6 +24,9 @@ const CHUNK_FIRST: usize = 16;
 const CHUNK_MAX: usize = 512;
 /// Most keys of one batch if each has a value, of up to 6 KiB.
 const CHUNK_RECORDS_MAX: usize = 128;
+
+/// Most records between, all of whose referrers are read. With more, all records are read.
+const BETWEEN_MAX: usize = 1000;
 
 /// Keys and values of a range.
 pub(super) struct KeyScan<'v> {
@@ -186,6 +190,12 @@ impl<'v> Ids<'v> {
         Ok(match access {
             AccessPath::Names { range, .. } => Some(Self::Keys(KeyScan::names(view, kind, range.clone(), direction, after))),
             AccessPath::Entries { prefix, .. } => Some(Self::Keys(KeyScan::entries(view, prefix, direction, after))),
+            AccessPath::Joined { prefix, wide, index, .. } => {
+                let Some(between) = between(view, wide, index)? else { return Ok(None) };
+                let mut parts = vec![Self::Keys(KeyScan::entries(view, prefix, direction, after))];
+                parts.extend(between.iter().map(|prefix| Self::Keys(KeyScan::entries(view, prefix, direction, after))));
+                Some(if parts.len() > 1 { Self::Union(parts, direction) } else { parts.remove(0) })
+            }
             AccessPath::Range { range, .. } => collect(view, range.clone(), direction, after, most)?,
             AccessPath::Union(parts) => all(parts)?.map(|parts| Self::Union(parts, direction)),
             AccessPath::Both(parts) => all(parts)?.map(Self::Both),
@@ -258,6 +268,22 @@ impl<'v> Ids<'v> {
             Self::Union(parts, _) | Self::Both(parts) => parts.iter_mut().for_each(|part| part.seek(id)),
         }
     }
+}
+
+/// The prefixes of the entries of the records that refer to the records between, if these are at most [`BETWEEN_MAX`].
+fn between(view: View<'_>, wide: &[u8], index: &JoinedReference) -> Result<Option<Vec<Vec<u8>>>> {
+    let mut prefixes = Vec::new();
+    let all = keys::prefix(wide.to_vec());
+    for (at, entry) in view.scan(all, ScanDirection::Forward, CHUNK_FIRST).enumerate() {
+        if at == BETWEEN_MAX {
+            return Ok(None);
+        }
+        let (key, _) = entry?;
+        let Ok(name) = RecordName::new(index.between, keys::last_id(&key)) else { continue };
+        let names = view.names_of(&name)?;
+        prefixes.extend(names.iter().map(|name| keys::reference_field(name, index.kind, &index.through.path, false)));
+    }
+    Ok(Some(prefixes))
 }
 
 /// One step of an intersection: the first part proposes an id, and each other part skips to it.

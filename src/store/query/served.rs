@@ -4,7 +4,10 @@
 
 use crate::{
     model::{IndexPart, RecordKind},
-    store::postings::{PostingIndex, PostingPart, indexes, tells_origin},
+    store::{
+        joined::joined_references,
+        postings::{PostingIndex, PostingPart, indexes, tells_origin},
+    },
 };
 
 /// An index, or the keys by name or reference: it leads to few records, or gives them in order, without reading all records.
@@ -51,7 +54,12 @@ pub fn served(kind: RecordKind) -> Vec<ServedIndex> {
         }
         .to_owned(),
     });
-    std::iter::once(name).chain(indexes(kind).iter().map(of_index)).chain(references).collect()
+    let joined = joined_references().iter().filter(|index| index.kind == kind).map(|index| ServedIndex {
+        fields: vec![ServedField { path: index.dotted(), operators: EQUAL }],
+        order: None,
+        serves: index.serves.to_owned(),
+    });
+    std::iter::once(name).chain(indexes(kind).iter().map(of_index)).chain(references).chain(joined).collect()
 }
 
 fn of_index(index: &PostingIndex) -> ServedIndex {
@@ -129,10 +137,14 @@ mod tests {
                     "aspect" => "LEVEL".to_owned(),
                     "kind" => "SUPPORTS".to_owned(),
                     _ if field.operators == SPAN => "\"2024-10-01\"".to_owned(),
-                    path => kind.schema().references.iter().find(|reference| reference.dotted() == path).map_or_else(
-                        || "\"a\"".to_owned(),
-                        |reference| format!("\"{}/a\"", reference.target.unwrap_or(RecordKind::Event).collection()),
-                    ),
+                    path => {
+                        let joined = joined_references().iter().filter(|index| index.dotted() == path).map(|index| index.then);
+                        let own = kind.schema().references.iter().filter(|reference| reference.dotted() == path);
+                        own.chain(joined).next().map_or_else(
+                            || "\"a\"".to_owned(),
+                            |reference| format!("\"{}/a\"", reference.target.unwrap_or(RecordKind::Event).collection()),
+                        )
+                    }
                 };
                 let terms: Vec<_> = index.fields.iter().map(|field| format!("{} = {}", field.path, literal(field))).collect();
                 for count in 1..=terms.len() {

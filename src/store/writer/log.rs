@@ -12,12 +12,11 @@ use ulid::Ulid;
 use super::{Appended, Stop, Trust, Writer};
 use crate::{
     engine::{self, EngineError, Log, LogEntry, LogSequence, State},
-    proto::ErrorReason,
     store::{
         entry::{Entry, FORMAT_VERSION, Founded},
-        error::{Result, StoreError, StoreErrorKind},
+        error::{Result, StoreError},
         queue::Job,
-        replay::{Meta, PendingState},
+        replay::{Meta, PendingState, STATE_FORMAT},
     },
 };
 
@@ -163,7 +162,7 @@ impl Writer {
             let lost = format!("it ends at entry {}, and the state holds entry {} that was in it", head.0, meta.sequence);
             return Err(EngineError::Corrupt(lost.into()).into());
         }
-        if meta.sequence > 0 && meta.format != FORMAT_VERSION {
+        if meta.sequence > 0 && meta.format != STATE_FORMAT {
             tracing::warn!(format = meta.format, "rebuilding the state from the log: it is of another format");
             state.reset()?;
             meta = Meta::default();
@@ -187,13 +186,6 @@ impl Writer {
             }
             meta = replay(state, meta, &entries)?;
             tracing::info!(done = meta.sequence, total = head.0, "replaying the log");
-        }
-        if meta.format > FORMAT_VERSION {
-            let text = format!(
-                "the log has data format {}, this program reads up to {FORMAT_VERSION}: use a newer program",
-                meta.format
-            );
-            return Err(StoreError::new(StoreErrorKind::DataLoss, ErrorReason::StoreCorrupt, text).into());
         }
         tracing::info!(from, to = meta.sequence, revision = meta.revision, "the state holds all of the log");
         Ok(meta)

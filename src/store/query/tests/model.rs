@@ -8,7 +8,13 @@ use crate::{
     engine::{self, KeyRange, ScanDirection, StateRead},
     model::RecordKind,
     proto::ChangeKind,
-    store::{keys, postings::postings, version::Version, view::View},
+    store::{
+        joined::{VersionStep, joined_postings},
+        keys,
+        postings::postings,
+        version::Version,
+        view::View,
+    },
 };
 
 /// Keys and values, and a count of those that were read.
@@ -30,6 +36,11 @@ impl MemoryState {
     /// Writes a version. Moves the version before to the history, and adds postings.
     pub(super) fn write(&mut self, kind: RecordKind, id: &str, version: &Version) {
         let key = keys::current(kind, id);
+        let view = self.view(version.revision);
+        let before = view.version(kind, id).unwrap();
+        let step = VersionStep { kind, id, before: before.as_ref(), after: version };
+        let joined = joined_postings(&view, &[step]).unwrap();
+        self.keys.extend(joined.into_iter().map(|posting| (posting, Bytes::new())));
         if let Some(before) = self.keys.get(&key).cloned() {
             let head = crate::store::version::VersionHead::decode(&before).unwrap();
             self.keys.insert(keys::history(kind, id, head.revision), before);
