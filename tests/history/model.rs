@@ -569,33 +569,70 @@ impl<'m> Plan<'m> {
         for index in 0..self.planned.len() {
             let planned = &self.planned[index];
             let mut body = planned.body.clone();
-            let stored = |field: &str| {
-                let before = planned.before.as_ref().filter(|_| is_immutable(body.descriptor().name(), field))?;
-                let stored = before.record.get_field_by_name(field)?;
-                stored.as_str().filter(|stored| !stored.is_empty()).map(str::to_owned)
-            };
             let mut rewritten = Vec::new();
             for field in &planned.looked_at {
-                let Some(mut value) = body.get_field_by_name(field).map(std::borrow::Cow::into_owned) else { continue };
-                let descriptor = body.descriptor().get_field_by_name(field).unwrap();
-                let stored = stored(field);
-                map_references(&mut value, &descriptor, &mut |reference, wanted| {
-                    let name = labels.get(reference).map_or(reference, String::as_str);
-                    let is_of_kind = wanted == "*" || message_of(name) == wanted.trim_start_matches("annals/");
-                    match self.leads(name).filter(|_| is_of_kind) {
-                        None => {
-                            missing.push(planned.mutation);
-                            None
-                        }
-                        Some(target) => match &stored {
-                            Some(stored) if self.leads(stored).as_ref() == Some(&target) => Some(stored.clone()),
-                            _ => Some(target),
-                        },
-                    }
-                });
-                if body.has_field_by_name(field) {
-                    rewritten.push((field.clone(), value));
+                if !body.has_field_by_name(field) {
+                    continue;
                 }
+                let descriptor = body.descriptor().get_field_by_name(field).unwrap();
+                let current = |value: &Value, missing: &mut Vec<usize>| {
+                    let mut value = value.clone();
+                    map_references(&mut value, &descriptor, &mut |reference, wanted| {
+                        let name = labels.get(reference).map_or(reference, String::as_str);
+                        let is_of_kind = wanted == "*" || message_of(name) == wanted.trim_start_matches("annals/");
+                        let leads = self.leads(name).filter(|_| is_of_kind);
+                        if leads.is_none() {
+                            missing.push(planned.mutation);
+                        }
+                        leads
+                    });
+                    value
+                };
+                let sent = elements(&body, field);
+                let now: Vec<Value> = sent.iter().map(|value| current(value, &mut missing)).collect();
+                let mut stored: Vec<Option<Value>> = Vec::new();
+                if let Some(before) = planned.before.as_ref().filter(|before| before.record.has_field_by_name(field)) {
+                    stored = elements(&before.record, field).into_iter().map(Some).collect();
+                }
+                let mut known = BTreeSet::new();
+                for value in stored.iter_mut().flatten() {
+                    map_references(value, &descriptor, &mut |reference, _| {
+                        known.insert(reference.to_owned());
+                        None
+                    });
+                }
+                // What is stored already stays as it is stored: the same element first, then one by other names of its records.
+                let mut written: Vec<Option<Value>> = vec![None; sent.len()];
+                for by_name_now in [false, true] {
+                    for same_position in [true, false] {
+                        for at in 0..sent.len() {
+                            if written[at].is_some() {
+                                continue;
+                            }
+                            let is_same = |value: &Value| {
+                                if by_name_now { current(value, &mut Vec::new()) == now[at] } else { *value == sent[at] }
+                            };
+                            let mut places = if same_position { at..at + 1 } else { 0..stored.len() };
+                            let found = places.find(|place| stored.get(*place).and_then(Option::as_ref).is_some_and(is_same));
+                            if let Some(found) = found {
+                                written[at] = stored[found].take();
+                            }
+                        }
+                    }
+                }
+                let value = written.into_iter().zip(sent).map(|(written, mut value)| {
+                    written.unwrap_or_else(|| {
+                        map_references(&mut value, &descriptor, &mut |reference, _| {
+                            if known.contains(reference) {
+                                return None;
+                            }
+                            self.leads(labels.get(reference).map_or(reference, String::as_str))
+                        });
+                        value
+                    })
+                });
+                let mut value: Vec<Value> = value.collect();
+                rewritten.push((field.clone(), if descriptor.is_list() { Value::List(value) } else { value.remove(0) }));
             }
             for (field, value) in rewritten {
                 body.set_field_by_name(&field, value);
@@ -814,6 +851,14 @@ fn map_references(
     match value {
         Value::List(list) => list.iter_mut().for_each(inner),
         value => inner(value),
+    }
+}
+
+/// The elements of a field: those of a list, or the one value of another field.
+fn elements(record: &DynamicMessage, field: &str) -> Vec<Value> {
+    match record.get_field_by_name(field).unwrap().into_owned() {
+        Value::List(list) => list,
+        value => vec![value],
     }
 }
 

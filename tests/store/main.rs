@@ -17,4 +17,5 @@ mod requests;
 mod seed;
 mod times;
 mod two_writers;
+mod unchanged;
 mod updates;

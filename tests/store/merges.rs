@@ -178,21 +178,3 @@ fn a_record_that_a_merge_of_the_commit_changes_is_not_named_again() {
     let error = commit(&store, &format!("{first},{},{}", merge("a", "old"), unmerge("old"))).unwrap_err();
     assert_eq!(error.metadata[1..], [("first", "1".into()), ("second", "2".into())]);
 }
-
-#[test]
-fn undeleting_rewrites_references_to_what_was_merged_and_says_so() {
-    let store = store();
-    let estimate = r#"{"create": {"estimate": {"name": "estimates/n", "estimand": {"measure": "measure:x", "subjects": ["actors/a"]},
-        "quantity": {"unit": "1", "best": 3}, "aspect": "ASPECT_LEVEL", "mode": "ESTIMATE_MODE_COUNTED",
-        "origin": "ESTIMATE_ORIGIN_CODED", "attribution": [{"description": "x"}], "citations": [{"source": "@s"}]}}},
-        {"label": "s", "create": {"source": {"kind": "SOURCE_KIND_REPORT"}}}"#;
-    commit(&store, &format!("{},{},{estimate}", actor("a"), actor("b"))).unwrap();
-    let made: proto::Estimate = get(&store, "estimates/n").unwrap();
-    assert_eq!(made.estimand.unwrap().series, "measure:x|actors/a|||1");
-    commit(&store, r#"{"delete": {"name": "estimates/n"}}"#).unwrap();
-    commit(&store, &merge("a", "b")).unwrap();
-    let revision = commit(&store, r#"{"undelete": {"name": "estimates/n"}}"#).unwrap().revision;
-    let estimand = get::<proto::Estimate>(&store, "estimates/n").unwrap().estimand.unwrap();
-    assert_eq!((estimand.subjects, estimand.series.as_str()), (vec!["actors/b".to_owned()], "measure:x|actors/b|||1"));
-    assert_eq!(store.get_commit(revision).unwrap().changes[0].changed_fields, ["delete_time", "estimand"]);
-}

@@ -7,6 +7,7 @@
 
 mod conflict;
 mod existence;
+mod kept;
 mod references;
 pub(super) mod request;
 mod rules;

@@ -1,5 +1,5 @@
-//! Resolves and checks references and links. Labels become names, and redirects become their targets. Every reference must lead
-//! to a live record, links must not form a cycle, and a relation can forbid a merge.
+//! Resolves and checks references and links. Labels become names, and redirects become their targets unless they are stored so
+//! already. Every reference must lead to a live record, links must not form a cycle, and a relation can forbid a merge.
 //!
 //! Knows the records after the last mutation. Must not know the meaning of a referrer, or which fields are links: the types
 //! declare them.
@@ -9,6 +9,7 @@ use std::collections::{BTreeSet, HashMap};
 use super::{
     Changes, PlannedChange, Sets,
     conflict::{Conflict, refuse},
+    kept,
     rules::decode,
 };
 use crate::{
@@ -31,7 +32,7 @@ const REFERRERS_AT_ONCE: usize = 64;
 
 /// What a sent reference leads to.
 enum Target {
-    /// This record. If the sent name is another one, it is replaced by this name.
+    /// This record, by its name now.
     Name(RecordName),
     /// No record that can be referred to.
     Missing,
@@ -40,7 +41,7 @@ enum Target {
 }
 
 impl Changes<'_> {
-    /// Rewrites the sent records so that every reference is the name of a live record. Returns a conflict for each reference
+    /// Rewrites the sent records so that every reference is a name that leads to a live record. Returns a conflict for each reference
     /// that leads nowhere, with the index of its change. They are reported after the rules were checked.
     pub(super) fn resolve_references(&mut self) -> Result<Vec<(usize, Conflict)>> {
         let labels: HashMap<String, RecordName> = self
@@ -56,16 +57,14 @@ impl Changes<'_> {
                 continue;
             }
             let sent = planned.sent.as_ref().map_or(&planned.body, |update| &update.sent);
-            let mut rewritten: Option<Vec<u8>> = None;
-            for reference in &planned.name.kind().schema().references {
-                if !reference.path.first().is_some_and(|number| planned.sets.contains(*number)) {
-                    continue;
-                }
-                let kept = self.kept(planned, reference)?;
-                let mut names = HashMap::new();
+            let set = |reference: &&Reference| reference.path.first().is_some_and(|number| planned.sets.contains(*number));
+            let references: Vec<&Reference> = planned.name.kind().schema().references.iter().filter(set).collect();
+            let mut names: HashMap<(Option<RecordKind>, String), Option<String>> = HashMap::new();
+            for reference in &references {
                 let mut failed = None;
                 wire::visit_texts(sent, &reference.path, &mut |positions, text| {
-                    if failed.is_some() || names.contains_key(text) {
+                    let name = (reference.target, text.to_owned());
+                    if failed.is_some() || names.contains_key(&name) {
                         return;
                     }
                     match self.target(text, reference, &labels) {
@@ -73,24 +72,35 @@ impl Changes<'_> {
                         Ok(Target::Missing) => {
                             conflicts.push((index, missing(planned, &reference.at(positions), text, reference.target)));
                         }
-                        Ok(Target::Name(name)) => {
-                            let kept = kept.as_ref().filter(|(target, _)| *target == name);
-                            let written = kept.map_or_else(|| name.to_string(), |(_, stored)| stored.clone());
-                            if written != text {
-                                names.insert(text.to_owned(), written);
-                            }
+                        Ok(Target::Name(target)) => {
+                            names.insert(name, Some(target.to_string()));
                         }
-                        Ok(Target::Malformed) => {}
+                        Ok(Target::Malformed) => {
+                            names.insert(name, None);
+                        }
                     }
                 });
                 if let Some(error) = failed {
                     return Err(error);
                 }
-                if !names.is_empty() {
-                    let from = rewritten.as_deref().unwrap_or(sent);
-                    rewritten = Some(wire::replace_texts(from, &reference.path, &mut |text| names.get(text).cloned()));
-                }
             }
+            if planned.before.is_none() && names.iter().all(|((_, text), now)| now.as_ref().is_none_or(|now| now == text)) {
+                continue;
+            }
+            let stored = planned.before.as_ref().map(|before| before.record.as_ref()).unwrap_or_default();
+            let named = kept::with_names(sent, stored, &references, &mut |reference, text| {
+                let name = (reference.target, text.to_owned());
+                if let Some(known) = names.get(&name) {
+                    return Ok(known.clone());
+                }
+                let now = match self.target(text, reference, &labels)? {
+                    Target::Name(target) => Some(target.to_string()),
+                    Target::Missing | Target::Malformed => None,
+                };
+                names.insert(name, now.clone());
+                Ok(now)
+            })?;
+            let rewritten = (named != *sent).then_some(named);
             if let (Some(rewritten), Some(planned)) = (rewritten, self.planned.get_mut(index)) {
                 planned.checked = None;
                 match &mut planned.sent {
@@ -100,19 +110,6 @@ impl Changes<'_> {
             }
         }
         Ok(conflicts)
-    }
-
-    /// The record to which an immutable reference of the version before leads, and the stored text. The stored text stays, even
-    /// if another name of the same record is sent.
-    fn kept(&self, planned: &PlannedChange, reference: &Reference) -> Result<Option<(RecordName, String)>> {
-        let ([number], Some(before)) = (reference.path.as_slice(), planned.before.as_ref()) else { return Ok(None) };
-        let field = planned.name.kind().schema().fields.iter().find(|field| field.number == *number);
-        if !field.is_some_and(|field| field.immutable) {
-            return Ok(None);
-        }
-        let Some(stored) = wire::texts(&before.record, *number).next() else { return Ok(None) };
-        let Ok(name) = stored.parse::<RecordName>() else { return Ok(None) };
-        Ok(self.live_target(&name)?.map(|target| (target, stored.to_owned())))
     }
 
     fn target(&self, text: &str, reference: &Reference, labels: &HashMap<String, RecordName>) -> Result<Target> {
