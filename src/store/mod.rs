@@ -33,6 +33,7 @@ use crate::{
 };
 
 mod change_stream;
+mod citations;
 mod clock;
 mod entry;
 mod error;

@@ -12,6 +12,7 @@ mod faults;
 mod identity;
 mod library;
 mod merges;
+mod quotes;
 mod references;
 mod requests;
 mod seed;

@@ -8,6 +8,7 @@
 mod conflict;
 mod existence;
 mod kept;
+mod quotes;
 mod references;
 pub(super) mod request;
 mod rules;
@@ -156,6 +157,15 @@ impl Changes<'_> {
                 None => return Ok(live.then_some(at)),
             }
         }
+    }
+
+    /// The record that a name was merged into, if it was.
+    fn redirect(&self, name: &RecordName) -> Result<Option<RecordName>> {
+        if let Some(planned) = self.by_name.get(name).and_then(|index| self.planned.get(*index)) {
+            return Ok(planned.redirect.clone());
+        }
+        let head = self.view.version_head(name.kind(), name.id())?;
+        Ok(head.and_then(|head| head.redirect().and_then(|target| target.parse().ok())))
     }
 
     /// The planned records of a kind that are live after the commit.

@@ -309,7 +309,7 @@ impl Changes<'_> {
     }
 
     /// All names of a record after the commit.
-    fn names_after(&self, name: &RecordName) -> Result<BTreeSet<RecordName>> {
+    pub(super) fn names_after(&self, name: &RecordName) -> Result<BTreeSet<RecordName>> {
         let mut names = BTreeSet::from_iter(self.view.names_of(name)?);
         for merged in self.planned.iter().filter(|planned| planned.redirect.as_ref() == Some(name)) {
             names.extend(self.view.names_of(&merged.name)?);

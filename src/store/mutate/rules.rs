@@ -2,10 +2,6 @@
 //!
 //! Knows the types' own rules. Must not know which record of the store a mutation found, or how.
 
-use std::collections::HashMap;
-
-use prost::Message;
-
 use super::{
     Changes, body,
     conflict::{Conflict, refuse},
@@ -13,8 +9,8 @@ use super::{
 use crate::{
     engine::{ScanDirection, explained},
     limits,
-    model::{self, FieldPath, RecordKind, RecordName, Violations, check_record, schema, wire},
-    proto::{ChangeKind, Citation, ErrorReason, Source, record::Record},
+    model::{FieldPath, RecordKind, RecordName, Violations, check_record, schema, wire},
+    proto::{ChangeKind, ErrorReason, record::Record},
     store::{
         error::{Result, StoreError, StoreErrorKind},
         keys,
@@ -74,42 +70,6 @@ impl Changes<'_> {
         violations.limit(&FieldPath::ROOT.field("mutations"), self.limits.commit_bytes(), bytes);
         self.check_quotes(&mut violations)?;
         StoreError::from_violations(violations).map_or(Ok(()), Err)
-    }
-
-    /// Checks the span and quote of each citation against the text of its source after the commit.
-    fn check_quotes(&self, violations: &mut Violations) -> Result<()> {
-        let mut sources: HashMap<RecordName, Option<Source>> = HashMap::new();
-        for planned in self.planned.iter().filter(|planned| planned.is_live()) {
-            let Some(field) = planned.name.kind().schema().field("citations") else { continue };
-            if !planned.sets.contains(field.number) {
-                continue;
-            }
-            let citations = wire::fields(&planned.body).filter(|part| part.number == field.number);
-            for (index, citation) in citations.enumerate() {
-                let Ok(citation) = Citation::decode(citation.value.bytes()) else { continue };
-                let Ok(name) = citation.source.parse::<RecordName>() else { continue };
-                if citation.span.is_none() {
-                    continue;
-                }
-                if !sources.contains_key(&name) {
-                    sources.insert(name.clone(), self.source(&name)?);
-                }
-                let source = sources.get(&name).and_then(Option::as_ref);
-                if let Some(source) = source.filter(|source| !source.text.is_empty()) {
-                    let root = FieldPath::ROOT;
-                    let (at, number) = (root.field(&planned.at), index);
-                    model::check_against_text(&citation, &source.text, &at.field("citations").index(number), violations);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn source(&self, name: &RecordName) -> Result<Option<Source>> {
-        let Some(after) = self.after(name)?.filter(|after| after.live && name.kind() == RecordKind::Source) else {
-            return Ok(None);
-        };
-        Ok(Source::decode(after.body.as_slice()).ok())
     }
 }
 
