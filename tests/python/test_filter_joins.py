@@ -39,7 +39,11 @@ def record(start_server: object) -> Client:
         create(claim=claim("sources/y", name="claims/sent", attribution=said_by("nis", "yonhap"), about=["events/sent"])),
         create(
             claim=claim(
-                "sources/o", name="claims/denied", polarity="POLARITY_NEGATED", attribution=said_by("old"), about=["events/sent"]
+                "sources/o",
+                name="claims/denied",
+                polarity="POLARITY_NEGATED",
+                attribution=said_by("old"),
+                about=["events/sent"],
             )
         ),
         create(
@@ -53,9 +57,7 @@ def record(start_server: object) -> Client:
             estimate=estimate("", name="estimates/7", best=7, origin="ESTIMATE_ORIGIN_CODED", attribution=said_by("yonhap"))
             | {"citations": [{"source": "sources/y"}]}
         ),
-        create(
-            estimate=estimate("claims/denied", name="estimates/own", best=5, attribution=said_by("nis"))
-        ),
+        create(estimate=estimate("claims/denied", name="estimates/own", best=5, attribution=said_by("nis"))),
         create(relation=relation("CONTRADICTS", "claims/denied", "claims/sent", name="relations/r")),
     )
     client.commit(merge("actors/old", "actors/nk"))

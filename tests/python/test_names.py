@@ -181,12 +181,17 @@ def test_a_reference_is_stored_as_the_canonical_name(client: Client) -> None:
     assert client.get(before).participants[0].actor == old
 
 
-def test_an_update_canonicalises_only_the_references_it_sets(client: Client) -> None:
+def test_an_update_keeps_the_name_that_is_stored(client: Client) -> None:
     old = client.create(actor={"display_name": "Old"})
     new = client.create(actor={"display_name": "New"})
+    other = client.create(actor={"display_name": "Other"})
     name = client.create(event=event(participants=[{"actor": old}]))
     client.commit(merge(old, new))
     client.commit(update(event={"name": name, "title": "Another title"}))
     assert client.get(name).participants[0].actor == old
+    for sent in (old, new):
+        assert kinds(client.commit(update(event={"name": name, "participants": [{"actor": sent}]}))) == ["UNCHANGED"]
+    # A new reference is stored under the name that the record has now.
+    client.commit(update(event={"name": name, "participants": [{"actor": other}]}))
     client.commit(update(event={"name": name, "participants": [{"actor": old}]}))
     assert client.get(name).participants[0].actor == new
