@@ -37,6 +37,7 @@ impl Selection {
     }
 
     /// The selected types, without duplicates, ordered by number.
+    #[cfg(feature = "server")]
     pub(crate) fn kinds(&self) -> &[RecordKind] {
         &self.kinds
     }
