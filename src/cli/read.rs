@@ -110,13 +110,15 @@ fn with_options(error: ClientError) -> anyhow::Error {
 /// List the records of a collection that match a filter.
 ///
 /// A filter compares fields, which it names by their paths: title = "*troops*", time.earliest >= "2024-10-01",
-/// participants:(actor = "actors/a1" AND role = INITIATOR), NOT external_ids:*. AND and OR need parentheses when they are
+/// participants:(actor = "actors/a1" AND role = INITIATOR), NOT external_ids:*. A path can go on into the records that
+/// a field refers to: claim.topic = "troops", participants.actor.countries = "PRK". AND and OR need parentheses when they are
 /// mixed. docs/filters.md describes the language.
 #[derive(Debug, Args)]
 #[allow(clippy::doc_markdown)] // Shown to people as it is: a backtick would be, too.
 #[command(after_help = "Examples:\n  annals list events --filter 'title = \"*troops*\"' --order-by 'time.earliest desc'\n  \
                         annals list actors --filter 'external_ids:\"wikidata:Q423\"' --json\n  \
                         annals list claims --filter 'attribution.actors:\"actors/nis\"' --as-of 2024-10-23 --limit 0\n  \
+                        annals list estimates --filter 'speakers = \"actors/nis\"'\n  \
                         annals list estimates --filter 'estimand.measure = \"measure:fatalities\"' --explain")]
 pub(super) struct ListArguments {
     #[arg(value_parser = arguments::collection, help = format!("The collection: {}", RecordKind::collections()))]

@@ -42,7 +42,7 @@ impl Container {
         let expected = match self.references_left {
             Some(left @ 1..) => return Ok(left - 1),
             Some(0) => format!("an operator: a path goes on through at most {REFERENCES_FAR} references"),
-            None => "an operator, or a field of the record itself: this filter reads no other records".to_owned(),
+            None => "a path that stays in the record: this filter reads no other records, as that of a watch".to_owned(),
         };
         Err(Mistake::new(at, found, expected))
     }
